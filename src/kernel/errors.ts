@@ -1,0 +1,103 @@
+/** Every operating error of CommanderDB has one of these codes; what each means for a caller stands beside it. */
+export const errorCodes = {
+  // wrong input: correct it and call again
+  invalid_input: 'the input is malformed or out of range',
+  invalid_config: 'the configuration is wrong',
+  invalid_module: 'an application module does not load or does not define an application',
+  unknown_aggregate: 'no application defines this aggregate type',
+  unknown_command: 'the aggregate does not define this command',
+  unknown_projection: 'no application defines this projection',
+  schema_violation: 'the data does not satisfy its schema',
+  payload_too_large: 'the payload is over limits.payloadBytes',
+  not_found: 'there is no such thing',
+  unauthorized: 'a valid token is missing',
+  // the state of the database says no
+  idempotency_conflict: 'the idempotency key was used before with other data',
+  revision_mismatch: 'the aggregate is not at the expected revision',
+  command_rejected: 'the application rejected the command',
+  command_parked: 'the command was given up after its retries and waits for a person',
+  command_skipped: 'an operator skipped the parked command',
+  // try again later
+  overloaded: 'too much is pending',
+  not_ready: 'the database is starting, stopping or recovering',
+  timeout: 'no answer in time; the outcome may still come',
+  connection_lost: 'the connection ended before the answer; the outcome is unknown',
+  journal_full: 'there is no room on the disk for the journal',
+  // the database or its host is damaged or misused
+  database_locked: 'another process has this database open',
+  foreign_database: 'the directory belongs to another database or to something else',
+  no_database: 'no database runs there',
+  journal_corrupt: 'the journal is damaged',
+  journal_failed: 'the journal could not be written or flushed',
+  store_failed: 'the store could not be read or written',
+  stale_token: 'the assignment that this draft was made under is over',
+  protocol_violation: 'a peer sent bytes that are not of the protocol',
+  unsupported_version: 'written by a newer version',
+  process_failed: 'a process of the database ended',
+  internal: 'a bug in CommanderDB',
+} as const
+
+export type ErrorCode = keyof typeof errorCodes
+
+export interface CommanderErrorOptions {
+  /** The same call may succeed later without any change. Default: what is usual for the code. */
+  readonly retryable?: boolean
+  /** Values for programs; must survive JSON. */
+  readonly details?: unknown
+  readonly cause?: unknown
+}
+
+const brand: unique symbol = Symbol.for('commanderdb.error') as never
+const retryableCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'overloaded',
+  'not_ready',
+  'timeout',
+  'connection_lost',
+  'journal_full',
+  'stale_token',
+])
+
+/**
+ * The one operating error. Known by a symbol and not by its class, because it crosses processes and
+ * because two copies of the package may be loaded. Messages say what happened, with which values, and what to do.
+ */
+export class CommanderError extends Error {
+  readonly code: ErrorCode
+  readonly retryable: boolean
+  readonly details: unknown
+  readonly [brand] = true
+
+  constructor(code: ErrorCode, message: string, options: CommanderErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause })
+    this.name = 'CommanderError'
+    this.code = code
+    this.retryable = options.retryable ?? retryableCodes.has(code)
+    this.details = options.details
+  }
+}
+
+export function isCommanderError(value: unknown): value is CommanderError {
+  return typeof value === 'object' && value !== null && (value as { [brand]?: unknown })[brand] === true
+}
+
+/** The form in which an error crosses a process boundary. */
+export interface WireError {
+  readonly code: ErrorCode
+  readonly message: string
+  readonly retryable: boolean
+  readonly details?: unknown
+}
+
+export function toWireError(error: unknown): WireError {
+  if (!isCommanderError(error)) return { code: 'internal', message: messageOf(error), retryable: false }
+  const wire = { code: error.code, message: error.message, retryable: error.retryable }
+  return error.details === undefined ? wire : { ...wire, details: error.details }
+}
+
+export function fromWireError(wire: WireError): CommanderError {
+  return new CommanderError(wire.code, wire.message, { retryable: wire.retryable, details: wire.details })
+}
+
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

@@ -1,0 +1,43 @@
+/** Every queue, frame, batch and retry has its bound here (G10). Bytes unless the name says otherwise. */
+export const limits = {
+  /** Largest IPC frame; a longer one ends its connection. Holds a whole append batch. */
+  ipcFrameBytesMax: 16 << 20,
+  /** Unconsumed bytes that one side of a channel may have under way to the other. */
+  ipcCreditBytes: 8 << 20,
+  /** Recent batches that the journal writer keeps in memory to bridge a child from disk to the live stream. */
+  bridgeBytesMax: 16 << 20,
+  /** Drafts gathered into one frame of the journal at most. */
+  appendBatchBytesMax: 4 << 20,
+  appendBatchEntriesMax: 8192,
+  /** Payload of one command. The config may lower or raise it up to this. */
+  payloadBytesMax: 4 << 20,
+  payloadBytesDefault: 1 << 20,
+  /** Commands received and not yet terminal. */
+  pendingCommandsDefault: 20_000,
+  pendingPerAggregateDefault: 5_000,
+  pendingBytesDefault: 64 << 20,
+  /** Commands started on one application instance and not yet terminal. */
+  startedPerInstanceMax: 4096,
+  /** Events that one command may produce. */
+  eventsPerCommandMax: 1000,
+  /** Aggregate type, aggregate id, command, event and projection names, in UTF-8 bytes. */
+  nameBytesMax: 128,
+  aggregateIdBytesMax: 256,
+  idempotencyKeyBytesMax: 256,
+  metadataBytesMax: 4096,
+  /** Entries that a child reduces before it gives the event loop back. */
+  reduceSliceEntries: 2048,
+  /** Bytes that a child reads from a segment in one slice while catching up. */
+  catchUpSliceBytes: 2 << 20,
+  /** Client sessions remembered for retries; the least recently used one is forgotten first. */
+  sessionsMax: 4096,
+  /** Calls one client session may have under way. */
+  sessionWindowMax: 16_384,
+  /** Events in one page of a read. */
+  pageEventsMax: 10_000,
+  /** Attempts to decide a command before it is parked, unless the aggregate says otherwise. */
+  attemptsDefault: 5,
+  attemptsMax: 100,
+  /** How often a command may take its process down with it before it is parked. */
+  crashesMax: 2,
+} as const
