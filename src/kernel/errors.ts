@@ -47,7 +47,7 @@ export interface CommanderErrorOptions {
   readonly cause?: unknown
 }
 
-const brand: unique symbol = Symbol.for('commanderdb.error') as never
+const brand = Symbol.for('commanderdb.error')
 const retryableCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'overloaded',
   'not_ready',
@@ -65,7 +65,6 @@ export class CommanderError extends Error {
   readonly code: ErrorCode
   readonly retryable: boolean
   readonly details: unknown
-  readonly [brand] = true
 
   constructor(code: ErrorCode, message: string, options: CommanderErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
@@ -73,11 +72,12 @@ export class CommanderError extends Error {
     this.code = code
     this.retryable = options.retryable ?? retryableCodes.has(code)
     this.details = options.details
+    Object.defineProperty(this, brand, { value: true })
   }
 }
 
 export function isCommanderError(value: unknown): value is CommanderError {
-  return typeof value === 'object' && value !== null && (value as { [brand]?: unknown })[brand] === true
+  return typeof value === 'object' && value !== null && (value as Record<symbol, unknown>)[brand] === true
 }
 
 /** The form in which an error crosses a process boundary. */

@@ -1,21 +1,21 @@
 /** Every queue, frame, batch and retry has its bound here (G10). Bytes unless the name says otherwise. */
 export const limits = {
   /** Largest IPC frame; a longer one ends its connection. Holds a whole append batch. */
-  ipcFrameBytesMax: 16 << 20,
+  ipcFrameBytesMax: 16_777_216,
   /** Unconsumed bytes that one side of a channel may have under way to the other. */
-  ipcCreditBytes: 8 << 20,
+  ipcCreditBytes: 8_388_608,
   /** Recent batches that the journal writer keeps in memory to bridge a child from disk to the live stream. */
-  bridgeBytesMax: 16 << 20,
+  bridgeBytesMax: 16_777_216,
   /** Drafts gathered into one frame of the journal at most. */
-  appendBatchBytesMax: 4 << 20,
+  appendBatchBytesMax: 4_194_304,
   appendBatchEntriesMax: 8192,
   /** Payload of one command. The config may lower or raise it up to this. */
-  payloadBytesMax: 4 << 20,
-  payloadBytesDefault: 1 << 20,
+  payloadBytesMax: 4_194_304,
+  payloadBytesDefault: 1_048_576,
   /** Commands received and not yet terminal. */
   pendingCommandsDefault: 20_000,
   pendingPerAggregateDefault: 5_000,
-  pendingBytesDefault: 64 << 20,
+  pendingBytesDefault: 67_108_864,
   /** Commands started on one application instance and not yet terminal. */
   startedPerInstanceMax: 4096,
   /** Events that one command may produce. */
@@ -28,7 +28,7 @@ export const limits = {
   /** Entries that a child reduces before it gives the event loop back. */
   reduceSliceEntries: 2048,
   /** Bytes that a child reads from a segment in one slice while catching up. */
-  catchUpSliceBytes: 2 << 20,
+  catchUpSliceBytes: 2_097_152,
   /** Client sessions remembered for retries; the least recently used one is forgotten first. */
   sessionsMax: 4096,
   /** Calls one client session may have under way. */

@@ -1,0 +1,231 @@
+import type { Lsn, Revision, Token } from '../kernel/identifiers.ts'
+
+/** The unit of ordering and of locking. */
+export interface AggregateReference {
+  readonly type: string
+  readonly id: string
+}
+
+/** An event as a command decided on it; its revision, position and LSN follow from the entry that holds it. */
+export interface EventDraft {
+  readonly type: string
+  readonly data: unknown
+}
+
+/** Where a retry of the same call is recognised by: one client's numbered calls (as in RIFL, SOSP 2015). */
+export interface SessionCall {
+  /** Random number of the client session, 1 to 2^53 - 1. */
+  readonly session: number
+  /** 1, 2, 3… within the session. */
+  readonly sequence: number
+  /** The client has the answers of all calls below this one and will not ask again. */
+  readonly answeredBelow: number
+}
+
+export interface IdempotencyKey {
+  readonly key: string
+  /** 16 bytes over aggregate, command and data: the same key with another digest is a conflict. */
+  readonly digest: Uint8Array
+  /** How long the key is remembered after the command was received, in milliseconds. */
+  readonly ttlMs: number
+}
+
+/** command received: (idempotency key saved); the client session seen */
+export interface CommandReceived {
+  readonly type: 'command/received'
+  readonly aggregate: AggregateReference
+  readonly command: string
+  readonly data: unknown
+  readonly receivedAtMs: number
+  readonly call: SessionCall | null
+  readonly idempotencyKey: IdempotencyKey | null
+  /** Decide only if the aggregate is at this revision; null: at any. */
+  readonly expectedRevision: Revision | null
+  readonly metadata: Readonly<Record<string, string>> | null
+}
+
+/** command started: aggregate instances assigned to the application instance, for whole runs of commands */
+export interface CommandStarted {
+  readonly type: 'command/started'
+  readonly instance: string
+  readonly commands: readonly Lsn[]
+}
+
+/** What every entry that ends a command's attempt must carry. */
+interface EndOfAttempt {
+  readonly command: Lsn
+  readonly aggregate: AggregateReference
+  /** The assignment that the attempt was made under, and that this entry releases. */
+  readonly release: Token
+  readonly atMs: number
+}
+
+/** A state of the aggregate after the entry's events, so that restoring it need not begin at revision 1. */
+export interface AggregateSnapshot {
+  readonly definition: string
+  readonly state: unknown
+}
+
+/**
+ * command completed: events appended; (stream started, when the base revision is 0); latest event of the aggregate
+ * updated; idempotency key bound to its outcome; assignment released. None of these can be left out.
+ */
+export interface CommandCompleted extends EndOfAttempt {
+  readonly type: 'command/completed'
+  readonly baseRevision: Revision
+  readonly events: readonly EventDraft[]
+  /** Revision and type of the aggregate's latest event after this entry; null when it has none yet. */
+  readonly latestEvent: { readonly revision: Revision; readonly type: string | null } | null
+  /** Whether the command came with an idempotency key, whose outcome this entry now is. */
+  readonly idempotencyKey: 'bound' | 'none'
+  readonly snapshot: AggregateSnapshot | null
+}
+
+/** command ended by the application's no */
+export interface CommandRejected extends EndOfAttempt {
+  readonly type: 'command/rejected'
+  readonly idempotencyKey: 'bound' | 'none'
+  readonly code: string
+  readonly message: string
+  readonly details: unknown
+}
+
+/** one attempt failed and another follows: assignment released; (application instance deregistered by its own entry) */
+export interface CommandFailed extends EndOfAttempt {
+  readonly type: 'command/failed'
+  readonly message: string
+  readonly retryDelayMs: number
+}
+
+/** given up after its retries, for a person to see */
+export interface CommandParked extends EndOfAttempt {
+  readonly type: 'command/parked'
+  readonly idempotencyKey: 'bound' | 'none'
+  readonly message: string
+  readonly attempts: number
+  /** The aggregate takes no further command until a person retries or skips this one. */
+  readonly blocksAggregate: boolean
+}
+
+/** an operator puts a parked command back; carries the whole command again, so that old segments may go */
+export interface CommandRetried {
+  readonly type: 'command/retried'
+  readonly command: Lsn
+  readonly received: CommandReceived
+}
+
+/** an operator gives a parked command up for good; an aggregate that it blocked goes on */
+export interface CommandSkipped {
+  readonly type: 'command/skipped'
+  readonly command: Lsn
+  readonly aggregate: AggregateReference
+  readonly reason: string
+}
+
+/** all streams of one aggregate type rewritten to another schema version */
+export interface StreamMigrated {
+  readonly type: 'stream/migrated'
+  readonly aggregateType: string
+  readonly toVersion: number
+}
+
+export interface StreamArchived {
+  readonly type: 'stream/archived'
+  readonly aggregate: AggregateReference
+  readonly upTo: Revision
+}
+
+/** keys whose time was over at `untilMs` no longer count */
+export interface IdempotencyKeyExpired {
+  readonly type: 'idempotency-key/expired'
+  readonly untilMs: number
+}
+
+/** keys that expired before are removed from the store */
+export interface IdempotencyKeyDeleted {
+  readonly type: 'idempotency-key/deleted'
+  readonly untilMs: number
+}
+
+/** Why an application instance's former incarnation ended, as its supervisor saw it. */
+export type EndOfIncarnation = 'unknown' | 'stopped' | 'crashed' | 'killed'
+
+/** an application instance begins to work; what its former incarnation had started is released */
+export interface ApplicationRegistered {
+  readonly type: 'application/registered'
+  readonly instance: string
+  readonly application: string
+  /** Number of the process incarnation: entries with this origin are its. */
+  readonly incarnation: number
+  readonly aggregateTypes: readonly string[]
+  readonly former: EndOfIncarnation
+}
+
+/** coalesced liveness; never one per heartbeat */
+export interface ApplicationSeen {
+  readonly type: 'application/seen'
+  readonly instance: string
+  readonly atMs: number
+}
+
+/** application instance deregistered: its assignments released */
+export interface ApplicationDeregistered {
+  readonly type: 'application/deregistered'
+  readonly instance: string
+  readonly reason: 'silent' | 'stopped' | 'crashed'
+}
+
+/** aggregate instance unassigned from an application instance without a command ending */
+export interface AggregateUnassigned {
+  readonly type: 'aggregate/unassigned'
+  readonly aggregate: AggregateReference
+  readonly instance: string
+}
+
+export interface CheckpointStarted {
+  readonly type: 'checkpoint/started'
+  readonly upTo: Lsn
+}
+
+/** the store is flushed up to `upTo`: older segments are stale */
+export interface CheckpointCompleted {
+  readonly type: 'checkpoint/completed'
+  readonly upTo: Lsn
+  readonly stateHash: string
+}
+
+/**
+ * Everything that the journal may say, Redux style; a closed union. Workflows and requests will join it under the
+ * codes kept free for them.
+ */
+export type Action =
+  | CommandReceived
+  | CommandStarted
+  | CommandCompleted
+  | CommandRejected
+  | CommandFailed
+  | CommandParked
+  | CommandRetried
+  | CommandSkipped
+  | StreamMigrated
+  | StreamArchived
+  | IdempotencyKeyExpired
+  | IdempotencyKeyDeleted
+  | ApplicationRegistered
+  | ApplicationSeen
+  | ApplicationDeregistered
+  | AggregateUnassigned
+  | CheckpointStarted
+  | CheckpointCompleted
+
+/** An action with its place in the journal. */
+export interface Entry<A extends Action = Action> {
+  readonly lsn: Lsn
+  /** Version of the action's form on disk, before upcasting. */
+  readonly version: number
+  /** The process incarnation that drafted it, and the number of the draft among its drafts. */
+  readonly origin: number
+  readonly sequence: number
+  readonly wallMs: number
+  readonly action: A
+}
