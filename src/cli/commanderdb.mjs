@@ -1,0 +1,23 @@
+#!/usr/bin/env node
+// Plain JavaScript without newer syntax, because its first duty is to run on a Node that is too old and say so.
+import { existsSync } from 'node:fs'
+
+/** The first version that strips types without a flag; keep equal to `engines.node` in package.json (a test compares). */
+const needed = [22, 18]
+
+const found = process.versions.node.split('.').map(Number)
+const tooOld = found[0] < needed[0] || (found[0] === needed[0] && found[1] < needed[1])
+
+if (tooOld) {
+  process.stderr.write(
+    `commanderdb: Node ${process.versions.node} is too old, ${needed.join('.')} or newer is needed: ` +
+      'in a clone run it by `npx commanderdb` or an npm script after `npm ci` (they bring their own Node), ' +
+      `elsewhere install Node ${needed.join('.')} or newer.\n`,
+  )
+  process.exitCode = 2
+} else {
+  // In the clone main is TypeScript, run as it is; in the package it is compiled, because Node strips no types below node_modules.
+  const source = new URL('./main.ts', import.meta.url)
+  const main = await import(existsSync(source) ? source.href : new URL('./main.js', import.meta.url).href)
+  process.exitCode = await main.runCli(process.argv.slice(2))
+}
