@@ -1,0 +1,145 @@
+import type { Lsn, Token } from '../kernel/identifiers.ts'
+import { lsn, token } from '../kernel/identifiers.ts'
+
+/** A command that was received and has no terminal entry yet. */
+export interface PendingCommand {
+  readonly lsn: Lsn
+  readonly queue: AggregateQueue
+  /** The application instance that it was started on last; '' while it is started nowhere. */
+  instance: string
+  /** LSN of the `command/started` that assigned its aggregate; 0 while it is started nowhere. */
+  token: Token
+  attempts: number
+  /** How often it was under way when its process crashed by itself. */
+  crashes: number
+  /** Failed, and not to be started again before this wall time; 0 otherwise. */
+  retryAtMs: number
+  readonly bytes: number
+  /** The received entry, where the process keeps payloads: a view into `source` at `at`. */
+  source: Buffer | null
+  at: number
+}
+
+/** The pending commands of one aggregate instance in LSN order; exists while there is one or while it is blocked. */
+export interface AggregateQueue {
+  readonly key: string
+  readonly hash: number
+  commands: PendingCommand[]
+  /** The parked command that keeps the aggregate from going on; 0 if none. */
+  blockedBy: Lsn
+}
+
+export interface CommandsSlice {
+  readonly byLsn: Map<Lsn, PendingCommand>
+  readonly byAggregate: Map<string, AggregateQueue>
+  pendingBytes: number
+  /** Terminal entries since the beginning, by kind. */
+  completed: number
+  rejected: number
+  parked: number
+}
+
+export const emptyCommands = (): CommandsSlice => ({
+  byLsn: new Map(),
+  byAggregate: new Map(),
+  pendingBytes: 0,
+  completed: 0,
+  rejected: 0,
+  parked: 0,
+})
+
+export function addPending(
+  slice: CommandsSlice,
+  at: Lsn,
+  key: string,
+  hash: number,
+  bytes: number,
+  source: Buffer | null,
+  offset: number,
+): PendingCommand {
+  let queue = slice.byAggregate.get(key)
+  if (queue === undefined) {
+    queue = { key, hash, commands: [], blockedBy: lsn(0) }
+    slice.byAggregate.set(key, queue)
+  }
+  const command: PendingCommand = {
+    lsn: at,
+    queue,
+    instance: '',
+    token: token(0),
+    attempts: 0,
+    crashes: 0,
+    retryAtMs: 0,
+    bytes,
+    source,
+    at: offset,
+  }
+  insertInOrder(queue.commands, command)
+  slice.byLsn.set(at, command)
+  slice.pendingBytes += bytes
+  return command
+}
+
+/** Almost always at the end; a retried command goes back to its old place. */
+function insertInOrder(commands: PendingCommand[], command: PendingCommand): void {
+  let at = commands.length
+  while (at > 0 && (commands[at - 1] as PendingCommand).lsn > command.lsn) at--
+  if (at === commands.length) commands.push(command)
+  else commands.splice(at, 0, command)
+}
+
+export function removePending(slice: CommandsSlice, at: Lsn): PendingCommand | undefined {
+  const command = slice.byLsn.get(at)
+  if (command === undefined) return undefined
+  slice.byLsn.delete(at)
+  slice.pendingBytes -= command.bytes
+  const { commands } = command.queue
+  if (commands[0] === command) commands.shift()
+  else commands.splice(commands.indexOf(command), 1)
+  forgetIfIdle(slice, command.queue)
+  return command
+}
+
+export function markStarted(slice: CommandsSlice, at: Lsn, instance: string, assignment: Token): void {
+  const command = slice.byLsn.get(at)
+  if (command === undefined) return
+  command.instance = instance
+  command.token = assignment
+  command.retryAtMs = 0
+  command.attempts++
+}
+
+export function markFailed(slice: CommandsSlice, at: Lsn, retryAtMs: number): void {
+  const command = slice.byLsn.get(at)
+  if (command === undefined) return
+  command.instance = ''
+  command.token = token(0)
+  command.retryAtMs = retryAtMs
+}
+
+/** Everything that was started on an instance is to be started anew. */
+export function releaseInstance(slice: CommandsSlice, instance: string, crashed: boolean): void {
+  for (const command of slice.byLsn.values()) {
+    if (command.instance !== instance) continue
+    command.instance = ''
+    command.token = token(0)
+    if (crashed) command.crashes++
+  }
+}
+
+export function blockAggregate(slice: CommandsSlice, key: string, hash: number, by: Lsn): void {
+  const queue = slice.byAggregate.get(key)
+  if (queue === undefined) slice.byAggregate.set(key, { key, hash, commands: [], blockedBy: by })
+  else queue.blockedBy = by
+}
+
+export function unblockAggregate(slice: CommandsSlice, key: string, by: Lsn): void {
+  const queue = slice.byAggregate.get(key)
+  if (queue === undefined || queue.blockedBy !== by) return
+  queue.blockedBy = lsn(0)
+  forgetIfIdle(slice, queue)
+}
+
+function forgetIfIdle(slice: CommandsSlice, queue: AggregateQueue): void {
+  if (queue.commands.length === 0 && queue.blockedBy === 0) slice.byAggregate.delete(queue.key)
+}

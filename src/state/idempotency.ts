@@ -1,0 +1,133 @@
+import type { IdempotencyKey } from '../actions/action.ts'
+import type { Lsn } from '../kernel/identifiers.ts'
+import { lsn } from '../kernel/identifiers.ts'
+import { limits } from '../kernel/limits.ts'
+
+/** What is known of a key that was used. */
+export interface KeyRecord {
+  /** The command that the key was saved with. */
+  readonly lsn: Lsn
+  readonly digest: Uint8Array
+  readonly expiresAtMs: number
+}
+
+/** Keys that are in the store already. A record may be newer than the reader's LSN; the slice checks. */
+export type KeyLookup = (key: string) => KeyRecord | undefined
+
+interface Session {
+  lastLsn: Lsn
+  answeredBelow: number
+  /** Calls from `answeredBelow` on, by their number. */
+  readonly calls: Map<number, Lsn>
+}
+
+export interface IdempotencySlice {
+  readonly sessions: Map<number, Session>
+  /** Keys with an expiry up to here no longer count. */
+  expiredUntilMs: number
+  /** How many keys expire in which minute; says when the next expiry is due without keeping the keys. */
+  readonly expiriesByMinute: Map<number, number>
+  /** Keys too new to be sure that the store has them. A cache, not part of the state: see `forgetSavedKeys`. */
+  readonly recentKeys: Map<string, KeyRecord>
+  readonly lookup: KeyLookup
+}
+
+export const emptyIdempotency = (lookup: KeyLookup): IdempotencySlice => ({
+  sessions: new Map(),
+  expiredUntilMs: 0,
+  expiriesByMinute: new Map(),
+  recentKeys: new Map(),
+  lookup,
+})
+
+const minuteMs = 60_000
+
+/** A call that the client says it had answered already; it has no use for the outcome. */
+export const answeredLongAgo: Lsn = lsn(-1)
+
+/**
+ * The command that this call repeats, or 0 when it is new, which is then remembered. A client numbers its calls and
+ * says below which number it has all answers, so that a session never holds more than what is under way
+ * (as in RIFL: Lee et al., "Implementing Linearizability at Large Scale and Low Latency", SOSP 2015).
+ */
+export function rememberCall(
+  slice: IdempotencySlice,
+  sessionId: number,
+  sequence: number,
+  answeredBelow: number,
+  at: Lsn,
+): Lsn {
+  let session = slice.sessions.get(sessionId)
+  if (session === undefined) {
+    session = { lastLsn: at, answeredBelow, calls: new Map() }
+    slice.sessions.set(sessionId, session)
+    if (slice.sessions.size > limits.sessionsMax) forgetOldestSession(slice)
+  }
+  session.lastLsn = at
+  if (sequence < session.answeredBelow) return answeredLongAgo
+  const known = session.calls.get(sequence)
+  if (known !== undefined) return known
+  session.calls.set(sequence, at)
+  forgetAnswered(session, answeredBelow)
+  return lsn(0)
+}
+
+function forgetAnswered(session: Session, answeredBelow: number): void {
+  const { calls } = session
+  if (answeredBelow - session.answeredBelow > calls.size) {
+    for (const sequence of calls.keys()) if (sequence < answeredBelow) calls.delete(sequence)
+  } else {
+    for (let sequence = session.answeredBelow; sequence < answeredBelow; sequence++) calls.delete(sequence)
+  }
+  if (answeredBelow > session.answeredBelow) session.answeredBelow = answeredBelow
+}
+
+function forgetOldestSession(slice: IdempotencySlice): void {
+  let oldest = 0
+  let oldestLsn: number = Number.POSITIVE_INFINITY
+  for (const [id, session] of slice.sessions) {
+    if (session.lastLsn >= oldestLsn) continue
+    oldest = id
+    oldestLsn = session.lastLsn
+  }
+  slice.sessions.delete(oldest)
+}
+
+/** What is known of the key before `at`, as every process decides it that has applied the entries before `at`. */
+export function findKey(slice: IdempotencySlice, key: string, at: Lsn): KeyRecord | undefined {
+  const record = slice.recentKeys.get(key) ?? slice.lookup(key)
+  if (record === undefined || record.lsn >= at || record.expiresAtMs <= slice.expiredUntilMs) return undefined
+  return record
+}
+
+export function saveKey(slice: IdempotencySlice, key: IdempotencyKey, at: Lsn, receivedAtMs: number): KeyRecord {
+  const expiresAtMs = receivedAtMs + key.ttlMs
+  const record = { lsn: at, digest: key.digest, expiresAtMs }
+  slice.recentKeys.set(key.key, record)
+  const minute = Math.ceil(expiresAtMs / minuteMs)
+  slice.expiriesByMinute.set(minute, (slice.expiriesByMinute.get(minute) ?? 0) + 1)
+  return record
+}
+
+export function expireKeys(slice: IdempotencySlice, untilMs: number): void {
+  if (untilMs <= slice.expiredUntilMs) return
+  slice.expiredUntilMs = untilMs
+  for (const minute of slice.expiriesByMinute.keys()) {
+    if (minute * minuteMs <= untilMs) slice.expiriesByMinute.delete(minute)
+  }
+}
+
+/** The next wall time at which keys expire, or null when there is none. */
+export function nextExpiryMs(slice: IdempotencySlice): number | null {
+  let next = Number.POSITIVE_INFINITY
+  for (const minute of slice.expiriesByMinute.keys()) if (minute < next) next = minute
+  return next === Number.POSITIVE_INFINITY ? null : next * minuteMs
+}
+
+/** The store has applied up to `applied`: keys up to there are found by look-up from now on. */
+export function forgetSavedKeys(slice: IdempotencySlice, applied: Lsn): void {
+  for (const [key, record] of slice.recentKeys) {
+    if (record.lsn > applied) return
+    slice.recentKeys.delete(key)
+  }
+}

@@ -1,0 +1,188 @@
+import type { ApplicationRegistered, IdempotencyKey } from '../actions/action.ts'
+import { actionCodes } from '../actions/action-codes.ts'
+import { envelopeOf, payloadOf } from '../actions/decode.ts'
+import {
+  answeredBelowOf,
+  codeOf,
+  entryEnd,
+  entryFlags,
+  eventCountOf,
+  flagsOf,
+  hashOf,
+  keyOf,
+  lengthOf,
+  lsnOf,
+  nameOf,
+  payloadStart,
+  referenceOf,
+  sessionOf,
+  sessionSequenceOf,
+  wallMsOf,
+} from '../actions/entry-layout.ts'
+import { assert } from '../kernel/assert.ts'
+import type { Lsn, Token } from '../kernel/identifiers.ts'
+import { lsn } from '../kernel/identifiers.ts'
+import { readUint64 } from '../kernel/integers.ts'
+import { type ApplicationsSlice, deregisterApplication, emptyApplications, registerApplication } from './applications.ts'
+import {
+  addPending,
+  blockAggregate,
+  type CommandsSlice,
+  emptyCommands,
+  markFailed,
+  markStarted,
+  releaseInstance,
+  removePending,
+  unblockAggregate,
+} from './commands.ts'
+import {
+  emptyIdempotency,
+  expireKeys,
+  findKey,
+  type IdempotencySlice,
+  type KeyLookup,
+  rememberCall,
+  saveKey,
+} from './idempotency.ts'
+
+/**
+ * The state that every child folds from the same entries. Bounded: it holds what is under way, never what is done.
+ * What is done (streams, outcomes, keys) is in the store's tables, which the projection applier fills from the same entries.
+ */
+export interface RootState {
+  /** The entry applied last. */
+  lsn: Lsn
+  /** Number of events among all entries applied: the position of the last one. */
+  globalPosition: number
+  readonly commands: CommandsSlice
+  readonly applications: ApplicationsSlice
+  readonly idempotency: IdempotencySlice
+  /** Keep the bytes of pending commands: for processes that decide them or store them. */
+  readonly keepsPayloads: boolean
+}
+
+export interface RootOptions {
+  readonly lookup: KeyLookup
+  readonly keepsPayloads: boolean
+}
+
+export const emptyRoot = ({ lookup, keepsPayloads }: RootOptions): RootState => ({
+  lsn: lsn(0),
+  globalPosition: 0,
+  commands: emptyCommands(),
+  applications: emptyApplications(),
+  idempotency: emptyIdempotency(lookup),
+  keepsPayloads,
+})
+
+/** What a received command turned out to be: 0 for a new one, otherwise the LSN of the command that it repeats. */
+export type Repeats = Lsn
+
+const isNew: Repeats = lsn(0)
+
+/**
+ * Folds the entry at `o` into the state, in place: the same entries in the same order give the same state everywhere.
+ * No clock, randomness, environment or I/O, other than looking up saved keys, whose answer is a function of the LSN (G7).
+ */
+export function reduce(state: RootState, b: Buffer, o: number): Repeats {
+  const at = lsnOf(b, o)
+  assert(at === state.lsn + 1, `entry ${at} follows entry ${state.lsn}`)
+  state.lsn = at
+  switch (codeOf(b, o)) {
+    case actionCodes['command/received']:
+      return reduceReceived(state, b, o, at)
+    case actionCodes['command/started']:
+      reduceStarted(state, b, o, at)
+      return isNew
+    case actionCodes['command/completed']:
+      removePending(state.commands, referenceOf(b, o))
+      state.commands.completed++
+      state.globalPosition += eventCountOf(b, o)
+      return isNew
+    case actionCodes['command/rejected']:
+      removePending(state.commands, referenceOf(b, o))
+      state.commands.rejected++
+      return isNew
+    default:
+      reduceRare(state, b, o, at)
+      return isNew
+  }
+}
+
+function reduceReceived(state: RootState, b: Buffer, o: number, at: Lsn): Repeats {
+  const { idempotency } = state
+  let repeats = isNew
+  let key: IdempotencyKey | null = null
+  if ((flagsOf(b, o) & entryFlags.idempotencyKey) !== 0) {
+    key = (envelopeOf(b, o) as { idempotencyKey: IdempotencyKey }).idempotencyKey
+    repeats = findKey(idempotency, key.key, at)?.lsn ?? isNew
+  }
+  const session = sessionOf(b, o)
+  if (session !== 0) {
+    const call = rememberCall(idempotency, session, sessionSequenceOf(b, o), answeredBelowOf(b, o), at)
+    if (repeats === isNew) repeats = call
+  }
+  if (repeats !== isNew) return repeats
+  if (key !== null) saveKey(idempotency, key, at, wallMsOf(b, o))
+  const source = state.keepsPayloads ? b : null
+  addPending(state.commands, at, keyOf(b, o), hashOf(b, o), lengthOf(b, o), source, o)
+  return isNew
+}
+
+function reduceStarted(state: RootState, b: Buffer, o: number, at: Lsn): void {
+  const instance = nameOf(b, o)
+  const end = entryEnd(b, o)
+  const assignment = at as number as Token
+  for (let i = payloadStart(b, o); i + 8 <= end; i += 8) {
+    markStarted(state.commands, lsn(readUint64(b, i)), instance, assignment)
+  }
+}
+
+function reduceRare(state: RootState, b: Buffer, o: number, at: Lsn): void {
+  const { commands } = state
+  switch (codeOf(b, o)) {
+    case actionCodes['command/failed']: {
+      const { retryDelayMs } = payloadOf(b, o) as { retryDelayMs: number }
+      markFailed(commands, referenceOf(b, o), wallMsOf(b, o) + retryDelayMs)
+      return
+    }
+    case actionCodes['command/parked']:
+      if ((flagsOf(b, o) & entryFlags.blocksAggregate) !== 0) {
+        blockAggregate(commands, keyOf(b, o), hashOf(b, o), referenceOf(b, o))
+      }
+      removePending(commands, referenceOf(b, o))
+      commands.parked++
+      return
+    case actionCodes['command/retried']: {
+      const source = state.keepsPayloads ? b : null
+      const command = referenceOf(b, o)
+      if (commands.byLsn.has(command)) return
+      addPending(commands, command, keyOf(b, o), hashOf(b, o), lengthOf(b, o), source, payloadStart(b, o))
+      unblockAggregate(commands, keyOf(b, o), command)
+      commands.parked--
+      return
+    }
+    case actionCodes['command/skipped']:
+      unblockAggregate(commands, keyOf(b, o), referenceOf(b, o))
+      commands.parked--
+      return
+    case actionCodes['idempotency-key/expired']:
+      expireKeys(state.idempotency, (payloadOf(b, o) as { untilMs: number }).untilMs)
+      return
+    case actionCodes['application/registered']: {
+      const action = { instance: nameOf(b, o), ...(payloadOf(b, o) as object) } as ApplicationRegistered
+      releaseInstance(commands, action.instance, action.former === 'crashed')
+      registerApplication(state.applications, action, at)
+      return
+    }
+    case actionCodes['application/deregistered']: {
+      const { reason } = payloadOf(b, o) as { reason: string }
+      releaseInstance(commands, nameOf(b, o), reason === 'crashed')
+      deregisterApplication(state.applications, nameOf(b, o))
+      return
+    }
+    default:
+      // Actions about the store (streams, checkpoints, deleted keys) change nothing that is held here.
+      return
+  }
+}

@@ -1,0 +1,108 @@
+import { lengthOf } from '../actions/entry-layout.ts'
+import { pack, unpack } from '../actions/message-pack.ts'
+import { digest16 } from '../kernel/checksum.ts'
+import { lsn, token } from '../kernel/identifiers.ts'
+import { type ApplicationInstance, rebalance } from './applications.ts'
+import { addPending, blockAggregate, type PendingCommand } from './commands.ts'
+import { emptyRoot, type RootOptions, type RootState } from './root.ts'
+
+interface CommandForm {
+  readonly lsn: number
+  readonly key: string
+  readonly hash: number
+  readonly bytes: number
+  readonly instance: string
+  readonly token: number
+  readonly attempts: number
+  readonly crashes: number
+  readonly retryAtMs: number
+}
+
+interface RootForm {
+  readonly lsn: number
+  readonly globalPosition: number
+  readonly counts: readonly [completed: number, rejected: number, parked: number]
+  readonly commands: readonly CommandForm[]
+  readonly blocked: readonly (readonly [key: string, hash: number, by: number])[]
+  readonly applications: readonly ApplicationInstance[]
+  readonly sessions: readonly (readonly [id: number, lastLsn: number, answeredBelow: number, calls: readonly number[]])[]
+  readonly expiredUntilMs: number
+  readonly expiriesByMinute: readonly (readonly [minute: number, count: number])[]
+}
+
+/** The state as plain data in one order, whatever the order it came about in. */
+function formOf(state: RootState): RootForm {
+  const { commands, applications, idempotency } = state
+  return {
+    lsn: state.lsn,
+    globalPosition: state.globalPosition,
+    counts: [commands.completed, commands.rejected, commands.parked],
+    commands: sortedCommands(state).map(commandForm),
+    blocked: [...commands.byAggregate.values()]
+      .filter((queue) => queue.blockedBy !== 0)
+      .map((queue) => [queue.key, queue.hash, queue.blockedBy] as const)
+      .sort((a, b) => a[2] - b[2]),
+    applications: [...applications.byInstance.values()].sort((a, b) => (a.instance < b.instance ? -1 : 1)),
+    sessions: [...idempotency.sessions]
+      .sort((a, b) => a[0] - b[0])
+      .map(([id, s]) => [id, s.lastLsn, s.answeredBelow, [...s.calls].sort((a, b) => a[0] - b[0]).flat()]),
+    expiredUntilMs: idempotency.expiredUntilMs,
+    expiriesByMinute: [...idempotency.expiriesByMinute].sort((a, b) => a[0] - b[0]),
+  }
+}
+
+const sortedCommands = (state: RootState): PendingCommand[] =>
+  [...state.commands.byLsn.values()].sort((a, b) => a.lsn - b.lsn)
+
+const commandForm = (command: PendingCommand): CommandForm => ({
+  lsn: command.lsn,
+  key: command.queue.key,
+  hash: command.queue.hash,
+  bytes: command.bytes,
+  instance: command.instance,
+  token: command.token,
+  attempts: command.attempts,
+  crashes: command.crashes,
+  retryAtMs: command.retryAtMs,
+})
+
+/** Equal in every process that has applied the same LSN (G7). 32 hexadecimal digits. */
+export const stateHash = (state: RootState): string => digest16(pack(formOf(state))).toString('hex')
+
+/** The whole state with the payloads of pending commands, to start a child from. */
+export function encodeRoot(state: RootState): Buffer {
+  const payloads = sortedCommands(state).map(({ source, at }) =>
+    source === null ? Buffer.alloc(0) : source.subarray(at, at + lengthOf(source, at)),
+  )
+  return Buffer.from(pack({ form: formOf(state), payloads }))
+}
+
+export function decodeRoot(bytes: Buffer, options: RootOptions): RootState {
+  const { form, payloads } = unpack(bytes, 0, bytes.length) as { form: RootForm; payloads: Uint8Array[] }
+  const state = emptyRoot(options)
+  state.lsn = lsn(form.lsn)
+  state.globalPosition = form.globalPosition
+  const { commands, applications, idempotency } = state
+  ;[commands.completed, commands.rejected, commands.parked] = form.counts
+  form.commands.forEach((c, i) => {
+    const bytes = payloads[i]
+    const payload = options.keepsPayloads && bytes !== undefined ? Buffer.from(bytes) : null
+    const command = addPending(commands, lsn(c.lsn), c.key, c.hash, c.bytes, payload, 0)
+    command.instance = c.instance
+    command.token = token(c.token)
+    command.attempts = c.attempts
+    command.crashes = c.crashes
+    command.retryAtMs = c.retryAtMs
+  })
+  for (const [key, hash, by] of form.blocked) blockAggregate(commands, key, hash, lsn(by))
+  for (const instance of form.applications) applications.byInstance.set(instance.instance, instance)
+  rebalance(applications)
+  for (const [id, lastLsn, answeredBelow, calls] of form.sessions) {
+    const session = { lastLsn: lsn(lastLsn), answeredBelow, calls: new Map() }
+    for (let i = 0; i < calls.length; i += 2) session.calls.set(calls[i] as number, lsn(calls[i + 1] as number))
+    idempotency.sessions.set(id, session)
+  }
+  idempotency.expiredUntilMs = form.expiredUntilMs
+  for (const [minute, count] of form.expiriesByMinute) idempotency.expiriesByMinute.set(minute, count)
+  return state
+}
