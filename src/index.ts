@@ -1,0 +1,27 @@
+export { CommanderError, type ErrorCode, isCommanderError } from './kernel/errors.ts'
+export { defineAggregate } from './sdk/aggregate.ts'
+export type {
+  Aggregate,
+  AggregateDefinition,
+  AnyAggregate,
+  CommandContext,
+  CommandData,
+  CommandName,
+  CommandsOf,
+  EventOf,
+  EventsOf,
+  EvolveEvent,
+  OnExhausted,
+  RetryOptions,
+  StateOf,
+} from './sdk/aggregate-types.ts'
+export { type Application, type ApplicationDefinition, defineApplication } from './sdk/application.ts'
+export {
+  defineProjection,
+  type Projection,
+  type ProjectionDefinition,
+  type ProjectionEvent,
+  type ProjectionTable,
+} from './sdk/projection.ts'
+export { CommandRejected, isCommandRejected } from './sdk/rejection.ts'
+export type { StandardSchema } from './sdk/standard-schema.ts'
