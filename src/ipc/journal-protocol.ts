@@ -1,0 +1,108 @@
+import { pack, unpack } from '../actions/message-pack.ts'
+import type { WireError } from '../kernel/errors.ts'
+import { type Lsn, lsn } from '../kernel/identifiers.ts'
+import { readUint64, writeUint64 } from '../kernel/integers.ts'
+
+/** The frames between the journal writer and the processes that follow it. */
+export const journalFrames = {
+  /** follower -> writer: who I am and from where I want entries. */
+  subscribe: 1,
+  /** writer -> follower: from where you get them. */
+  subscribed: 2,
+  /** writer -> follower: entries, each padded to 8 bytes, as they lie in the journal. */
+  entries: 3,
+  /** writer -> follower: how far the journal and the store are. */
+  watermark: 4,
+  /** follower -> writer: drafts, each padded to 8 bytes. */
+  drafts: 5,
+  /** writer -> follower: a draft was refused. */
+  refused: 6,
+  /** follower -> writer: I have dropped what was built on the refused draft; go on with this sequence. */
+  resume: 7,
+  /** writer -> follower: you were too slow; read from the segments, then subscribe again. */
+  lagged: 8,
+  /** projection applier -> writer: the store has applied up to here. */
+  applied: 9,
+} as const
+
+export interface Subscribe {
+  readonly name: string
+  /** Number of the process incarnation; drafts carry it as their origin. */
+  readonly origin: number
+  /** The first entry wanted. */
+  readonly from: number
+  /** The sequence that the next draft will have. */
+  readonly nextSequence: number
+  /** Drafts build on each other: after a refused one all later ones are dropped until `resume`. */
+  readonly ordered: boolean
+  /** Wants the flushed watermark after each flush, and not just when the store moves. */
+  readonly followsFlush: boolean
+  /** The last batch that the follower has applied, so that a journal that lost it is noticed; null for none. */
+  readonly last: BatchIdentity | null
+}
+
+export interface BatchIdentity {
+  readonly firstLsn: number
+  readonly lastLsn: number
+  readonly crc: number
+}
+
+export interface Subscribed {
+  /** live: entries follow from `from`. behind: read the segments up to `written` first. reset: your state is not of this journal. */
+  readonly mode: 'live' | 'behind' | 'reset'
+  readonly written: number
+  readonly flushed: number
+  readonly applied: number
+}
+
+export const encodeSubscribe = (message: Subscribe): Buffer => Buffer.from(pack(message))
+export const decodeSubscribe = (body: Buffer): Subscribe => unpack(body, 0, body.length) as Subscribe
+export const encodeSubscribed = (message: Subscribed): Buffer => Buffer.from(pack(message))
+export const decodeSubscribed = (body: Buffer): Subscribed => unpack(body, 0, body.length) as Subscribed
+
+/** `entries` begin with this; then the entries. */
+export const entriesHeaderBytes = 16
+
+export function encodeEntriesHeader(firstLsn: Lsn, lastLsn: Lsn): Buffer {
+  const header = Buffer.allocUnsafe(entriesHeaderBytes)
+  writeUint64(header, firstLsn, 0)
+  writeUint64(header, lastLsn, 8)
+  return header
+}
+
+export interface Watermark {
+  written: Lsn
+  flushed: Lsn
+  /** What the store has committed. */
+  applied: Lsn
+}
+
+export function encodeWatermark(mark: Watermark): Buffer {
+  const body = Buffer.allocUnsafe(24)
+  writeUint64(body, mark.written, 0)
+  writeUint64(body, mark.flushed, 8)
+  writeUint64(body, mark.applied, 16)
+  return body
+}
+
+export const decodeWatermark = (body: Buffer): Watermark => ({
+  written: lsn(readUint64(body, 0)),
+  flushed: lsn(readUint64(body, 8)),
+  applied: lsn(readUint64(body, 16)),
+})
+
+export interface Refused {
+  readonly sequence: number
+  readonly error: WireError
+}
+
+export const encodeRefused = (message: Refused): Buffer => Buffer.from(pack(message))
+export const decodeRefused = (body: Buffer): Refused => unpack(body, 0, body.length) as Refused
+
+export function encodeNumber(value: number): Buffer {
+  const body = Buffer.allocUnsafe(8)
+  writeUint64(body, value, 0)
+  return body
+}
+
+export const decodeNumber = (body: Buffer): number => readUint64(body, 0)

@@ -1,0 +1,268 @@
+import { assert } from '../kernel/assert.ts'
+import { CommanderError } from '../kernel/errors.ts'
+import type { Channel, ChannelHandlers, Listener, Transport } from './channel.ts'
+import { type BytePipe, Link, type LinkBounds, type LinkEnvironment } from './link.ts'
+
+export interface MemoryTransportOptions extends LinkBounds {
+  /** How long each gathered write and each connection is under way; the order is kept. Default: until the next turn. */
+  readonly delayMs?: () => number
+  /**
+   * Hand over copies, so that a sender that changes a buffer after sending it does not reach the receiver, as with
+   * sockets, and a receiver that changes one does not reach the others of a fan-out. Default: false, nothing is copied.
+   */
+  readonly copyBytes?: boolean
+}
+
+/** One process of a simulation: its own environment, and it can be killed alone. */
+export interface MemoryEndpoint extends Transport {
+  /**
+   * As kill -9: what was written still arrives, then the peers see `connection_lost`; addresses are free at once; no
+   * handler of this endpoint is called any more.
+   */
+  crash(): void
+}
+
+/** The in-process twin of the socket transport: same framing, same credit, any string as an address. */
+export interface MemoryTransport extends MemoryEndpoint {
+  endpoint(environment: LinkEnvironment): MemoryEndpoint
+  /** Cuts the connection of this channel: what is under way is lost and both sides get `connection_lost`. */
+  sever(channel: Channel): void
+  /** Cuts every connection that was accepted at this address. The listener stays. */
+  severAll(address: string): void
+}
+
+/** @param environment its scheduler carries the bytes, and it is the environment of the transport's own channels. */
+export function createMemoryTransport(
+  environment: LinkEnvironment,
+  options: MemoryTransportOptions = {},
+): MemoryTransport {
+  const network = new MemoryNetwork(environment, options)
+  const own = new Endpoint(network, environment)
+  return {
+    listen: (address, accept) => own.listen(address, accept),
+    connect: (address, open) => own.connect(address, open),
+    crash: () => own.crash(),
+    endpoint: (other) => new Endpoint(network, other),
+    sever: (channel) => network.sever((pipe) => pipe.link === channel),
+    severAll: (address) => network.sever((pipe) => pipe.acceptedAt === address),
+  }
+}
+
+class MemoryNetwork {
+  readonly options: MemoryTransportOptions
+  readonly listeners = new Map<string, MemoryListener>()
+  readonly pipes = new Set<MemoryPipe>()
+  readonly #environment: LinkEnvironment
+
+  constructor(environment: LinkEnvironment, options: MemoryTransportOptions) {
+    this.#environment = environment
+    this.options = options
+  }
+
+  later(run: () => void): void {
+    const delayMs = this.options.delayMs?.() ?? 0
+    if (delayMs > 0) this.#environment.scheduler.after(delayMs, run)
+    else this.#environment.scheduler.soon(run)
+  }
+
+  sever(matches: (pipe: MemoryPipe) => boolean): void {
+    for (const pipe of [...this.pipes].filter(matches)) pipe.cut()
+  }
+}
+
+class Endpoint implements MemoryEndpoint {
+  readonly #network: MemoryNetwork
+  readonly #environment: LinkEnvironment
+  readonly #listeners = new Set<MemoryListener>()
+  #crashed = false
+
+  constructor(network: MemoryNetwork, environment: LinkEnvironment) {
+    this.#network = network
+    this.#environment = environment
+  }
+
+  async listen(address: string, accept: (channel: Channel) => ChannelHandlers): Promise<Listener> {
+    assert(!this.#crashed, 'this endpoint has crashed')
+    if (this.#network.listeners.has(address))
+      throw new CommanderError('database_locked', `somebody listens at ${address} already; stop it first`)
+    const listener = new MemoryListener(this.#network, this, address, accept)
+    this.#network.listeners.set(address, listener)
+    this.#listeners.add(listener)
+    return listener
+  }
+
+  connect(address: string, open: (channel: Channel) => ChannelHandlers): void {
+    assert(!this.#crashed, 'this endpoint has crashed')
+    const near = new MemoryPipe(this.#network, this, null)
+    const link = this.#link(near, address, open, 'connects')
+    this.#network.later(() => {
+      if (this.#crashed || near.isOver) return
+      const listener = this.#network.listeners.get(address)
+      if (listener === undefined) {
+        near.isOver = true
+        link.ended(new CommanderError('no_database', `nobody listens at ${address}`))
+        return
+      }
+      const far = new MemoryPipe(this.#network, listener.endpoint, listener)
+      near.join(far)
+      const accepted = listener.endpoint.#link(far, `a client of ${address}`, listener.accept, 'accepts')
+      link.connected()
+      accepted.connected()
+    })
+  }
+
+  crash(): void {
+    this.#crashed = true
+    for (const listener of this.#listeners) listener.forget()
+    for (const pipe of [...this.#network.pipes]) if (pipe.endpoint === this) pipe.abandon()
+  }
+
+  #link(
+    pipe: MemoryPipe,
+    peer: string,
+    open: (channel: Channel) => ChannelHandlers,
+    role: 'connects' | 'accepts',
+  ): Link {
+    const { options } = this.#network
+    const link = new Link({ peer, pipe, environment: this.#environment, bounds: options, open, role })
+    pipe.link = link
+    return link
+  }
+}
+
+class MemoryListener implements Listener {
+  readonly address: string
+  readonly endpoint: Endpoint
+  readonly accept: (channel: Channel) => ChannelHandlers
+  readonly #network: MemoryNetwork
+  readonly #pipes = new Set<MemoryPipe>()
+  readonly #closed = Promise.withResolvers<void>()
+  #closing = false
+
+  constructor(
+    network: MemoryNetwork,
+    endpoint: Endpoint,
+    address: string,
+    accept: (channel: Channel) => ChannelHandlers,
+  ) {
+    this.#network = network
+    this.endpoint = endpoint
+    this.address = address
+    this.accept = accept
+  }
+
+  close(): Promise<void> {
+    this.forget()
+    this.#closing = true
+    for (const pipe of this.#pipes) pipe.link?.close()
+    this.#settle()
+    return this.#closed.promise
+  }
+
+  forget(): void {
+    if (this.#network.listeners.get(this.address) === this) this.#network.listeners.delete(this.address)
+  }
+
+  began(pipe: MemoryPipe): void {
+    this.#pipes.add(pipe)
+  }
+
+  over(pipe: MemoryPipe): void {
+    this.#pipes.delete(pipe)
+    this.#settle()
+  }
+
+  #settle(): void {
+    if (this.#closing && this.#pipes.size === 0) this.#closed.resolve()
+  }
+}
+
+/** One direction of a connection: carries what its link writes to the link of the other pipe. */
+class MemoryPipe implements BytePipe {
+  link: Link | null = null
+  isOver = false
+  readonly endpoint: Endpoint
+  readonly #network: MemoryNetwork
+  readonly #listener: MemoryListener | null
+  readonly #deliver: () => void
+  #other: MemoryPipe | null = null
+  #ended = false
+  /** Gathered writes under way, oldest first; null is the end. */
+  #underWay: (readonly Buffer[] | null)[] = []
+
+  constructor(network: MemoryNetwork, endpoint: Endpoint, listener: MemoryListener | null) {
+    this.#network = network
+    this.endpoint = endpoint
+    this.#listener = listener
+    this.#deliver = () => this.#deliverNext()
+  }
+
+  get acceptedAt(): string | null {
+    return this.#listener?.address ?? null
+  }
+
+  join(other: MemoryPipe): void {
+    for (const [pipe, peer] of [[this, other] as const, [other, this] as const]) {
+      pipe.#other = peer
+      pipe.#network.pipes.add(pipe)
+      pipe.#listener?.began(pipe)
+    }
+  }
+
+  write(buffers: readonly Buffer[]): void {
+    if (!this.#ended) this.#post(buffers)
+  }
+
+  end(): void {
+    if (this.#ended) return
+    this.#post(null)
+    this.#ended = true
+  }
+
+  destroy(): void {
+    if (this.#other === null) this.isOver = true
+    else if (!this.isOver) this.cut()
+  }
+
+  /** Both directions end and what is under way is lost. */
+  cut(): void {
+    for (const pipe of [this, this.#other]) {
+      if (pipe === null) continue
+      pipe.#underWay = []
+      pipe.#ended = true
+      pipe.#network.later(() => pipe.#over(new CommanderError('connection_lost', 'the connection was cut')))
+    }
+  }
+
+  /** The owner is dead: what it wrote still arrives, followed by the end. */
+  abandon(): void {
+    this.link = null
+    this.end()
+  }
+
+  #post(item: readonly Buffer[] | null): void {
+    this.#underWay.push(item)
+    // Each post sets off one delivery of the oldest item: in order, however the delays turn out.
+    this.#network.later(this.#deliver)
+  }
+
+  #deliverNext(): void {
+    const item = this.#underWay.shift()
+    const other = this.#other
+    if (item === undefined || other === null) return
+    if (item === null) {
+      other.end()
+      other.#over(null)
+      return
+    }
+    for (const buffer of item) other.link?.receive(this.#network.options.copyBytes ? Buffer.from(buffer) : buffer)
+  }
+
+  #over(error: CommanderError | null): void {
+    if (this.isOver) return
+    this.isOver = true
+    this.#network.pipes.delete(this)
+    this.link?.ended(error)
+    this.#listener?.over(this)
+  }
+}

@@ -1,0 +1,159 @@
+import type { Socket } from 'node:net'
+import { dirname } from 'node:path'
+import { IPCModule, type Server } from 'node-ipc'
+import { CommanderError, isCommanderError, messageOf } from '../kernel/errors.ts'
+import type { Channel, ChannelHandlers, Listener, Transport } from './channel.ts'
+import { type BytePipe, Link, type LinkBounds, type LinkEnvironment } from './link.ts'
+import { assertPrivate, locateSocket, prepareSocketDirectory, removeStaleSocket } from './socket-file-adapter.ts'
+
+/** Connections that one listener accepts; further ones are cut by the operating system's side of it. */
+const connectionsMax = 4096
+
+/** Channels over Unix sockets in directories of this user only. Addresses are paths of any length. */
+export function createNodeIpcTransport(environment: LinkEnvironment, bounds: LinkBounds = {}): Transport {
+  return {
+    listen: (address, accept) => listen(environment, bounds, address, accept),
+    connect: (address, open) => connect(environment, bounds, address, open),
+  }
+}
+
+/** Raw: Buffers pass through untouched. No retries: whether to connect again is for the callers to decide. */
+function configured(path: string): IPCModule {
+  const ipc = new IPCModule()
+  const { config } = ipc
+  config.socketRoot = dirname(path)
+  config.secureSocketRoot = true
+  config.appspace = ''
+  config.parser = 'raw'
+  config.sync = false
+  config.silent = true
+  config.unlink = false
+  config.maxConnections = connectionsMax
+  config.maxRetries = 0
+  config.stopRetrying = true
+  return ipc
+}
+
+async function listen(
+  environment: LinkEnvironment,
+  bounds: LinkBounds,
+  address: string,
+  accept: (channel: Channel) => ChannelHandlers,
+): Promise<Listener> {
+  const path = locateSocket(address)
+  prepareSocketDirectory(path)
+  await removeStaleSocket(path, address)
+  const ipc = configured(path)
+  const { promise, resolve, reject } = Promise.withResolvers<void>()
+  ipc.serve(path, resolve)
+  ipc.server.on('error', (cause) => reject(listenError(address, cause)))
+  const links = new Map<Socket, Link>()
+  ipc.server.on('connect', (socket) => {
+    const pipe = new SocketPipe(socket)
+    const peer = `a client of ${address}`
+    const link = new Link({ peer, pipe, environment, bounds, open: accept, role: 'accepts' })
+    links.set(socket, link)
+    followSocket(socket, link, () => links.delete(socket))
+    link.connected()
+  })
+  ipc.server.on('data', (data, socket) => links.get(socket)?.receive(data))
+  ipc.server.start()
+  await promise
+  let closed: Promise<void> | null = null
+  return {
+    address,
+    close: () => {
+      closed ??= stop(ipc.server, links)
+      return closed
+    },
+  }
+}
+
+function listenError(address: string, cause: NodeJS.ErrnoException): CommanderError {
+  return cause.code === 'EADDRINUSE'
+    ? new CommanderError('database_locked', `somebody listens at ${address} already; stop it first`, { cause })
+    : new CommanderError('invalid_config', `cannot listen at ${address}: ${cause.message}`, { cause })
+}
+
+function stop(server: Server, links: ReadonlyMap<Socket, Link>): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  server.server.close(() => {
+    server.stop()
+    resolve()
+  })
+  for (const link of links.values()) link.close()
+  return promise
+}
+
+function connect(
+  environment: LinkEnvironment,
+  bounds: LinkBounds,
+  address: string,
+  open: (channel: Channel) => ChannelHandlers,
+): void {
+  const pipe = new SocketPipe(null)
+  const link = new Link({ peer: address, pipe, environment, bounds, open, role: 'connects' })
+  try {
+    const path = locateSocket(address)
+    assertPrivate(dirname(path))
+    const ipc = configured(path)
+    ipc.connectTo('peer', path)
+    const client = ipc.of['peer']
+    if (client === undefined) throw new CommanderError('internal', `node-ipc made no client for ${path}`)
+    pipe.socket = client.socket
+    client.on('connect', () => link.connected())
+    client.on('data', (data) => link.receive(data))
+    followSocket(client.socket, link, () => ipc.disconnect('peer'))
+  } catch (cause) {
+    link.ended(connectionError(address, cause))
+  }
+}
+
+/** Tells the link when nothing more will come: at the peer's end, or at the close that an error brings. */
+function followSocket(socket: Socket, link: Link, over: () => void): void {
+  let failure: CommanderError | null = null
+  socket.on('error', (cause) => {
+    failure = connectionError(link.peer, cause)
+  })
+  socket.on('end', () => link.ended(null))
+  socket.on('close', () => {
+    link.ended(failure)
+    over()
+  })
+}
+
+function connectionError(address: string, cause: unknown): CommanderError {
+  if (isCommanderError(cause)) return cause
+  const code = (cause as NodeJS.ErrnoException).code
+  return code === 'ENOENT' || code === 'ECONNREFUSED' || code === 'ENOTSOCK'
+    ? new CommanderError('no_database', `nobody listens at ${address} (${code}); start the database first`, { cause })
+    : new CommanderError('connection_lost', `the connection to ${address} failed: ${messageOf(cause)}`, { cause })
+}
+
+class SocketPipe implements BytePipe {
+  socket: Socket | null
+
+  constructor(socket: Socket | null) {
+    this.socket = socket
+  }
+
+  write(buffers: readonly Buffer[]): void {
+    const socket = this.socket
+    if (socket === null || !socket.writable) return
+    if (buffers.length === 1) {
+      socket.write(buffers[0] as Buffer)
+      return
+    }
+    socket.cork()
+    for (const buffer of buffers) socket.write(buffer)
+    socket.uncork()
+  }
+
+  end(): void {
+    this.socket?.end()
+  }
+
+  destroy(): void {
+    this.socket?.destroy()
+  }
+}
