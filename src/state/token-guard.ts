@@ -12,78 +12,79 @@ import { type Lsn, lsn } from '../kernel/identifiers.ts'
 import { readUint64 } from '../kernel/integers.ts'
 import type { RootState } from './root.ts'
 
+interface Assignment {
+  readonly token: number
+  readonly instance: string
+}
+
 /**
  * Which token each started command may end under: all that the journal writer knows of the state. It follows from
  * the same entries as everybody's state, and holds no more than what is started (G5, G3: a command that has ended
  * is not here, so it cannot end twice).
  */
 export class TokenGuard {
-  readonly #tokens = new Map<Lsn, number>()
-  readonly #instances = new Map<Lsn, string>()
+  readonly #assignments = new Map<Lsn, Assignment>()
+  /** What the drafts applied since `begin` replaced, so that a batch that could not be written can be taken back. */
+  #undo: [Lsn, Assignment | undefined][] = []
 
   static of(state: RootState): TokenGuard {
     const guard = new TokenGuard()
-    for (const command of state.commands.byLsn.values()) {
-      if (command.token !== 0) guard.#start(command.lsn, command.token, command.instance)
+    for (const { lsn: command, token, instance } of state.commands.byLsn.values()) {
+      if (token !== 0) guard.#assignments.set(command, { token, instance })
     }
     return guard
   }
 
   get size(): number {
-    return this.#tokens.size
+    return this.#assignments.size
+  }
+
+  begin(): void {
+    this.#undo = []
+  }
+
+  rollback(): void {
+    for (const [command, former] of this.#undo.reverse()) {
+      if (former === undefined) this.#assignments.delete(command)
+      else this.#assignments.set(command, former)
+    }
+    this.#undo = []
   }
 
   /** Whether the draft at `o` may become an entry now. */
   admits(b: Buffer, o: number): boolean {
-    switch (codeOf(b, o)) {
-      case actionCodes['command/completed']:
-      case actionCodes['command/rejected']:
-      case actionCodes['command/failed']:
-      case actionCodes['command/parked']:
-        return this.#tokens.get(referenceOf(b, o)) === tokenOf(b, o)
-      default:
-        return true
-    }
+    return !endsAttempt(codeOf(b, o)) || this.#assignments.get(referenceOf(b, o))?.token === tokenOf(b, o)
   }
 
   /** Folds an entry that has its LSN. */
   apply(b: Buffer, o: number): void {
-    switch (codeOf(b, o)) {
-      case actionCodes['command/completed']:
-      case actionCodes['command/rejected']:
-      case actionCodes['command/failed']:
-      case actionCodes['command/parked'] : {
-        const command = referenceOf(b, o)
-        this.#tokens.delete(command)
-        this.#instances.delete(command)
-        return
-      }
-      case actionCodes['command/started']: {
-        const instance = nameOf(b, o)
-        const assignment = lsnOf(b, o)
-        const end = entryEnd(b, o)
-        for (let i = payloadStart(b, o); i + 8 <= end; i += 8) this.#start(lsn(readUint64(b, i)), assignment, instance)
-        return
-      }
-      case actionCodes['application/registered']:
-      case actionCodes['application/deregistered']:
-        this.#release(nameOf(b, o))
-        return
-      default:
-        return
+    const code = codeOf(b, o)
+    if (endsAttempt(code)) this.#end(referenceOf(b, o))
+    else if (code === actionCodes['command/started']) this.#start(b, o)
+    else if (code === actionCodes['application/registered'] || code === actionCodes['application/deregistered']) {
+      this.#release(nameOf(b, o))
     }
   }
 
-  #start(command: Lsn, assignment: number, instance: string): void {
-    this.#tokens.set(command, assignment)
-    this.#instances.set(command, instance)
+  #start(b: Buffer, o: number): void {
+    const assignment = { token: lsnOf(b, o), instance: nameOf(b, o) }
+    const end = entryEnd(b, o)
+    for (let i = payloadStart(b, o); i + 8 <= end; i += 8) {
+      const command = lsn(readUint64(b, i))
+      this.#undo.push([command, this.#assignments.get(command)])
+      this.#assignments.set(command, assignment)
+    }
+  }
+
+  #end(command: Lsn): void {
+    this.#undo.push([command, this.#assignments.get(command)])
+    this.#assignments.delete(command)
   }
 
   #release(instance: string): void {
-    for (const [command, holder] of this.#instances) {
-      if (holder !== instance) continue
-      this.#instances.delete(command)
-      this.#tokens.delete(command)
-    }
+    for (const [command, assignment] of this.#assignments) if (assignment.instance === instance) this.#end(command)
   }
 }
+
+const endsAttempt = (code: number): boolean =>
+  code >= actionCodes['command/completed'] && code <= actionCodes['command/parked']

@@ -1,0 +1,339 @@
+import { actionTypeOf } from '../actions/action-codes.ts'
+import {
+  codeOf,
+  entryFlags,
+  flagsOf,
+  isWellFormed,
+  lengthOf,
+  originOf,
+  padded,
+  referenceOf,
+  sequenceOf,
+  stampLsn,
+  tokenOf,
+} from '../actions/entry-layout.ts'
+import type { Channel, ChannelHandlers } from '../ipc/channel.ts'
+import {
+  decodeNumber,
+  decodeSubscribe,
+  encodeEntriesHeader,
+  encodeRefused,
+  encodeSubscribed,
+  encodeWatermark,
+  journalFrames,
+  type Subscribe,
+} from '../ipc/journal-protocol.ts'
+import type { Journal } from '../journal/journal.ts'
+import { crc32 } from '../kernel/checksum.ts'
+import type { Environment } from '../kernel/environment.ts'
+import { CommanderError, isCommanderError, messageOf, toWireError } from '../kernel/errors.ts'
+import { type Lsn, lsn, nextLsn } from '../kernel/identifiers.ts'
+import { limits } from '../kernel/limits.ts'
+import type { TokenGuard } from '../state/token-guard.ts'
+import { Bridge } from './bridge.ts'
+import { FlushSchedule } from './flush-schedule.ts'
+import type { FlushOptions } from './options.ts'
+import { Subscriber } from './subscriber.ts'
+
+/** Reads back one written batch, to compare it with what a follower says that it applied. */
+export type ReadBatch = (firstLsn: Lsn, lastLsn: Lsn) => Buffer | null
+
+export interface JournalWriterOptions {
+  readonly environment: Environment
+  readonly journal: Journal
+  readonly guard: TokenGuard
+  readonly flush: FlushOptions
+  readonly readBatch: ReadBatch
+  /** What the store had applied when the writer started. */
+  readonly applied: Lsn
+  /** The journal can no longer be written or flushed: the process must end and recover from the medium. */
+  readonly failed: (error: CommanderError) => void
+}
+
+interface Drafts {
+  readonly from: Subscriber
+  readonly body: Buffer
+}
+
+/**
+ * The only writer: orders drafts, guards tokens, appends each gathered batch with one write, fans it out as soon as it
+ * is written, and flushes once for all that gathered meanwhile. Payloads stay opaque bytes to it.
+ *
+ * I1. An entry is fanned out only after it was written; the flushed watermark follows only after the flush.
+ * I2. A draft whose token is not the command's current assignment never becomes an entry (G5).
+ * I3. After a refused draft of an ordered follower, none of its later drafts becomes an entry before it resumes.
+ * I4. Of a follower's drafts that arrive before its successor of the same name subscribes, none is appended after.
+ */
+export class JournalWriter {
+  readonly #o: JournalWriterOptions
+  readonly #subscribers = new Map<Channel, Subscriber>()
+  readonly #bridge = new Bridge()
+  readonly #schedule: FlushSchedule
+  #inbox: Drafts[] = []
+  #drainScheduled = false
+  #applied: Lsn
+  #stopped = false
+
+  constructor(options: JournalWriterOptions) {
+    this.#o = options
+    this.#applied = options.applied
+    this.#schedule = new FlushSchedule({
+      journal: options.journal,
+      clock: options.environment.clock,
+      scheduler: options.environment.scheduler,
+      options: options.flush,
+      flushed: () => this.#announce(true),
+      failed: (error) => this.#fail(error),
+    })
+  }
+
+  get applied(): Lsn {
+    return this.#applied
+  }
+
+  /** Names of the processes that follow, and how far each has been sent entries. */
+  followers(): { readonly name: string; readonly next: Lsn; readonly live: boolean }[] {
+    return [...this.#subscribers.values()].map(({ name, next, live }) => ({ name, next, live }))
+  }
+
+  accept(channel: Channel): ChannelHandlers {
+    return {
+      frame: (kind, body) => this.#frame(channel, kind, body),
+      writable: () => this.#resumeSending(channel),
+      closed: () => this.#drop(channel),
+    }
+  }
+
+  /** Takes no more drafts; what is written stays to be flushed by closing the journal. */
+  stop(): void {
+    this.#stopped = true
+    this.#schedule.stop()
+    this.#inbox = []
+  }
+
+  #frame(channel: Channel, kind: number, body: Buffer): void {
+    const subscriber = this.#subscribers.get(channel)
+    switch (kind) {
+      case journalFrames.subscribe:
+        channel.release(body.length)
+        this.#subscribe(channel, decodeSubscribe(body))
+        return
+      case journalFrames.drafts:
+        if (subscriber === undefined) break
+        this.#inbox.push({ from: subscriber, body })
+        this.#scheduleDrain()
+        return
+      case journalFrames.resume:
+        if (subscriber === undefined) break
+        channel.release(body.length)
+        subscriber.refusing = false
+        subscriber.expectedSequence = decodeNumber(body) >>> 0
+        return
+      case journalFrames.applied:
+        channel.release(body.length)
+        this.#applied = lsn(decodeNumber(body))
+        this.#announce(false)
+        return
+      default:
+        break
+    }
+    channel.close(
+      new CommanderError('protocol_violation', `${channel.peer} sent a frame of kind ${kind} before it subscribed`),
+    )
+  }
+
+  #subscribe(channel: Channel, hello: Subscribe): void {
+    for (const [other, { name }] of this.#subscribers) {
+      if (name !== hello.name || other === channel) continue
+      this.#drop(other) // I4
+      other.close(new CommanderError('connection_lost', `another process now follows as ${name}`))
+    }
+    this.#drain()
+    const { journal } = this.#o
+    const subscriber = new Subscriber(channel, hello)
+    this.#subscribers.set(channel, subscriber)
+    const ours = this.#isOurs(hello)
+    const reaches = hello.from > journal.writtenLsn || this.#bridge.startingAt(lsn(hello.from)) !== null
+    const marks = { written: journal.writtenLsn, flushed: journal.flushedLsn, applied: this.#applied }
+    const mode = ours ? (reaches ? 'live' : 'behind') : 'reset'
+    channel.send(journalFrames.subscribed, encodeSubscribed({ mode, ...marks }))
+    if (mode === 'live') subscriber.catchUp(this.#bridge, journal.writtenLsn)
+    channel.flush()
+  }
+
+  /** Whether what the follower has applied is a part of this journal (a journal may have lost what was only written). */
+  #isOurs({ from, last }: Subscribe): boolean {
+    if (from - 1 > this.#o.journal.writtenLsn) return false
+    if (last === null) return true
+    const payload = this.#o.readBatch(lsn(last.firstLsn), lsn(last.lastLsn))
+    return payload !== null && crc32(payload) === last.crc
+  }
+
+  #resumeSending(channel: Channel): void {
+    const subscriber = this.#subscribers.get(channel)
+    if (subscriber === undefined) return
+    subscriber.catchUp(this.#bridge, this.#o.journal.writtenLsn)
+    if (channel.writable) channel.send(journalFrames.watermark, this.#mark())
+  }
+
+  #drop(channel: Channel): void {
+    const subscriber = this.#subscribers.get(channel)
+    if (subscriber === undefined) return
+    this.#subscribers.delete(channel)
+    this.#inbox = this.#inbox.filter(({ from }) => from !== subscriber)
+  }
+
+  #scheduleDrain(): void {
+    if (this.#drainScheduled) return
+    this.#drainScheduled = true
+    this.#o.environment.scheduler.soon(this.#drainDue)
+  }
+
+  readonly #drainDue = (): void => {
+    this.#drainScheduled = false
+    this.#drain()
+  }
+
+  #drain(): void {
+    while (this.#inbox.length > 0 && !this.#stopped) {
+      const inbox = this.#inbox
+      let bytes = 0
+      let taken = 0
+      while (taken < inbox.length && (taken === 0 || bytes < limits.appendBatchBytesMax)) {
+        bytes += (inbox[taken] as Drafts).body.length
+        taken++
+      }
+      this.#inbox = taken === inbox.length ? [] : inbox.slice(taken)
+      this.#appendBatch(taken === inbox.length ? inbox : inbox.slice(0, taken), bytes)
+    }
+  }
+
+  #appendBatch(drafts: readonly Drafts[], bytes: number): void {
+    const { journal, guard } = this.#o
+    guard.begin()
+    const payload = Buffer.allocUnsafeSlow(bytes)
+    const firstLsn = nextLsn(journal.writtenLsn)
+    const batch = { payload, length: 0, next: firstLsn as Lsn, flush: false }
+    for (const { from, body } of drafts) {
+      this.#admit(from, body, batch)
+      from.channel.release(body.length)
+    }
+    const count = batch.next - firstLsn
+    if (count === 0) return
+    const lastLsn = lsn(batch.next - 1)
+    const written = batch.length === bytes ? payload : payload.subarray(0, batch.length)
+    try {
+      journal.append(written, firstLsn, count, journal.flushedLsn)
+    } catch (error) {
+      guard.rollback()
+      this.#appendFailed(drafts, error)
+      return
+    }
+    this.#fanOut({ firstLsn, lastLsn, payload: written })
+    this.#schedule.written(batch.flush)
+  }
+
+  /** Copies the drafts that may become entries into the batch, each under its LSN. */
+  #admit(
+    from: Subscriber,
+    body: Buffer,
+    batch: { readonly payload: Buffer; length: number; next: Lsn; flush: boolean },
+  ): void {
+    const { guard } = this.#o
+    const end = body.length
+    let at = 0
+    while (at < end) {
+      if (!isWellFormed(body, at, end) || originOf(body, at) !== from.origin || actionTypeOf(codeOf(body, at)) === undefined) {
+        this.#malformed(from, at)
+        return
+      }
+      const room = padded(lengthOf(body, at))
+      if (from.refusing || !this.#inSequence(from, body, at)) return // I3
+      if (guard.admits(body, at)) {
+        stampLsn(body, at, batch.next)
+        guard.apply(body, at)
+        if ((flagsOf(body, at) & entryFlags.flush) !== 0) batch.flush = true
+        body.copy(batch.payload, batch.length, at, at + room)
+        batch.length += room
+        batch.next = nextLsn(batch.next)
+      } else {
+        this.#refuseStale(from, body, at) // I2
+      }
+      at += room
+    }
+  }
+
+  #inSequence(from: Subscriber, body: Buffer, at: number): boolean {
+    const sequence = sequenceOf(body, at)
+    if (sequence === from.expectedSequence) {
+      from.expectedSequence = (sequence + 1) >>> 0
+      return true
+    }
+    const message = `${from.name} sent draft ${sequence} where ${from.expectedSequence} was expected`
+    from.channel.close(new CommanderError('protocol_violation', message))
+    this.#drop(from.channel)
+    return false
+  }
+
+  #malformed(from: Subscriber, at: number): void {
+    this.#drop(from.channel)
+    from.channel.close(
+      new CommanderError('protocol_violation', `${from.name} sent a draft that is not well formed at byte ${at}`),
+    )
+  }
+
+  #refuseStale(from: Subscriber, body: Buffer, at: number): void {
+    const message = `the assignment ${tokenOf(body, at)} of command ${referenceOf(body, at)} is over`
+    this.#refuse(from, sequenceOf(body, at), new CommanderError('stale_token', message))
+  }
+
+  #refuse(from: Subscriber, sequence: number, error: CommanderError): void {
+    if (from.ordered) from.refusing = true
+    this.#o.environment.log.warn({ follower: from.name, sequence, code: error.code }, `draft refused: ${error.message}`)
+    from.channel.send(journalFrames.refused, encodeRefused({ sequence, error: toWireError(error) }))
+  }
+
+  #appendFailed(drafts: readonly Drafts[], cause: unknown): void {
+    if (!isCommanderError(cause)) throw cause
+    if (cause.code !== 'journal_full') {
+      this.#fail(cause)
+      return
+    }
+    for (const { from, body } of drafts) {
+      if (!this.#subscribers.has(from.channel)) continue
+      for (let at = 0; at < body.length && !(from.ordered && from.refusing); at += padded(lengthOf(body, at))) {
+        this.#refuse(from, sequenceOf(body, at), cause)
+      }
+    }
+  }
+
+  #fanOut(batch: { readonly firstLsn: Lsn; readonly lastLsn: Lsn; readonly payload: Buffer }): void {
+    this.#bridge.add(batch)
+    const header = encodeEntriesHeader(batch.firstLsn, batch.lastLsn)
+    for (const subscriber of this.#subscribers.values()) {
+      subscriber.offer(batch, header)
+      subscriber.channel.flush()
+    }
+  }
+
+  #announce(flushedOnly: boolean): void {
+    const mark = this.#mark()
+    for (const subscriber of this.#subscribers.values()) {
+      if ((flushedOnly && !subscriber.followsFlush) || !subscriber.channel.writable) continue
+      subscriber.channel.send(journalFrames.watermark, mark)
+      if (flushedOnly) subscriber.channel.flush()
+    }
+  }
+
+  #mark(): Buffer {
+    const { journal } = this.#o
+    return encodeWatermark({ written: journal.writtenLsn, flushed: journal.flushedLsn, applied: this.#applied })
+  }
+
+  #fail(error: CommanderError): void {
+    if (this.#stopped) return
+    this.stop()
+    this.#o.environment.log.error({ code: error.code, error: messageOf(error) }, `the journal failed: ${error.message}`)
+    this.#o.failed(error)
+  }
+}

@@ -1,0 +1,353 @@
+import type { Channel, ChannelHandlers, Transport } from '../ipc/channel.ts'
+import {
+  type BatchIdentity,
+  decodeRefused,
+  decodeSubscribed,
+  decodeWatermark,
+  encodeNumber,
+  encodeSubscribe,
+  entriesHeaderBytes,
+  journalFrames,
+  type Refused,
+  type Subscribed,
+  type Watermark,
+} from '../ipc/journal-protocol.ts'
+import { assert } from '../kernel/assert.ts'
+import { crc32 } from '../kernel/checksum.ts'
+import type { Environment } from '../kernel/environment.ts'
+import { CommanderError, messageOf } from '../kernel/errors.ts'
+import { type Lsn, lsn, nextLsn } from '../kernel/identifiers.ts'
+import { readUint64 } from '../kernel/integers.ts'
+import { limits } from '../kernel/limits.ts'
+import type { SegmentReader, SegmentSource } from './segment-source.ts'
+
+/** What a role does with the stream. */
+export interface FollowerRole {
+  /** One batch of entries, `payload` from `offset` to its end, LSNs `firstLsn` to `lastLsn` without a gap. */
+  apply(payload: Buffer, offset: number, firstLsn: Lsn, lastLsn: Lsn): void
+  /** Called after one or more batches: the place to send what they led to. */
+  applied?(): void
+  watermark?(mark: Watermark): void
+  /** One of this process's drafts was refused. */
+  refused?(refused: Refused): void
+  /**
+   * The connection to the journal writer is new, and everything up to its `written` has been applied: drafts of this
+   * process that have not been seen by now never will be.
+   */
+  connected?(): void
+  disconnected?(): void
+  /** The state is not of this journal (R9): it must be thrown away; the process ends or starts anew from the store. */
+  reset(reason: CommanderError): void
+}
+
+export interface FollowerOptions {
+  readonly environment: Environment
+  readonly transport: Transport
+  /** Address of the journal writer. */
+  readonly address: string
+  readonly name: string
+  readonly origin: number
+  readonly ordered: boolean
+  readonly followsFlush: boolean
+  readonly segments: SegmentSource
+  readonly role: FollowerRole
+  /** The last entry that the role's state holds already. */
+  readonly after: Lsn
+}
+
+interface Queued {
+  readonly payload: Buffer
+  readonly offset: number
+  readonly firstLsn: Lsn
+  readonly lastLsn: Lsn
+  /** To be released to the channel that it came from. */
+  readonly bytes: number
+}
+
+const reconnectDelayMs = 20
+
+/**
+ * What every child runs: follows the journal without a gap, live from the writer and, when it is new, was cut off or
+ * too slow, from the segments on disk. Batches are queued in the data callback and reduced in bounded slices, so that
+ * no event loop is blocked.
+ *
+ * I1. Batches reach the role in LSN order, each exactly once, without a gap.
+ * I2. `connected` comes only after everything that the writer had written when it accepted us was applied.
+ */
+export class Follower {
+  readonly #o: FollowerOptions
+  #channel: Channel | null = null
+  #reader: SegmentReader | null = null
+  #queue: Queued[] = []
+  #scheduled = false
+  #applied: Lsn
+  #lastBatch: Queued | null = null
+  #mark: Watermark
+  /** Apply up to here before `connected` is told. */
+  #connectedAt: Lsn | null = null
+  #isConnected = false
+  #stopped = false
+  #nextSequence = 0
+  readonly #drainDue: () => void
+
+  constructor(options: FollowerOptions) {
+    this.#o = options
+    this.#applied = options.after
+    this.#mark = { written: options.after, flushed: lsn(0), applied: lsn(0) }
+    this.#drainDue = () => {
+      this.#scheduled = false
+      this.#drain()
+    }
+  }
+
+  get applied(): Lsn {
+    return this.#applied
+  }
+
+  get mark(): Watermark {
+    return this.#mark
+  }
+
+  /** Connected and caught up with what the writer had when it accepted us. */
+  get isConnected(): boolean {
+    return this.#isConnected
+  }
+
+  get isWritable(): boolean {
+    return this.#isConnected && this.#channel !== null && this.#channel.writable
+  }
+
+  start(): void {
+    this.#connect()
+  }
+
+  stop(): void {
+    this.#stopped = true
+    this.#reader?.close()
+    this.#reader = null
+    this.#channel?.close()
+    this.#channel = null
+  }
+
+  /** The number for the next draft; the caller encodes it and sends the drafts in this order. */
+  takeSequence(): number {
+    const sequence = this.#nextSequence
+    this.#nextSequence = (sequence + 1) >>> 0
+    return sequence
+  }
+
+  /** Drafts that could not be sent are lost; `connected` says when to look for them. */
+  sendDrafts(drafts: Buffer): void {
+    if (this.#channel === null || drafts.length === 0) return
+    this.#channel.send(journalFrames.drafts, drafts)
+    this.#channel.flush()
+  }
+
+  /** After a refused draft: everything that was built on it is dropped, and the next draft has the next sequence. */
+  resumeDrafts(): void {
+    this.#channel?.send(journalFrames.resume, encodeNumber(this.#nextSequence))
+  }
+
+  sendApplied(applied: Lsn): void {
+    this.#channel?.send(journalFrames.applied, encodeNumber(applied))
+  }
+
+  #connect(): void {
+    if (this.#stopped) return
+    this.#o.transport.connect(this.#o.address, (channel) => this.#open(channel))
+  }
+
+  #open(channel: Channel): ChannelHandlers {
+    this.#channel = channel
+    this.#subscribe()
+    return {
+      frame: (kind, body) => {
+        if (this.#channel === channel) this.#frame(channel, kind, body)
+      },
+      closed: (error) => {
+        if (this.#channel === channel) this.#closed(error)
+      },
+    }
+  }
+
+  #closed(error: CommanderError | null): void {
+    this.#channel = null
+    this.#reader?.close()
+    this.#reader = null
+    this.#queue = []
+    this.#connectedAt = null
+    const was = this.#isConnected
+    this.#isConnected = false
+    if (this.#stopped) return
+    if (was) {
+      this.#o.environment.log.warn({ error: error === null ? null : messageOf(error) }, 'the journal writer is gone')
+      this.#o.role.disconnected?.()
+    }
+    this.#o.environment.scheduler.after(reconnectDelayMs, () => {
+      if (this.#channel === null) this.#connect()
+    })
+  }
+
+  #subscribe(): void {
+    const { name, origin, ordered, followsFlush } = this.#o
+    this.#channel?.send(
+      journalFrames.subscribe,
+      encodeSubscribe({
+        name,
+        origin,
+        ordered,
+        followsFlush,
+        from: this.#applied + 1,
+        nextSequence: this.#nextSequence,
+        last: this.#identityOfLast(),
+      }),
+    )
+  }
+
+  #identityOfLast(): BatchIdentity | null {
+    const batch = this.#lastBatch
+    if (batch === null) return null
+    const { firstLsn, lastLsn, payload, offset } = batch
+    return { firstLsn, lastLsn, crc: crc32(payload.subarray(offset)) }
+  }
+
+  #frame(channel: Channel, kind: number, body: Buffer): void {
+    switch (kind) {
+      case journalFrames.entries:
+        this.#enqueue({
+          payload: body,
+          offset: entriesHeaderBytes,
+          firstLsn: lsn(readUint64(body, 0)),
+          lastLsn: lsn(readUint64(body, 8)),
+          bytes: body.length,
+        })
+        return
+      case journalFrames.watermark:
+        channel.release(body.length)
+        this.#queueMark(decodeWatermark(body))
+        return
+      case journalFrames.subscribed:
+        channel.release(body.length)
+        this.#subscribed(decodeSubscribed(body))
+        return
+      case journalFrames.refused:
+        channel.release(body.length)
+        this.#o.role.refused?.(decodeRefused(body))
+        return
+      case journalFrames.lagged:
+        channel.release(body.length)
+        this.#readSegments()
+        return
+      default:
+        channel.close(new CommanderError('protocol_violation', `the journal writer sent a frame of kind ${kind}`))
+    }
+  }
+
+  #subscribed(answer: Subscribed): void {
+    if (answer.mode === 'reset') {
+      const message = `entry ${this.#applied}, which this process applied, is not in the journal (written: ${answer.written})`
+      this.stop()
+      this.#o.role.reset(new CommanderError('journal_corrupt', message))
+      return
+    }
+    const mark = { written: lsn(answer.written), flushed: lsn(answer.flushed), applied: lsn(answer.applied) }
+    this.#mark = mark
+    if (!this.#isConnected) this.#connectedAt ??= mark.written
+    if (answer.mode === 'behind') this.#readSegments()
+    this.#scheduleDrain()
+  }
+
+  #readSegments(): void {
+    this.#reader?.close()
+    this.#reader = null
+    try {
+      this.#reader = this.#o.segments(nextLsn(this.#queue.at(-1)?.lastLsn ?? this.#applied))
+    } catch (error) {
+      this.#unreadable(error)
+      return
+    }
+    this.#scheduleDrain()
+  }
+
+  #unreadable(error: unknown): void {
+    this.stop()
+    const message = `the journal cannot be read from entry ${this.#applied + 1}: ${messageOf(error)}`
+    this.#o.role.reset(new CommanderError('journal_corrupt', message, { cause: error }))
+  }
+
+  #enqueue(batch: Queued): void {
+    this.#queue.push(batch)
+    this.#scheduleDrain()
+  }
+
+  #queueMark(mark: Watermark): void {
+    this.#mark = mark
+    this.#scheduleDrain()
+  }
+
+  #scheduleDrain(): void {
+    if (this.#scheduled) return
+    this.#scheduled = true
+    this.#o.environment.scheduler.soon(this.#drainDue)
+  }
+
+  #drain(): void {
+    if (this.#stopped) return
+    const before = this.#applied
+    const { role } = this.#o
+    let entries = 0
+    let taken = 0
+    while (taken < this.#queue.length && entries < limits.reduceSliceEntries) {
+      const batch = this.#queue[taken++] as Queued
+      entries += batch.lastLsn - batch.firstLsn + 1
+      this.#applyBatch(batch)
+      if (this.#stopped) return
+    }
+    if (taken > 0) this.#queue = taken === this.#queue.length ? [] : this.#queue.slice(taken)
+    if (this.#queue.length === 0 && this.#reader !== null) this.#readSlice()
+    if (this.#connectedAt !== null && this.#applied >= this.#connectedAt && this.#reader === null) this.#nowConnected()
+    role.watermark?.(this.#mark)
+    if (this.#applied !== before) role.applied?.()
+    if (this.#queue.length > 0 || this.#reader !== null) this.#scheduleDrain()
+  }
+
+  #nowConnected(): void {
+    this.#connectedAt = null
+    this.#isConnected = true
+    this.#o.role.connected?.()
+  }
+
+  #applyBatch(batch: Queued): void {
+    if (batch.lastLsn <= this.#applied) {
+      this.#channel?.release(batch.bytes)
+      return
+    }
+    assert(batch.firstLsn === this.#applied + 1, `batch ${batch.firstLsn} follows entry ${this.#applied}`) // I1
+    this.#o.role.apply(batch.payload, batch.offset, batch.firstLsn, batch.lastLsn)
+    this.#applied = batch.lastLsn
+    this.#lastBatch = batch
+    if (batch.bytes > 0) this.#channel?.release(batch.bytes)
+  }
+
+  /** One slice from disk; at its end the writer is asked for what came after. */
+  #readSlice(): void {
+    let batches: ReturnType<SegmentReader['read']>
+    try {
+      batches = this.#reader?.read(limits.catchUpSliceBytes, this.#mark.written) ?? []
+    } catch (error) {
+      this.#unreadable(error)
+      return
+    }
+    for (const { firstLsn, entryCount, payload } of batches) {
+      this.#applyBatch({ payload, offset: 0, firstLsn, lastLsn: lsn(firstLsn + entryCount - 1), bytes: 0 })
+    }
+    if (batches.length > 0 && this.#applied < this.#mark.written) return
+    this.#reader?.close()
+    this.#reader = null
+    if (this.#applied < this.#mark.written && batches.length === 0) {
+      this.#unreadable(new CommanderError('journal_corrupt', `the segments end at ${this.#applied}, not ${this.#mark.written}`))
+      return
+    }
+    this.#subscribe()
+  }
+}
