@@ -1,0 +1,115 @@
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { hostname } from 'node:os'
+import { join, resolve } from 'node:path'
+import { CommanderError, messageOf } from '../kernel/errors.ts'
+
+/**
+ * One database per directory. The lock is SQLite's exclusive file lock, that is a POSIX fcntl lock: the kernel frees
+ * it the moment its process dies, however it dies, and a child process does not inherit it.
+ *
+ * Nothing else may open and close the lock files in the same process: POSIX drops a process's locks on a file when
+ * any of its descriptors of that file is closed.
+ */
+export type LockName = 'database' | 'journal-writer'
+
+export interface LockHolder {
+  readonly pid: number
+  /** ISO 8601 UTC. */
+  readonly startedAt: string
+  readonly host: string
+}
+
+export interface ProcessLock {
+  /** Idempotent. Not needed before an exit. */
+  release(): void
+}
+
+const files: Readonly<Record<LockName, { readonly lock: string; readonly holder: string }>> = {
+  database: { lock: 'lock.sqlite', holder: 'holder.json' },
+  'journal-writer': { lock: 'journal-writer.lock', holder: 'journal-writer.holder.json' },
+}
+
+/** The private directory (0700) for sockets and locks of one database. */
+export function runDirectoryOf(dataDir: string): string {
+  return join(resolve(dataDir), 'run')
+}
+
+/**
+ * @param dataDir made, with its `run` directory, when absent.
+ * @throws CommanderError `database_locked` when another process (or this one) holds the lock.
+ */
+export function lockDatabase(dataDir: string, name: LockName): ProcessLock {
+  const runDirectory = runDirectoryOf(dataDir)
+  mkdirSync(runDirectory, { recursive: true, mode: 0o700 })
+  const holderPath = join(runDirectory, files[name].holder)
+  const database = openExclusively(join(runDirectory, files[name].lock), dataDir, name)
+  const startedAt = new Date(performance.timeOrigin).toISOString()
+  const holder: LockHolder = { pid: process.pid, startedAt, host: hostname() }
+  writeFileSync(holderPath, `${JSON.stringify(holder)}\n`)
+  let held = true
+  return {
+    release() {
+      if (!held) return
+      held = false
+      rmSync(holderPath, { force: true })
+      database.close()
+    },
+  }
+}
+
+/** Who wrote itself down as the holder last; it may be gone. */
+export function readLockHolder(dataDir: string, name: LockName): LockHolder | undefined {
+  try {
+    return JSON.parse(readFileSync(join(runDirectoryOf(dataDir), files[name].holder), 'utf8')) as LockHolder
+  } catch {
+    return undefined
+  }
+}
+
+type DatabaseSync = import('node:sqlite').DatabaseSync
+const sqliteBusy = 5
+
+function openExclusively(path: string, dataDir: string, name: LockName): DatabaseSync {
+  const { DatabaseSync } = loadSqlite()
+  const database = new DatabaseSync(path)
+  try {
+    // The rollback journal stays in memory: nothing is ever written, and no hot journal may be left behind.
+    database.exec('PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=MEMORY; BEGIN EXCLUSIVE')
+    return database
+  } catch (error) {
+    database.close()
+    if ((error as { errcode?: unknown }).errcode === sqliteBusy) throw lockedError(dataDir, name)
+    throw unusable(path, error)
+  }
+}
+
+function unusable(path: string, cause: unknown): CommanderError {
+  const message = `cannot lock ${path}: ${messageOf(cause)}; check the disk, or move the file away if it is damaged`
+  return new CommanderError('internal', message, { cause })
+}
+
+function lockedError(dataDir: string, name: LockName): CommanderError {
+  const directory = resolve(dataDir)
+  const holder = readLockHolder(dataDir, name)
+  const who =
+    holder === undefined
+      ? 'another process'
+      : `process ${holder.pid} on ${holder.host}, running since ${holder.startedAt},`
+  const what = name === 'database' ? 'the database in' : 'the journal of'
+  const advice =
+    name === 'database' ? 'stop it first, or choose another --data-dir' : 'wait until it has ended, or end it'
+  return new CommanderError('database_locked', `${who} has ${what} ${directory} open; ${advice}`, {
+    details: { directory, ...(holder === undefined ? {} : { holder }) },
+  })
+}
+
+/** `node:sqlite` announces on standard error that it is experimental; only that one warning is held back. */
+function loadSqlite(): typeof import('node:sqlite') {
+  const { emitWarning } = process
+  process.emitWarning = () => {}
+  try {
+    return process.getBuiltinModule('node:sqlite')
+  } finally {
+    process.emitWarning = emitWarning
+  }
+}

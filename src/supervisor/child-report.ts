@@ -1,0 +1,43 @@
+import type { MetricSample } from '../observability/metrics.ts'
+
+/** What a child says of itself. `ready` only once it has caught up and does its work. */
+export type ReportedState = 'starting' | 'ready' | 'stopping'
+
+/** The journal writer's watermarks. */
+export interface JournalWatermarks {
+  readonly written: number
+  readonly flushed: number
+  readonly checkpoint: number
+}
+
+/** What a role adds to its reports; sent again with each one. */
+export interface ReportFields {
+  /** LSN up to which this process has reduced the journal. */
+  readonly appliedLsn?: number
+  /** The journal writer's. */
+  readonly lsn?: JournalWatermarks
+  /** The gateway's: where HTTP is served. */
+  readonly url?: string
+  readonly metrics?: readonly MetricSample[]
+}
+
+/** Sent by every child over the control connection, every second and whenever its state changes. */
+export interface ChildReport extends ReportFields {
+  readonly name: string
+  readonly role: string
+  readonly pid: number
+  readonly state: ReportedState
+  readonly eventLoopLagMs: number
+  readonly rssBytes: number
+}
+
+/** How the last life of a child ended; its next life finds it in `COMMANDERDB_PREVIOUS_EXIT`. */
+export interface PreviousExit {
+  readonly code: number | null
+  readonly signal: string | null
+  /** `watchdog`: killed for silence. `rss`: stopped for its memory. Otherwise it ended by itself or by a stranger's signal. */
+  readonly reason: 'exit' | 'signal' | 'watchdog' | 'rss'
+}
+
+export const previousExitVariable = 'COMMANDERDB_PREVIOUS_EXIT'
+export const reportIntervalMs = 1000

@@ -1,0 +1,109 @@
+import { join } from 'node:path'
+import { CommanderError, messageOf, type WireError } from '../kernel/errors.ts'
+import type { MetricSample } from '../observability/metrics.ts'
+import type { ChildReport, JournalWatermarks } from './child-report.ts'
+import type { ChildState } from './supervised-child.ts'
+
+/**
+ * The control connection, over `run/supervisor.sock`. Bodies are JSON: a few messages a second.
+ *
+ * | kind | from -> to           | body           |
+ * |------|----------------------|----------------|
+ * | 1    | child -> supervisor  | ChildReport    |
+ * | 2    | client -> supervisor | ControlRequest |
+ * | 3    | supervisor -> client | ControlAnswer  |
+ */
+export const kindReport = 1
+export const kindRequest = 2
+export const kindAnswer = 3
+
+export type ControlVerb = 'status' | 'stop'
+
+export interface ControlRequest {
+  readonly id: number
+  readonly verb: ControlVerb
+}
+
+export type ControlAnswer =
+  | { readonly id: number; readonly status: DatabaseStatus }
+  | { readonly id: number; readonly error: WireError }
+
+export interface ProcessStatus {
+  readonly name: string
+  readonly role: string
+  /** Null while no process runs. */
+  readonly pid: number | null
+  readonly state: ChildState
+  readonly restarts: number
+  /** Null until it has reported. */
+  readonly rssBytes: number | null
+  readonly eventLoopLagMs: number | null
+  /** Null for processes that follow no journal. */
+  readonly appliedLsn: number | null
+  /** Over its restart intensity. */
+  readonly degraded: boolean
+  readonly metrics: readonly MetricSample[]
+}
+
+/** What `commanderdb status --json` prints and `GET /v1/status` answers. */
+export interface DatabaseStatus {
+  /** Commands are accepted. */
+  readonly ready: boolean
+  readonly role: 'leader'
+  readonly dataDir: string
+  /** Null without HTTP, and until the gateway has reported. */
+  readonly url: string | null
+  readonly lsn: JournalWatermarks
+  /** Some process is over its restart intensity. */
+  readonly degraded: boolean
+  readonly processes: readonly ProcessStatus[]
+}
+
+export function controlAddressOf(dataDir: string): string {
+  return join(dataDir, 'run', 'supervisor.sock')
+}
+
+export function encodeControl(message: ChildReport | ControlRequest | ControlAnswer): Buffer {
+  return Buffer.from(JSON.stringify(message))
+}
+
+/** @throws CommanderError `protocol_violation` */
+export function decodeReport(body: Buffer): ChildReport {
+  const report = decode<ChildReport>(body)
+  const { name, pid, state, rssBytes, eventLoopLagMs } = report
+  if (typeof name !== 'string' || typeof pid !== 'number') throw violation('a report without name or pid')
+  if (state !== 'starting' && state !== 'ready' && state !== 'stopping')
+    throw violation(`a report with the state ${String(state)}`)
+  if (typeof rssBytes !== 'number' || typeof eventLoopLagMs !== 'number')
+    throw violation('a report without its measurements')
+  return report
+}
+
+/** @throws CommanderError `protocol_violation` */
+export function decodeRequest(body: Buffer): ControlRequest {
+  const request = decode<ControlRequest>(body)
+  if (typeof request.id !== 'number') throw violation('a request without id')
+  return request
+}
+
+/** @throws CommanderError `protocol_violation` */
+export function decodeAnswer(body: Buffer): ControlAnswer {
+  const answer = decode<ControlAnswer>(body)
+  if (typeof answer.id !== 'number') throw violation('an answer without id')
+  return answer
+}
+
+function decode<Message extends object>(body: Buffer): Message {
+  let value: unknown
+  try {
+    value = JSON.parse(body.toString('utf8'))
+  } catch (error) {
+    throw violation(messageOf(error))
+  }
+  if (typeof value !== 'object' || value === null) throw violation('a message that is no object')
+  return value as Message
+}
+
+function violation(what: string): CommanderError {
+  return new CommanderError('protocol_violation', `the control connection carried ${what}`)
+}

@@ -1,0 +1,204 @@
+import { unreachable } from '../kernel/assert.ts'
+import type { Environment, Timer } from '../kernel/environment.ts'
+import { CommanderError } from '../kernel/errors.ts'
+import type { ChildReport } from './child-report.ts'
+import { type ChildSpecification, orderChildren } from './child-specification.ts'
+import type { ExitReport, Spawner } from './spawner.ts'
+import { SupervisedChild, type SupervisedChildOwner } from './supervised-child.ts'
+
+/**
+ * Invariants:
+ * S1. A child starts only when all that it waits for are ready. A degraded child that is not essential counts as ready
+ *     here, so that a broken application does not keep the gateway down.
+ * S2. A child is told to stop only when all that wait for it have stopped.
+ * S3. An essential child over its restart intensity ends everything, in order, with an error. Others are tried for ever.
+ * S4. A module or config that does not load on the first start ends everything: no restart cures it.
+ * S5. A child is never taken for silent for time in which the supervisor itself did not run.
+ * S6. `ended` is called once, when no child is left.
+ */
+export interface SupervisionEvents {
+  /** Once, when every essential child is ready for the first time. */
+  ready(): void
+  ended(outcome: SupervisionOutcome): void
+}
+
+export interface SupervisionOutcome {
+  /** 0: told to stop. 1: failed. 2: an application module or the config does not load. */
+  readonly exitCode: 0 | 1 | 2
+  readonly error?: CommanderError
+}
+
+export interface SupervisionOptions {
+  readonly environment: Environment
+  readonly spawner: Spawner
+  readonly specifications: readonly ChildSpecification[]
+  readonly events: SupervisionEvents
+}
+
+/** With this exit code a child says that its input (module, config) is wrong. */
+export const wrongInputExitCode = 2
+const watchIntervalMs = 1000
+
+export class Supervision implements SupervisedChildOwner {
+  /** In start order. */
+  readonly children: readonly SupervisedChild[]
+  readonly #environment: Environment
+  readonly #events: SupervisionEvents
+  readonly #byName: ReadonlyMap<string, SupervisedChild>
+  #phase: 'new' | 'running' | 'stopping' | 'ended' = 'new'
+  #wasReady = false
+  #outcome: SupervisionOutcome = { exitCode: 0 }
+  #watchTimer: Timer | undefined
+  #watchedAtMs = 0
+  #advancing = false
+  #advanceAgain = false
+
+  /** @throws CommanderError `invalid_config` if the specifications contradict each other. */
+  constructor({ environment, spawner, specifications, events }: SupervisionOptions) {
+    this.#environment = environment
+    this.#events = events
+    this.children = orderChildren(specifications).map((each) => new SupervisedChild(each, environment, spawner, this))
+    this.#byName = new Map(this.children.map((child) => [child.name, child]))
+  }
+
+  /** Every essential child is ready. */
+  get ready(): boolean {
+    if (this.#phase !== 'running') return false
+    return this.children.every((child) => !child.specification.essential || child.state === 'ready')
+  }
+
+  get state(): 'starting' | 'ready' | 'stopping' | 'stopped' {
+    switch (this.#phase) {
+      case 'new':
+        return 'starting'
+      case 'running':
+        return this.ready ? 'ready' : 'starting'
+      case 'stopping':
+        return 'stopping'
+      case 'ended':
+        return 'stopped'
+      default:
+        return unreachable(this.#phase)
+    }
+  }
+
+  start(): void {
+    this.#phase = 'running'
+    this.#watchedAtMs = this.#environment.clock.monotonicMs()
+    this.#scheduleWatch()
+    this.#advance()
+  }
+
+  /** Idempotent. */
+  stop(): void {
+    if (this.#phase !== 'running') return
+    this.#phase = 'stopping'
+    this.#advance()
+  }
+
+  /** Ends all children at once, in no order. */
+  kill(): void {
+    if (this.#phase === 'ended') return
+    this.#phase = 'stopping'
+    for (const child of this.children) child.kill()
+  }
+
+  /** @returns false if no such child lives. */
+  report(report: ChildReport): boolean {
+    return this.#byName.get(report.name)?.take(report) ?? false
+  }
+
+  changed(): void {
+    this.#advance()
+  }
+
+  mayRestart(child: SupervisedChild, exit: ExitReport): boolean {
+    if (this.#phase !== 'running') return false
+    if (exit.code !== wrongInputExitCode || child.everReady || this.#wasReady) return true
+    this.#fail(2, child, exit, 'does not start')
+    return false
+  }
+
+  mayExceed(child: SupervisedChild, exit: ExitReport): boolean {
+    const { maxRestarts, periodMs, maxDelayMs } = child.specification.restart
+    if (!child.specification.essential) {
+      const fields = { child: child.name, maxRestarts, periodMs, maxDelayMs }
+      this.#environment.log.error(
+        fields,
+        'child is degraded: over its restart intensity; trying again every maxDelayMs',
+      )
+      return true
+    }
+    this.#fail(1, child, exit, `ended more than ${maxRestarts} times within ${periodMs} ms`)
+    return false
+  }
+
+  /** One pass over the children for any change; changes made by the pass itself ask for another one. */
+  #advance(): void {
+    this.#advanceAgain = true
+    if (this.#advancing) return
+    this.#advancing = true
+    while (this.#advanceAgain) {
+      this.#advanceAgain = false
+      if (this.#phase === 'running') this.#advanceStart()
+      else if (this.#phase === 'stopping') this.#advanceStop()
+    }
+    this.#advancing = false
+  }
+
+  #advanceStart(): void {
+    for (const child of this.children) {
+      if (child.state === 'waiting' && child.specification.after.every((name) => this.#isSettled(name))) child.start() // S1
+    }
+    if (this.#wasReady || !this.ready) return
+    this.#wasReady = true
+    this.#events.ready()
+  }
+
+  #isSettled(name: string): boolean {
+    const child = this.#byName.get(name)
+    return child !== undefined && (child.state === 'ready' || (child.degraded && !child.specification.essential))
+  }
+
+  #advanceStop(): void {
+    for (const child of this.children) {
+      const followers = this.children.filter((other) => other.specification.after.includes(child.name))
+      if (followers.every((other) => other.state === 'stopped')) child.stop() // S2
+    }
+    if (!this.children.every((child) => child.state === 'stopped')) return
+    this.#phase = 'ended'
+    this.#watchTimer?.cancel()
+    this.#events.ended(this.#outcome) // S6
+  }
+
+  /** S3, S4. The first failure is the one to tell; those that follow it are its consequences. */
+  #fail(exitCode: 1 | 2, child: SupervisedChild, exit: ExitReport, what: string): void {
+    const how = exit.signal === null ? `exit code ${exit.code}` : `signal ${exit.signal}`
+    const why = exit.fatal === undefined ? `its last ${how}; its log lines say why` : exit.fatal.message
+    const code = exitCode === 2 ? (exit.fatal?.code ?? 'invalid_config') : 'process_failed'
+    const details = {
+      child: child.name,
+      code: exit.code,
+      signal: exit.signal,
+      ...(exit.fatal === undefined ? {} : { cause: exit.fatal }),
+    }
+    const error = new CommanderError(code, `${child.name} ${what}: ${why}`, { details, retryable: false })
+    this.#environment.log.error({ error }, 'degraded: stopping the database')
+    this.#outcome = { exitCode, error }
+    this.stop()
+  }
+
+  #scheduleWatch(): void {
+    this.#watchTimer = this.#environment.scheduler.after(watchIntervalMs, () => this.#watch())
+  }
+
+  #watch(): void {
+    const nowMs = this.#environment.clock.monotonicMs()
+    const elapsedMs = nowMs - this.#watchedAtMs
+    this.#watchedAtMs = nowMs
+    // S5: stopped by a signal, a suspended host or a starved CPU.
+    const excusedMs = elapsedMs > 2 * watchIntervalMs ? elapsedMs - watchIntervalMs : 0
+    for (const child of this.children) child.watch(nowMs, excusedMs)
+    this.#scheduleWatch()
+  }
+}

@@ -1,0 +1,82 @@
+import { resolve } from 'node:path'
+import { createNodeIpcTransport } from '../ipc/node-ipc-transport-adapter.ts'
+import { createSystemEnvironment } from '../kernel/system-environment.ts'
+import { monitorEventLoop } from '../observability/event-loop.ts'
+import { createLogOutput, type LogOutput } from '../observability/log-output-adapter.ts'
+import { createLogger, type LogLevel } from '../observability/logger-adapter.ts'
+import { lockDatabase } from '../observability/process-lock-adapter.ts'
+import type { ChildSpecification } from './child-specification.ts'
+import { controlAddressOf, type DatabaseStatus } from './control-protocol.ts'
+import { ExecaSpawner } from './execa-spawner-adapter.ts'
+import type { SupervisionOutcome } from './supervision.ts'
+import { Supervisor } from './supervisor.ts'
+
+export interface SuperviseOptions {
+  readonly dataDir: string
+  readonly specifications: readonly ChildSpecification[]
+  readonly logLevel: LogLevel
+  /** Called with the lock held and before any child starts: checks or makes what the directory must have. */
+  readonly prepare: () => void
+}
+
+/** A reader of our output that has stopped reading must not keep the process from ending. */
+const flushTimeoutMs = 1000
+
+/**
+ * Makes this process the supervisor of a database: lock, children, control socket, signals, the `ready` line and the
+ * log on standard output. SIGTERM, SIGHUP or SIGINT drain and stop; a second SIGINT ends everything at once.
+ *
+ * @returns how it ended, when all children have ended. The caller exits with `exitCode`.
+ * @throws CommanderError `database_locked`, `invalid_config`, and what `prepare` throws
+ */
+export async function superviseDatabase(options: SuperviseOptions): Promise<SupervisionOutcome> {
+  const dataDir = resolve(options.dataDir)
+  const lock = lockDatabase(dataDir, 'database')
+  const output = createLogOutput(process.stdout)
+  try {
+    options.prepare()
+    return await supervise({ ...options, dataDir }, output)
+  } finally {
+    lock.release()
+    await output.flush(flushTimeoutMs)
+  }
+}
+
+async function supervise(options: SuperviseOptions, output: LogOutput): Promise<SupervisionOutcome> {
+  const { dataDir, specifications, logLevel } = options
+  const log = createLogger({ process: 'supervisor', role: 'supervisor', level: logLevel, output })
+  const environment = createSystemEnvironment(log)
+  const monitor = monitorEventLoop()
+  const supervisor = new Supervisor({
+    environment,
+    transport: createNodeIpcTransport(environment),
+    spawner: new ExecaSpawner({ controlAddress: controlAddressOf(dataDir), logLevel, output, log, env: process.env }),
+    dataDir,
+    pid: process.pid,
+    specifications,
+    measure: () => ({ eventLoopLagMs: monitor.takeMaxLagMs(), rssBytes: process.memoryUsage.rss() }),
+    ready: (status) => output.write(readyLine(status)),
+  })
+  const forget = stopOnSignals(supervisor)
+  const outcome = await supervisor.run().finally(forget)
+  monitor.stop()
+  return outcome
+}
+
+function readyLine({ url, dataDir }: DatabaseStatus): string {
+  return `ready ${url === null ? '' : `url=${url} `}pid=${process.pid} dataDir=${dataDir}\n`
+}
+
+function stopOnSignals(supervisor: Supervisor): () => void {
+  let interrupted = false
+  const stop = (): void => supervisor.stop()
+  const interrupt = (): void => {
+    if (interrupted) supervisor.kill()
+    else supervisor.stop()
+    interrupted = true
+  }
+  process.on('SIGTERM', stop).on('SIGHUP', stop).on('SIGINT', interrupt)
+  return () => {
+    process.off('SIGTERM', stop).off('SIGHUP', stop).off('SIGINT', interrupt)
+  }
+}

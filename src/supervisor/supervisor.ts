@@ -1,0 +1,106 @@
+import type { Listener, Transport } from '../ipc/channel.ts'
+import type { Environment } from '../kernel/environment.ts'
+import type { ChildReport } from './child-report.ts'
+import type { ChildSpecification } from './child-specification.ts'
+import { controlAddressOf, type DatabaseStatus, type ProcessStatus } from './control-protocol.ts'
+import { type ControlTarget, serveControl } from './control-server.ts'
+import type { Spawner } from './spawner.ts'
+import type { SupervisedChild } from './supervised-child.ts'
+import { Supervision, type SupervisionOutcome } from './supervision.ts'
+
+export interface SupervisorOptions {
+  readonly environment: Environment
+  readonly transport: Transport
+  readonly spawner: Spawner
+  /** Absolute path. */
+  readonly dataDir: string
+  readonly pid: number
+  readonly specifications: readonly ChildSpecification[]
+  /** The supervisor's own measurements. */
+  readonly measure: () => { readonly eventLoopLagMs: number; readonly rssBytes: number }
+  /** Once, when commands are accepted for the first time. */
+  readonly ready: (status: DatabaseStatus) => void
+}
+
+/** Supervision and its control socket: what `commanderdb start` runs. */
+export class Supervisor implements ControlTarget {
+  readonly #options: SupervisorOptions
+  readonly #supervision: Supervision
+  readonly #ended: Promise<SupervisionOutcome>
+  #listener: Listener | undefined
+
+  /** @throws CommanderError `invalid_config` if the specifications contradict each other. */
+  constructor(options: SupervisorOptions) {
+    this.#options = options
+    const { environment, spawner, specifications } = options
+    const { promise, resolve } = Promise.withResolvers<SupervisionOutcome>()
+    this.#ended = promise
+    const events = { ready: () => options.ready(this.status()), ended: resolve }
+    this.#supervision = new Supervision({ environment, spawner, specifications, events })
+  }
+
+  /** Resolves when every child has ended and the control socket is closed. */
+  async run(): Promise<SupervisionOutcome> {
+    const { transport, dataDir, environment } = this.#options
+    this.#listener = await serveControl({
+      transport,
+      address: controlAddressOf(dataDir),
+      target: this,
+      log: environment.log,
+    })
+    this.#supervision.start()
+    const outcome = await this.#ended
+    await this.#listener.close()
+    return outcome
+  }
+
+  /** Drains and stops, in order; `run` then resolves. Idempotent. */
+  stop(): void {
+    this.#supervision.stop()
+  }
+
+  /** Ends everything at once. */
+  kill(): void {
+    this.#supervision.kill()
+  }
+
+  report(report: ChildReport): boolean {
+    return this.#supervision.report(report)
+  }
+
+  status(): DatabaseStatus {
+    const children = this.#supervision.children
+    const reports = children.map((child) => child.report)
+    return {
+      ready: this.#supervision.ready,
+      role: 'leader',
+      dataDir: this.#options.dataDir,
+      url: reports.find((report) => report?.url !== undefined)?.url ?? null,
+      lsn: reports.find((report) => report?.lsn !== undefined)?.lsn ?? { written: 0, flushed: 0, checkpoint: 0 },
+      degraded: children.some((child) => child.degraded),
+      processes: [this.#ownStatus(), ...children.map(statusOf)],
+    }
+  }
+
+  #ownStatus(): ProcessStatus {
+    const { pid, measure } = this.#options
+    const own = { name: 'supervisor', role: 'supervisor', pid, state: this.#supervision.state, restarts: 0 }
+    return { ...own, ...measure(), appliedLsn: null, degraded: false, metrics: [] }
+  }
+}
+
+function statusOf(child: SupervisedChild): ProcessStatus {
+  const { report, state } = child
+  return {
+    name: child.name,
+    role: child.specification.role,
+    pid: child.pid ?? null,
+    state,
+    restarts: child.restarts,
+    rssBytes: report?.rssBytes ?? null,
+    eventLoopLagMs: report?.eventLoopLagMs ?? null,
+    appliedLsn: report?.appliedLsn ?? null,
+    degraded: child.degraded,
+    metrics: report?.metrics ?? [],
+  }
+}
