@@ -53,6 +53,8 @@ export const entryFlags = {
   idempotencyKey: 2,
   /** The parked command blocks its aggregate. */
   blocksAggregate: 4,
+  /** In `command/received`: the client is content when the outcome is written. */
+  writtenIsEnough: 16,
   /** The entry carries a snapshot of the aggregate in its envelope. */
   snapshot: 8,
 } as const

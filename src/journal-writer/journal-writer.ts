@@ -151,6 +151,7 @@ export class JournalWriter {
     this.#drain()
     const { journal } = this.#o
     const subscriber = new Subscriber(channel, hello)
+    subscriber.refusing = this.#subscribers.get(channel)?.refusing ?? false // I3
     this.#subscribers.set(channel, subscriber)
     const ours = this.#isOurs(hello)
     const reaches = hello.from > journal.writtenLsn || this.#bridge.startingAt(lsn(hello.from)) !== null

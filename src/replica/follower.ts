@@ -25,6 +25,8 @@ import type { SegmentReader, SegmentSource } from './segment-source.ts'
 export interface FollowerRole {
   /** One batch of entries, `payload` from `offset` to its end, LSNs `firstLsn` to `lastLsn` without a gap. */
   apply(payload: Buffer, offset: number, firstLsn: Lsn, lastLsn: Lsn): void
+  /** False while the role has enough to do: batches then wait, unreleased, until `resume`. Default: always true. */
+  accepts?(): boolean
   /** Called after one or more batches: the place to send what they led to. */
   applied?(): void
   watermark?(mark: Watermark): void
@@ -127,6 +129,11 @@ export class Follower {
     this.#reader = null
     this.#channel?.close()
     this.#channel = null
+  }
+
+  /** The role accepts batches again. */
+  resume(): void {
+    this.#scheduleDrain()
   }
 
   /** The number for the next draft; the caller encodes it and sends the drafts in this order. */
@@ -297,18 +304,22 @@ export class Follower {
     const { role } = this.#o
     let entries = 0
     let taken = 0
-    while (taken < this.#queue.length && entries < limits.reduceSliceEntries) {
+    while (taken < this.#queue.length && entries < limits.reduceSliceEntries && this.#accepts()) {
       const batch = this.#queue[taken++] as Queued
       entries += batch.lastLsn - batch.firstLsn + 1
       this.#applyBatch(batch)
       if (this.#stopped) return
     }
     if (taken > 0) this.#queue = taken === this.#queue.length ? [] : this.#queue.slice(taken)
-    if (this.#queue.length === 0 && this.#reader !== null) this.#readSlice()
+    if (this.#queue.length === 0 && this.#reader !== null && this.#accepts()) this.#readSlice()
     if (this.#connectedAt !== null && this.#applied >= this.#connectedAt && this.#reader === null) this.#nowConnected()
     role.watermark?.(this.#mark)
     if (this.#applied !== before) role.applied?.()
-    if (this.#queue.length > 0 || this.#reader !== null) this.#scheduleDrain()
+    if ((this.#queue.length > 0 || this.#reader !== null) && this.#accepts()) this.#scheduleDrain()
+  }
+
+  #accepts(): boolean {
+    return this.#o.role.accepts?.() ?? true
   }
 
   #nowConnected(): void {

@@ -75,6 +75,9 @@ export const emptyRoot = ({ lookup, keepsPayloads }: RootOptions): RootState => 
   keepsPayloads,
 })
 
+/** The name under which the dispatcher assigns a command to itself, to park it. */
+export const dispatcherName = 'dispatcher'
+
 /** What a received command turned out to be: 0 for a new one, otherwise the LSN of the command that it repeats. */
 export type Repeats = Lsn
 
@@ -131,6 +134,8 @@ function reduceReceived(state: RootState, b: Buffer, o: number, at: Lsn): Repeat
 
 function reduceStarted(state: RootState, b: Buffer, o: number, at: Lsn): void {
   const instance = nameOf(b, o)
+  // Drafted before the instance was deregistered: the assignment is void from the start.
+  if (instance !== dispatcherName && !state.applications.byInstance.has(instance)) return
   const end = entryEnd(b, o)
   const assignment = at as number as Token
   for (let i = payloadStart(b, o); i + 8 <= end; i += 8) {

@@ -1,0 +1,365 @@
+import type { Action } from '../actions/action.ts'
+import { actionCodes } from '../actions/action-codes.ts'
+import { aggregateTypeOf, parseAggregateKey } from '../actions/aggregate-key.ts'
+import { encodeAction } from '../actions/encode.ts'
+import { EntryBatch } from '../actions/entry-batch.ts'
+import {
+  codeOf,
+  entryEnd,
+  keyOf,
+  lengthOf,
+  lsnOf,
+  nameOf,
+  padded,
+  payloadStart,
+  referenceOf,
+} from '../actions/entry-layout.ts'
+import type { Refused, Watermark } from '../ipc/journal-protocol.ts'
+import type { Environment, Timer } from '../kernel/environment.ts'
+import type { CommanderError } from '../kernel/errors.ts'
+import { type Lsn, lsn } from '../kernel/identifiers.ts'
+import { readUint64 } from '../kernel/integers.ts'
+import { limits } from '../kernel/limits.ts'
+import type { Follower, FollowerRole } from '../replica/follower.ts'
+import { ownerOf } from '../state/applications.ts'
+import type { AggregateQueue, PendingCommand } from '../state/commands.ts'
+import { forgetSavedKeys, nextExpiryMs } from '../state/idempotency.ts'
+import { dispatcherName, type RootState, reduce } from '../state/root.ts'
+import { defaultDispatcherOptions, type DispatcherOptions } from './options.ts'
+import { type InstanceLoad, InstanceLoads } from './instance-loads.ts'
+
+const retryDelayMsMax = 3_600_000
+const refusedDelayMs = 100
+
+/**
+ * Decides who works on what, and nothing else: from the state it drafts `command/started` for whole runs of commands,
+ * each aggregate with one live owner.
+ *
+ * I1. A command is started only when every earlier pending command of its aggregate is started on the same instance,
+ *     so that an aggregate's commands reach one process in LSN order (G2).
+ * I2. It drafts from state that came out of the journal, never from what it hopes will be written.
+ * I3. Nothing here is needed after a crash: `restart` builds it from the state alone.
+ */
+export class Dispatcher implements FollowerRole {
+  readonly #environment: Environment
+  readonly #state: RootState
+  readonly #options: DispatcherOptions
+  readonly #loads = new InstanceLoads()
+  readonly #batch: EntryBatch
+  #follower: Follower | null = null
+  /** Ready to be started, or in a draft that has not come back yet, each with its instance. */
+  readonly #scheduled = new Map<Lsn, string>()
+  readonly #retryTimers = new Map<string, Timer>()
+  #sweepTimer: Timer | null = null
+  #restartTimer: Timer | null = null
+  #expiredUntilMs = 0
+  #keysAppliedUpTo: Lsn = lsn(0)
+  readonly #reset: (reason: CommanderError) => void
+
+  constructor(
+    environment: Environment,
+    state: RootState,
+    origin: number,
+    reset: (reason: CommanderError) => void,
+    options: Partial<DispatcherOptions> = {},
+  ) {
+    this.#environment = environment
+    this.#state = state
+    this.#batch = new EntryBatch(origin)
+    this.#reset = reset
+    this.#options = { ...defaultDispatcherOptions, ...options }
+  }
+
+  get state(): RootState {
+    return this.#state
+  }
+
+  start(follower: Follower): void {
+    this.#follower = follower
+    this.#sweepLater()
+    follower.start()
+  }
+
+  stop(): void {
+    this.#follower?.stop()
+    this.#sweepTimer?.cancel()
+    this.#restartTimer?.cancel()
+    for (const timer of this.#retryTimers.values()) timer.cancel()
+    this.#retryTimers.clear()
+  }
+
+  apply(b: Buffer, offset: number): void {
+    for (let o = offset; o < b.length; o += padded(lengthOf(b, o))) this.#applyEntry(b, o)
+  }
+
+  applied(): void {
+    this.#startReady()
+  }
+
+  watermark(mark: Watermark): void {
+    if (mark.applied === this.#keysAppliedUpTo) return
+    this.#keysAppliedUpTo = mark.applied
+    forgetSavedKeys(this.#state.idempotency, mark.applied)
+  }
+
+  connected(): void {
+    this.#restart()
+  }
+
+  disconnected(): void {
+    this.#scheduled.clear()
+    this.#loads.clear()
+  }
+
+  refused({ error }: Refused): void {
+    this.#environment.log.warn({ code: error.code }, `a draft was refused: ${error.message}`)
+    this.#restartTimer ??= this.#environment.scheduler.after(refusedDelayMs, () => {
+      this.#restartTimer = null
+      this.#restart()
+    })
+  }
+
+  reset(reason: CommanderError): void {
+    this.#reset(reason)
+  }
+
+  #applyEntry(b: Buffer, o: number): void {
+    const code = codeOf(b, o)
+    const { commands } = this.#state
+    switch (code) {
+      case actionCodes['command/received']: {
+        if (reduce(this.#state, b, o) === 0) this.#received(commands.byLsn.get(lsnOf(b, o)) as PendingCommand)
+        return
+      }
+      case actionCodes['command/started']:
+        reduce(this.#state, b, o)
+        this.#started(b, o)
+        return
+      case actionCodes['command/completed']:
+      case actionCodes['command/rejected']:
+      case actionCodes['command/failed']:
+      case actionCodes['command/parked']: {
+        const command = commands.byLsn.get(referenceOf(b, o))
+        if (command !== undefined) this.#ended(command)
+        reduce(this.#state, b, o)
+        if (command !== undefined && code >= actionCodes['command/failed']) this.#offer(command.queue)
+        return
+      }
+      case actionCodes['command/retried']:
+      case actionCodes['command/skipped']: {
+        reduce(this.#state, b, o)
+        const queue = commands.byAggregate.get(keyOf(b, o))
+        if (queue !== undefined) this.#offer(queue)
+        return
+      }
+      case actionCodes['application/registered']:
+      case actionCodes['application/deregistered']:
+        reduce(this.#state, b, o)
+        this.#rebalance(nameOf(b, o))
+        return
+      default:
+        reduce(this.#state, b, o)
+    }
+  }
+
+  #received(command: PendingCommand): void {
+    const { commands, blockedBy } = command.queue
+    if (blockedBy !== 0) return
+    const before = commands.length > 1 ? (commands[commands.length - 2] as PendingCommand) : null
+    if (before !== null && before.token === 0 && !this.#scheduled.has(before.lsn)) return // I1
+    this.#schedule(command)
+  }
+
+  /** Without an instance that hosts the aggregate's type the command waits for one to register. */
+  #schedule(command: PendingCommand): boolean {
+    const instance = command.crashes >= limits.crashesMax ? dispatcherName : this.#instanceFor(command)
+    if (instance === null) return false
+    this.#scheduled.set(command.lsn, instance)
+    this.#loads.of(instance).push(command)
+    return true
+  }
+
+  /** Sticky: where the aggregate has commands under way they stay together (I1); otherwise the owner of its partition. */
+  #instanceFor({ queue, lsn: at }: PendingCommand): string | null {
+    const first = queue.commands[0] as PendingCommand
+    if (first.lsn !== at) {
+      const instance = first.token === 0 ? this.#scheduled.get(first.lsn) : first.instance
+      if (instance !== undefined && instance !== dispatcherName) return instance
+    }
+    return ownerOf(this.#state.applications, aggregateTypeOf(queue.key), queue.hash)?.instance ?? null
+  }
+
+  #started(b: Buffer, o: number): void {
+    const instance = nameOf(b, o)
+    if (instance === dispatcherName) {
+      this.#parkOwn(b, o)
+      return
+    }
+    const load = this.#loads.of(instance)
+    load.lastProgressMs = this.#environment.clock.monotonicMs()
+    const end = entryEnd(b, o)
+    for (let i = payloadStart(b, o); i + 8 <= end; i += 8) {
+      const at = lsn(readUint64(b, i))
+      this.#scheduled.delete(at)
+      const command = this.#state.commands.byLsn.get(at)
+      if (command === undefined) continue
+      if (command.token === 0) this.#offer(command.queue)
+      else load.started++
+    }
+  }
+
+  #ended(command: PendingCommand): void {
+    if (command.token === 0 || command.instance === dispatcherName) return
+    const load = this.#loads.of(command.instance)
+    load.started--
+    load.lastProgressMs = this.#environment.clock.monotonicMs()
+    if (load.started === 0) load.probing = false
+  }
+
+  /** Schedules what may be started of one aggregate, in order, up to the first command that has to wait. */
+  #offer(queue: AggregateQueue): void {
+    if (queue.blockedBy !== 0) return
+    for (const command of queue.commands) {
+      if (command.token !== 0 || this.#scheduled.has(command.lsn)) continue
+      const waitMs = command.retryAtMs - this.#environment.clock.wallMs()
+      if (command.retryAtMs > 0 && waitMs > 0) {
+        this.#retryLater(queue, Math.min(waitMs, retryDelayMsMax))
+        return
+      }
+      if (!this.#schedule(command)) return
+    }
+  }
+
+  #offerAll(): void {
+    for (const queue of this.#state.commands.byAggregate.values()) this.#offer(queue)
+  }
+
+  /** An instance came or went: what is not drafted yet goes to whoever owns it now. */
+  #rebalance(instance: string): void {
+    for (const load of this.#loads.values()) {
+      for (const command of load.takeReady()) this.#scheduled.delete(command.lsn)
+    }
+    this.#loads.delete(instance)
+    this.#offerAll()
+  }
+
+  #retryLater(queue: AggregateQueue, delayMs: number): void {
+    if (this.#retryTimers.has(queue.key)) return
+    const timer = this.#environment.scheduler.after(delayMs, () => {
+      this.#retryTimers.delete(queue.key)
+      const current = this.#state.commands.byAggregate.get(queue.key)
+      if (current !== undefined) this.#offer(current)
+      this.#startReady()
+    })
+    this.#retryTimers.set(queue.key, timer)
+  }
+
+  /** Everything anew from the state: after a new connection, when drafts may have been lost (I3). */
+  #restart(): void {
+    this.#scheduled.clear()
+    this.#loads.clear()
+    const nowMs = this.#environment.clock.monotonicMs()
+    for (const command of this.#state.commands.byLsn.values()) {
+      if (command.token === 0) continue
+      if (command.instance === dispatcherName) {
+        this.#draftPark(command)
+        continue
+      }
+      const load = this.#loads.of(command.instance)
+      load.started++
+      load.lastProgressMs = nowMs
+      if (command.crashes > 0) load.probing = true
+    }
+    this.#offerAll()
+    this.#startReady()
+  }
+
+  #startReady(): void {
+    if (this.#follower?.isWritable === true) {
+      for (const load of this.#loads.values()) if (load.waiting > 0) this.#draftStarted(load)
+    }
+    this.#send()
+  }
+
+  #draftStarted(load: InstanceLoad): void {
+    const commands: Lsn[] = []
+    for (let command = load.first(); command !== undefined; command = load.first()) {
+      const started = load.started + commands.length
+      if (load.probing || started >= this.#options.startedPerInstance) break
+      if (command.crashes > 0 && load.instance !== dispatcherName) {
+        if (started > 0) break
+        load.probing = true
+      }
+      load.shift()
+      commands.push(command.lsn)
+    }
+    if (commands.length > 0) this.#draft({ type: 'command/started', instance: load.instance, commands })
+  }
+
+  #parkOwn(b: Buffer, o: number): void {
+    const end = entryEnd(b, o)
+    for (let i = payloadStart(b, o); i + 8 <= end; i += 8) {
+      const command = this.#state.commands.byLsn.get(lsn(readUint64(b, i)))
+      this.#scheduled.delete(lsn(readUint64(b, i)))
+      if (command !== undefined) this.#draftPark(command)
+    }
+  }
+
+  #draftPark(command: PendingCommand): void {
+    const message = `the application process crashed ${command.crashes} times while it worked on this command`
+    this.#draft({
+      type: 'command/parked',
+      command: command.lsn,
+      aggregate: parseAggregateKey(command.queue.key),
+      release: command.token,
+      atMs: this.#environment.clock.wallMs(),
+      idempotencyKey: 'none',
+      message,
+      attempts: command.attempts,
+      blocksAggregate: false,
+    })
+  }
+
+  #draft(action: Action): void {
+    if (this.#follower === null) return
+    const flush = action.type === 'command/parked' ? 1 : 0
+    encodeAction(this.#batch, action, this.#follower.takeSequence(), flush)
+  }
+
+  #send(): void {
+    if (this.#batch.count > 0) this.#follower?.sendDrafts(this.#batch.take())
+  }
+
+  #sweepLater(): void {
+    this.#sweepTimer = this.#environment.scheduler.after(this.#options.sweepMs, () => {
+      if (this.#follower?.isWritable === true) this.#sweep()
+      this.#sweepLater()
+    })
+  }
+
+  #sweep(): void {
+    this.#expireKeys()
+    const nowMs = this.#environment.clock.monotonicMs()
+    for (const load of this.#loads.values()) {
+      const { instance } = load
+      const isSilent = load.started > 0 && nowMs - load.lastProgressMs > this.#options.silenceMs
+      if (isSilent && this.#state.applications.byInstance.has(instance)) {
+        this.#environment.log.warn({ instance, started: load.started }, 'application instance is silent: deregistered')
+        this.#draft({ type: 'application/deregistered', instance, reason: 'silent' })
+      }
+    }
+    this.#send()
+  }
+
+  /** Keys that expired in the last sweep are deleted by the next one, when every process has applied that they did. */
+  #expireKeys(): void {
+    const { idempotency } = this.#state
+    if (idempotency.expiredUntilMs > this.#expiredUntilMs) {
+      this.#expiredUntilMs = idempotency.expiredUntilMs
+      this.#draft({ type: 'idempotency-key/deleted', untilMs: this.#expiredUntilMs })
+    }
+    const nextMs = nextExpiryMs(idempotency)
+    const nowMs = this.#environment.clock.wallMs()
+    if (nextMs !== null && nextMs <= nowMs) this.#draft({ type: 'idempotency-key/expired', untilMs: nowMs })
+  }
+}

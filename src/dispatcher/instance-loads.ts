@@ -1,0 +1,69 @@
+import type { PendingCommand } from '../state/commands.ts'
+
+/** Per application instance: what waits to be started there, and what is. */
+export class InstanceLoad {
+  readonly instance: string
+  started = 0
+  /** A command that was under way when the process crashed: it runs alone, so that a second crash names the culprit. */
+  probing = false
+  lastProgressMs = 0
+  #ready: PendingCommand[] = []
+  #head = 0
+
+  constructor(instance: string) {
+    this.instance = instance
+  }
+
+  get waiting(): number {
+    return this.#ready.length - this.#head
+  }
+
+  push(command: PendingCommand): void {
+    this.#ready.push(command)
+  }
+
+  first(): PendingCommand | undefined {
+    return this.#ready[this.#head]
+  }
+
+  shift(): void {
+    this.#head++
+    if (this.#head === this.#ready.length) {
+      this.#ready = []
+      this.#head = 0
+    }
+  }
+
+  /** What was ready and has not been drafted, which then no longer is. */
+  takeReady(): readonly PendingCommand[] {
+    const taken = this.#ready.slice(this.#head)
+    this.#ready = []
+    this.#head = 0
+    return taken
+  }
+}
+
+export class InstanceLoads {
+  readonly #byInstance = new Map<string, InstanceLoad>()
+
+  of(instance: string): InstanceLoad {
+    let load = this.#byInstance.get(instance)
+    if (load === undefined) {
+      load = new InstanceLoad(instance)
+      this.#byInstance.set(instance, load)
+    }
+    return load
+  }
+
+  delete(instance: string): void {
+    this.#byInstance.delete(instance)
+  }
+
+  clear(): void {
+    this.#byInstance.clear()
+  }
+
+  values(): IterableIterator<InstanceLoad> {
+    return this.#byInstance.values()
+  }
+}
