@@ -1,12 +1,15 @@
 import { defineConfig } from 'vitest/config'
 
+const results = process.env['COMMANDERDB_TEST_RESULTS']
+
 /**
  * Two projects: `fast` needs no processes of its own and runs its files side by side; `process` starts, kills and
  * measures real processes, so its files run one after the other and get more time.
  */
 export default defineConfig({
   test: {
-    reporters: ['default'],
+    // The second one for whoever counts results, such as .ci/run.
+    reporters: results ? ['default', ['json', { outputFile: results }]] : ['default'],
     maxWorkers: 2,
     projects: [
       {
