@@ -16,6 +16,18 @@ export type {
   StateOf,
 } from './sdk/aggregate-types.ts'
 export { type Application, type ApplicationDefinition, defineApplication } from './sdk/application.ts'
+export type {
+  ApplicationConfig,
+  Config,
+  JournalConfig,
+  LimitsConfig,
+  ProcessResources,
+  S3ArchiveConfig,
+  Scope,
+  TokenConfig,
+} from './sdk/config.ts'
+export { defineConfig } from './sdk/config.ts'
+export type { CsvFormat, CsvRow, ImportCommand, ImportMap } from './sdk/import-map.ts'
 export {
   defineProjection,
   type Projection,

@@ -1,0 +1,285 @@
+import { limits } from '../kernel/limits.ts'
+
+/** What a value may be. Text from a flag or a variable is read as the kind says. */
+export type ValueKind =
+  | {
+      readonly type: 'integer'
+      readonly min: number
+      readonly max: number
+      readonly multipleOf?: number
+      readonly orFalse?: true
+    }
+  | { readonly type: 'number'; readonly min: number; readonly max: number }
+  | { readonly type: 'boolean' }
+  | { readonly type: 'text'; readonly pattern?: RegExp; readonly expected?: string }
+  | { readonly type: 'path' }
+  | { readonly type: 'choice'; readonly choices: readonly string[] }
+  | { readonly type: 'choices'; readonly choices: readonly string[] }
+  | { readonly type: 'integers'; readonly min: number; readonly max: number }
+  | { readonly type: 'texts' }
+  | { readonly type: 'record' }
+  | ListKind
+
+/** A list of objects, given whole. As text: JSON, or, with `shorthand`, that one key of each item, separated by commas. */
+export interface ListKind {
+  readonly type: 'list'
+  readonly items: readonly ItemKey[]
+  readonly shorthand?: string
+}
+
+/** A key of the objects in a list. */
+export interface ItemKey {
+  readonly path: string
+  readonly kind: ValueKind
+  /** Absent: nothing is set unless someone sets it. */
+  readonly default?: unknown
+  readonly required?: true
+  readonly unit?: string
+  readonly help: string
+}
+
+/** One leaf of the config. The table below drives checking, merging, `commanderdb config` and the flags of the command line. */
+export interface ConfigKey extends Omit<ItemKey, 'required'> {
+  readonly variable: string
+  readonly flag?: string
+}
+
+const unlimitedBytes = 2 ** 50
+const gibibyte = 1_073_741_824
+const mebibyte = 1_048_576
+const hourMs = 3_600_000
+const dayMs = 86_400_000
+
+const integer = (min: number, max: number): ValueKind => ({ type: 'integer', min, max })
+const boolean: ValueKind = { type: 'boolean' }
+const text: ValueKind = { type: 'text' }
+
+/** The keys of `ProcessResources`. */
+const resourceKeys: readonly ItemKey[] = [
+  { path: 'nice', kind: integer(-20, 19), help: 'scheduling priority, -20 (first) to 19 (last)' },
+  { path: 'cpus', kind: { type: 'integers', min: 0, max: 4095 }, help: 'CPUs that the process may run on' },
+  { path: 'maxOldSpaceMb', kind: integer(32, mebibyte), unit: 'MiB', help: "V8's old generation" },
+  { path: 'maxSemiSpaceMb', kind: integer(1, 1024), unit: 'MiB', help: "one semi-space of V8's young generation" },
+  { path: 'uvThreadpoolSize', kind: integer(1, 1024), unit: 'threads', help: 'for file and name look-up work' },
+  {
+    path: 'maxRssMb',
+    kind: integer(64, mebibyte),
+    unit: 'MiB',
+    help: 'resident memory above which the process is restarted',
+  },
+  { path: 'env', kind: { type: 'record' }, help: 'further environment variables' },
+  { path: 'nodeOptions', kind: { type: 'texts' }, help: "further options of Node's command line" },
+  {
+    path: 'restart.maxRestarts',
+    kind: integer(0, 1000),
+    default: 10,
+    help: 'restarts within the period before giving up',
+  },
+  {
+    path: 'restart.periodMs',
+    kind: integer(1000, dayMs),
+    default: 60_000,
+    unit: 'ms',
+    help: 'the period of maxRestarts',
+  },
+  {
+    path: 'restart.initialDelayMs',
+    kind: integer(0, 60_000),
+    default: 100,
+    unit: 'ms',
+    help: 'before the first restart; doubles',
+  },
+  {
+    path: 'restart.maxDelayMs',
+    kind: integer(0, hourMs),
+    default: 10_000,
+    unit: 'ms',
+    help: 'longest delay before a restart',
+  },
+  {
+    path: 'shutdownMs',
+    kind: integer(0, 600_000),
+    default: 10_000,
+    unit: 'ms',
+    help: 'from the request to stop to SIGKILL',
+  },
+]
+
+const applicationKeys: readonly ItemKey[] = [
+  { path: 'module', kind: { type: 'path' }, required: true, help: 'path of the application module' },
+  {
+    path: 'instances',
+    kind: integer(1, 64),
+    default: 1,
+    unit: 'processes',
+    help: "share the application's aggregates",
+  },
+  ...resourceKeys.map((key) => ({ ...key, path: `resources.${key.path}` })),
+]
+
+const tokenKeys: readonly ItemKey[] = [
+  { path: 'name', kind: text, required: true, help: 'who the token belongs to' },
+  {
+    path: 'sha256',
+    kind: { type: 'text', pattern: /^[0-9a-f]{64}$/i, expected: '64 hexadecimal digits' },
+    required: true,
+    help: 'SHA-256 of the token',
+  },
+  {
+    path: 'scopes',
+    kind: { type: 'choices', choices: ['send', 'read', 'operate', 'admin'] },
+    required: true,
+    help: 'what the token allows',
+  },
+]
+
+/** The rest of the row follows from the path. */
+type Row = Omit<ConfigKey, 'variable'>
+
+const generalKeys: readonly Row[] = [
+  { path: 'dataDir', kind: { type: 'path' }, default: './data', help: 'directory of the database' },
+  { path: 'http.host', kind: text, default: '127.0.0.1', help: 'name or address to listen on' },
+  {
+    path: 'http.port',
+    kind: { type: 'integer', min: 0, max: 65_535, orFalse: true },
+    default: 7400,
+    help: '0 takes any free one; false: no HTTP',
+  },
+  {
+    path: 'applications',
+    kind: { type: 'list', items: applicationKeys, shorthand: 'module' },
+    default: [],
+    flag: '--app',
+    help: 'application modules',
+  },
+]
+
+const journalKeys: readonly Row[] = [
+  {
+    path: 'journal.segmentBytes',
+    kind: { type: 'integer', min: mebibyte, max: gibibyte, multipleOf: 4096 },
+    default: 64 * mebibyte,
+    unit: 'bytes',
+    help: 'size of one segment file (wal_segment_size)',
+  },
+  { path: 'journal.initZero', kind: boolean, default: true, help: 'fill new segments with zeros (wal_init_zero)' },
+  { path: 'journal.recycle', kind: boolean, default: true, help: 'make new segments out of stale ones (wal_recycle)' },
+  {
+    path: 'journal.writerDelayMs',
+    kind: integer(1, 10_000),
+    default: 200,
+    unit: 'ms',
+    help: 'between flushes of what nobody waits for (wal_writer_delay)',
+  },
+  {
+    path: 'journal.flushAfterBytes',
+    kind: integer(0, 0x7fffffff),
+    default: mebibyte,
+    unit: 'bytes',
+    help: 'written and not flushed, and it is flushed at once (wal_writer_flush_after)',
+  },
+  {
+    path: 'journal.commitDelayMicros',
+    kind: integer(0, 100_000),
+    default: 0,
+    unit: 'µs',
+    help: 'wait before a flush for others to join it (commit_delay)',
+  },
+  {
+    path: 'journal.checkpointTimeoutMs',
+    kind: integer(1000, dayMs),
+    default: 300_000,
+    unit: 'ms',
+    help: 'longest time between checkpoints (checkpoint_timeout)',
+  },
+  {
+    path: 'journal.maxJournalBytes',
+    kind: integer(2 * mebibyte, unlimitedBytes),
+    default: gibibyte,
+    unit: 'bytes',
+    help: 'a checkpoint is due before the journal is larger; soft (max_wal_size)',
+  },
+  {
+    path: 'journal.checkpointCompletionTarget',
+    kind: { type: 'number', min: 0, max: 1 },
+    default: 0.9,
+    help: 'share of the time between checkpoints to spread one over (checkpoint_completion_target)',
+  },
+  {
+    path: 'journal.durability',
+    kind: { type: 'choice', choices: ['flushed', 'written'] },
+    default: 'flushed',
+    help: 'what an answer waits for where the command does not say (synchronous_commit)',
+  },
+]
+
+const limitKeys: readonly Row[] = [
+  {
+    path: 'limits.payloadBytes',
+    kind: integer(1024, limits.payloadBytesMax),
+    default: limits.payloadBytesDefault,
+    unit: 'bytes',
+    help: 'data of one command',
+  },
+  {
+    path: 'limits.pendingCommands',
+    kind: integer(1, 1_000_000),
+    default: limits.pendingCommandsDefault,
+    unit: 'commands',
+    help: 'received and not yet ended',
+  },
+  {
+    path: 'limits.pendingPerAggregate',
+    kind: integer(1, 1_000_000),
+    default: limits.pendingPerAggregateDefault,
+    unit: 'commands',
+    help: 'received and not yet ended, for one aggregate',
+  },
+  {
+    path: 'limits.pendingBytes',
+    kind: integer(mebibyte, 4 * gibibyte),
+    default: limits.pendingBytesDefault,
+    unit: 'bytes',
+    help: 'of commands received and not yet ended',
+  },
+]
+
+const archiveKeys: readonly Row[] = [
+  { path: 'archive.directory', kind: { type: 'path' }, help: 'where stale segments go' },
+  { path: 'archive.s3.bucket', kind: text, help: 'where stale segments go' },
+  { path: 'archive.s3.prefix', kind: text, help: "put before every object's key" },
+  { path: 'archive.s3.endpoint', kind: text, help: 'URL of the service, where it is not AWS' },
+  { path: 'archive.s3.region', kind: text, help: 'region of the bucket' },
+  { path: 'archive.s3.forcePathStyle', kind: boolean, help: 'endpoint/bucket/key instead of bucket.endpoint/key' },
+]
+
+const securityKeys: readonly Row[] = [
+  { path: 'security.tokens', kind: { type: 'list', items: tokenKeys }, default: [], help: 'who may do what over HTTP' },
+]
+
+const processKeys: readonly Row[] = ['journalWriter', 'dispatcher', 'projectionApplier', 'gateway'].flatMap((role) =>
+  resourceKeys.map((key) => ({ ...key, path: `processes.${role}.${key.path}` })),
+)
+
+/** Every leaf of the config, one row each. */
+export const configKeys: readonly ConfigKey[] = [
+  ...[...generalKeys, ...journalKeys, ...limitKeys, ...archiveKeys].map(withFlag),
+  ...securityKeys,
+  ...processKeys,
+].map((row) => ({ ...row, variable: `COMMANDERDB_${words(row.path).join('_').toUpperCase()}` }))
+
+/** The name under which a command-line parser hands over a flag: `--http-port` is `httpPort`. */
+export function attributeOf(flag: string): string {
+  return flag.slice(2).replace(/-([a-z0-9])/g, (_, letter: string) => letter.toUpperCase())
+}
+
+function withFlag(row: Row): Row {
+  return row.flag === undefined ? { ...row, flag: `--${words(row.path).join('-')}` } : row
+}
+
+function words(path: string): readonly string[] {
+  return path
+    .replace(/([a-z0-9])([A-Z])/g, '$1.$2')
+    .toLowerCase()
+    .split('.')
+}
