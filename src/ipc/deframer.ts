@@ -30,6 +30,8 @@ export class Deframer {
   /** No frame is handed up from here on, not even from the chunk at hand. */
   stop(): void {
     this.#stopped = true
+    this.#headerFilled = 0
+    this.#bodyFilled = 0
     this.#body = null
   }
 
