@@ -1,3 +1,4 @@
+import { flushCompileCache } from 'node:module'
 import type { Transport } from '../ipc/channel.ts'
 import { createNodeIpcTransport } from '../ipc/node-ipc-transport-adapter.ts'
 import type { Environment } from '../kernel/environment.ts'
@@ -74,6 +75,8 @@ export async function runChild<Config>(main: (child: Child<Config>) => Promise<v
   const previousExit = readPreviousExit()
   try {
     await main({ name, role, config, environment, log, metrics, transport, link, previousExit, fail })
+    // Node writes its compile cache at a normal exit only; a database is more often killed.
+    flushCompileCache()
   } catch (error) {
     fail(error)
   }

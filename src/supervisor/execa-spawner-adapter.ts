@@ -10,6 +10,7 @@ import type { ChildEnvelope } from './child-main.ts'
 import { ChildOutput } from './child-output.ts'
 import { previousExitVariable } from './child-report.ts'
 import type { ChildSpecification } from './child-specification.ts'
+import { compileCacheDirectory } from './compile-cache-adapter.ts'
 import type { ExitReport, SpawnedChild, Spawner, SpawnRequest } from './spawner.ts'
 
 /** The owner file of execa. */
@@ -41,6 +42,7 @@ const outputGraceMs = 250
 
 export class ExecaSpawner implements Spawner {
   readonly #options: ExecaSpawnerOptions
+  readonly #compileCache: string | undefined = compileCacheDirectory()
   readonly #warned = new Set<string>()
   readonly #deathSignalPrefix: readonly string[]
 
@@ -51,6 +53,7 @@ export class ExecaSpawner implements Spawner {
 
   spawn({ specification, previousExit }: SpawnRequest, onExit: (exit: ExitReport) => void): SpawnedChild {
     const env = {
+      ...optional('NODE_COMPILE_CACHE', this.#compileCache),
       ...this.#options.env,
       ...specification.resources.env,
       ...optional('UV_THREADPOOL_SIZE', specification.resources.uvThreadpoolSize),

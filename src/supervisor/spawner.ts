@@ -26,6 +26,6 @@ export interface SpawnedChild {
 
 /** What the supervision needs of the operating system. */
 export interface Spawner {
-  /** @param onExit called exactly once, never before `spawn` has returned. */
+  /** @param onExit called exactly once, and never from within `spawn` or a method of the child. */
   spawn(request: SpawnRequest, onExit: (exit: ExitReport) => void): SpawnedChild
 }

@@ -1,6 +1,6 @@
 import { unreachable } from '../kernel/assert.ts'
 import type { Environment, Timer } from '../kernel/environment.ts'
-import { CommanderError } from '../kernel/errors.ts'
+import { CommanderError, type ErrorCode } from '../kernel/errors.ts'
 import type { ChildReport } from './child-report.ts'
 import { type ChildSpecification, orderChildren } from './child-specification.ts'
 import type { ExitReport, Spawner } from './spawner.ts'
@@ -12,7 +12,8 @@ import { SupervisedChild, type SupervisedChildOwner } from './supervised-child.t
  *     here, so that a broken application does not keep the gateway down.
  * S2. A child is told to stop only when all that wait for it have stopped.
  * S3. An essential child over its restart intensity ends everything, in order, with an error. Others are tried for ever.
- * S4. A module or config that does not load on the first start ends everything: no restart cures it.
+ * S4. What no restart cures ends everything at once: a module or config that does not load on the first start, a
+ *     damaged or foreign journal at any time.
  * S5. A child is never taken for silent for time in which the supervisor itself did not run.
  * S6. `ended` is called once, when no child is left.
  */
@@ -38,6 +39,13 @@ export interface SupervisionOptions {
 /** With this exit code a child says that its input (module, config) is wrong. */
 export const wrongInputExitCode = 2
 const watchIntervalMs = 1000
+
+/** S4. */
+const incurableCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'foreign_database',
+  'journal_corrupt',
+  'unsupported_version',
+])
 
 export class Supervision implements SupervisedChildOwner {
   /** In start order. */
@@ -114,8 +122,11 @@ export class Supervision implements SupervisedChildOwner {
 
   mayRestart(child: SupervisedChild, exit: ExitReport): boolean {
     if (this.#phase !== 'running') return false
-    if (exit.code !== wrongInputExitCode || child.everReady || this.#wasReady) return true
-    this.#fail(2, child, exit, 'does not start')
+    const wrongInput = exit.code === wrongInputExitCode && !child.everReady && !this.#wasReady
+    const incurable = exit.fatal !== undefined && child.specification.essential && incurableCodes.has(exit.fatal.code)
+    if (!wrongInput && !incurable) return true
+    const code = exit.fatal?.code ?? 'invalid_config'
+    this.#fail(wrongInput ? 2 : 1, code, child, exit, 'does not start')
     return false
   }
 
@@ -129,7 +140,7 @@ export class Supervision implements SupervisedChildOwner {
       )
       return true
     }
-    this.#fail(1, child, exit, `ended more than ${maxRestarts} times within ${periodMs} ms`)
+    this.#fail(1, 'process_failed', child, exit, `ended more than ${maxRestarts} times within ${periodMs} ms`)
     return false
   }
 
@@ -172,10 +183,9 @@ export class Supervision implements SupervisedChildOwner {
   }
 
   /** S3, S4. The first failure is the one to tell; those that follow it are its consequences. */
-  #fail(exitCode: 1 | 2, child: SupervisedChild, exit: ExitReport, what: string): void {
+  #fail(exitCode: 1 | 2, code: ErrorCode, child: SupervisedChild, exit: ExitReport, what: string): void {
     const how = exit.signal === null ? `exit code ${exit.code}` : `signal ${exit.signal}`
     const why = exit.fatal === undefined ? `its last ${how}; its log lines say why` : exit.fatal.message
-    const code = exitCode === 2 ? (exit.fatal?.code ?? 'invalid_config') : 'process_failed'
     const details = {
       child: child.name,
       code: exit.code,

@@ -13,10 +13,9 @@ import { Supervisor } from './supervisor.ts'
 
 export interface SuperviseOptions {
   readonly dataDir: string
-  readonly specifications: readonly ChildSpecification[]
   readonly logLevel: LogLevel
-  /** Called with the lock held and before any child starts: checks or makes what the directory must have. */
-  readonly prepare: () => void
+  /** Called once, with the lock held: may first make what the directory must have. */
+  readonly children: () => readonly ChildSpecification[]
 }
 
 /** A reader of our output that has stopped reading must not keep the process from ending. */
@@ -27,14 +26,13 @@ const flushTimeoutMs = 1000
  * log on standard output. SIGTERM, SIGHUP or SIGINT drain and stop; a second SIGINT ends everything at once.
  *
  * @returns how it ended, when all children have ended. The caller exits with `exitCode`.
- * @throws CommanderError `database_locked`, `invalid_config`, and what `prepare` throws
+ * @throws CommanderError `database_locked`, `invalid_config`, and what `children` throws
  */
 export async function superviseDatabase(options: SuperviseOptions): Promise<SupervisionOutcome> {
   const dataDir = resolve(options.dataDir)
   const lock = lockDatabase(dataDir, 'database')
   const output = createLogOutput(process.stdout)
   try {
-    options.prepare()
     return await supervise({ ...options, dataDir }, output)
   } finally {
     lock.release()
@@ -43,7 +41,7 @@ export async function superviseDatabase(options: SuperviseOptions): Promise<Supe
 }
 
 async function supervise(options: SuperviseOptions, output: LogOutput): Promise<SupervisionOutcome> {
-  const { dataDir, specifications, logLevel } = options
+  const { dataDir, logLevel } = options
   const log = createLogger({ process: 'supervisor', role: 'supervisor', level: logLevel, output })
   const environment = createSystemEnvironment(log)
   const monitor = monitorEventLoop()
@@ -53,7 +51,7 @@ async function supervise(options: SuperviseOptions, output: LogOutput): Promise<
     spawner: new ExecaSpawner({ controlAddress: controlAddressOf(dataDir), logLevel, output, log, env: process.env }),
     dataDir,
     pid: process.pid,
-    specifications,
+    specifications: options.children(),
     measure: () => ({ eventLoopLagMs: monitor.takeMaxLagMs(), rssBytes: process.memoryUsage.rss() }),
     ready: (status) => output.write(readyLine(status)),
   })

@@ -1,0 +1,50 @@
+import { extname, join } from 'node:path'
+import { messageOf } from '../src/kernel/errors.ts'
+import { systemClock, systemRandom } from '../src/kernel/system-environment.ts'
+import { type LogLevel, logLevels } from '../src/observability/logger-adapter.ts'
+import type { ResolvedConfig } from '../src/sdk/resolved-config.ts'
+import { openIdentity, readIdentity } from '../src/store/identity-adapter.ts'
+import { readApplicationName } from '../src/supervisor/application-name-adapter.ts'
+import { databaseChildren } from '../src/supervisor/database-children.ts'
+import type { SupervisionOutcome } from '../src/supervisor/supervision.ts'
+import { superviseDatabase } from '../src/supervisor/supervisor-main.ts'
+
+/**
+ * Runs the database in this process as its supervisor until it is stopped; see `superviseDatabase`.
+ *
+ * @throws CommanderError `database_locked`, `foreign_database`, `unsupported_version`, `invalid_config`
+ */
+export async function runSupervisor(config: ResolvedConfig): Promise<SupervisionOutcome> {
+  // Before the lock, so that nothing is made in a directory that is not ours.
+  readIdentity(config.dataDir)
+  const applicationNames = await Promise.all(config.applications.map(({ module }) => readApplicationName(module)))
+  return superviseDatabase({
+    dataDir: config.dataDir,
+    logLevel: logLevelOf(process.env['COMMANDERDB_LOG_LEVEL']),
+    children() {
+      const { databaseId } = openIdentity(config.dataDir, { clock: systemClock, random: systemRandom })
+      return databaseChildren({ config, databaseId, applicationNames, programOf })
+    },
+  })
+}
+
+/** `.ts` in a clone, `.js` in the package: as this file itself. */
+function programOf(role: string): string {
+  return join(import.meta.dirname, role + extname(import.meta.filename))
+}
+
+function logLevelOf(text: string | undefined): LogLevel {
+  return logLevels.find((level) => level === text) ?? 'info'
+}
+
+/** By hand: `node processes/supervisor.ts '{ …a resolved config… }'`. */
+if (import.meta.main) {
+  try {
+    const { exitCode, error } = await runSupervisor(JSON.parse(process.argv[2] ?? '') as ResolvedConfig)
+    if (error !== undefined) process.stderr.write(`commanderdb: ${error.message}\n`)
+    process.exit(exitCode)
+  } catch (error) {
+    process.stderr.write(`commanderdb: ${messageOf(error)}\n`)
+    process.exit(1)
+  }
+}
