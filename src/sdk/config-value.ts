@@ -1,6 +1,6 @@
 import { unreachable } from '../kernel/assert.ts'
 import { CommanderError } from '../kernel/errors.ts'
-import type { ValueKind } from './config-schema.ts'
+import type { ValueKind } from './config-key.ts'
 import { describe } from './definition.ts'
 
 /** Where a value was found, and under which key: both are named when it is wrong. */
