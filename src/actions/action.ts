@@ -73,6 +73,8 @@ export interface AggregateSnapshot {
 export interface CommandCompleted extends EndOfAttempt {
   readonly type: 'command/completed'
   readonly baseRevision: Revision
+  /** Version of the aggregate's definition that the events were written under. */
+  readonly eventsVersion: number
   readonly events: readonly EventDraft[]
   /** Revision and type of the aggregate's latest event after this entry; null when it has none yet. */
   readonly latestEvent: { readonly revision: Revision; readonly type: string | null } | null

@@ -17,6 +17,7 @@ export interface EntryFields {
   revision: number
   wallMs: number
   name: string
+  variant: number
   envelope: Buffer
   payload: Buffer
 }
@@ -32,6 +33,7 @@ export const emptyFields = (): EntryFields => ({
   revision: 0,
   wallMs: 0,
   name: '',
+  variant: 0,
   envelope: nothing,
   payload: nothing,
 })
@@ -84,7 +86,7 @@ export class EntryBatch {
     writeUint64(b, fields.revision, o + 48)
     b.writeDoubleLE(fields.wallMs, o + 56)
     b.writeUInt16LE(nameBytes, o + 64)
-    b.writeUInt16LE(0, o + 66)
+    b.writeUInt16LE(fields.variant, o + 66)
     b.writeUInt32LE(envelope.length, o + 68)
     this.#finish(o, length)
   }

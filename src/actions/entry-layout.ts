@@ -21,7 +21,7 @@ import { readUint64, writeUint64 } from '../kernel/integers.ts'
  * | 48 | u64 | base revision (`command/completed`); in `command/received` the session's answered-below mark |
  * | 56 | f64 | wall time of the draft in ms since 1970; orders nothing |
  * | 64 | u16 | bytes of the name (command name, instance name) |
- * | 66 | u16 | reserved, 0 |
+ * | 66 | u16 | variant: version of the aggregate's events (`command/completed`); otherwise 0 |
  * | 68 | u32 | bytes of the envelope |
  * | 72 | | aggregate key, name, envelope (MessagePack map or nothing), payload (the rest), zeros up to a multiple of 8 |
  */
@@ -43,6 +43,7 @@ export const entryOffsets = {
   revision: 48,
   wallMs: 56,
   nameBytes: 64,
+  variant: 66,
   envelopeBytes: 68,
 } as const
 
@@ -76,6 +77,7 @@ export const eventCountOf = (b: Buffer, o: number): number => b.readUInt16LE(o +
 export const revisionOf = (b: Buffer, o: number): number => readUint64(b, o + 48)
 export const wallMsOf = (b: Buffer, o: number): number => b.readDoubleLE(o + 56)
 export const nameBytesOf = (b: Buffer, o: number): number => b.readUInt16LE(o + 64)
+export const variantOf = (b: Buffer, o: number): number => b.readUInt16LE(o + 66)
 export const envelopeBytesOf = (b: Buffer, o: number): number => b.readUInt32LE(o + 68)
 
 export const sessionOf = (b: Buffer, o: number): number => readUint64(b, o + 16)

@@ -1,0 +1,181 @@
+import { assert, unreachable } from '../kernel/assert.ts'
+import { CommanderError } from '../kernel/errors.ts'
+import { type Lsn, revision } from '../kernel/identifiers.ts'
+import { readUint64 } from '../kernel/integers.ts'
+import type { Action, AggregateSnapshot, CommandReceived, Entry, EventDraft } from './action.ts'
+import { type ActionType, actionTypeOf } from './action-codes.ts'
+import { parseAggregateKey } from './aggregate-key.ts'
+import {
+  answeredBelowOf,
+  codeOf,
+  entryEnd,
+  entryFlags,
+  envelopeBytesOf,
+  envelopeStart,
+  eventCountOf,
+  flagsOf,
+  keyOf,
+  lsnOf,
+  nameOf,
+  originOf,
+  payloadStart,
+  referenceOf,
+  revisionOf,
+  sequenceOf,
+  sessionOf,
+  sessionSequenceOf,
+  tokenOf,
+  variantOf,
+  versionOf,
+  wallMsOf,
+} from './entry-layout.ts'
+import { unpack } from './message-pack.ts'
+import { upcast } from './upcast.ts'
+
+/** The whole entry at `o` as data, in today's form. For tools, tests and rare actions; the hot path reads headers. */
+export function decodeEntry(b: Buffer, o: number): Entry {
+  const code = codeOf(b, o)
+  const type = actionTypeOf(code)
+  if (type === undefined) {
+    throw new CommanderError(
+      'unsupported_version',
+      `entry ${lsnOf(b, o)} says action ${code}, which this version does not know: use a newer CommanderDB`,
+    )
+  }
+  const version = versionOf(b, o)
+  return {
+    lsn: lsnOf(b, o),
+    version,
+    origin: originOf(b, o),
+    sequence: sequenceOf(b, o),
+    wallMs: wallMsOf(b, o),
+    action: upcast(type, version, decodeAction(b, o, type)),
+  }
+}
+
+export const payloadOf = (b: Buffer, o: number): unknown => unpack(b, payloadStart(b, o), entryEnd(b, o))
+
+export function envelopeOf(b: Buffer, o: number): unknown {
+  const bytes = envelopeBytesOf(b, o)
+  const start = envelopeStart(b, o)
+  return bytes === 0 ? null : unpack(b, start, start + bytes)
+}
+
+/** The command LSNs of a `command/started` entry. */
+export function startedLsns(b: Buffer, o: number): Lsn[] {
+  const lsns: Lsn[] = []
+  const end = entryEnd(b, o)
+  for (let at = payloadStart(b, o); at + 8 <= end; at += 8) lsns.push(readUint64(b, at) as Lsn)
+  return lsns
+}
+
+export function eventsOf(b: Buffer, o: number): EventDraft[] {
+  const flat = payloadOf(b, o) as unknown[]
+  const events: EventDraft[] = []
+  for (let i = 0; i < flat.length; i += 2) events.push({ type: flat[i] as string, data: flat[i + 1] })
+  return events
+}
+
+export function snapshotOf(b: Buffer, o: number): AggregateSnapshot | null {
+  return (flagsOf(b, o) & entryFlags.snapshot) === 0 ? null : (envelopeOf(b, o) as AggregateSnapshot)
+}
+
+function decodeAction(b: Buffer, o: number, type: ActionType): Action {
+  switch (type) {
+    case 'command/received':
+      return decodeReceived(b, o)
+    case 'command/started':
+      return { type, instance: nameOf(b, o), commands: startedLsns(b, o) }
+    case 'command/completed':
+    case 'command/rejected':
+    case 'command/failed':
+    case 'command/parked':
+      return decodeEndOfAttempt(b, o, type)
+    case 'command/retried':
+      return { type, command: referenceOf(b, o), received: decodeReceived(b, payloadStart(b, o)) }
+    case 'command/skipped':
+      return {
+        type,
+        command: referenceOf(b, o),
+        aggregate: parseAggregateKey(keyOf(b, o)),
+        reason: (payloadOf(b, o) as { reason: string }).reason,
+      }
+    case 'application/registered':
+    case 'application/seen':
+    case 'application/deregistered':
+      return { type, instance: nameOf(b, o), ...(payloadOf(b, o) as object) } as Action
+    case 'aggregate/unassigned':
+      return { type, aggregate: parseAggregateKey(keyOf(b, o)), instance: nameOf(b, o) }
+    case 'stream/archived':
+      return { type, aggregate: parseAggregateKey(keyOf(b, o)), ...(payloadOf(b, o) as object) } as Action
+    case 'stream/migrated':
+    case 'idempotency-key/expired':
+    case 'idempotency-key/deleted':
+    case 'checkpoint/started':
+    case 'checkpoint/completed':
+      return { type, ...(payloadOf(b, o) as object) } as Action
+    default:
+      return unreachable(type)
+  }
+}
+
+interface Envelope {
+  readonly idempotencyKey?: CommandReceived['idempotencyKey']
+  readonly expectedRevision?: number
+  readonly metadata?: Record<string, string>
+}
+
+export function decodeReceived(b: Buffer, o: number): CommandReceived {
+  const envelope = (envelopeOf(b, o) ?? {}) as Envelope
+  const session = sessionOf(b, o)
+  return {
+    type: 'command/received',
+    aggregate: parseAggregateKey(keyOf(b, o)),
+    command: nameOf(b, o),
+    data: payloadOf(b, o),
+    receivedAtMs: wallMsOf(b, o),
+    call:
+      session === 0 ? null : { session, sequence: sessionSequenceOf(b, o), answeredBelow: answeredBelowOf(b, o) },
+    idempotencyKey: envelope.idempotencyKey ?? null,
+    expectedRevision: envelope.expectedRevision === undefined ? null : revision(envelope.expectedRevision),
+    metadata: envelope.metadata ?? null,
+  }
+}
+
+type EndType = 'command/completed' | 'command/rejected' | 'command/failed' | 'command/parked'
+
+function decodeEndOfAttempt(b: Buffer, o: number, type: EndType): Action {
+  const end = {
+    command: referenceOf(b, o),
+    aggregate: parseAggregateKey(keyOf(b, o)),
+    release: tokenOf(b, o),
+    atMs: wallMsOf(b, o),
+  }
+  const flags = flagsOf(b, o)
+  const idempotencyKey = (flags & entryFlags.idempotencyKey) === 0 ? 'none' : 'bound'
+  switch (type) {
+    case 'command/completed': {
+      const events = eventsOf(b, o)
+      assert(events.length === eventCountOf(b, o), `entry ${lsnOf(b, o)} counts its events`)
+      const base = revisionOf(b, o)
+      const latest = base + events.length
+      const latestEvent = latest === 0 ? null : { revision: revision(latest), type: events.at(-1)?.type ?? null }
+      return { ...end, type, baseRevision: revision(base), eventsVersion: variantOf(b, o), events, latestEvent, idempotencyKey, snapshot: snapshotOf(b, o) }
+    }
+    case 'command/rejected': {
+      const { code, message, details } = payloadOf(b, o) as { code: string; message: string; details: unknown }
+      return { ...end, type, idempotencyKey, code, message, details }
+    }
+    case 'command/failed': {
+      const { message, retryDelayMs } = payloadOf(b, o) as { message: string; retryDelayMs: number }
+      return { ...end, type, message, retryDelayMs }
+    }
+    case 'command/parked': {
+      const { message, attempts } = payloadOf(b, o) as { message: string; attempts: number }
+      const blocksAggregate = (flags & entryFlags.blocksAggregate) !== 0
+      return { ...end, type, idempotencyKey, message, attempts, blocksAggregate }
+    }
+    default:
+      return unreachable(type)
+  }
+}

@@ -1,0 +1,18 @@
+import type { AggregateSnapshot } from '../actions/action.ts'
+import { pack, unpack } from '../actions/message-pack.ts'
+import type { KeyValueStore, WriteBatch } from '../store/key-value-store.ts'
+import { encodeKey } from '../store/keys.ts'
+import { tableNames } from './table-names.ts'
+
+export interface StoredSnapshot extends AggregateSnapshot {
+  readonly revision: number
+}
+
+export function putSnapshot(batch: WriteBatch, key: string, snapshot: StoredSnapshot): void {
+  batch.put(tableNames.snapshots, encodeKey(key), pack(snapshot))
+}
+
+export function readSnapshot(store: KeyValueStore, key: string): StoredSnapshot | null {
+  const value = store.table(tableNames.snapshots).get(encodeKey(key))
+  return value === undefined ? null : (unpack(value, 0, value.length) as StoredSnapshot)
+}
