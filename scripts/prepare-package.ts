@@ -11,6 +11,9 @@ restoreManifest(root)
 rmSync(dist, { recursive: true, force: true })
 const compiler = join(root, 'node_modules', 'typescript', 'bin', 'tsc')
 execFileSync(process.execPath, [compiler, '-p', join(root, 'scripts', 'tsconfig.package.json')], { stdio: 'inherit' })
-// What the compiler does not carry over: the launcher, and files that are read as they are.
-cpSync(join(root, 'src'), join(dist, 'src'), { recursive: true, filter: (path) => !path.endsWith('.ts') })
+// What the compiler does not carry over: the launcher, declarations written by hand, and files that are read as they are.
+cpSync(join(root, 'src'), join(dist, 'src'), {
+  recursive: true,
+  filter: (path) => !/\/(examples|tsconfig\.json)$|(?<!\.d)\.ts$/.test(path),
+})
 swapManifest(root)
