@@ -1,0 +1,168 @@
+import { spawnSync } from 'node:child_process'
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { delimiter, dirname, join, resolve } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { packagedManifest, swapManifest } from '../../scripts/package-manifest.ts'
+
+const repository = resolve(import.meta.dirname, '..', '..')
+
+interface Result {
+  readonly status: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/** As from a shell of its own: without what an npm that runs these tests says about the repository. */
+function run(directory: string, command: string, ...args: string[]): Result {
+  const environment = Object.fromEntries(
+    Object.entries(process.env).filter(
+      ([name]) => !/^npm_(?!config_)|^npm_config_(local_)?prefix$|^NODE_OPTIONS$/.test(name),
+    ),
+  )
+  const path = [dirname(process.execPath), process.env['PATH']].join(delimiter)
+  const { status, stdout, stderr, error } = spawnSync(command, args, {
+    cwd: directory,
+    env: { ...environment, PATH: path, npm_config_loglevel: 'error' },
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  if (error) throw error
+  return { status, stdout, stderr }
+}
+
+/** Fails with everything that the command said. */
+function runWell(directory: string, command: string, ...args: string[]): string {
+  const result = run(directory, command, ...args)
+  if (result.status !== 0) throw new Error(`${command} ${args.join(' ')}: ${JSON.stringify(result)}`)
+  return result.stdout
+}
+
+let temporary: string
+let clone: string
+let consumer: string
+let tarball: string
+let tarballFiles: string[]
+
+/** Packing swaps package.json for a moment, which must not happen to the tree that other tests run from. */
+function copyRepository(): void {
+  for (const name of ['src', 'processes', 'scripts', 'package.json', 'package-lock.json', 'tsconfig.json']) {
+    cpSync(join(repository, name), join(clone, name), { recursive: true })
+  }
+  mkdirSync(join(clone, 'node_modules'))
+  for (const name of readdirSync(join(repository, 'node_modules'))) {
+    if (!name.startsWith('.')) symlinkSync(join(repository, 'node_modules', name), join(clone, 'node_modules', name))
+  }
+}
+
+beforeAll(() => {
+  temporary = mkdtempSync(join(tmpdir(), 'commanderdb-package-'))
+  clone = join(temporary, 'clone')
+  consumer = join(temporary, 'elsewhere', 'consumer')
+  mkdirSync(clone)
+  mkdirSync(consumer, { recursive: true })
+  copyRepository()
+  runWell(clone, 'npm', 'pack', '--pack-destination', temporary)
+  tarball = join(temporary, 'commanderdb-0.1.0.tgz')
+  tarballFiles = runWell(temporary, 'tar', '-tzf', tarball).trim().split('\n')
+  writeFileSync(join(consumer, 'package.json'), '{"name":"consumer","version":"1.0.0","type":"module","private":true}')
+  runWell(consumer, 'npm', 'install', '--prefer-offline', '--no-audit', '--no-fund', tarball)
+}, 300_000)
+afterAll(() => rmSync(temporary, { recursive: true, force: true }))
+
+const manifestOf = (root: string): string => readFileSync(join(root, 'package.json'), 'utf8')
+
+describe('npm pack', () => {
+  it('puts the manifest that points to compiled files into the package', () => {
+    const packed = runWell(temporary, 'tar', '-xOf', tarball, 'package/package.json')
+    expect(packed).toBe(packagedManifest(manifestOf(repository)))
+  })
+
+  it('leaves the package.json of the clone as it was, byte for byte', () => {
+    expect(manifestOf(clone)).toBe(manifestOf(repository))
+    expect(existsSync(join(clone, 'dist', 'package.json.repository'))).toBe(false)
+  })
+
+  it('packs compiled files, declarations and documents, and no source, test or example', () => {
+    const unexpected = tarballFiles.filter(
+      (name) => !/^package\/(dist\/(src|processes)\/.*\.(m?js|d\.ts)|package\.json|[A-Z_]+\.md|LICENSE)$/.test(name),
+    )
+    expect(unexpected).toEqual([])
+    expect(tarballFiles.filter((name) => /\/(test|examples)\//.test(name))).toEqual([])
+    expect(tarballFiles).toContain('package/dist/src/index.js')
+    expect(tarballFiles).toContain('package/dist/src/cli/commanderdb.mjs')
+  })
+
+  it('compiles every process, beside the sources that it imports', () => {
+    const processes = readdirSync(join(repository, 'processes')).map((name) => name.replace(/\.ts$/, '.js'))
+    expect(processes).not.toEqual([])
+    for (const name of processes) expect(tarballFiles).toContain(`package/dist/processes/${name}`)
+  })
+
+  it('that was interrupted is mended by the next npm install or npm pack', () => {
+    swapManifest(clone)
+    expect(manifestOf(clone)).not.toBe(manifestOf(repository))
+    expect(runWell(clone, 'npm', 'run', 'prepare')).not.toContain('error')
+    expect(manifestOf(clone)).toBe(manifestOf(repository))
+    swapManifest(clone)
+    runWell(clone, 'npm', 'pack', '--pack-destination', join(temporary, 'elsewhere'))
+    expect(manifestOf(clone)).toBe(manifestOf(repository))
+  })
+
+  it('that does not compile fails, and leaves package.json as it was', () => {
+    writeFileSync(join(clone, 'src', 'broken.ts'), "export const amount: number = 'five'\n")
+    try {
+      expect(run(clone, 'npm', 'pack', '--pack-destination', join(temporary, 'elsewhere')).status).not.toBe(0)
+      expect(manifestOf(clone)).toBe(manifestOf(repository))
+    } finally {
+      rmSync(join(clone, 'src', 'broken.ts'))
+    }
+  })
+})
+
+describe('the installed package', () => {
+  it('brings the command line', () => {
+    expect(runWell(consumer, 'npx', '--no-install', 'commanderdb', '--version')).toBe('0.1.0\n')
+  })
+
+  it('is imported from JavaScript', () => {
+    const program = "import { defineAggregate } from 'commanderdb'; console.log(typeof defineAggregate)"
+    expect(runWell(consumer, process.execPath, '--input-type=module', '--eval', program)).toBe('function\n')
+  })
+
+  it.each(['commanderdb', 'commanderdb/client', 'commanderdb/testing'])('offers %s', (entry) => {
+    const program = `const entry = await import('${entry}'); console.log(Object.keys(entry).length > 0)`
+    expect(runWell(consumer, process.execPath, '--input-type=module', '--eval', program)).toBe('true\n')
+  })
+
+  it('gives types that a strict TypeScript program resolves and is held to', () => {
+    const program = (name: string, initial: string): string => `
+      import { defineAggregate } from 'commanderdb'
+      export const account = defineAggregate({
+        name: 'account',
+        initialState: () => ({ balanceCents: ${initial} }),
+        decide: { deposit: (data: { amountCents: number }) => ({ type: '${name}', data }) },
+        evolve: {
+          deposited: (state, data: { amountCents: number }) => ({ balanceCents: state.balanceCents + data.amountCents }),
+        },
+      })\n`
+    const compile = (text: string): Result => {
+      writeFileSync(join(consumer, 'application.ts'), text)
+      const compiler = join(repository, 'node_modules', 'typescript', 'bin', 'tsc')
+      const options = ['--strict', '--noEmit', '--module', 'nodenext', '--target', 'es2024', '--types', '']
+      return run(consumer, process.execPath, compiler, ...options, 'application.ts')
+    }
+    expect(compile(program('deposited', '0'))).toEqual({ status: 0, stdout: '', stderr: '' })
+    expect(compile(program('withdrawn', '0')).stdout).toMatch(/application\.ts\(\d+,\d+\): error TS/)
+  })
+})
