@@ -4,7 +4,7 @@
  */
 
 const core = ['kernel', 'actions', 'state', 'ipc', 'replica']
-const roles = [...core, 'sdk', 'store', 'journal']
+const roles = [...core, 'sdk', 'store', 'tables', 'journal']
 
 const everyFolder = [
   'actions',
@@ -27,6 +27,7 @@ const everyFolder = [
   'state',
   'store',
   'supervisor',
+  'tables',
   'testing',
 ]
 const allBut = (...excluded: string[]): string[] => everyFolder.filter((folder) => !excluded.includes(folder))
@@ -41,6 +42,7 @@ export const folderTable: Readonly<Record<string, readonly string[]>> = {
   state: ['kernel', 'actions'],
   ipc: ['kernel', 'actions'],
   sdk: ['kernel', 'actions'],
+  tables: ['kernel', 'actions', 'state', 'store'],
   replica: ['kernel', 'actions', 'state', 'journal', 'ipc'],
   replication: ['kernel', 'journal', 'ipc'],
   supervisor: ['kernel', 'ipc', 'observability'],

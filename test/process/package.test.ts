@@ -16,6 +16,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { packagedManifest, swapManifest } from '../../scripts/package-manifest.ts'
 
 const repository = resolve(import.meta.dirname, '..', '..')
+const { version } = JSON.parse(readFileSync(join(repository, 'package.json'), 'utf8')) as { version: string }
 
 interface Result {
   readonly status: number | null
@@ -73,7 +74,7 @@ beforeAll(() => {
   mkdirSync(consumer, { recursive: true })
   copyRepository()
   runWell(clone, 'npm', 'pack', '--pack-destination', temporary)
-  tarball = join(temporary, 'commanderdb-0.1.0.tgz')
+  tarball = join(temporary, `commanderdb-${version}.tgz`)
   tarballFiles = runWell(temporary, 'tar', '-tzf', tarball).trim().split('\n')
   writeFileSync(join(consumer, 'package.json'), '{"name":"consumer","version":"1.0.0","type":"module","private":true}')
   runWell(consumer, 'npm', 'install', '--prefer-offline', '--no-audit', '--no-fund', tarball)
@@ -132,7 +133,7 @@ describe('npm pack', () => {
 
 describe('the installed package', () => {
   it('brings the command line', () => {
-    expect(runWell(consumer, 'npx', '--no-install', 'commanderdb', '--version')).toBe('0.1.0\n')
+    expect(runWell(consumer, 'npx', '--no-install', 'commanderdb', '--version')).toBe(`${version}\n`)
   })
 
   it('is imported from JavaScript', () => {
