@@ -153,10 +153,10 @@ function fillEndOfAttempt(fields: EntryFields, action: EndOfAttempt): void {
 }
 
 /** Events lie flat as [type, data, type, data…]: smaller and faster than a list of maps. Valid until the next pack. */
-export function packEvents(events: readonly { readonly type: string; readonly data: unknown }[]): Buffer {
+export function packEvents(events: readonly { readonly type: string; readonly data?: unknown }[]): Buffer {
   const flat: unknown[] = new Array(events.length * 2)
   for (let i = 0; i < events.length; i++) {
-    const event = events[i] as { type: string; data: unknown }
+    const event = events[i] as { type: string; data?: unknown }
     flat[i * 2] = event.type
     flat[i * 2 + 1] = event.data
   }

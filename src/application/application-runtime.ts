@@ -1,0 +1,383 @@
+import type { EndOfIncarnation } from '../actions/action.ts'
+import { actionCodes } from '../actions/action-codes.ts'
+import { startedLsns } from '../actions/decode.ts'
+import { encodeAction } from '../actions/encode.ts'
+import { EntryBatch } from '../actions/entry-batch.ts'
+import {
+  codeOf,
+  hashOf,
+  keyOf,
+  lengthOf,
+  lsnOf,
+  nameOf,
+  originOf,
+  padded,
+  referenceOf,
+} from '../actions/entry-layout.ts'
+import type { Refused, Watermark } from '../ipc/journal-protocol.ts'
+import type { Environment, Timer } from '../kernel/environment.ts'
+import type { CommanderError } from '../kernel/errors.ts'
+import { partitionCount, partitionOf } from '../kernel/hash.ts'
+import { type Lsn, lsn } from '../kernel/identifiers.ts'
+import type { Follower, FollowerRole } from '../replica/follower.ts'
+import type { Application } from '../sdk/application.ts'
+import { forgetSavedKeys } from '../state/idempotency.ts'
+import { type RootState, reduce } from '../state/root.ts'
+import type { KeyValueStore } from '../store/key-value-store.ts'
+import { type HostedAggregate, hostedAggregates } from './definitions.ts'
+import { DraftOutcomes } from './draft-outcomes.ts'
+import { isIdle, type LiveAggregate, LiveAggregates, type Work } from './live-aggregates.ts'
+import { AggregateRestorer } from './restore.ts'
+
+export interface ApplicationRuntimeOptions {
+  readonly environment: Environment
+  readonly application: Application
+  /** For example `bank-1`. */
+  readonly instance: string
+  /** Number of this process incarnation. */
+  readonly origin: number
+  /** As of the store's root; keeps payloads. */
+  readonly state: RootState
+  readonly store: KeyValueStore
+  /** How the former incarnation of this instance ended. */
+  readonly former: EndOfIncarnation
+  readonly liveBytesMax: number
+  readonly reset: (reason: CommanderError) => void
+}
+
+interface InFlight {
+  readonly aggregate: LiveAggregate
+  readonly work: Work
+  readonly sequence: number
+}
+
+/** Commands decided before the event loop is given back. */
+const decideSlice = 1024
+const registerDelayMs = 100
+
+/**
+ * Runs user code: follows the journal, decides the commands that are started here, and drafts what they decide.
+ *
+ * I1. An aggregate's commands are decided in LSN order, each on the state that the one before left (G2).
+ * I2. It speculates: the next command of an aggregate does not wait for the draft before it to be written. When a
+ *     draft is refused or lost, what was built on it is dropped, and decided again from the store.
+ * I3. An aggregate is restored only from a store that has applied every completion on it that is not this process's
+ *     own; it leaves memory only when the store has applied this process's own.
+ */
+export class ApplicationRuntime implements FollowerRole {
+  readonly #o: ApplicationRuntimeOptions
+  readonly #hosted: ReadonlyMap<string, HostedAggregate>
+  readonly #aggregates: LiveAggregates
+  readonly #restorer: AggregateRestorer
+  readonly #batch: EntryBatch
+  readonly #outcomes: DraftOutcomes
+  readonly #inFlight = new Map<Lsn, InFlight>()
+  /** By partition: the last completion by another incarnation, which a store must have before it is restored from. */
+  readonly #foreign = new Float64Array(partitionCount)
+  #follower: Follower | null = null
+  #work: Work[] = []
+  #cold = new Set<LiveAggregate>()
+  #stored: Lsn = lsn(0)
+  /** The newest completion by anybody; what was forgotten is in a store that has applied it. */
+  #lastCompletion: Lsn
+  #registered = false
+  #workScheduled = false
+  #registerTimer: Timer | null = null
+
+  constructor(options: ApplicationRuntimeOptions) {
+    this.#o = options
+    this.#hosted = hostedAggregates(options.application)
+    this.#aggregates = new LiveAggregates(options.liveBytesMax)
+    this.#restorer = new AggregateRestorer(options.store)
+    this.#batch = new EntryBatch(options.origin, 65_536)
+    this.#outcomes = new DraftOutcomes(this.#batch, options.environment.clock)
+    this.#lastCompletion = options.state.lsn
+    this.#foreign.fill(options.state.lsn)
+  }
+
+  get state(): RootState {
+    return this.#o.state
+  }
+
+  /** Whether commands are given to this process. */
+  get isRegistered(): boolean {
+    return this.#registered
+  }
+
+  get liveAggregates(): number {
+    return this.#aggregates.size
+  }
+
+  start(follower: Follower): void {
+    this.#follower = follower
+    follower.start()
+  }
+
+  stop(): void {
+    this.#registerTimer?.cancel()
+    this.#follower?.stop()
+  }
+
+  /** Says goodbye, so that what is started here is given to others at once. */
+  deregister(): void {
+    if (!this.#registered || this.#follower === null) return
+    this.#registered = false
+    const action = { type: 'application/deregistered', instance: this.#o.instance, reason: 'stopped' } as const
+    encodeAction(this.#batch, action, this.#follower.takeSequence())
+    this.#send()
+  }
+
+  apply(b: Buffer, offset: number): void {
+    for (let o = offset; o < b.length; o += padded(lengthOf(b, o))) this.#applyEntry(b, o)
+  }
+
+  applied(): void {
+    if (this.#cold.size > 0) this.#restoreCold()
+    this.#run()
+  }
+
+  watermark(mark: Watermark): void {
+    if (mark.applied === this.#stored) return
+    this.#stored = mark.applied
+    forgetSavedKeys(this.#o.state.idempotency, mark.applied)
+    if (this.#cold.size > 0) this.#restoreCold()
+    this.#aggregates.passivate(mark.applied)
+  }
+
+  connected(): void {
+    this.#dropSpeculation(null)
+    this.#register()
+  }
+
+  disconnected(): void {
+    this.#registered = false
+    this.#work = []
+  }
+
+  refused({ sequence, error }: Refused): void {
+    if (error.code !== 'stale_token') this.#o.environment.log.warn({ code: error.code, sequence }, error.message)
+    this.#dropSpeculation(sequence)
+    this.#follower?.resumeDrafts()
+    if (!this.#registered) this.#registerLater()
+  }
+
+  reset(reason: CommanderError): void {
+    this.#o.reset(reason)
+  }
+
+  #applyEntry(b: Buffer, o: number): void {
+    const { state, instance, origin } = this.#o
+    const code = codeOf(b, o)
+    reduce(state, b, o)
+    switch (code) {
+      case actionCodes['command/received']:
+        return
+      case actionCodes['command/started']:
+        if (nameOf(b, o) === instance) this.#started(b, o)
+        return
+      case actionCodes['command/completed']:
+        this.#lastCompletion = lsnOf(b, o)
+        if (originOf(b, o) === origin) this.#confirmed(referenceOf(b, o), lsnOf(b, o))
+        else this.#foreign[partitionOf(hashOf(b, o))] = lsnOf(b, o)
+        return
+      case actionCodes['command/rejected']:
+      case actionCodes['command/failed']:
+      case actionCodes['command/parked']:
+        if (originOf(b, o) === origin) this.#confirmed(referenceOf(b, o), lsn(0))
+        return
+      case actionCodes['command/skipped']:
+        this.#unblock(keyOf(b, o), referenceOf(b, o), 'ready')
+        return
+      case actionCodes['command/retried']:
+        this.#unblock(keyOf(b, o), referenceOf(b, o), 'held')
+        return
+      case actionCodes['application/registered']:
+      case actionCodes['application/deregistered']:
+        this.#membershipChanged(code, nameOf(b, o), originOf(b, o))
+        return
+      default:
+        return
+    }
+  }
+
+  #started(b: Buffer, o: number): void {
+    const token = lsnOf(b, o)
+    for (const at of startedLsns(b, o)) {
+      const command = this.#o.state.commands.byLsn.get(at)
+      if (command?.token === (token as number)) this.#work.push({ command, token })
+    }
+  }
+
+  #confirmed(command: Lsn, endLsn: Lsn): void {
+    const inFlight = this.#inFlight.get(command)
+    if (inFlight === undefined) return
+    this.#inFlight.delete(command)
+    const { aggregate } = inFlight
+    aggregate.inFlight--
+    if (endLsn !== 0) aggregate.lastLsn = endLsn
+    if (aggregate.readiness === 'cold' && aggregate.inFlight === 0) this.#cold.add(aggregate)
+  }
+
+  /** Ownership may have moved: nothing in memory is known to be current but what is being worked on. */
+  #membershipChanged(code: number, instance: string, origin: number): void {
+    if (instance !== this.#o.instance) {
+      for (const aggregate of this.#aggregates.values()) if (isIdle(aggregate)) this.#aggregates.delete(aggregate)
+      return
+    }
+    // Whatever was started under this name is released, and is started again if it still has to be done.
+    this.#forgetAll()
+    this.#registered = code === actionCodes['application/registered'] && origin === this.#o.origin
+    if (code === actionCodes['application/deregistered'] && origin !== this.#o.origin) this.#registerLater()
+  }
+
+  #forgetAll(): void {
+    this.#work = []
+    this.#inFlight.clear()
+    this.#cold.clear()
+    this.#aggregates.clear()
+    this.#foreign.fill(this.#lastCompletion)
+  }
+
+  #register(): void {
+    this.#registerTimer?.cancel()
+    this.#registerTimer = null
+    if (this.#follower?.isConnected !== true) return
+    const { application, instance, origin, former, state } = this.#o
+    const known = state.applications.byInstance.get(instance)
+    encodeAction(
+      this.#batch,
+      {
+        type: 'application/registered',
+        instance,
+        application: application.name,
+        incarnation: origin,
+        aggregateTypes: application.aggregates.map(({ name }) => name),
+        former: known?.incarnation === origin ? 'stopped' : former,
+      },
+      this.#follower.takeSequence(),
+    )
+    this.#send()
+  }
+
+  #registerLater(): void {
+    this.#registerTimer ??= this.#o.environment.scheduler.after(registerDelayMs, () => this.#register())
+  }
+
+  /** Decides what is there, a slice at a time, and sends the drafts of each slice together. */
+  #run(): void {
+    this.#workScheduled = false
+    const work = this.#work
+    const slice = Math.min(work.length, decideSlice)
+    for (let i = 0; i < slice; i++) this.#take(work[i] as Work)
+    this.#work = slice === work.length ? [] : work.slice(slice)
+    this.#send()
+    if (this.#work.length > 0) this.#runSoon()
+  }
+
+  #runSoon(): void {
+    if (this.#workScheduled) return
+    this.#workScheduled = true
+    this.#o.environment.scheduler.soon(() => this.#run())
+  }
+
+  #take(work: Work): void {
+    const { command } = work
+    const { key, hash } = command.queue
+    const aggregate = this.#aggregates.get(key) ?? this.#adopt(key, hash)
+    if (aggregate === null) return
+    aggregate.touched = true
+    if (aggregate.readiness === 'held' && aggregate.heldBy === command.lsn) aggregate.readiness = 'ready'
+    if (aggregate.readiness === 'ready') {
+      if (this.#decide(aggregate, work) && aggregate.backlog.length > 0) this.#runBacklog(aggregate)
+    } else {
+      insertInOrder(aggregate.backlog, work)
+    }
+  }
+
+  #adopt(key: string, hash: number): LiveAggregate | null {
+    const hosted = this.#hosted.get(key.slice(0, key.indexOf('/')))
+    if (hosted === undefined) return null
+    const aggregate = this.#aggregates.add(key, hash, hosted)
+    if (!this.#restore(aggregate)) this.#cold.add(aggregate)
+    return aggregate
+  }
+
+  /** False when the store is not there yet (I3). */
+  #restore(aggregate: LiveAggregate): boolean {
+    const needed = Math.max(this.#foreign[partitionOf(aggregate.hash)] as number, aggregate.lastLsn)
+    if (this.#stored < needed || aggregate.inFlight > 0) return false
+    const { revision, state } = this.#restorer.restore(aggregate.hosted, aggregate.key)
+    aggregate.revision = revision
+    aggregate.state = state
+    aggregate.readiness = 'ready'
+    this.#aggregates.weigh(aggregate, this.#outcomes.sizeOf(state))
+    return true
+  }
+
+  #restoreCold(): void {
+    this.#o.store.refresh()
+    for (const aggregate of this.#cold) {
+      if (aggregate.inFlight > 0) continue
+      if (aggregate.readiness === 'cold' && !this.#restore(aggregate)) continue
+      this.#cold.delete(aggregate)
+      this.#runBacklog(aggregate)
+    }
+    this.#send()
+  }
+
+  #runBacklog(aggregate: LiveAggregate): void {
+    const { backlog } = aggregate
+    let taken = 0
+    while (taken < backlog.length && aggregate.readiness === 'ready') this.#decide(aggregate, backlog[taken++] as Work)
+    aggregate.backlog = backlog.slice(taken)
+  }
+
+  /** @returns whether the aggregate can go on with its next command. */
+  #decide(aggregate: LiveAggregate, work: Work): boolean {
+    const { command, token } = work
+    if (command.token !== token || this.#follower === null) return true
+    const sequence = this.#follower.takeSequence()
+    const readiness = this.#outcomes.add(aggregate, work, sequence)
+    this.#inFlight.set(command.lsn, { aggregate, work, sequence })
+    aggregate.inFlight++
+    aggregate.readiness = readiness
+    if (readiness !== 'ready') aggregate.heldBy = command.lsn
+    if (aggregate.revision % 64 === 0) this.#aggregates.weigh(aggregate, this.#outcomes.sizeOf(aggregate.state))
+    return readiness === 'ready'
+  }
+
+  /** A retried command is started again, and then goes first; a skipped one is out of the way. */
+  #unblock(key: string, command: Lsn, readiness: 'ready' | 'held'): void {
+    const aggregate = this.#aggregates.get(key)
+    if (aggregate === undefined || aggregate.readiness !== 'blocked' || aggregate.heldBy !== command) return
+    aggregate.readiness = readiness
+    this.#runBacklog(aggregate)
+  }
+
+  /**
+   * Drafts from `sequence` on (null: all that have not come back) were dropped: their commands go back to the front
+   * of their aggregates' backlogs, and the aggregates are restored once the drafts before have come back (I2).
+   */
+  #dropSpeculation(sequence: number | null): void {
+    for (const [command, { aggregate, work, sequence: own }] of this.#inFlight) {
+      if (sequence !== null && ((own - sequence) | 0) < 0) continue
+      this.#inFlight.delete(command)
+      aggregate.inFlight--
+      aggregate.readiness = 'cold'
+      insertInOrder(aggregate.backlog, work)
+      this.#cold.add(aggregate)
+    }
+    if (this.#cold.size > 0) this.#restoreCold()
+  }
+
+  #send(): void {
+    if (this.#batch.count > 0) this.#follower?.sendDrafts(this.#batch.take())
+  }
+}
+
+function insertInOrder(backlog: Work[], work: Work): void {
+  let at = backlog.length
+  while (at > 0 && (backlog[at - 1] as Work).command.lsn > work.command.lsn) at--
+  if (at > 0 && (backlog[at - 1] as Work).command === work.command) backlog[at - 1] = work
+  else backlog.splice(at, 0, work)
+}

@@ -1,0 +1,157 @@
+import { isDeepStrictEqual } from 'node:util'
+import { actionCodes } from '../actions/action-codes.ts'
+import { envelopeOf, payloadOf } from '../actions/decode.ts'
+import { packEvents } from '../actions/encode.ts'
+import { type EntryBatch, type EntryFields, emptyFields } from '../actions/entry-batch.ts'
+import { entryFlags, flagsOf, nameOf, wallMsOf } from '../actions/entry-layout.ts'
+import { pack, unpack } from '../actions/message-pack.ts'
+import { assert } from '../kernel/assert.ts'
+import type { Clock } from '../kernel/environment.ts'
+import { messageOf } from '../kernel/errors.ts'
+import type { AnyAggregate } from '../sdk/aggregate-types.ts'
+import { type Completed, type Decision, decide } from './decide.ts'
+import { DecideContext } from './decide-context.ts'
+import type { LiveAggregate, Readiness, Work } from './live-aggregates.ts'
+
+const nothing = Buffer.alloc(0)
+/** A state that packs to more than this is not saved as a snapshot: its events are read back instead. */
+const snapshotBytesMax = 262_144
+
+interface Envelope {
+  readonly expectedRevision?: number
+  readonly metadata?: Readonly<Record<string, string>>
+}
+
+/** Decides one command after the other and writes what came of each as a draft. */
+export class DraftOutcomes {
+  readonly #batch: EntryBatch
+  readonly #clock: Clock
+  readonly #fields: EntryFields = emptyFields()
+
+  constructor(batch: EntryBatch, clock: Clock) {
+    this.#batch = batch
+    this.#clock = clock
+  }
+
+  /** @returns how the aggregate goes on; its state and revision are those after the command. */
+  add(aggregate: LiveAggregate, { command, token }: Work, sequence: number): Readiness {
+    const { source, at } = command
+    assert(source !== null, `the payload of command ${command.lsn} is kept`)
+    const received = flagsOf(source, at)
+    const decision = this.#decide(aggregate, command.lsn, source, at)
+    const fields = this.#fields
+    fields.flags = (received & entryFlags.idempotencyKey) | ((received & entryFlags.writtenIsEnough) === 0 ? entryFlags.flush : 0)
+    fields.reference = command.lsn
+    fields.token = token
+    fields.hash = aggregate.hash
+    fields.key = aggregate.key
+    fields.wallMs = this.#clock.wallMs()
+    fields.eventCount = 0
+    fields.revision = 0
+    fields.variant = 0
+    fields.envelope = nothing
+    const readiness = this.#fill(aggregate, decision, command.attempts)
+    this.#batch.add(fields, sequence)
+    return readiness
+  }
+
+  /** About what a state weighs. */
+  sizeOf(state: unknown): number {
+    try {
+      return pack(state).length
+    } catch {
+      return 0
+    }
+  }
+
+  #decide(aggregate: LiveAggregate, at: number, source: Buffer, o: number): Decision {
+    const envelope = envelopeOf(source, o) as Envelope | null
+    const expected = envelope?.expectedRevision
+    if (expected !== undefined && expected !== aggregate.revision) {
+      const message = `${aggregate.key} is at revision ${aggregate.revision}, not ${expected}`
+      const details = { expectedRevision: expected, actualRevision: aggregate.revision }
+      return { outcome: 'rejected', code: 'revision_mismatch', message, details }
+    }
+    const { definition } = aggregate.hosted
+    const name = nameOf(source, o)
+    const metadata = envelope?.metadata ?? null
+    const context = new DecideContext(at, name, wallMsOf(source, o), metadata, aggregate.type, aggregate.id, aggregate.revision)
+    return decide(definition, name, payloadOf(source, o), aggregate.state, context)
+  }
+
+  #fill(aggregate: LiveAggregate, decision: Decision, attempts: number): Readiness {
+    const fields = this.#fields
+    switch (decision.outcome) {
+      case 'completed':
+        try {
+          fields.payload = packEvents(decision.events)
+        } catch (error) {
+          const message = `the events cannot be encoded: ${messageOf(error)}`
+          return this.#fillFailed(aggregate.hosted.definition, message, attempts)
+        }
+        this.#fillCompleted(aggregate, decision)
+        return 'ready'
+      case 'rejected':
+        fields.code = actionCodes['command/rejected']
+        fields.payload = this.#packRejection(decision)
+        return 'ready'
+      default:
+        return this.#fillFailed(aggregate.hosted.definition, decision.message, attempts)
+    }
+  }
+
+  #fillCompleted(aggregate: LiveAggregate, { events, state }: Completed): void {
+    const fields = this.#fields
+    fields.code = actionCodes['command/completed']
+    fields.eventCount = events.length
+    fields.revision = aggregate.revision
+    fields.variant = aggregate.hosted.definition.version
+    const before = aggregate.revision
+    aggregate.state = state
+    aggregate.revision = before + events.length
+    const { snapshotEvery } = aggregate.hosted.definition
+    if (snapshotEvery > 0 && Math.floor(before / snapshotEvery) !== Math.floor(aggregate.revision / snapshotEvery)) {
+      fields.payload = Buffer.from(fields.payload)
+      fields.envelope = snapshotEnvelope(aggregate)
+      if (fields.envelope.length > 0) fields.flags |= entryFlags.snapshot
+    }
+  }
+
+  #packRejection({ code, message, details }: Extract<Decision, { outcome: 'rejected' }>): Buffer {
+    try {
+      return pack({ code, message, details })
+    } catch {
+      return pack({ code, message: `${message} (its details could not be encoded)`, details: null })
+    }
+  }
+
+  #fillFailed(definition: AnyAggregate, message: string, attempts: number): Readiness {
+    const fields = this.#fields
+    fields.eventCount = 0
+    const { retry, onExhausted } = definition
+    if (attempts < retry.maxAttempts) {
+      const retryDelayMs = Math.min(retry.maxDelayMs, retry.initialDelayMs * 2 ** (attempts - 1))
+      fields.code = actionCodes['command/failed']
+      fields.payload = pack({ message, retryDelayMs })
+      return 'held'
+    }
+    fields.code = actionCodes['command/parked']
+    fields.flags |= entryFlags.flush
+    fields.payload = pack({ message, attempts })
+    if (onExhausted === 'parkCommand') return 'ready'
+    fields.flags |= entryFlags.blocksAggregate
+    return 'blocked'
+  }
+}
+
+/** Nothing when the state is large or does not come back from its encoding as it was. */
+function snapshotEnvelope(aggregate: LiveAggregate): Buffer {
+  try {
+    const packed = Buffer.from(pack({ definition: aggregate.hosted.fingerprint, state: aggregate.state }))
+    if (packed.length > snapshotBytesMax) return nothing
+    const { state } = unpack(packed, 0, packed.length) as { state: unknown }
+    return isDeepStrictEqual(state, aggregate.state) ? packed : nothing
+  } catch {
+    return nothing
+  }
+}
