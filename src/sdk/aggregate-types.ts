@@ -46,11 +46,10 @@ export type EventOf<Events> = {
   readonly [Type in keyof Events]: { readonly type: Type } & EventData<Events[Type]>
 }[keyof Events]
 
-/**
- * Stands for any value, but tells the compiler not to widen the literals in it: `{ kind: 'cash' }` stays what it is
- * until it is compared with the event's own type. That, and `keyof Events` below, spares users `as const`.
- */
+/** The literals in a value that is expected to be one of these are not widened: `{ kind: 'cash' }` stays what it is. */
 type Literal = '' | 0 | true | null | readonly Literal[] | { readonly [key: string]: Literal }
+
+/** Any value, literals kept until they are compared with the event's own type. With `keyof Events`: no `as const`. */
 type Unwidened = Literal | NonNullable<unknown> | undefined
 
 type Emission<Events> = { readonly type: keyof Events; readonly data?: Unwidened } & EventOf<Events>
@@ -62,11 +61,18 @@ export type DecideHandler<Data, State, Events> = (data: Data, state: State, cont
 
 export type EvolveHandler<State, Data> = (state: State, data: Data, event: EvolveEvent) => State
 
+/** `never`, but the compiler cannot tell as long as it is still inferring `State`. */
+type NeverOnceKnown<State, Until> = State extends unknown ? never : Until
+
 /**
- * The same as `EvolveHandler<State, Data>`. Being conditional, it makes the compiler fill in the state that it has
- * inferred before it looks at a handler's body, so that `({ status: 'closed' })` is not widened there.
+ * The same as `EvolveHandler<State, Data>` once `State` is known. Until then it keeps the compiler from widening the
+ * literals in what a handler returns: `({ status: 'closed' })`, or a plain `'closed'`.
  */
-type ContextualEvolveHandler<State, Data> = [State] extends [infer Known] ? EvolveHandler<Known, Data> : never
+type ContextualEvolveHandler<State, Data> = (
+  state: NoInfer<State>,
+  data: Data,
+  event: EvolveEvent,
+) => NoInfer<State> | NeverOnceKnown<State, Literal> | `${NeverOnceKnown<State, string>}`
 
 /** Methods are compared bivariantly, so that a user may annotate `data` as what old events held. */
 interface UpcastMethod<Events> {
@@ -185,7 +191,11 @@ export interface AnyAggregate extends AggregateDefaults {
     readonly commands?: Readonly<Record<string, StandardSchema | undefined>>
     readonly events?: Readonly<Record<string, StandardSchema | undefined>>
   }
-  readonly inferred?: { readonly state: unknown; readonly commands: unknown; readonly events: unknown }
+  readonly inferred?: {
+    readonly state: unknown
+    readonly commands: Readonly<Record<string, unknown>>
+    readonly events: Readonly<Record<string, unknown>>
+  }
 }
 
 type InferredOf<A extends AnyAggregate> = NonNullable<A['inferred']>

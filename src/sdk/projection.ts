@@ -41,6 +41,13 @@ type HandlersOf<A extends AnyAggregate, Row> = {
   readonly [Type in keyof EventsOf<A>]?: ProjectionHandler<Row, Type, EventsOf<A>[Type]>
 }
 
+/** The aggregate of that name; without `aggregates` every name fits. */
+type Named<A extends AnyAggregate, Name extends string> = A extends unknown
+  ? Name extends A['name']
+    ? A
+    : never
+  : never
+
 export interface ProjectionDefinition<Row, A extends AnyAggregate> {
   /** 1 to 128 characters: a letter, then letters, digits, `_`, `.` or `-`. Unique in the database. */
   readonly name: string
@@ -51,7 +58,7 @@ export interface ProjectionDefinition<Row, A extends AnyAggregate> {
   /** Types the rows, and makes what `table.get` answers for a key that has none. */
   readonly initialRow?: () => Row
   /** By aggregate name and event type. Handlers must be synchronous and deterministic: rows are rebuilt from events. */
-  readonly on: { readonly [Name in A['name']]?: HandlersOf<Extract<A, { readonly name: Name }>, NoInfer<Row>> }
+  readonly on: { readonly [Name in A['name']]?: HandlersOf<Named<A, Name>, NoInfer<Row>> }
 }
 
 export const projectionBrand: unique symbol = Symbol.for('commanderdb.projection') as never
