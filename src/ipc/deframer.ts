@@ -54,16 +54,14 @@ export class Deframer {
       offset = bodyEnd
       this.#onFrame(kindAndFlags, chunk.subarray(bodyStart, bodyEnd))
     }
-    return this.#stopped || offset === end ? null : this.#beginFrame(chunk, offset)
+    if (!this.#stopped && offset < end) this.#beginFrame(chunk, offset)
+    return null
   }
 
-  /** Keeps what the chunk has of a frame that it does not hold whole. */
-  #beginFrame(chunk: Buffer, start: number): CommanderError | null {
+  /** Keeps what the chunk has of a frame that it does not hold whole; `push` has checked a whole header. */
+  #beginFrame(chunk: Buffer, start: number): void {
     const offset = this.#fillHeader(chunk, start)
-    if (this.#headerFilled < headerBytes) return null
-    if (!this.#headerIsValid()) return this.#refuse(this.#header, 0)
     if (offset < chunk.length) this.#fillBody(chunk, offset)
-    return null
   }
 
   /** Goes on with a frame of earlier chunks; returns where the next one begins, -1 for an invalid header. */

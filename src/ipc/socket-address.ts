@@ -22,7 +22,7 @@ export interface SocketHost {
 export function socketPathOf(realPath: string, host: SocketHost): string {
   if (Buffer.byteLength(realPath) <= socketPathBytesMax) return realPath
   const name = `${digest16(Buffer.from(realPath)).toString('hex')}.sock`
-  const path = join(host.temporaryDirectory, `commanderdb-${host.userId}`, name)
+  const path = join(host.temporaryDirectory, `commanderdb-ipc-${host.userId}`, name)
   if (Buffer.byteLength(path) <= socketPathBytesMax) return path
   throw new CommanderError(
     'invalid_config',

@@ -182,6 +182,19 @@ describe('a peer that does not keep to the protocol', () => {
     await new Promise((resolve) => server.close(resolve))
   })
 
+  it('is lost when it ends its side, although it reads nothing of what waits for it', async () => {
+    const socket = connect({ path: address, allowHalfOpen: true })
+    sockets.push(socket)
+    socket.write(hello)
+    socket.pause()
+    while (servers.length === 0) await new Promise(setImmediate)
+    const [server] = servers as [Recorder]
+    for (let i = 0; i < 20; i++) server.live.send(1, Buffer.alloc(90_000))
+    server.live.flush()
+    socket.end()
+    expect((await server.untilClosed())?.code).toBe('connection_lost')
+  })
+
   it('cannot keep a closed channel alive by reading nothing and never ending', async () => {
     const socket = connect(address, () => socket.write(hello))
     sockets.push(socket)

@@ -12,7 +12,7 @@ import {
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { Listener } from '../../src/ipc/channel.ts'
 import { createNodeIpcTransport } from '../../src/ipc/node-ipc-transport-adapter.ts'
 import { locateSocket } from '../../src/ipc/socket-file-adapter.ts'
@@ -27,10 +27,12 @@ describe('the files of sockets', () => {
 
   beforeEach(() => {
     directory = mkdtempSync(join(tmpdir(), 'ipc-'))
+    vi.stubEnv('TMPDIR', directory)
   })
 
   afterEach(async () => {
     for (const listener of listeners.splice(0)) await listener.close()
+    vi.unstubAllEnvs()
     rmSync(directory, { recursive: true })
   })
 

@@ -202,6 +202,8 @@ describe('sending', () => {
     expect(pipe.frames.map(([kind]) => kind)).toEqual([1, 2, 3, 4])
     expect(told).toEqual(['writable'])
     expect(link.writable).toBe(true)
+    link.receive(creditOf(50))
+    expect(told).toEqual(['writable'])
   })
 
   it('lets a frame that is larger than the window go when there is any credit', () => {
@@ -442,9 +444,9 @@ describe('the end', () => {
     expect(log.lines).toMatchObject([{ level: 'error', message: expect.stringContaining('closed handler') }])
   })
 
-  it('stops in the middle of a chunk when the owner closes', () => {
+  it('stops in the middle of a chunk when the owner closes, even before the peer’s own farewell', () => {
     const seen: number[] = []
-    const { link } = setUpOpen({
+    const { link, scheduler, told } = setUpOpen({
       handlers: {
         frame(kind) {
           seen.push(kind)
@@ -452,7 +454,9 @@ describe('the end', () => {
         },
       },
     })
-    link.receive(Buffer.concat([1, 2, 3].map((kind) => frameOf(kind, Buffer.alloc(1)))))
+    link.receive(Buffer.concat([...[1, 2, 3].map((kind) => frameOf(kind, Buffer.alloc(1))), encodeGoodbye(null)]))
+    scheduler.settle()
     expect(seen).toEqual([1, 2])
+    expect(told).toEqual(['closed: null'])
   })
 })

@@ -11,8 +11,8 @@ describe('the path of a socket', () => {
   })
 
   it('is a short one in a directory of the user when the address is too long, counted in bytes', () => {
-    expect(socketPathOf(`/data/${'x'.repeat(95)}`, host)).toMatch(/^\/tmp\/commanderdb-1000\/[0-9a-f]{32}\.sock$/)
-    expect(socketPathOf(`/data/${'ü'.repeat(60)}`, host)).toMatch(/^\/tmp\/commanderdb-1000\//)
+    expect(socketPathOf(`/data/${'x'.repeat(95)}`, host)).toMatch(/^\/tmp\/commanderdb-ipc-1000\/[0-9a-f]{32}\.sock$/)
+    expect(socketPathOf(`/data/${'ü'.repeat(60)}`, host)).toMatch(/^\/tmp\/commanderdb-ipc-1000\//)
   })
 
   it('is the same each time, and another for another address or user', () => {
