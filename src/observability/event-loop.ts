@@ -1,5 +1,3 @@
-import { monitorEventLoopDelay } from 'node:perf_hooks'
-
 /** Samples how late the event loop runs its timers; the number that shows a blocked loop before clients notice. */
 export interface EventLoopMonitor {
   /** The longest delay since the last call, in milliseconds above the sampling interval. Starts a new window. */
@@ -7,19 +5,28 @@ export interface EventLoopMonitor {
   stop(): void
 }
 
-const resolutionMs = 10
-const nanosecondsPerMs = 1e6
+const sampleIntervalMs = 20
 
+/**
+ * A timer of our own: `perf_hooks.monitorEventLoopDelay` forgets its last sample at each reset, so it misses exactly
+ * the block that a window begins with, and its timer fires more often than this one.
+ */
 export function monitorEventLoop(): EventLoopMonitor {
-  const histogram = monitorEventLoopDelay({ resolution: resolutionMs })
-  histogram.enable()
+  let sampledAtMs = performance.now()
+  let maxLagMs = 0
+  const sample = (): void => {
+    const nowMs = performance.now()
+    maxLagMs = Math.max(maxLagMs, nowMs - sampledAtMs - sampleIntervalMs)
+    sampledAtMs = nowMs
+  }
+  const timer = setInterval(sample, sampleIntervalMs).unref()
   return {
     takeMaxLagMs() {
-      // An empty histogram answers 0 for its maximum; the sampling interval itself is part of every sample.
-      const lagMs = Math.max(0, histogram.max / nanosecondsPerMs - resolutionMs)
-      histogram.reset()
+      // Includes the delay that is not over yet: after a block this may run before the timer does.
+      const lagMs = Math.max(maxLagMs, performance.now() - sampledAtMs - sampleIntervalMs)
+      maxLagMs = 0
       return Math.round(lagMs * 10) / 10
     },
-    stop: () => void histogram.disable(),
+    stop: () => clearInterval(timer),
   }
 }

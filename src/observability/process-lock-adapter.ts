@@ -1,6 +1,7 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join, resolve } from 'node:path'
+import type { DatabaseSync } from 'node:sqlite'
 import { CommanderError, messageOf } from '../kernel/errors.ts'
 
 /**
@@ -29,6 +30,9 @@ const files: Readonly<Record<LockName, { readonly lock: string; readonly holder:
   'journal-writer': { lock: 'journal-writer.lock', holder: 'journal-writer.holder.json' },
 }
 
+/** SQLite closes a connection that is garbage-collected, which would free the lock of a holder that keeps no reference. */
+const heldConnections = new Set<DatabaseSync>()
+
 /** The private directory (0700) for sockets and locks of one database. */
 export function runDirectoryOf(dataDir: string): string {
   return join(resolve(dataDir), 'run')
@@ -46,11 +50,10 @@ export function lockDatabase(dataDir: string, name: LockName): ProcessLock {
   const startedAt = new Date(performance.timeOrigin).toISOString()
   const holder: LockHolder = { pid: process.pid, startedAt, host: hostname() }
   writeFileSync(holderPath, `${JSON.stringify(holder)}\n`)
-  let held = true
+  heldConnections.add(database)
   return {
     release() {
-      if (!held) return
-      held = false
+      if (!heldConnections.delete(database)) return
       rmSync(holderPath, { force: true })
       database.close()
     },
@@ -66,7 +69,6 @@ export function readLockHolder(dataDir: string, name: LockName): LockHolder | un
   }
 }
 
-type DatabaseSync = import('node:sqlite').DatabaseSync
 const sqliteBusy = 5
 
 function openExclusively(path: string, dataDir: string, name: LockName): DatabaseSync {

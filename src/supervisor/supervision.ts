@@ -18,7 +18,7 @@ import { SupervisedChild, type SupervisedChildOwner } from './supervised-child.t
  * S6. `ended` is called once, when no child is left.
  */
 export interface SupervisionEvents {
-  /** Once, when every essential child is ready for the first time. */
+  /** Once, when every child is ready for the first time; S1 says what counts as ready. */
   ready(): void
   ended(outcome: SupervisionOutcome): void
 }
@@ -161,7 +161,7 @@ export class Supervision implements SupervisedChildOwner {
     for (const child of this.children) {
       if (child.state === 'waiting' && child.specification.after.every((name) => this.#isSettled(name))) child.start() // S1
     }
-    if (this.#wasReady || !this.ready) return
+    if (this.#wasReady || !this.children.every((child) => this.#isSettled(child.name))) return
     this.#wasReady = true
     this.#events.ready()
   }

@@ -46,6 +46,15 @@ describe('start', () => {
     expect(world.names).toEqual(['writer', 'writer', 'application'])
   })
 
+  it('is not ready before an application has had its chance', () => {
+    const world = new FakeWorld([specification('writer'), specification('application', { essential: false })])
+    world.supervision.start()
+    world.report('writer')
+    expect(world.readyCount).toBe(0)
+    world.report('application')
+    expect(world.readyCount).toBe(1)
+  })
+
   it('tells of readiness once, however often a child restarts', () => {
     const world = running()
     world.last('gateway').exit({ code: 1, signal: null })
