@@ -1,0 +1,65 @@
+import fs from 'node:fs'
+import path from 'node:path'
+import { CommanderError } from '../kernel/errors.ts'
+import { syncDirectory } from './file-calls.ts'
+import { journalLimits } from './options.ts'
+import { type Creation, temporarySuffix } from './storage.ts'
+
+/** Chunk by chunk on the thread pool, flushed in between: one flush of a whole segment would hold up those of the running one. */
+export class FileCreation implements Creation {
+  private readonly path: string
+  private readonly temporary: string
+  private readonly bytes: number
+  private readonly zeroFill: boolean
+  private cancelled = false
+
+  constructor(filePath: string, bytes: number, zeroFill: boolean) {
+    this.path = filePath
+    this.temporary = filePath + temporarySuffix
+    this.bytes = bytes
+    this.zeroFill = zeroFill
+  }
+
+  cancel(): void {
+    this.cancelled = true
+  }
+
+  async run(recycled: string | null): Promise<void> {
+    try {
+      if (recycled !== null) fs.renameSync(recycled, this.temporary)
+      await this.fill(recycled !== null)
+      fs.renameSync(this.temporary, this.path)
+    } catch (error) {
+      fs.rmSync(this.temporary, { force: true })
+      throw error
+    }
+    syncDirectory(path.dirname(this.path))
+  }
+
+  private async fill(recycled: boolean): Promise<void> {
+    const file = await fs.promises.open(this.temporary, recycled ? 'r+' : 'w', 0o600)
+    try {
+      if (this.zeroFill) await this.writeZeros(file)
+      else await file.truncate(0)
+      await file.truncate(this.bytes)
+      await file.sync()
+      this.stopWhenCancelled()
+    } finally {
+      await file.close()
+    }
+  }
+
+  private async writeZeros(file: fs.promises.FileHandle): Promise<void> {
+    const zeros = Buffer.alloc(Math.min(journalLimits.copySliceBytes, this.bytes))
+    for (let at = 0; at < this.bytes; ) {
+      this.stopWhenCancelled()
+      const { bytesWritten } = await file.write(zeros, 0, Math.min(zeros.length, this.bytes - at), at)
+      at += bytesWritten
+      if (at % (8 * zeros.length) === 0) await file.datasync()
+    }
+  }
+
+  private stopWhenCancelled(): void {
+    if (this.cancelled) throw new CommanderError('not_ready', `making ${this.path} was cancelled`)
+  }
+}

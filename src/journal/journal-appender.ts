@@ -1,0 +1,260 @@
+import { assert } from '../kernel/assert.ts'
+import type { Environment } from '../kernel/environment.ts'
+import { CommanderError, isCommanderError } from '../kernel/errors.ts'
+import { type Lsn, lsn } from '../kernel/identifiers.ts'
+import { writeCleanStop } from './clean-stop.ts'
+import { frameBytes } from './frame.ts'
+import type { Journal } from './journal-handle.ts'
+import { type FrameContent, OpenSegment } from './open-segment.ts'
+import { framePayloadBytesMax, type JournalOptions, journalLimits, segmentHeaderBytes } from './options.ts'
+import type { Identity } from './segment-chain.ts'
+import { encodeSegmentHeader, type SegmentHeader } from './segment-header.ts'
+import { type SegmentName, segmentName } from './segment-name.ts'
+import type { SpareSegment } from './spare-segment.ts'
+import type { JournalFile, JournalStorage } from './storage.ts'
+
+/** Where the journal goes on: at the end that recovery found. */
+export interface AppendStart {
+  readonly current: OpenSegment | null
+  readonly segments: readonly SegmentName[]
+  readonly timeline: number
+  readonly nextLsn: Lsn
+  readonly digest: Buffer
+  readonly wallMs: number
+}
+
+export interface AppenderParts {
+  readonly storage: JournalStorage
+  readonly environment: Environment
+  readonly identity: Identity
+  readonly options: JournalOptions
+  readonly spare: SpareSegment
+}
+
+/**
+ * The one writer of a journal.
+ * A3 A failed flush or write is never tried again, except on a full disk, where nothing was appended.
+ * A4 A segment is sealed before its successor has its name.
+ * A5 A flush covers the older segments before the current one.
+ */
+export class JournalAppender implements Journal {
+  failed: CommanderError | null = null
+  writtenLsn: Lsn
+  flushedLsn: Lsn
+  writtenBytes = 0
+  lastDigest: Buffer
+  timeline: number
+  private readonly parts: AppenderParts
+  private readonly payloadBytesMax: number
+  private segments: SegmentName[]
+  private current: OpenSegment | null
+  private wallMs: number
+  /** An empty file on its way to be the next segment. */
+  private next: JournalFile | null = null
+  /** Sealed segments with writes that no flush has covered. */
+  private retired: OpenSegment[] = []
+  private flushing = false
+  private afterFlush: (() => void) | null = null
+  private closed = false
+
+  constructor(parts: AppenderParts, start: AppendStart) {
+    this.parts = parts
+    this.payloadBytesMax = framePayloadBytesMax(parts.options)
+    this.segments = [...start.segments]
+    this.current = start.current
+    this.timeline = start.timeline
+    this.wallMs = start.wallMs
+    this.writtenLsn = lsn(start.nextLsn - 1)
+    this.flushedLsn = this.writtenLsn
+    this.lastDigest = start.digest
+  }
+
+  get firstLsn(): Lsn {
+    return this.segments[0]?.baseLsn ?? lsn(this.writtenLsn + 1)
+  }
+
+  append(payload: Buffer, firstLsn: Lsn, entryCount: number, committedLsn: Lsn, useReserve = false): void {
+    this.mustBeUsable()
+    assert(firstLsn === this.writtenLsn + 1, `LSN ${firstLsn} does not follow ${this.writtenLsn}`)
+    assert(entryCount > 0 && payload.length > 0, 'a frame holds at least one entry')
+    assert(committedLsn <= this.writtenLsn, `LSN ${committedLsn} is committed and not yet written`)
+    if (payload.length > this.payloadBytesMax) throw tooLarge(payload.length, this.payloadBytesMax)
+    this.orPoison(() => {
+      const segment = this.segmentFor(payload.length, useReserve)
+      this.lastDigest = segment.append(this.content(firstLsn, entryCount, committedLsn), payload)
+    })
+    this.writtenLsn = lsn(firstLsn + entryCount - 1)
+    this.writtenBytes += frameBytes(payload.length)
+  }
+
+  flush(done: (flushedLsn: Lsn, error: CommanderError | null) => void): void {
+    assert(!this.closed && !this.flushing, 'one flush at a time, none after close')
+    const target = this.writtenLsn
+    const dirty = this.current?.dirty ? this.current : null
+    this.current?.startFlush()
+    this.flushing = true
+    const finish = (error: CommanderError | null): void => {
+      this.flushing = false
+      if (error === null) this.flushedLsn = target
+      else this.failed ??= error
+      done(this.flushedLsn, error)
+      this.afterFlush?.()
+    }
+    if (this.failed !== null || (dirty === null && this.retired.length === 0))
+      this.parts.environment.scheduler.soon(() => finish(this.failed))
+    else this.flushRetired(this.retired.length, dirty, finish)
+  }
+
+  removeBefore(beforeLsn: Lsn): number {
+    this.mustBeUsable()
+    const { storage, spare, options } = this.parts
+    let removed = 0
+    for (let [oldest, second] = this.segments; oldest && second; [oldest, second] = this.segments) {
+      // once an entry of the second is flushed, so are the seal of the first and the header of the second
+      if (second.baseLsn > beforeLsn || second.baseLsn > this.flushedLsn) break
+      if (options.recycle && spare.wantsFile) spare.prepare(oldest.name)
+      else storage.remove(oldest.name)
+      this.segments.shift()
+      removed++
+    }
+    return removed
+  }
+
+  close(done: (error: CommanderError | null) => void): void {
+    assert(!this.closed, 'the journal is closed')
+    if (this.flushing) {
+      this.afterFlush = () => this.close(done)
+      return
+    }
+    this.afterFlush = null
+    this.flush((_flushedLsn, error) => {
+      this.closed = true
+      this.parts.spare.stop(() => done(this.finish(error)))
+    })
+  }
+
+  /** Seals the current segment and goes on in a new one, of this timeline. */
+  roll(timeline: number): void {
+    const { storage, environment, spare } = this.parts
+    this.next ??= spare.take()
+    if (this.current !== null && !this.current.sealed)
+      this.lastDigest = this.current.seal(this.content(this.nextLsn, 0, this.flushedLsn))
+    const header = this.nextHeader(timeline)
+    const name = segmentName(header.segNo, header.baseLsn)
+    this.next.write([encodeSegmentHeader(header)], 0)
+    storage.rename(this.next.name, name)
+    if (this.current !== null) this.retired.push(this.current)
+    this.current = new OpenSegment(this.next, header, segmentHeaderBytes)
+    this.current.dirty = true
+    this.next = null
+    this.timeline = timeline
+    this.segments.push({ name, segNo: header.segNo, baseLsn: header.baseLsn })
+    environment.log.info({ segment: name, timeline }, 'the journal goes on in a new segment')
+    spare.prepare()
+  }
+
+  private get nextLsn(): Lsn {
+    return lsn(this.writtenLsn + 1)
+  }
+
+  private mustBeUsable(): void {
+    assert(!this.closed, 'the journal is closed')
+    if (this.failed !== null) throw this.failed
+  }
+
+  private segmentFor(payloadBytes: number, useReserve: boolean): OpenSegment {
+    if (this.current === null || this.current.sealed || this.current.roomAfter(payloadBytes) < 0)
+      this.roll(this.timeline)
+    const { current } = this
+    assert(current !== null, 'there is a current segment')
+    const { failure } = this.parts.spare
+    if (failure?.code === 'journal_full' && !useReserve && current.roomAfter(payloadBytes) < journalLimits.reserveBytes)
+      throw failure
+    return current
+  }
+
+  private content(firstLsn: Lsn, entryCount: number, committedLsn: Lsn): FrameContent {
+    this.wallMs = Math.max(this.wallMs, this.parts.environment.clock.wallMs())
+    return {
+      entryCount,
+      firstLsn,
+      committedLsn,
+      durableLsn: this.flushedLsn,
+      wallMs: this.wallMs,
+      prevDigest: this.lastDigest,
+    }
+  }
+
+  private nextHeader(timeline: number): SegmentHeader {
+    const { identity, options, environment } = this.parts
+    const salt = Buffer.alloc(16)
+    for (let at = 0; at < salt.length; at += 4) salt.writeUInt32LE(environment.random.uint32(), at)
+    return {
+      journalId: Buffer.from(identity.journalId),
+      serverId: Buffer.from(identity.serverId),
+      streamId: 1,
+      segEpoch: 1,
+      timeline,
+      blockBytes: options.blockBytes,
+      segNo: (this.segments.at(-1)?.segNo ?? 0) + 1,
+      baseLsn: this.nextLsn,
+      segmentBytes: options.segmentBytes,
+      salt,
+      prevSegDigest: this.lastDigest,
+      createdWallMs: environment.clock.wallMs(),
+    }
+  }
+
+  private orPoison(run: () => void): void {
+    try {
+      run()
+    } catch (error) {
+      if (isCommanderError(error) && error.code !== 'journal_full') this.failed ??= error
+      throw error
+    }
+  }
+
+  /** A5. The current segment may itself retire meanwhile; then the next flush covers what it got since. */
+  private flushRetired(count: number, current: OpenSegment | null, done: (error: CommanderError | null) => void): void {
+    const oldest = count > 0 ? this.retired[0] : undefined
+    if (oldest === undefined) {
+      if (current === null) done(null)
+      else current.file.flush(done)
+      return
+    }
+    oldest.file.flush((error) => {
+      if (error !== null) return done(error)
+      oldest.file.close()
+      this.retired.shift()
+      this.flushRetired(count - 1, current, done)
+    })
+  }
+
+  private finish(error: CommanderError | null): CommanderError | null {
+    const { storage, identity, environment } = this.parts
+    for (const { file } of [...this.retired, ...(this.current === null ? [] : [this.current])]) file.close()
+    this.next?.close()
+    if (error !== null) return error
+    try {
+      const { journalId } = identity
+      writeCleanStop(storage, {
+        journalId,
+        lastLsn: this.flushedLsn,
+        lastDigest: this.lastDigest,
+        wallMs: environment.clock.wallMs(),
+      })
+      return null
+    } catch (caught) {
+      if (isCommanderError(caught)) return caught
+      throw caught
+    }
+  }
+}
+
+function tooLarge(bytes: number, bytesMax: number): CommanderError {
+  return new CommanderError(
+    'payload_too_large',
+    `${bytes} bytes do not fit into one frame of the journal (at most ${bytesMax}): write less at once or raise journal.segmentBytes`,
+    { details: { bytes, bytesMax } },
+  )
+}

@@ -1,0 +1,265 @@
+import { assert } from '../kernel/assert.ts'
+import type { Random, Scheduler } from '../kernel/environment.ts'
+import { CommanderError } from '../kernel/errors.ts'
+import { type Creation, type Done, type JournalFile, type JournalStorage, temporarySuffix } from './storage.ts'
+import { VirtualFile } from './virtual-file.ts'
+
+/** What a storage is about to do; a fault hook answers with how it should go wrong. */
+export interface StorageOperation {
+  readonly kind: 'read' | 'write' | 'flush' | 'create' | 'rename' | 'remove' | 'writeWhole'
+  readonly name: string
+  /** For `write`. */
+  readonly position?: number
+  readonly bytes?: number
+}
+
+/**
+ * `eio` and `enospc` fail as the system would; `short` writes the first half of the bytes and then fails with ENOSPC;
+ * `lost` claims success and does nothing; `crash` and `crashAfter` throw `PowerLoss` before or after the operation is in
+ * the operating system: the test then calls `crash`.
+ */
+export type StorageFault = 'eio' | 'enospc' | 'short' | 'lost' | 'crash' | 'crashAfter'
+
+export class PowerLoss extends Error {
+  override readonly name = 'PowerLoss'
+}
+
+export interface MemoryStorageOptions {
+  readonly scheduler: Scheduler
+  /** Time from the start of a flush, or of a creation, to its end. Default 0. */
+  readonly flushDelayMs?: number
+  /** Asked before every operation. Default: nothing fails. */
+  fault?(operation: StorageOperation): StorageFault | null
+}
+
+/**
+ * A virtual disk: keeps what was written apart from what was flushed, so that a crash can drop, keep or tear it per block
+ * of 512 bytes. The memory twin of `FileStorage`; both pass one contract suite.
+ */
+export class MemoryStorage implements JournalStorage {
+  /** Bytes that `create` still has room for; lower it to fill the disk. */
+  freeBytes: number = Number.MAX_SAFE_INTEGER
+  private files = new Map<string, VirtualFile>()
+  /** Directory entries that a power failure may undo: the state before the last unsynced change. */
+  private unsyncedDirectory: Map<string, VirtualFile> | null = null
+  private generation = 0
+  private readonly options: MemoryStorageOptions
+
+  constructor(options: MemoryStorageOptions) {
+    this.options = options
+  }
+
+  list(): string[] {
+    return [...this.files.keys()].sort()
+  }
+
+  open(name: string): JournalFile {
+    return new OpenVirtualFile(this, name, this.find(name), true)
+  }
+
+  openReadOnly(name: string): JournalFile {
+    return new OpenVirtualFile(this, name, this.find(name), false)
+  }
+
+  create(name: string, bytes: number, _zeroFill: boolean, done: Done, recycled?: string): Creation {
+    let cancelled = false
+    const temporary = name + temporarySuffix
+    let failure = this.attempt({ kind: 'create', name }, () => {
+      if (recycled !== undefined) this.rename(recycled, temporary)
+      if (recycled === undefined) this.allocate(temporary, bytes)
+      else this.find(temporary).clear(bytes)
+    })
+    this.later(() => {
+      if (cancelled) failure ??= new CommanderError('not_ready', `making ${name} was cancelled`)
+      failure ??= this.attempt({ kind: 'rename', name: temporary }, () => this.renameNow(temporary, name))
+      if (failure !== null) this.files.delete(temporary)
+      done(failure)
+    })
+    return {
+      cancel: () => {
+        cancelled = true
+      },
+    }
+  }
+
+  createNow(name: string, bytes: number): void {
+    this.guard({ kind: 'create', name }, () => {
+      this.allocate(name + temporarySuffix, bytes)
+      this.renameNow(name + temporarySuffix, name)
+    })
+  }
+
+  rename(from: string, to: string): void {
+    this.find(from)
+    this.guard({ kind: 'rename', name: from }, () => this.renameNow(from, to))
+  }
+
+  remove(name: string): void {
+    const { size } = this.find(name)
+    this.guard({ kind: 'remove', name }, () => this.changeDirectory((files) => files.delete(name)))
+    this.freeBytes += size
+  }
+
+  writeWhole(name: string, bytes: Uint8Array): void {
+    this.guard({ kind: 'writeWhole', name }, () => this.replace(name, bytes))
+  }
+
+  readWhole(name: string): Buffer | null {
+    return this.files.get(name)?.bytes() ?? null
+  }
+
+  // ---- what only a virtual disk can do
+
+  /** Puts these bytes there, durable, past every check: to plant files and damage. */
+  replace(name: string, bytes: Uint8Array): void {
+    this.files.set(name, VirtualFile.of(bytes))
+  }
+
+  flipBit(name: string, bitIndex: number): void {
+    this.find(name).flipBit(bitIndex)
+  }
+
+  /** The power fails: handles die, flushes never end, and what was not flushed is there, gone or torn as `random` has it. */
+  crash(random: Random): void {
+    this.generation++
+    if (this.unsyncedDirectory !== null && random.uint32() % 2 === 0) this.files = this.unsyncedDirectory
+    this.unsyncedDirectory = null
+    const mood = random.uint32() % 4
+    for (const file of this.files.values())
+      file.crash(() => (mood === 0 ? false : mood === 1 ? true : random.uint32() % 2 === 0))
+  }
+
+  /** The process dies and the operating system lives: handles die, everything written is still there. */
+  kill(): void {
+    this.generation++
+    this.unsyncedDirectory = null
+  }
+
+  /** An independent disk with the same bytes, all durable. */
+  clone(options: MemoryStorageOptions = this.options): MemoryStorage {
+    const copy = new MemoryStorage(options)
+    for (const [name, file] of this.files) copy.replace(name, file.bytes())
+    return copy
+  }
+
+  // ---- for its files
+
+  get currentGeneration(): number {
+    return this.generation
+  }
+
+  later(run: () => void): void {
+    const generation = this.generation
+    this.options.scheduler.after(this.options.flushDelayMs ?? 0, () => {
+      if (generation === this.generation) run()
+    })
+  }
+
+  /** @throws CommanderError journal_full | journal_failed, or PowerLoss, as the fault hook says */
+  guard(operation: StorageOperation, run: (fault: StorageFault | null) => void): void {
+    const fault = this.options.fault?.(operation) ?? null
+    if (fault === 'crash') throw new PowerLoss(`before ${operation.kind} ${operation.name}`)
+    if (fault === 'eio') throw new CommanderError('journal_failed', `cannot ${operation.kind} ${operation.name}: EIO`)
+    if (fault === 'enospc') throw fullError(operation)
+    if (fault !== 'lost') run(fault)
+    if (fault === 'short') throw fullError(operation)
+    if (fault === 'crashAfter') throw new PowerLoss(`after ${operation.kind} ${operation.name}`)
+    this.unsyncedDirectory = null
+  }
+
+  attempt(operation: StorageOperation, run: () => void): CommanderError | null {
+    try {
+      this.guard(operation, run)
+      return null
+    } catch (error) {
+      if (error instanceof CommanderError) return error
+      throw error
+    }
+  }
+
+  private allocate(name: string, bytes: number): void {
+    if (bytes > this.freeBytes) throw fullError({ kind: 'create', name })
+    this.freeBytes -= bytes
+    this.files.set(name, VirtualFile.zeros(bytes))
+  }
+
+  private renameNow(from: string, to: string): void {
+    const file = this.find(from)
+    this.changeDirectory((files) => {
+      files.delete(from)
+      files.set(to, file)
+    })
+  }
+
+  private changeDirectory(change: (files: Map<string, VirtualFile>) => void): void {
+    this.unsyncedDirectory = new Map(this.files)
+    change(this.files)
+  }
+
+  private find(name: string): VirtualFile {
+    const file = this.files.get(name)
+    if (!file) throw new CommanderError('not_found', `${name} does not exist`)
+    return file
+  }
+}
+
+function fullError(operation: StorageOperation): CommanderError {
+  return new CommanderError('journal_full', `cannot ${operation.kind} ${operation.name}: the disk is full (ENOSPC)`)
+}
+
+class OpenVirtualFile implements JournalFile {
+  readonly name: string
+  private readonly storage: MemoryStorage
+  private readonly file: VirtualFile
+  private readonly writable: boolean
+  private readonly generation: number
+  private closed = false
+
+  constructor(storage: MemoryStorage, name: string, file: VirtualFile, writable: boolean) {
+    this.storage = storage
+    this.name = name
+    this.file = file
+    this.writable = writable
+    this.generation = storage.currentGeneration
+  }
+
+  size(): number {
+    return this.file.size
+  }
+
+  read(target: Buffer, position: number): number {
+    this.mustBeOpen()
+    let count = 0
+    this.storage.guard({ kind: 'read', name: this.name }, () => {
+      count = this.file.read(target, position)
+    })
+    return count
+  }
+
+  write(parts: readonly Buffer[], position: number): void {
+    this.mustBeOpen()
+    assert(this.writable, `${this.name} was opened for reading`)
+    const all = Buffer.concat(parts)
+    this.storage.guard({ kind: 'write', name: this.name, position, bytes: all.length }, (fault) =>
+      this.file.write(fault === 'short' ? all.subarray(0, all.length >> 1) : all, position),
+    )
+  }
+
+  flush(done: Done): void {
+    this.mustBeOpen()
+    const covered = this.file.writesSoFar()
+    this.storage.later(() =>
+      done(this.storage.attempt({ kind: 'flush', name: this.name }, () => this.file.sync(covered))),
+    )
+  }
+
+  close(): void {
+    this.mustBeOpen()
+    this.closed = true
+  }
+
+  private mustBeOpen(): void {
+    assert(!this.closed, `${this.name} is closed`)
+    assert(this.generation === this.storage.currentGeneration, `${this.name} was open when the machine crashed`)
+  }
+}

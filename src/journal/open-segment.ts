@@ -1,0 +1,84 @@
+import { assert } from '../kernel/assert.ts'
+import type { Lsn } from '../kernel/identifiers.ts'
+import { encodeFrame, frameBytes, frameFlags } from './frame.ts'
+import { alignUp, firstFrameOffset, frameHeaderBytes, frameOverheadBytes } from './options.ts'
+import type { SegmentHeader } from './segment-header.ts'
+import type { JournalFile } from './storage.ts'
+
+/** What a frame says beside where it is. */
+export interface FrameContent {
+  readonly entryCount: number
+  readonly firstLsn: Lsn
+  readonly committedLsn: Lsn
+  readonly durableLsn: Lsn
+  readonly wallMs: number
+  readonly prevDigest: Buffer
+}
+
+const noPayload = Buffer.alloc(0)
+
+/**
+ * The segment that is being written.
+ * A1 A frame is one write. A2 A block that holds flushed data is never written again: once a flush has started, the next
+ * frame begins in a new block.
+ */
+export class OpenSegment {
+  readonly file: JournalFile
+  readonly header: SegmentHeader
+  sealed: boolean
+  /** Something was written that no flush has been started for. */
+  dirty = false
+  private position: number
+  private readonly frameHeader = Buffer.alloc(frameHeaderBytes)
+  private readonly parts: Buffer[] = [this.frameHeader, noPayload, noPayload]
+
+  /** `end`: of its last frame, or of its header. */
+  constructor(file: JournalFile, header: SegmentHeader, end: number, sealed = false) {
+    this.file = file
+    this.header = header
+    this.position = Math.max(alignUp(end, header.blockBytes), firstFrameOffset(header.blockBytes))
+    this.sealed = sealed
+  }
+
+  /** What would be left behind a frame with such a payload, after the room that the seal needs; negative when it does not fit. */
+  roomAfter(payloadBytes: number): number {
+    const end = alignUp(this.position + frameBytes(payloadBytes), this.header.blockBytes)
+    return this.header.segmentBytes - frameOverheadBytes - end
+  }
+
+  /** Returns the frame's digest. Nothing has changed when it throws. @throws CommanderError journal_full | journal_failed */
+  append(content: FrameContent, payload: Buffer): Buffer {
+    assert(this.roomAfter(payload.length) >= 0, 'the frame does not fit into the segment')
+    return this.write(content, payload, 0)
+  }
+
+  /** Ends the segment, once. Returns the digest that the next one must follow. @throws CommanderError journal_full | journal_failed */
+  seal(content: FrameContent): Buffer {
+    assert(!this.sealed, 'the segment is sealed')
+    const digest = this.write(content, noPayload, frameFlags.seal)
+    this.sealed = true
+    return digest
+  }
+
+  /** To be called before every flush of the file: keeps A2. */
+  startFlush(): void {
+    this.position = alignUp(this.position, this.header.blockBytes)
+    this.dirty = false
+  }
+
+  private write(content: FrameContent, payload: Buffer, flags: number): Buffer {
+    const { salt, segEpoch } = this.header
+    const digest = encodeFrame(
+      this.frameHeader,
+      { ...content, flags, fileOffset: this.position, salt, segEpoch },
+      payload,
+    )
+    this.parts[1] = payload
+    this.parts[2] = digest
+    this.file.write(this.parts, this.position)
+    this.parts[1] = noPayload
+    this.position += frameBytes(payload.length)
+    this.dirty = true
+    return digest
+  }
+}
