@@ -131,6 +131,14 @@ describe('npm pack', () => {
   })
 })
 
+describe('the clone', () => {
+  it('has the command line among its binaries once npm has prepared it', () => {
+    rmSync(join(clone, 'node_modules', '.bin', 'commanderdb'), { force: true })
+    runWell(clone, 'npm', 'run', 'prepare')
+    expect(runWell(clone, join('node_modules', '.bin', 'commanderdb'), '--version')).toBe(`${version}\n`)
+  })
+})
+
 describe('the installed package', () => {
   it('brings the command line', () => {
     expect(runWell(consumer, 'npx', '--no-install', 'commanderdb', '--version')).toBe(`${version}\n`)
@@ -160,7 +168,17 @@ describe('the installed package', () => {
     const compile = (text: string): Result => {
       writeFileSync(join(consumer, 'application.ts'), text)
       const compiler = join(repository, 'node_modules', 'typescript', 'bin', 'tsc')
-      const options = ['--strict', '--noEmit', '--module', 'nodenext', '--target', 'es2024', '--types', '']
+      const options = [
+        '--strict',
+        '--skipLibCheck',
+        '--noEmit',
+        '--module',
+        'nodenext',
+        '--target',
+        'es2024',
+        '--types',
+        '',
+      ]
       return run(consumer, process.execPath, compiler, ...options, 'application.ts')
     }
     expect(compile(program('deposited', '0'))).toEqual({ status: 0, stdout: '', stderr: '' })

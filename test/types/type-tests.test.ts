@@ -25,6 +25,7 @@ describe('the promises of inference', () => {
     const directory = mkdtempSync(join(tmpdir(), 'commanderdb-types-'))
     try {
       const project = join(directory, 'tsconfig.json')
+      writeFileSync(join(directory, 'package.json'), '{"type":"module"}')
       const extended = join(import.meta.dirname, 'tsconfig.json')
       writeFileSync(
         project,
@@ -33,8 +34,10 @@ describe('the promises of inference', () => {
       writeFileSync(join(directory, 'wrong.test-d.ts'), "export const amount: number = 'five'\n")
       writeFileSync(join(directory, 'missing.test-d.ts'), '// @ts-expect-error\nexport const amount: number = 5\n')
       const complaints = compile(project)
-      expect(complaints).toMatch(/wrong\.test-d\.ts.*TS2322/)
-      expect(complaints).toMatch(/missing\.test-d\.ts.*TS2578/)
+      expect(complaints.trim().split('\n')).toEqual([
+        expect.stringMatching(/missing\.test-d\.ts.*TS2578/),
+        expect.stringMatching(/wrong\.test-d\.ts.*TS2322/),
+      ])
     } finally {
       rmSync(directory, { recursive: true })
     }
