@@ -50,7 +50,7 @@ export class Window {
   }
 
   release(bodyBytes: number): void {
-    assert(bodyBytes >= 0 && bodyBytes <= this.#heldBytes, `release of ${bodyBytes} of ${this.#heldBytes} held bytes`)
+    assert(bodyBytes >= 0 && bodyBytes <= this.#heldBytes, 'more bytes are released than are held')
     this.#heldBytes -= bodyBytes
     this.#releasedBytes += bodyBytes
   }

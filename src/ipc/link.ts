@@ -1,10 +1,19 @@
 import { assert } from '../kernel/assert.ts'
 import type { Environment, Timer } from '../kernel/environment.ts'
-import { CommanderError, messageOf } from '../kernel/errors.ts'
+import type { CommanderError } from '../kernel/errors.ts'
 import { limits } from '../kernel/limits.ts'
+import type { BytePipe } from './byte-pipe.ts'
 import type { Channel, ChannelHandlers } from './channel.ts'
 import { Allowance, Window } from './credit.ts'
 import { Deframer } from './deframer.ts'
+import {
+  frameTooLarge,
+  handlerFailed,
+  leftWithoutFarewell,
+  notGreeted,
+  overloaded,
+  windowOverrun,
+} from './link-errors.ts'
 import { SendQueue } from './send-queue.ts'
 import {
   decodeCredit,
@@ -21,16 +30,6 @@ import {
   lengthBytesMin,
   violation,
 } from './wire-format.ts'
-
-/** A reliable, ordered stream of bytes: all that a link needs of a socket or of its in-memory twin. */
-export interface BytePipe {
-  /** Writes the buffers one after another, in one system call where that is possible. They are not changed later. */
-  write(buffers: readonly Buffer[]): void
-  /** Ends our direction after what was written. The peer answers by ending its own. */
-  end(): void
-  /** Ends both directions now; what is under way may be lost. */
-  destroy(): void
-}
 
 export type LinkEnvironment = Pick<Environment, 'scheduler' | 'log'>
 
@@ -83,7 +82,7 @@ export class Link implements Channel {
   readonly #allowance: Allowance
   readonly #window: Window
   readonly #flushDue: () => void
-  #handlers: ChannelHandlers | null
+  #handlers: ChannelHandlers | null = null
   #state: State = 'connecting'
   #pipeIsUp = false
   #timer: Timer | null = null
@@ -104,7 +103,7 @@ export class Link implements Channel {
       this.#flushScheduled = false
       this.flush()
     }
-    this.#handlers = options.role === 'connects' ? this.#open(this) : null
+    if (options.role === 'connects') this.#handlers = this.#open(this)
   }
 
   get outstandingBytes(): number {
@@ -116,14 +115,14 @@ export class Link implements Channel {
   }
 
   send(kind: number, ...body: Buffer[]): void {
-    assert(kind >= kindUserMin && kind <= kindUserMax, `frame kind ${kind} is not in 1..${kindUserMax}`)
+    assert(kind >= kindUserMin && kind <= kindUserMax, 'the frame kind is not in 1..65279')
     if (this.#state === 'closed') return
     let bodyBytes = 0
     for (let i = 0; i < body.length; i++) bodyBytes += (body[i] as Buffer).length
-    if (bodyBytes + lengthBytesMin > this.#frameBytesMax) throw this.#tooLarge(kind, bodyBytes)
+    if (bodyBytes + lengthBytesMin > this.#frameBytesMax) throw frameTooLarge(kind, bodyBytes, this.#frameBytesMax)
     const windowBytes = this.#allowance.windowBytes
     if (this.outstandingBytes > windowBytes * overloadWindows) {
-      this.#fail(this.#overloaded())
+      this.#fail(overloaded(this.peer, this.outstandingBytes, windowBytes))
       return
     }
     this.#queue.push(kind, body, bodyBytes)
@@ -158,9 +157,8 @@ export class Link implements Channel {
     if (this.#state !== 'connecting') return
     this.#state = 'greeting'
     this.#pipeIsUp = true
-    this.#timer = this.#environment.scheduler.after(helloTimeoutMs, () => {
-      this.#fail(new CommanderError('connection_lost', `${this.peer} did not greet within ${helloTimeoutMs} ms`))
-    })
+    const { scheduler } = this.#environment
+    this.#timer = scheduler.after(helloTimeoutMs, () => this.#fail(notGreeted(this.peer, helloTimeoutMs)))
     this.#pipe.write([encodeHello(this.#window.bytes)])
   }
 
@@ -171,8 +169,7 @@ export class Link implements Channel {
       const error = this.#deframer.push(chunk)
       if (error !== null) this.#fail(error)
     } catch (cause) {
-      const message = `a handler of the channel to ${this.peer} failed: ${messageOf(cause)}`
-      this.#fail(new CommanderError('internal', message, { cause }))
+      this.#fail(handlerFailed(this.peer, cause))
     }
   }
 
@@ -184,7 +181,7 @@ export class Link implements Channel {
     if (this.#state === 'closed') return
     const cutBytes = this.#deframer.pendingBytes
     if (cutBytes > 0) this.#fail(violation(`${this.peer} ended the connection ${cutBytes} bytes into a frame`))
-    else this.#finish(error ?? new CommanderError('connection_lost', `${this.peer} left without a farewell`))
+    else this.#finish(error ?? leftWithoutFarewell(this.peer))
   }
 
   #scheduleFlush(): void {
@@ -200,7 +197,7 @@ export class Link implements Channel {
       return
     }
     if (!this.#window.admit(body.length)) {
-      this.#fail(this.#overrun()) // I3
+      this.#fail(windowOverrun(this.peer, this.#window.bytes)) // I3
       return
     }
     if (this.#window.grantIsDue) this.#scheduleFlush()
@@ -223,6 +220,7 @@ export class Link implements Channel {
     this.#allowance.windowBytes = windowBytes
     this.#deframer.frameBytesMax = this.#frameBytesMax
     this.#handlers ??= this.#open(this)
+    if (this.#isClosed()) return null // by its owner, in open
     this.#handlers.opened?.()
     if (!this.#queue.isEmpty) this.#scheduleFlush()
     this.#tellWritable()
@@ -239,6 +237,11 @@ export class Link implements Channel {
     return null
   }
 
+  /** Asked after calling our owner, who may have closed the channel. */
+  #isClosed(): boolean {
+    return this.#state === 'closed'
+  }
+
   #tellWritable(): void {
     if (!this.#wasFull || !this.writable) return
     this.#wasFull = false
@@ -250,20 +253,6 @@ export class Link implements Channel {
     if (farewell instanceof Error) return farewell
     this.#finish(farewell.reason)
     return null
-  }
-
-  #overrun(): CommanderError {
-    return violation(`${this.peer} sent more than the window of ${this.#window.bytes} bytes without waiting for credit`)
-  }
-
-  #overloaded(): CommanderError {
-    const message = `${this.outstandingBytes} bytes wait for ${this.peer}, whose window is ${this.#allowance.windowBytes} bytes`
-    return new CommanderError('overloaded', `${message}; look at writable before sending`)
-  }
-
-  #tooLarge(kind: number, bodyBytes: number): CommanderError {
-    const message = `a frame of kind ${kind} with ${bodyBytes} bytes is over the limit of ${this.#frameBytesMax}`
-    return new CommanderError('payload_too_large', `${message}; send less at a time`)
   }
 
   #fail(error: CommanderError): void {
@@ -284,13 +273,12 @@ export class Link implements Channel {
       this.#pipe.end()
       this.#timer = this.#environment.scheduler.after(lingerMs, () => this.#pipe.destroy())
     } else this.#pipe.destroy()
-    const handlers = this.#handlers
-    if (handlers !== null) this.#environment.scheduler.soon(() => this.#tellClosed(handlers, error)) // I4
+    this.#environment.scheduler.soon(() => this.#tellClosed(error)) // I4
   }
 
-  #tellClosed(handlers: ChannelHandlers, error: CommanderError | null): void {
+  #tellClosed(error: CommanderError | null): void {
     try {
-      handlers.closed(error)
+      this.#handlers?.closed(error)
     } catch (cause) {
       const fields = { channel: this.id, peer: this.peer, err: cause }
       this.#environment.log.error(fields, `the closed handler of the channel to ${this.peer} failed`)

@@ -1,7 +1,8 @@
 import { assert } from '../kernel/assert.ts'
 import { CommanderError } from '../kernel/errors.ts'
 import type { Channel, ChannelHandlers, Listener, Transport } from './channel.ts'
-import { type BytePipe, Link, type LinkBounds, type LinkEnvironment } from './link.ts'
+import { Link, type LinkBounds, type LinkEnvironment } from './link.ts'
+import { MemoryPipe, type PipeAcceptor, type PipeNetwork } from './memory-pipe.ts'
 
 export interface MemoryTransportOptions extends LinkBounds {
   /** How long each gathered write and each connection is under way; the order is kept. Default: until the next turn. */
@@ -44,11 +45,11 @@ export function createMemoryTransport(
     crash: () => own.crash(),
     endpoint: (other) => new Endpoint(network, other),
     sever: (channel) => network.sever((pipe) => pipe.link === channel),
-    severAll: (address) => network.sever((pipe) => pipe.acceptedAt === address),
+    severAll: (address) => network.sever((pipe) => pipe.acceptor?.address === address),
   }
 }
 
-class MemoryNetwork {
+class MemoryNetwork implements PipeNetwork {
   readonly options: MemoryTransportOptions
   readonly listeners = new Map<string, MemoryListener>()
   readonly pipes = new Set<MemoryPipe>()
@@ -57,6 +58,10 @@ class MemoryNetwork {
   constructor(environment: LinkEnvironment, options: MemoryTransportOptions) {
     this.#environment = environment
     this.options = options
+  }
+
+  get copyBytes(): boolean {
+    return this.options.copyBytes ?? false
   }
 
   later(run: () => void): void {
@@ -114,7 +119,7 @@ class Endpoint implements MemoryEndpoint {
   crash(): void {
     this.#crashed = true
     for (const listener of this.#listeners) listener.forget()
-    for (const pipe of [...this.#network.pipes]) if (pipe.endpoint === this) pipe.abandon()
+    for (const pipe of [...this.#network.pipes]) if (pipe.owner === this) pipe.abandon()
   }
 
   #link(
@@ -130,7 +135,7 @@ class Endpoint implements MemoryEndpoint {
   }
 }
 
-class MemoryListener implements Listener {
+class MemoryListener implements Listener, PipeAcceptor {
   readonly address: string
   readonly endpoint: Endpoint
   readonly accept: (channel: Channel) => ChannelHandlers
@@ -174,95 +179,5 @@ class MemoryListener implements Listener {
 
   #settle(): void {
     if (this.#closing && this.#pipes.size === 0) this.#closed.resolve()
-  }
-}
-
-/** One direction of a connection: carries what its link writes to the link of the other pipe. */
-class MemoryPipe implements BytePipe {
-  link: Link | null = null
-  isOver = false
-  readonly endpoint: Endpoint
-  readonly #network: MemoryNetwork
-  readonly #listener: MemoryListener | null
-  readonly #deliver: () => void
-  #other: MemoryPipe | null = null
-  #ended = false
-  /** Gathered writes under way, oldest first; null is the end. */
-  #underWay: (readonly Buffer[] | null)[] = []
-
-  constructor(network: MemoryNetwork, endpoint: Endpoint, listener: MemoryListener | null) {
-    this.#network = network
-    this.endpoint = endpoint
-    this.#listener = listener
-    this.#deliver = () => this.#deliverNext()
-  }
-
-  get acceptedAt(): string | null {
-    return this.#listener?.address ?? null
-  }
-
-  join(other: MemoryPipe): void {
-    for (const [pipe, peer] of [[this, other] as const, [other, this] as const]) {
-      pipe.#other = peer
-      pipe.#network.pipes.add(pipe)
-      pipe.#listener?.began(pipe)
-    }
-  }
-
-  write(buffers: readonly Buffer[]): void {
-    if (!this.#ended) this.#post(buffers)
-  }
-
-  end(): void {
-    if (this.#ended) return
-    this.#post(null)
-    this.#ended = true
-  }
-
-  destroy(): void {
-    if (this.#other === null) this.isOver = true
-    else if (!this.isOver) this.cut()
-  }
-
-  /** Both directions end and what is under way is lost. */
-  cut(): void {
-    for (const pipe of [this, this.#other]) {
-      if (pipe === null) continue
-      pipe.#underWay = []
-      pipe.#ended = true
-      pipe.#network.later(() => pipe.#over(new CommanderError('connection_lost', 'the connection was cut')))
-    }
-  }
-
-  /** The owner is dead: what it wrote still arrives, followed by the end. */
-  abandon(): void {
-    this.link = null
-    this.end()
-  }
-
-  #post(item: readonly Buffer[] | null): void {
-    this.#underWay.push(item)
-    // Each post sets off one delivery of the oldest item: in order, however the delays turn out.
-    this.#network.later(this.#deliver)
-  }
-
-  #deliverNext(): void {
-    const item = this.#underWay.shift()
-    const other = this.#other
-    if (item === undefined || other === null) return
-    if (item === null) {
-      other.end()
-      other.#over(null)
-      return
-    }
-    for (const buffer of item) other.link?.receive(this.#network.options.copyBytes ? Buffer.from(buffer) : buffer)
-  }
-
-  #over(error: CommanderError | null): void {
-    if (this.isOver) return
-    this.isOver = true
-    this.#network.pipes.delete(this)
-    this.link?.ended(error)
-    this.#listener?.over(this)
   }
 }

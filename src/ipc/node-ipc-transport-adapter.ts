@@ -2,15 +2,20 @@ import type { Socket } from 'node:net'
 import { dirname } from 'node:path'
 import { IPCModule, type Server } from 'node-ipc'
 import { CommanderError, isCommanderError, messageOf } from '../kernel/errors.ts'
+import type { BytePipe } from './byte-pipe.ts'
 import type { Channel, ChannelHandlers, Listener, Transport } from './channel.ts'
-import { type BytePipe, Link, type LinkBounds, type LinkEnvironment } from './link.ts'
+import { Link, type LinkBounds, type LinkEnvironment } from './link.ts'
 import { assertPrivate, locateSocket, prepareSocketDirectory, removeStaleSocket } from './socket-file-adapter.ts'
 
-/** Connections that one listener accepts; further ones are cut by the operating system's side of it. */
-const connectionsMax = 4096
+export interface NodeIpcBounds extends LinkBounds {
+  /** Connections that one listener holds at a time; further ones are logged and cut. Default 4096. */
+  readonly connectionsMax?: number
+}
+
+const connectionsMaxDefault = 4096
 
 /** Channels over Unix sockets in directories of this user only. Addresses are paths of any length. */
-export function createNodeIpcTransport(environment: LinkEnvironment, bounds: LinkBounds = {}): Transport {
+export function createNodeIpcTransport(environment: LinkEnvironment, bounds: NodeIpcBounds = {}): Transport {
   return {
     listen: (address, accept) => listen(environment, bounds, address, accept),
     connect: (address, open) => connect(environment, bounds, address, open),
@@ -18,7 +23,7 @@ export function createNodeIpcTransport(environment: LinkEnvironment, bounds: Lin
 }
 
 /** Raw: Buffers pass through untouched. No retries: whether to connect again is for the callers to decide. */
-function configured(path: string): IPCModule {
+function configured(path: string, connectionsMax: number): IPCModule {
   const ipc = new IPCModule()
   const { config } = ipc
   config.socketRoot = dirname(path)
@@ -36,17 +41,17 @@ function configured(path: string): IPCModule {
 
 async function listen(
   environment: LinkEnvironment,
-  bounds: LinkBounds,
+  bounds: NodeIpcBounds,
   address: string,
   accept: (channel: Channel) => ChannelHandlers,
 ): Promise<Listener> {
   const path = locateSocket(address)
   prepareSocketDirectory(path)
   await removeStaleSocket(path, address)
-  const ipc = configured(path)
+  const connectionsMax = bounds.connectionsMax ?? connectionsMaxDefault
+  const ipc = configured(path, connectionsMax)
   const { promise, resolve, reject } = Promise.withResolvers<void>()
   ipc.serve(path, resolve)
-  ipc.server.on('error', (cause) => reject(listenError(address, cause)))
   const links = new Map<Socket, Link>()
   ipc.server.on('connect', (socket) => {
     const pipe = new SocketPipe(socket)
@@ -58,6 +63,14 @@ async function listen(
   })
   ipc.server.on('data', (data, socket) => links.get(socket)?.receive(data))
   ipc.server.start()
+  const { server } = ipc.server
+  server.on('error', (cause) => {
+    environment.log.warn({ address, err: cause }, `the listener at ${address} failed: ${cause.message}`)
+    reject(listenError(address, cause))
+  })
+  server.on('drop', () => {
+    environment.log.warn({ address, connectionsMax }, `${address} has ${connectionsMax} connections; one more was cut`)
+  })
   await promise
   let closed: Promise<void> | null = null
   return {
@@ -96,7 +109,7 @@ function connect(
   try {
     const path = locateSocket(address)
     assertPrivate(dirname(path))
-    const ipc = configured(path)
+    const ipc = configured(path, 0)
     ipc.connectTo('peer', path)
     const client = ipc.of['peer']
     if (client === undefined) throw new CommanderError('internal', `node-ipc made no client for ${path}`)

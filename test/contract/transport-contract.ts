@@ -1,10 +1,11 @@
 import { describe, expect, it, onTestFinished } from 'vitest'
-import type { Channel, ChannelHandlers, Listener, Transport } from '../../src/ipc/channel.ts'
+import type { Listener, Transport } from '../../src/ipc/channel.ts'
 import type { LinkBounds, LinkEnvironment } from '../../src/ipc/link.ts'
 import { CommanderError } from '../../src/kernel/errors.ts'
 import { systemScheduler } from '../../src/kernel/system-environment.ts'
 import { ManualScheduler } from '../unit/ipc/manual-scheduler.ts'
 import { RecordingLog } from '../unit/ipc/recording-log.ts'
+import { Recorder } from './transport-recorder.ts'
 
 /** One world of processes that can reach each other. */
 export interface TransportWorld {
@@ -12,64 +13,6 @@ export interface TransportWorld {
   transport(environment: LinkEnvironment): Transport
   address(name: string): string
   dispose(): void
-}
-
-/** Keeps what its channel is told, and waits for it. */
-export class Recorder implements ChannelHandlers {
-  readonly frames: { readonly kind: number; readonly body: Buffer }[] = []
-  readonly told: string[] = []
-  readonly closings: (CommanderError | null)[] = []
-  channel: Channel | null = null
-  /** Called with each frame; by default it is released at once. */
-  onFrame: (kind: number, body: Buffer) => void = (_kind, body) => this.channel?.release(body.length)
-  #changed: () => void = () => {}
-
-  readonly open = (channel: Channel): ChannelHandlers => {
-    this.channel = channel
-    this.#note('open')
-    return this
-  }
-
-  get live(): Channel {
-    if (this.channel === null) throw new Error('no channel yet')
-    return this.channel
-  }
-
-  frame(kind: number, body: Buffer): void {
-    this.frames.push({ kind, body })
-    this.onFrame(kind, body)
-    this.#changed()
-  }
-
-  opened(): void {
-    this.#note('opened')
-  }
-
-  writable(): void {
-    this.#note('writable')
-  }
-
-  closed(error: CommanderError | null): void {
-    this.closings.push(error)
-    this.#note('closed')
-  }
-
-  async until(condition: () => boolean): Promise<void> {
-    while (!condition())
-      await new Promise<void>((resolve) => {
-        this.#changed = resolve
-      })
-  }
-
-  async untilClosed(): Promise<CommanderError | null> {
-    await this.until(() => this.closings.length > 0)
-    return this.closings[0] ?? null
-  }
-
-  #note(what: string): void {
-    this.told.push(what)
-    this.#changed()
-  }
 }
 
 /** What every transport must do. */

@@ -9,7 +9,7 @@ import { createNodeIpcTransport } from '../../src/ipc/node-ipc-transport-adapter
 import { encodeHello, headerBytes, writeHeader } from '../../src/ipc/wire-format.ts'
 import { systemScheduler } from '../../src/kernel/system-environment.ts'
 import { RecordingLog } from '../unit/ipc/recording-log.ts'
-import { Recorder } from './transport-contract.ts'
+import { Recorder } from './transport-recorder.ts'
 
 const hello = encodeHello(1 << 20)
 const frameOf = (kind: number, body: Buffer): Buffer => {
@@ -193,6 +193,22 @@ describe('a peer that does not keep to the protocol', () => {
     server.live.flush()
     socket.end()
     expect((await server.untilClosed())?.code).toBe('connection_lost')
+  })
+
+  it('is cut off and logged when it is one connection too many', async () => {
+    await listener.close()
+    const narrow = createNodeIpcTransport({ scheduler: systemScheduler, log }, { connectionsMax: 2 })
+    listener = await narrow.listen(address, (channel) => new Recorder().open(channel))
+    const clients = [new Recorder(), new Recorder(), new Recorder()]
+    for (const client of clients.slice(0, 2)) {
+      transport.connect(address, client.open)
+      await client.until(() => client.told.includes('opened'))
+    }
+    const last = clients[2] as Recorder
+    transport.connect(address, last.open)
+    expect((await last.untilClosed())?.code).toBe('connection_lost')
+    expect(log.lines).toMatchObject([{ level: 'warn', fields: { connectionsMax: 2 } }])
+    expect(clients.map(({ closings }) => closings.length)).toEqual([0, 0, 1])
   })
 
   it('cannot keep a closed channel alive by reading nothing and never ending', async () => {

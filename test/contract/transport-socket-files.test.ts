@@ -18,7 +18,7 @@ import { createNodeIpcTransport } from '../../src/ipc/node-ipc-transport-adapter
 import { locateSocket } from '../../src/ipc/socket-file-adapter.ts'
 import { systemScheduler } from '../../src/kernel/system-environment.ts'
 import { RecordingLog } from '../unit/ipc/recording-log.ts'
-import { Recorder } from './transport-contract.ts'
+import { Recorder } from './transport-recorder.ts'
 
 describe('the files of sockets', () => {
   const transport = createNodeIpcTransport({ scheduler: systemScheduler, log: new RecordingLog() })

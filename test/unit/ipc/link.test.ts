@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
+import type { BytePipe } from '../../../src/ipc/byte-pipe.ts'
 import type { ChannelHandlers } from '../../../src/ipc/channel.ts'
-import { type BytePipe, Link, type LinkBounds } from '../../../src/ipc/link.ts'
+import { Link, type LinkBounds } from '../../../src/ipc/link.ts'
 import { encodeGoodbye, encodeHello, headerBytes, writeHeader } from '../../../src/ipc/wire-format.ts'
 import { CommanderError } from '../../../src/kernel/errors.ts'
 import { ManualScheduler } from './manual-scheduler.ts'
@@ -320,7 +321,7 @@ describe('receiving', () => {
   it('is a mistake of the program when more is released than was received', () => {
     const { link } = setUpOpen()
     link.receive(frameOf(1, Buffer.alloc(10)))
-    expect(() => link.release(11)).toThrow('release of 11 of 10 held bytes')
+    expect(() => link.release(11)).toThrow('more bytes are released than are held')
   })
 
   it.each([
@@ -411,6 +412,32 @@ describe('the end', () => {
     expect(told).toEqual(['closed: not_ready'])
     expect(log.lines).toEqual([])
     expect(pipe.isEnded).toBe(true)
+  })
+
+  it.each(['connects', 'accepts'] as const)('may come while the owner opens the channel that it %s', (role) => {
+    const told: string[] = []
+    const scheduler = new ManualScheduler()
+    const pipe = new FakePipe()
+    const link = new Link({
+      peer: 'the peer',
+      pipe,
+      environment: { scheduler, log: new RecordingLog() },
+      bounds: {},
+      role,
+      open: (channel) => {
+        channel.close()
+        return {
+          frame: () => told.push('frame'),
+          opened: () => told.push('opened'),
+          closed: (error) => told.push(`closed: ${error?.code ?? 'null'}`),
+        }
+      },
+    })
+    link.connected()
+    link.receive(encodeHello(1000))
+    link.receive(frameOf(1, Buffer.alloc(1)))
+    scheduler.settle()
+    expect(told).toEqual(['closed: null'])
   })
 
   it('is a lost connection when the peer leaves without a farewell', () => {
