@@ -9,7 +9,7 @@ export type ValueKind =
     }
   | { readonly type: 'number'; readonly min: number; readonly max: number }
   | { readonly type: 'boolean' }
-  | { readonly type: 'text'; readonly pattern?: RegExp; readonly expected?: string }
+  | { readonly type: 'text'; readonly pattern?: RegExp; readonly expected?: string; readonly isSecret?: true }
   | { readonly type: 'path' }
   | { readonly type: 'choice'; readonly choices: readonly string[] }
   | { readonly type: 'choices'; readonly choices: readonly string[] }

@@ -78,7 +78,7 @@ const tokenKeys: readonly ItemKey[] = [
   { path: 'name', kind: text, required: true, help: 'who the token belongs to' },
   {
     path: 'sha256',
-    kind: { type: 'text', pattern: /^[0-9a-f]{64}$/i, expected: '64 hexadecimal digits' },
+    kind: { type: 'text', pattern: /^[0-9a-f]{64}$/i, expected: '64 hexadecimal digits', isSecret: true },
     required: true,
     help: 'SHA-256 of the token',
   },

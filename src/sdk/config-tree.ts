@@ -31,7 +31,8 @@ function put(tree: Branch, steps: readonly (string | number)[], value: unknown):
     branch[step] ??= typeof steps[index + 1] === 'number' ? [] : {}
     branch = branch[step] as Branch
   }
-  branch[steps.at(-1) as string | number] = value
+  // A copy, because defaults and the user's own objects must not change along with the result.
+  branch[steps.at(-1) as string | number] = structuredClone(value)
 }
 
 /**

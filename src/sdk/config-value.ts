@@ -47,9 +47,14 @@ export function checkValue(kind: ScalarKind, value: unknown, source: ValueSource
   const unit = source.unit === undefined ? '' : ` (${source.unit})`
   throw new CommanderError(
     'invalid_config',
-    `${source.origin}: ${source.key} is ${describe(value)}, but must be ${expectedBy(kind)}${unit}`,
+    `${source.origin}: ${source.key} is ${shown(kind, value)}, but must be ${expectedBy(kind)}${unit}`,
     { details: { key: source.key, origin: source.origin } },
   )
+}
+
+/** Whoever puts the token where its digest belongs must not find it in the log. */
+function shown(kind: ScalarKind, value: unknown): string {
+  return kind.type === 'text' && kind.isSecret && typeof value === 'string' ? 'another text' : describe(value)
 }
 
 function isOfKind(kind: ScalarKind, value: unknown): boolean {

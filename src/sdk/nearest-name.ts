@@ -3,12 +3,24 @@ export function nearestName(name: string, candidates: Iterable<string>): string 
   let nearest: string | undefined
   let least = Number.POSITIVE_INFINITY
   for (const candidate of candidates) {
-    const changes = Math.min(distance(name, candidate), distance(lastPart(name), lastPart(candidate)) + 1)
+    const lastPartChanges = distance(lastPart(name), lastPart(candidate)) + 1
+    const shortening = isShortened(name, candidate) ? shorteningCost : Number.POSITIVE_INFINITY
+    const changes = Math.min(distance(name, candidate), lastPartChanges, shortening)
     if (changes < least) [nearest, least] = [candidate, changes]
   }
   return nearest
 }
 
+const shorteningCost = 2
+
+/** `dataDirectory` for `dataDir`, or `limits.payload` for `limits.payloadBytes`. */
+function isShortened(left: string, right: string): boolean {
+  if (parent(left) !== parent(right)) return false
+  const [a, b] = [lastPart(left).toLowerCase(), lastPart(right).toLowerCase()]
+  return a.startsWith(b) || b.startsWith(a)
+}
+
+const parent = (path: string): string => path.slice(0, path.lastIndexOf('.') + 1)
 const lastPart = (path: string): string => path.slice(path.lastIndexOf('.') + 1)
 
 /** Levenshtein distance, ignoring case; Wagner and Fischer's algorithm, one row at a time. */

@@ -1,0 +1,32 @@
+import { describe, expect, it } from 'vitest'
+import { z } from 'zod'
+import { checkSchema } from '../../../src/sdk/schema-check.ts'
+
+const schema = z.object({ amount: z.number().int().positive(), note: z.string().default('none') })
+
+describe('checkSchema', () => {
+  it('returns what the schema makes of the value', () => {
+    expect(checkSchema(schema, { amount: 5 }, 'data')).toEqual({ amount: 5, note: 'none' })
+  })
+
+  it('says which value is wrong, where, and why, with all issues as details', () => {
+    const check = (): unknown => checkSchema(schema, { amount: -1, note: 3 }, 'data of command "deposit" of account/42')
+    expect(check).toThrow(
+      expect.objectContaining({
+        code: 'schema_violation',
+        message: expect.stringMatching(/^the data of command "deposit" of account\/42 is wrong: amount: .*; note: /),
+        details: { issues: [expect.objectContaining({ path: 'amount' }), expect.objectContaining({ path: 'note' })] },
+      }),
+    )
+  })
+
+  it('shows three issues and counts the others', () => {
+    const texts = z.array(z.string())
+    expect(() => checkSchema(texts, [1, 2, 3, 4, 5], 'data')).toThrow(/\(and 2 more\)$/)
+  })
+
+  it('refuses an asynchronous schema', () => {
+    const slow = z.string().refine(async () => true)
+    expect(() => checkSchema(slow, 'x', 'data')).toThrow(expect.objectContaining({ code: 'invalid_module' }))
+  })
+})
