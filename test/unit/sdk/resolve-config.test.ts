@@ -8,7 +8,7 @@ import { resolveConfig } from '../../../src/sdk/resolve-config.ts'
 const fileName = '/etc/bank/commanderdb.config.ts'
 
 function resolve(sources: Partial<ConfigSources> = {}): ConfigResolution {
-  return resolveConfig({ env: {}, flags: {}, cwd: '/home/me', ...sources })
+  return resolveConfig({ env: {}, flags: {}, cwd: '/srv/shop', ...sources })
 }
 
 const resolveFile = (file: unknown): ConfigResolution => resolve({ file, fileName })
@@ -33,7 +33,7 @@ const defaultResources = {
 describe('the defaults', () => {
   it('are complete', () => {
     expect(resolve().config).toEqual({
-      dataDir: '/home/me/data',
+      dataDir: '/srv/shop/data',
       http: { host: '127.0.0.1', port: 7400 },
       applications: [],
       journal: {
@@ -107,7 +107,7 @@ describe('precedence', () => {
     const applications = [{ module: './bank.ts', instances: 4 }]
     const { config } = resolve({ file: { applications }, fileName, flags: { app: ['one.ts', '/two.ts'] } })
     expect(config.applications.map(({ module, instances }) => [module, instances])).toEqual([
-      ['/home/me/one.ts', 1],
+      ['/srv/shop/one.ts', 1],
       ['/two.ts', 1],
     ])
   })
@@ -125,8 +125,8 @@ describe('relative paths', () => {
       '/etc/app.ts',
       { directory: '/etc/bank/a' },
     ])
-    expect(resolve({ file: {}, fileName }).config.dataDir).toBe('/home/me/data')
-    expect(resolve({ env: { COMMANDERDB_DATA_DIR: 'd' } }).config.dataDir).toBe('/home/me/d')
+    expect(resolve({ file: {}, fileName }).config.dataDir).toBe('/srv/shop/data')
+    expect(resolve({ env: { COMMANDERDB_DATA_DIR: 'd' } }).config.dataDir).toBe('/srv/shop/d')
     expect(resolve({ flags: { dataDir: '/d' } }).config.dataDir).toBe('/d')
   })
 })
@@ -172,7 +172,7 @@ describe('text from flags and variables', () => {
       'COMMANDERDB_APPLICATIONS',
       'a.ts,b.ts',
       (r: ConfigResolution) => r.config.applications.map(({ module }) => module),
-      ['/home/me/a.ts', '/home/me/b.ts'],
+      ['/srv/shop/a.ts', '/srv/shop/b.ts'],
     ],
     [
       'COMMANDERDB_APPLICATIONS',
