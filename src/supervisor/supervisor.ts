@@ -1,6 +1,6 @@
-import type { Listener, Transport } from '../ipc/channel.ts'
+import type { Transport } from '../ipc/channel.ts'
 import type { Environment } from '../kernel/environment.ts'
-import type { ChildReport } from './child-report.ts'
+import type { ChildReport, JournalWatermarks } from './child-report.ts'
 import type { ChildSpecification } from './child-specification.ts'
 import { controlAddressOf, type DatabaseStatus, type ProcessStatus } from './control-protocol.ts'
 import { type ControlTarget, serveControl } from './control-server.ts'
@@ -27,7 +27,8 @@ export class Supervisor implements ControlTarget {
   readonly #options: SupervisorOptions
   readonly #supervision: Supervision
   readonly #ended: Promise<SupervisionOutcome>
-  #listener: Listener | undefined
+  /** The last known ones: a restart of the journal writer takes nothing back. */
+  #lsn: JournalWatermarks = { written: 0, flushed: 0, checkpoint: 0 }
 
   /** @throws CommanderError `invalid_config` if the specifications contradict each other. */
   constructor(options: SupervisorOptions) {
@@ -42,7 +43,7 @@ export class Supervisor implements ControlTarget {
   /** Resolves when every child has ended and the control socket is closed. */
   async run(): Promise<SupervisionOutcome> {
     const { transport, dataDir, environment } = this.#options
-    this.#listener = await serveControl({
+    const listener = await serveControl({
       transport,
       address: controlAddressOf(dataDir),
       target: this,
@@ -50,7 +51,7 @@ export class Supervisor implements ControlTarget {
     })
     this.#supervision.start()
     const outcome = await this.#ended
-    await this.#listener.close()
+    await listener.close()
     return outcome
   }
 
@@ -65,7 +66,9 @@ export class Supervisor implements ControlTarget {
   }
 
   report(report: ChildReport): boolean {
-    return this.#supervision.report(report)
+    if (!this.#supervision.report(report)) return false
+    this.#lsn = report.lsn ?? this.#lsn
+    return true
   }
 
   status(): DatabaseStatus {
@@ -76,7 +79,7 @@ export class Supervisor implements ControlTarget {
       role: 'leader',
       dataDir: this.#options.dataDir,
       url: reports.find((report) => report?.url !== undefined)?.url ?? null,
-      lsn: reports.find((report) => report?.lsn !== undefined)?.lsn ?? { written: 0, flushed: 0, checkpoint: 0 },
+      lsn: this.#lsn,
       degraded: children.some((child) => child.degraded),
       processes: [this.#ownStatus(), ...children.map(statusOf)],
     }
@@ -90,11 +93,13 @@ export class Supervisor implements ControlTarget {
 }
 
 function statusOf(child: SupervisedChild): ProcessStatus {
-  const { report, state } = child
+  const { state, pid } = child
+  // The measurements of a process that has ended are nobody's.
+  const report = pid === undefined ? undefined : child.report
   return {
     name: child.name,
     role: child.specification.role,
-    pid: child.pid ?? null,
+    pid: pid ?? null,
     state,
     restarts: child.restarts,
     rssBytes: report?.rssBytes ?? null,

@@ -82,6 +82,11 @@ export class SupervisedHost {
     return host
   }
 
+  /** As one whose terminal has stopped: nothing of its output is read from now on. */
+  stopReading(host: ChildProcess): void {
+    host.stdout?.removeAllListeners('data').pause()
+  }
+
   exitCodeOf(host: ChildProcess): Promise<number> {
     return until('the exit of the supervisor', () => host.exitCode ?? undefined)
   }

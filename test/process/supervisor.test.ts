@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { requestStatus, requestStop } from '../../src/supervisor/status-client.ts'
@@ -67,6 +68,21 @@ describe('start and stop', () => {
       expect.objectContaining({ child: 'writer', stream: 'stdout', msg: 'a plain line of user code' }),
     )
     expect(host.stderr).toBe('')
+  })
+
+  it('goes on, and stops, although nobody reads its output', async () => {
+    const supervisor = await host.startReady([
+      host.specification('writer', { behaviour: 'chatty' }, { watchdogMs: 2000 }),
+    ])
+    host.stopReading(supervisor)
+    const written = (pid: number | undefined): number =>
+      Number(/^wchar: (\d+)/m.exec(readFileSync(`/proc/${pid}/io`, 'utf8'))?.[1])
+    const [writer] = host.starts('writer')
+    const before = written(writer?.pid)
+    await until('much more is written than all buffers hold', () => written(writer?.pid) > before + (20 << 20))
+    expect(await requestStatus(host.client)).toMatchObject({ ready: true, processes: [{}, { restarts: 0 }] })
+    supervisor.kill('SIGTERM')
+    expect(await host.exitCodeOf(supervisor)).toBe(0)
   })
 
   it('stops in order when the terminal interrupts all of its processes', async () => {

@@ -1,0 +1,58 @@
+import { expect, it } from 'vitest'
+import { createMemoryTransport } from '../../../src/ipc/memory-transport.ts'
+import type { ChildReport } from '../../../src/supervisor/child-report.ts'
+import { Supervisor } from '../../../src/supervisor/supervisor.ts'
+import { FakeWorld, specification } from './fake-world.ts'
+
+function setUp() {
+  const world = new FakeWorld([])
+  const { environment } = world.time
+  const supervisor = new Supervisor({
+    environment,
+    transport: createMemoryTransport(environment),
+    spawner: world,
+    dataDir: '/data',
+    pid: 1,
+    specifications: [specification('journal-writer'), specification('gateway', { after: ['journal-writer'] })],
+    measure: () => ({ eventLoopLagMs: 2, rssBytes: 3 }),
+    ready: () => {},
+  })
+  const report = (name: string, more: Partial<ChildReport>): boolean => {
+    const { pid } = world.last(name)
+    return supervisor.report({ name, role: name, pid, state: 'ready', eventLoopLagMs: 1, rssBytes: 9, ...more })
+  }
+  return { world, supervisor, report }
+}
+
+it('knows watermarks and URL from the reports, and keeps the watermarks over a restart of the writer', async () => {
+  const { world, supervisor, report } = setUp()
+  const ended = supervisor.run()
+  await Promise.resolve()
+  await Promise.resolve()
+  expect(supervisor.status()).toMatchObject({ ready: false, url: null, lsn: { written: 0, flushed: 0, checkpoint: 0 } })
+  report('journal-writer', { lsn: { written: 30, flushed: 20, checkpoint: 10 } })
+  report('gateway', { url: 'http://h', appliedLsn: 20 })
+  const lsn = { written: 30, flushed: 20, checkpoint: 10 }
+  expect(supervisor.status()).toMatchObject({ ready: true, url: 'http://h', lsn })
+  world.last('journal-writer').exit({ code: 1, signal: null })
+  expect(supervisor.status()).toEqual({
+    ready: false,
+    role: 'leader',
+    dataDir: '/data',
+    url: 'http://h',
+    lsn,
+    degraded: false,
+    processes: [
+      expect.objectContaining({ name: 'supervisor', pid: 1, state: 'starting', rssBytes: 3, eventLoopLagMs: 2 }),
+      expect.objectContaining({ name: 'journal-writer', pid: null, rssBytes: null, state: 'backoff', restarts: 1 }),
+      expect.objectContaining({ name: 'gateway', pid: 101, state: 'ready', appliedLsn: 20, rssBytes: 9 }),
+    ],
+  })
+  supervisor.stop()
+  world.time.advance(0)
+  for (let turn = 0; turn < 20; turn++) {
+    await Promise.resolve()
+    world.time.advance(0)
+  }
+  expect(await ended).toEqual({ exitCode: 0 })
+})
