@@ -1,5 +1,5 @@
 import { assert } from '../kernel/assert.ts'
-import { keyBytesMax } from './keys.ts'
+import { keyBytesMax } from './store-limits.ts'
 
 /** What a handle of a store may be asked for at the moment; the same rules for every implementation. */
 export class HandleGuard {

@@ -1,7 +1,5 @@
 import { assert } from '../kernel/assert.ts'
-
-/** Longest key, in bytes; LMDB's own bound with pages of 4096 bytes is 1978. */
-export const keyBytesMax = 1900
+import { keyBytesMax } from './store-limits.ts'
 
 /**
  * A key is a list of parts, and keys compare bytewise as their lists compare part by part.

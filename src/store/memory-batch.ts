@@ -21,6 +21,7 @@ export class MemoryBatch implements WriteBatch {
   }
 
   get(table: string, key: Buffer): Buffer | undefined {
+    checkKey(key)
     const text = keyText(key)
     const value = this.has(table, text) ? this.staged.get(table)?.changes.get(text) : this.before(table, text)
     return value === undefined ? undefined : Buffer.from(value)

@@ -1,3 +1,4 @@
+import { checkKey } from './handle-guard.ts'
 import type { KeyValueEntry, KeyValueTable, RangeOptions } from './key-value-store.ts'
 import { SortedKeys } from './sorted-keys.ts'
 
@@ -52,6 +53,7 @@ export class MemoryTable {
 /** What a handle shows of a table. `check` throws when the handle may not read now. */
 export function memoryTableView(contents: MemoryTable, check: () => void): KeyValueTable {
   const view = (key: Buffer): Buffer | undefined => {
+    checkKey(key)
     check()
     return contents.get(keyText(key))
   }

@@ -1,0 +1,100 @@
+import { CommanderError } from '../kernel/errors.ts'
+import { storeFailure } from './lmdb-errors.ts'
+import type { LmdbStoreOptions } from './lmdb-options.ts'
+import { copyingEncoder, type LmdbDatabase } from './lmdb-table.ts'
+import { mapBytesMaxDefault, readersMax, tablesMax } from './store-limits.ts'
+
+/** What is used of the root database of lmdb-js, with two things that its types do not say. */
+export interface LmdbRoot {
+  openDB(options: object): LmdbDatabase | undefined
+  transactionSync(run: () => void, flags: number): void
+  ensureReadTxn(): void
+  resetReadTxn(): void
+  readerCheck(): number
+  close(): Promise<void>
+  readonly env: {
+    info(): { readonly lastPageNumber: number; readonly mapSize: number }
+    stat(): { readonly pageSize: number }
+  }
+}
+
+export type OpenRoot = (options: object) => LmdbRoot
+
+/** lmdb-js's TransactionFlags.SYNCHRONOUS_COMMIT; without NO_SYNC_FLUSH, so the commit is flushed too. */
+const flushedCommit = 2
+
+/** The files of a store, open and mapped. */
+export class LmdbEnvironment {
+  readonly databases: ReadonlyMap<string, LmdbDatabase>
+  private readonly root: LmdbRoot
+  private readonly mapBytesMax: number
+
+  constructor(options: LmdbStoreOptions, open: OpenRoot) {
+    this.mapBytesMax = options.mapBytesMax ?? mapBytesMaxDefault
+    try {
+      this.root = openRoot(options, this.mapBytesMax, open)
+      this.databases = openTables(options, this.root)
+    } catch (error) {
+      if (error instanceof CommanderError) throw error
+      throw storeFailure('open', options.path, error).error
+    }
+  }
+
+  /** All that `run` changes, or nothing when it throws. When this returns, the transaction is flushed. */
+  transaction(run: () => void): void {
+    this.root.transactionSync(run, flushedCommit)
+  }
+
+  refresh(): void {
+    this.root.resetReadTxn()
+  }
+
+  /** Frees the slots of readers that were killed. */
+  checkReaders(): void {
+    this.root.readerCheck()
+  }
+
+  usedBytes(): number {
+    return (this.root.env.info().lastPageNumber + 1) * this.root.env.stat().pageSize
+  }
+
+  /** LMDB as it is in lmdb-js never says that its map is full: it makes a larger one. */
+  isOverLimit(): boolean {
+    return this.root.env.info().mapSize > this.mapBytesMax
+  }
+
+  close(): void {
+    void this.root.close()
+  }
+}
+
+function openRoot(options: LmdbStoreOptions, mapSize: number, open: OpenRoot): LmdbRoot {
+  return open({
+    path: options.path,
+    noSubdir: false,
+    readOnly: options.readOnly,
+    encoding: 'binary',
+    keyEncoding: 'binary',
+    maxDbs: tablesMax,
+    maxReaders: readersMax,
+    mapSize,
+    // flushes each commit all the same, and after a crash lets a reader that comes first see a state that was not flushed
+    overlappingSync: false,
+    // clearing pages costs time, and what else they may hold is this process's own memory in the database's own file
+    noMemInit: true,
+  })
+}
+
+function openTables(options: LmdbStoreOptions, root: LmdbRoot): ReadonlyMap<string, LmdbDatabase> {
+  const databases = new Map<string, LmdbDatabase>()
+  for (const name of options.tables) {
+    const database = root.openDB({ name, keyEncoding: 'binary', encoder: copyingEncoder })
+    if (database === undefined) {
+      void root.close()
+      const what = `the store ${options.path} has no table ${name} yet`
+      throw new CommanderError('not_ready', `${what}; it is made when the database of this version starts`)
+    }
+    databases.set(name, database)
+  }
+  return databases
+}

@@ -1,0 +1,82 @@
+import fs from 'node:fs'
+import { createSystemEnvironment } from '../../src/kernel/system-environment.ts'
+import type { KeyValueStore } from '../../src/store/key-value-store.ts'
+import { numberKey } from '../../src/store/keys.ts'
+import { openLmdbStore } from '../../src/store/lmdb-store.ts'
+import { checkedPosition, historyTables, positionOf, writeTransaction } from './store-history.ts'
+
+/** A process of its own for the store's tests: `store-child.ts MODE PATH`. Says what it does, a line each. */
+const [mode, path = ''] = process.argv.slice(2)
+const say = (line: string | number): void => void fs.writeSync(1, `${line}\n`)
+const open = (readOnly: boolean): KeyValueStore =>
+  openLmdbStore({ path, tables: historyTables, readOnly, environment: createSystemEnvironment() })
+
+/** Continues the history until it is killed, and says each number once its transaction is done. */
+function writeOn(): void {
+  const store = open(false)
+  const next = (n: number): void =>
+    store.write(
+      (batch) => writeTransaction(batch, n),
+      (error) => {
+        if (error !== null) throw error
+        say(n)
+        next(n + 1)
+      },
+    )
+  say('open')
+  next(positionOf(store) + 1)
+}
+
+/** Follows the history until it is killed, and says each position once it has checked everything. */
+function readOn(): void {
+  const store = open(true)
+  let last = -1
+  const look = (): void => {
+    const position = checkedPosition(store)
+    if (position < last) throw new Error(`the position fell from ${last} to ${position}`)
+    if (position > last) say(position)
+    last = position
+    setImmediate(look)
+  }
+  look()
+}
+
+/** Keeps one snapshot until it is killed. */
+function hold(): void {
+  const store = open(true)
+  store.snapshot(() => {
+    say(positionOf(store))
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)
+  })
+}
+
+/** Writes until there is no more room, then says how that was, and whether reading and writing go on. */
+function fillUp(): void {
+  const store = open(false)
+  let n = 0
+  const next = (): void =>
+    store.write(
+      (batch) => batch.put('alpha', numberKey(++n), Buffer.alloc(50_000, n)),
+      (error) => {
+        if (error === null) return next()
+        const { code, retryable, details, message } = error
+        say(JSON.stringify({ code, retryable, details, message, n, count: store.table('alpha').count() }))
+        process.once('message', () => afterRoom(store))
+        process.send?.('full')
+      },
+    )
+  next()
+}
+
+function afterRoom(store: KeyValueStore): void {
+  store.write(
+    (batch) => batch.put('beta', numberKey(1), numberKey(1)),
+    (error) => {
+      say(error === null ? 'written' : error.message)
+      process.disconnect()
+    },
+  )
+}
+
+const modes: Readonly<Record<string, () => void>> = { writeOn, readOn, hold, fillUp }
+modes[mode ?? '']?.()
