@@ -26,13 +26,19 @@ export class FileCreation implements Creation {
 
   async run(recycled: string | null): Promise<void> {
     try {
-      if (recycled !== null) fs.renameSync(recycled, this.temporary)
+      if (recycled !== null) this.takeOver(recycled)
       await this.fill(recycled !== null)
       fs.renameSync(this.temporary, this.path)
     } catch (error) {
       fs.rmSync(this.temporary, { force: true })
       throw error
     }
+    syncDirectory(path.dirname(this.path))
+  }
+
+  /** Its old name must be gone for good before its bytes are: else a crash could leave an old segment of zeros. */
+  private takeOver(recycled: string): void {
+    fs.renameSync(recycled, this.temporary)
     syncDirectory(path.dirname(this.path))
   }
 

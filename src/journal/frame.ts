@@ -99,6 +99,12 @@ export function hasSalt(bytes: Buffer, offset: number, salt: Buffer): boolean {
   return bytes.compare(salt, 0, 8, offset + 32, offset + 40) === 0
 }
 
+/** Whether a frame header was here, although it may be damaged now: at least two of the things that mark one. */
+export function resemblesFrame(head: Buffer, fileOffset: number, salt: Buffer): boolean {
+  const marks = [frameMagic.compare(head, 0, 4) === 0, readUint64(head, 24) === fileOffset, hasSalt(head, 0, salt)]
+  return marks.filter((mark) => mark).length >= 2
+}
+
 export function followsDigest(bytes: Buffer, offset: number, digest: Buffer): boolean {
   return bytes.compare(digest, 0, digestBytes, offset + 72, offset + 88) === 0
 }

@@ -143,10 +143,12 @@ export class JournalAppender implements Journal {
     const name = segmentName(header.segNo, header.baseLsn)
     this.next.write([encodeSegmentHeader(header)], 0)
     storage.rename(this.next.name, name)
-    if (this.current !== null) this.retired.push(this.current)
-    this.current = new OpenSegment(this.next, header, segmentHeaderBytes)
-    this.current.dirty = true
+    this.next.close()
     this.next = null
+    if (this.current !== null) this.retired.push(this.current)
+    // opened again so that errors of it name the segment
+    this.current = new OpenSegment(storage.open(name), header, segmentHeaderBytes)
+    this.current.dirty = true
     this.timeline = timeline
     this.segments.push({ name, segNo: header.segNo, baseLsn: header.baseLsn })
     environment.log.info({ segment: name, timeline }, 'the journal goes on in a new segment')

@@ -3,7 +3,7 @@ import { digestBytes } from '../kernel/checksum.ts'
 import { type Lsn, lsn } from '../kernel/identifiers.ts'
 import { type Behind, hasUnwrittenSector, lookBehind } from './behind.ts'
 import { damagedHeader, faultText } from './fault-text.ts'
-import { decodeFrameHeader, frameBytes, hasSalt } from './frame.ts'
+import { decodeFrameHeader, frameBytes, hasSalt, resemblesFrame } from './frame.ts'
 import type { BadPlace, JournalScan, Leftover, ScanEnd, ScannedFrame, ScanRequest } from './journal-scan.ts'
 import { alignUp, frameHeaderBytes, segmentHeaderBytes } from './options.ts'
 import type { TailState } from './recovery-table.ts'
@@ -197,7 +197,7 @@ export class JournalScanner {
     const name = this.segmentAt(index).name
     if (here.usedEnd > position) this.leftovers.unshift({ segment: name, from: position, usedEnd: here.usedEnd })
     if (here.usedEnd === position && index === this.segments.length - 1) return
-    const offset = badOffset(file, position, header.blockBytes)
+    const offset = badOffset(file, position, header)
     this.bad = { segment: name, offset, lsn: nextLsn, reason: faultText[fault] }
     if (fault === 'misplaced' || fault === 'codec') this.tail = 'misplaced'
     else if (here.validFrames + later === 0) this.tail = 'remains'
@@ -228,11 +228,18 @@ function unplaceable({ header, baseLsn }: SegmentFile, end: ScanEnd): string | n
   return header === null && end.segment === null && baseLsn > 1 ? damagedHeader : null
 }
 
-/** Of the two places where the next frame may be, the one where something is. */
-function badOffset(file: JournalFile, position: number, blockBytes: number): number {
+/**
+ * Of the two places where the next frame may be, the one where it was. Zeros at the first say that it was never written
+ * there, or that it was and is lost: the second one only counts with something like a frame at it, for the bytes there may
+ * be the middle of a later one.
+ */
+function badOffset(file: JournalFile, position: number, { blockBytes, salt }: SegmentHeader): number {
   const boundary = alignUp(position, blockBytes)
   const gap = Buffer.alloc(Math.min(frameHeaderBytes, boundary - position))
-  return isZero(gap.subarray(0, file.read(gap, position))) ? boundary : position
+  if (!isZero(gap.subarray(0, file.read(gap, position)))) return position
+  const head = Buffer.alloc(frameHeaderBytes)
+  file.read(head, boundary)
+  return resemblesFrame(head, boundary, salt) ? boundary : position
 }
 
 function isUnwritten(file: JournalFile, offset: number, { salt, segmentBytes }: SegmentHeader): boolean {
