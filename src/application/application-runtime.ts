@@ -24,10 +24,10 @@ import type { Application } from '../sdk/application.ts'
 import { forgetSavedKeys } from '../state/idempotency.ts'
 import { type RootState, reduce } from '../state/root.ts'
 import type { KeyValueStore } from '../store/key-value-store.ts'
-import { type HostedAggregate, hostedAggregates } from './definitions.ts'
+import { type HostedAggregate, hostedAggregates } from '../tables/hosted-aggregates.ts'
 import { DraftOutcomes } from './draft-outcomes.ts'
 import { isIdle, type LiveAggregate, LiveAggregates, type Work } from './live-aggregates.ts'
-import { AggregateRestorer } from './restore.ts'
+import { AggregateRestorer } from '../tables/restore-aggregate.ts'
 
 export interface ApplicationRuntimeOptions {
   readonly environment: Environment

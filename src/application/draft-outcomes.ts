@@ -76,7 +76,13 @@ export class DraftOutcomes {
     const name = nameOf(source, o)
     const metadata = envelope?.metadata ?? null
     const context = new DecideContext(at, name, wallMsOf(source, o), metadata, aggregate.type, aggregate.id, aggregate.revision)
-    return decide(definition, name, payloadOf(source, o), aggregate.state, context)
+    let data: unknown
+    try {
+      data = payloadOf(source, o)
+    } catch (error) {
+      return { outcome: 'rejected', code: 'invalid_input', message: `the data is no MessagePack: ${messageOf(error)}`, details: null }
+    }
+    return decide(definition, name, data, aggregate.state, context)
   }
 
   #fill(aggregate: LiveAggregate, decision: Decision, attempts: number): Readiness {

@@ -90,6 +90,14 @@ export function eachEntry(block: LogBlock, visit: (buffer: Buffer, offset: numbe
   }
 }
 
+/** Position of a block's last event. */
+export function lastPosition(block: LogBlock): number {
+  let position = block.firstPosition - 1
+  const { entries } = block
+  for (let o = 0; o + entryHeaderBytes <= entries.length; o += padded(lengthOf(entries, o))) position += eventCountOf(entries, o)
+  return position
+}
+
 const damaged = (position: number): CommanderError =>
   new CommanderError(
     'store_failed',

@@ -2,11 +2,12 @@ import { eventsOf } from '../actions/decode.ts'
 import { revisionOf, variantOf } from '../actions/entry-layout.ts'
 import { parseAggregateKey } from '../actions/aggregate-key.ts'
 import { CommanderError } from '../kernel/errors.ts'
+import { upcastEvent } from '../sdk/upcast-event.ts'
 import type { KeyValueStore } from '../store/key-value-store.ts'
-import { EventLogReader } from '../tables/event-log.ts'
-import { readSnapshot } from '../tables/snapshots.ts'
-import { readHead, streamPointers } from '../tables/streams.ts'
-import type { HostedAggregate } from './definitions.ts'
+import { EventLogReader } from './event-log.ts'
+import { readSnapshot } from './snapshots.ts'
+import { readHead, streamPointers } from './streams.ts'
+import type { HostedAggregate } from './hosted-aggregates.ts'
 
 export interface RestoredAggregate {
   readonly revision: number
@@ -76,13 +77,4 @@ export function foldOne(
     )
   }
   return handler(state, event.data, { type: event.type, aggregate, revision })
-}
-
-export function upcastEvent(
-  definition: HostedAggregate['definition'],
-  stored: { readonly type: string; readonly data: unknown },
-  version: number,
-): { readonly type: string; readonly data?: unknown } {
-  const upcast = version < definition.version && Object.hasOwn(definition.upcast ?? {}, stored.type) ? definition.upcast?.[stored.type] : undefined
-  return upcast === undefined ? stored : upcast(stored.data, version)
 }

@@ -1,0 +1,156 @@
+import type { IdempotencyKey } from '../actions/action.ts'
+import { actionCodes } from '../actions/action-codes.ts'
+import { envelopeOf, payloadOf } from '../actions/decode.ts'
+import {
+  codeOf,
+  entryFlags,
+  entryHeaderBytes,
+  entryOffsets,
+  flagsOf,
+  isWellFormed,
+  keyBytesOf,
+  keyOf,
+  lengthOf,
+  nameOf,
+  payloadStart,
+} from '../actions/entry-layout.ts'
+import { CommanderError } from '../kernel/errors.ts'
+import { hash32 } from '../kernel/hash.ts'
+import { limits } from '../kernel/limits.ts'
+import type { AnyAggregate } from '../sdk/aggregate-types.ts'
+import type { Application } from '../sdk/application.ts'
+import { checkSchema } from '../sdk/schema-check.ts'
+import type { RootState } from '../state/root.ts'
+
+export interface AdmissionLimits {
+  /** Bytes of one command's data. */
+  readonly payloadBytes: number
+  /** Commands received and not yet terminal, in the whole database. */
+  readonly pendingCommands: number
+  readonly pendingPerAggregate: number
+  readonly pendingBytes: number
+}
+
+export const defaultAdmissionLimits: AdmissionLimits = {
+  payloadBytes: limits.payloadBytesDefault,
+  pendingCommands: limits.pendingCommandsDefault,
+  pendingPerAggregate: limits.pendingPerAggregateDefault,
+  pendingBytes: limits.pendingBytesDefault,
+}
+
+export interface Envelope {
+  readonly idempotencyKey?: IdempotencyKey
+  readonly expectedRevision?: number
+  readonly metadata?: Readonly<Record<string, string>>
+}
+
+interface KnownAggregate {
+  readonly definition: AnyAggregate
+  readonly commands: ReadonlySet<string>
+}
+
+/** Data that its schema has changed (defaults, conversions); the draft has to be written anew with it. */
+export interface Changed {
+  readonly data: unknown
+}
+
+/**
+ * Looks at every draft before it may enter the journal: whether it is one, whether somebody knows the command, whether
+ * it is too large, whether its data is what the schema says, and whether there is room for it.
+ */
+export class Admission {
+  readonly #aggregates: ReadonlyMap<string, KnownAggregate>
+  readonly #limits: AdmissionLimits
+
+  constructor(applications: readonly Application[], admissionLimits: Partial<AdmissionLimits> = {}) {
+    this.#limits = { ...defaultAdmissionLimits, ...admissionLimits }
+    this.#aggregates = new Map(
+      applications.flatMap(({ aggregates }) =>
+        aggregates.map((definition) => [definition.name, { definition, commands: new Set(Object.keys(definition.decide)) }]),
+      ),
+    )
+  }
+
+  get limits(): AdmissionLimits {
+    return this.#limits
+  }
+
+  aggregate(type: string): AnyAggregate {
+    const known = this.#aggregates.get(type)
+    if (known !== undefined) return known.definition
+    const names = [...this.#aggregates.keys()].join(', ')
+    throw new CommanderError('unknown_aggregate', `no application defines aggregate "${type}"; there are: ${names || 'none'}`)
+  }
+
+  /**
+   * Checks the draft at `o` and completes its header (hash, flags). Returns what its schema changed, or null.
+   * @throws CommanderError for each way in which it cannot be admitted.
+   */
+  admit(state: RootState, drafted: number, b: Buffer, o: number): Changed | null {
+    if (!isWellFormed(b, o, b.length) || codeOf(b, o) !== actionCodes['command/received'] || b[o + entryOffsets.version] !== 1) {
+      throw new CommanderError('protocol_violation', 'the call is not a well-formed command')
+    }
+    const key = keyOf(b, o)
+    const slash = key.indexOf('/')
+    const idBytes = keyBytesOf(b, o) - slash - 1
+    if (slash < 1 || idBytes < 1 || idBytes > limits.aggregateIdBytesMax || !key.isWellFormed()) {
+      const most = limits.aggregateIdBytesMax
+      throw new CommanderError('invalid_input', `"${key}" is not a type, a slash and an id of 1 to ${most} bytes`)
+    }
+    const type = key.slice(0, slash)
+    const known = this.#aggregates.get(type)
+    if (known === undefined) this.aggregate(type)
+    const command = nameOf(b, o)
+    if (known?.commands.has(command) !== true) throw unknownCommand(type, command, known?.commands)
+    const payloadBytes = o + lengthOf(b, o) - payloadStart(b, o)
+    if (payloadBytes > this.#limits.payloadBytes) throw tooLarge(key, command, payloadBytes, this.#limits.payloadBytes)
+    this.#checkRoom(state, drafted, key)
+    b.writeUInt32LE(hash32(key), o + entryOffsets.hash)
+    b.writeUInt16LE(flagsOf(b, o) & (entryFlags.idempotencyKey | entryFlags.writtenIsEnough), o + entryOffsets.flags)
+    b.writeUInt16LE(0, o + entryOffsets.variant)
+    const schema = known.definition.schemas?.commands?.[command]
+    if (schema === undefined) return null
+    return { data: checkSchema(schema, payloadOf(b, o), `data of command "${command}" of ${key}`) }
+  }
+
+  /** The command's idempotency key, whose time to live is the aggregate's. */
+  keyOf(b: Buffer, o: number): IdempotencyKey | null {
+    if ((flagsOf(b, o) & entryFlags.idempotencyKey) === 0) return null
+    const { idempotencyKey } = (envelopeOf(b, o) ?? {}) as Envelope
+    const isKey =
+      typeof idempotencyKey?.key === 'string' &&
+      idempotencyKey.digest instanceof Uint8Array &&
+      idempotencyKey.digest.length === 16 &&
+      Number.isSafeInteger(idempotencyKey.ttlMs)
+    if (!isKey) throw new CommanderError('protocol_violation', 'the call says that it has an idempotency key, but has none')
+    const bytes = Buffer.byteLength(idempotencyKey.key)
+    if (bytes >= 1 && bytes <= limits.idempotencyKeyBytesMax && idempotencyKey.key.isWellFormed()) return idempotencyKey
+    throw new CommanderError('invalid_input', `an idempotency key must have 1 to ${limits.idempotencyKeyBytesMax} bytes, not ${bytes}`)
+  }
+
+  #checkRoom({ commands }: RootState, drafted: number, key: string): void {
+    const { pendingCommands, pendingBytes, pendingPerAggregate } = this.#limits
+    if (commands.byLsn.size + drafted >= pendingCommands) {
+      throw overloaded(`${commands.byLsn.size + drafted} commands are pending; limits.pendingCommands is ${pendingCommands}`)
+    }
+    if (commands.pendingBytes >= pendingBytes) {
+      throw overloaded(`${commands.pendingBytes} bytes of commands are pending; limits.pendingBytes is ${pendingBytes}`)
+    }
+    const pending = commands.byAggregate.get(key)?.commands.length ?? 0
+    if (pending >= pendingPerAggregate) {
+      throw overloaded(`${pending} commands are pending on ${key}; limits.pendingPerAggregate is ${pendingPerAggregate}`)
+    }
+  }
+}
+
+const overloaded = (why: string): CommanderError =>
+  new CommanderError('overloaded', `${why}: try again later`, { details: { retryAfterMs: 1000 } })
+
+const unknownCommand = (type: string, command: string, known: ReadonlySet<string> | undefined): CommanderError =>
+  new CommanderError('unknown_command', `aggregate "${type}" has no command "${command}"; it has: ${[...(known ?? [])].join(', ')}`)
+
+const tooLarge = (key: string, command: string, bytes: number, most: number): CommanderError =>
+  new CommanderError('payload_too_large', `the data of ${command} on ${key} has ${bytes} bytes; limits.payloadBytes is ${most}`)
+
+/** Bytes of a draft beside key, name, envelope and payload. */
+export const draftOverheadBytes: number = entryHeaderBytes

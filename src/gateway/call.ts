@@ -1,0 +1,62 @@
+import type { CommanderError } from '../kernel/errors.ts'
+import { type Lsn, lsn } from '../kernel/identifiers.ts'
+
+/** How a command came out, in bytes: whoever asked decodes them, or passes them on as they are. */
+export interface CallOutcome {
+  readonly commandLsn: Lsn
+  readonly endLsn: Lsn
+  /** Code of the action that says so; `command/received` while it is only that. */
+  readonly code: number
+  /** Index into `durabilities`. */
+  readonly durability: number
+  readonly isDuplicate: boolean
+  readonly firstPosition: number
+  /** The entry; null for `command/received`. */
+  readonly entry: Buffer | null
+  readonly offset: number
+}
+
+/** Where answers go: one object a connection, so that a command costs no closure. */
+export interface Replier {
+  completed(request: number, outcome: CallOutcome): void
+  failed(request: number, error: CommanderError): void
+  /** The answers of this turn are complete. */
+  flush(): void
+}
+
+/** One command on its way. */
+export class Call {
+  readonly replier: Replier
+  readonly request: number
+  /** As in `waitModes`. */
+  readonly wait: number
+  readonly writtenIsEnough: boolean
+  sequence = 0
+  /** The draft, until its entry has come back: it is sent again when the connection to the journal writer was lost. */
+  source: Buffer | null
+  offset: number
+  length: number
+  commandLsn: Lsn = lsn(0)
+  isDuplicate = false
+  isRefused = false
+  /** Another call that waits for the same command. */
+  next: Call | null = null
+
+  constructor(
+    replier: Replier,
+    request: number,
+    wait: number,
+    writtenIsEnough: boolean,
+    source: Buffer,
+    offset: number,
+    length: number,
+  ) {
+    this.replier = replier
+    this.request = request
+    this.wait = wait
+    this.writtenIsEnough = writtenIsEnough
+    this.source = source
+    this.offset = offset
+    this.length = length
+  }
+}

@@ -1,0 +1,251 @@
+import type { Channel, ChannelHandlers } from '../ipc/channel.ts'
+import {
+  clientFrames,
+  decodeQuery,
+  encodeEventsHeader,
+  encodeFailed,
+  encodeOutcomeHeader,
+  encodeResult,
+  type Query,
+  requestOf,
+} from '../ipc/client-protocol.ts'
+import { entryEnd, entryOffsets, isWellFormed, originOf, variantOf } from '../actions/entry-layout.ts'
+import type { Environment } from '../kernel/environment.ts'
+import { CommanderError, isCommanderError, messageOf, toWireError } from '../kernel/errors.ts'
+import { lastPosition } from '../tables/event-log.ts'
+import type { ApplyWaiter } from './apply-waiter.ts'
+import type { CallOutcome, Replier } from './call.ts'
+import type { Gateway } from './gateway.ts'
+import { commandLsn, type Queries } from './queries.ts'
+
+export interface ClientServerOptions {
+  readonly environment: Environment
+  readonly gateway: Gateway
+  readonly queries: Queries
+  readonly waiter: ApplyWaiter
+  /** Asks the projection applier, which is another process, to rebuild a projection. */
+  readonly rebuild: (name: string, done: (error: CommanderError | null) => void) => void
+}
+
+const readWaitMs = 10_000
+/** Blocks of the event log sent before the event loop is given back. */
+const blocksPerTurn = 32
+
+/** Serves clients over a Unix socket (or memory): one connection, many calls under way. */
+export class ClientServer {
+  readonly #o: ClientServerOptions
+  readonly #connections = new Set<ClientConnection>()
+
+  constructor(options: ClientServerOptions) {
+    this.#o = options
+    options.gateway.onApplied(() => {
+      for (const connection of this.#connections) connection.storeApplied()
+    })
+  }
+
+  get connections(): number {
+    return this.#connections.size
+  }
+
+  accept(channel: Channel): ChannelHandlers {
+    const connection = new ClientConnection(channel, this.#o)
+    this.#connections.add(connection)
+    return {
+      frame: (kind, body) => connection.frame(kind, body),
+      writable: () => connection.storeApplied(),
+      closed: () => {
+        connection.close()
+        this.#connections.delete(connection)
+      },
+    }
+  }
+}
+
+interface Reading {
+  readonly request: number
+  readonly follow: boolean
+  after: number
+}
+
+class ClientConnection implements Replier {
+  readonly #channel: Channel
+  readonly #o: ClientServerOptions
+  readonly #readings = new Map<number, Reading>()
+  #turnScheduled = false
+  #isClosed = false
+
+  constructor(channel: Channel, options: ClientServerOptions) {
+    this.#channel = channel
+    this.#o = options
+  }
+
+  frame(kind: number, body: Buffer): void {
+    this.#channel.release(body.length)
+    if (kind === clientFrames.call) this.#call(body)
+    else if (kind === clientFrames.query) this.#query(requestOf(body), decodeQuery(body))
+    else if (kind === clientFrames.cancel) this.#readings.delete(requestOf(body))
+    else this.#channel.close(new CommanderError('protocol_violation', `a client sent a frame of kind ${kind}`))
+  }
+
+  close(): void {
+    this.#isClosed = true
+    this.#readings.clear()
+  }
+
+  completed(request: number, outcome: CallOutcome): void {
+    const { entry, offset } = outcome
+    const header = encodeOutcomeHeader({
+      request,
+      code: outcome.code,
+      durability: outcome.durability,
+      flags: outcome.isDuplicate ? 1 : 0,
+      commandLsn: outcome.commandLsn,
+      endLsn: outcome.endLsn,
+      firstPosition: outcome.firstPosition,
+    })
+    if (entry === null) this.#channel.send(clientFrames.outcome, header)
+    else this.#channel.send(clientFrames.outcome, header, entry.subarray(offset, entryEnd(entry, offset)))
+  }
+
+  failed(request: number, error: CommanderError): void {
+    this.#channel.send(clientFrames.failed, encodeFailed(request, toWireError(error)))
+  }
+
+  flush(): void {
+    this.#channel.flush()
+  }
+
+  /** The store has more, or the client takes more: on with what is being read. */
+  storeApplied(): void {
+    if (this.#readings.size > 0) this.#turnSoon()
+  }
+
+  #call(body: Buffer): void {
+    if (!isWellFormed(body, 0, body.length)) {
+      this.#channel.close(new CommanderError('protocol_violation', 'a client sent a call that is not well formed'))
+      return
+    }
+    const request = originOf(body, 0)
+    const wait = variantOf(body, 0)
+    body.writeUInt32LE(0, entryOffsets.origin)
+    this.#o.gateway.submit(this, request, wait, body, 0)
+  }
+
+  #query(request: number, query: Query): void {
+    const minLsn = 'minLsn' in query ? (query.minLsn ?? 0) : 0
+    if (minLsn > 0) {
+      this.#o.waiter.wait(minLsn, readWaitMs, (error) => {
+        if (error === null) this.#answer(request, query)
+        else this.failed(request, error)
+      })
+    } else this.#answer(request, query)
+  }
+
+  #answer(request: number, query: Query): void {
+    if (this.#isClosed) return
+    try {
+      this.#ask(request, query)
+    } catch (error) {
+      const known = isCommanderError(error) ? error : new CommanderError('internal', messageOf(error), { cause: error })
+      this.failed(request, known)
+    }
+  }
+
+  #ask(request: number, query: Query): void {
+    const { queries, gateway } = this.#o
+    switch (query.ask) {
+      case 'hello':
+        return this.#result(request, { limits: gateway.admission.limits, ...gateway.marks })
+      case 'state':
+        return this.#result(request, queries.state(query.aggregate, query.id, query.atLsn))
+      case 'stream':
+        return this.#result(request, queries.stream(query.aggregate, query.id, query.from, query.limit))
+      case 'projection':
+        return this.#result(request, queries.projection(query.name, query.key))
+      case 'projections':
+        return this.#result(request, queries.projections())
+      case 'command':
+        return this.#command(request, query.id, query.waitMs ?? 0)
+      case 'commands':
+        return this.#result(request, queries.commands(query.state, query.limit))
+      case 'retry': {
+        const parked = queries.parked(query.id)
+        gateway.operate(this, request, { type: 'command/retried', ...parked })
+        return
+      }
+      case 'skip': {
+        const { command, received } = queries.parked(query.id)
+        gateway.operate(this, request, { type: 'command/skipped', command, aggregate: received.aggregate, reason: query.reason })
+        return
+      }
+      case 'rebuild':
+        this.#o.rebuild(query.name, (error) => {
+          if (error === null) this.#result(request, { name: query.name })
+          else this.failed(request, error)
+        })
+        return
+      case 'events':
+        this.#readings.set(request, { request, follow: query.follow, after: query.after })
+        this.#turnSoon()
+        return
+      default:
+        throw new CommanderError('protocol_violation', `a client asked ${JSON.stringify(query)}`)
+    }
+  }
+
+  #result(request: number, value: unknown): void {
+    this.#channel.send(clientFrames.result, encodeResult(request, value))
+  }
+
+  #command(request: number, id: string, waitMs: number): void {
+    const { queries, gateway, waiter } = this.#o
+    const at = commandLsn(id)
+    const isPending = gateway.state.commands.byLsn.has(at)
+    // Ended and not in the store yet: it will be once the store is where the state is now.
+    const isOnTheWay = !isPending && at <= gateway.state.lsn && gateway.marks.applied < gateway.state.lsn
+    if (!isPending && !isOnTheWay) this.#result(request, queries.command(id))
+    else if (isPending && waitMs <= 0) this.#result(request, queries.command(id))
+    else {
+      const target = isPending ? gateway.marks.applied + 1 : gateway.state.lsn
+      const startedMs = this.#o.environment.clock.monotonicMs()
+      waiter.wait(target, Math.max(waitMs, isPending ? 1 : readWaitMs), () => {
+        const leftMs = waitMs - (this.#o.environment.clock.monotonicMs() - startedMs)
+        if (isPending && leftMs > 0) this.#answerCommand(request, id, leftMs)
+        else this.#answerCommand(request, id, 0)
+      })
+    }
+  }
+
+  #answerCommand(request: number, id: string, waitMs: number): void {
+    this.#answer(request, { ask: 'command', id, waitMs })
+  }
+
+  #turnSoon(): void {
+    if (this.#turnScheduled) return
+    this.#turnScheduled = true
+    this.#o.environment.scheduler.soon(() => {
+      this.#turnScheduled = false
+      for (const reading of this.#readings.values()) this.#read(reading)
+    })
+  }
+
+  #read(reading: Reading): void {
+    if (this.#isClosed) return
+    let sent = 0
+    for (const block of this.#o.queries.log.blocksFrom(reading.after + 1)) {
+      const last = lastPosition(block)
+      if (last <= reading.after) break
+      if (!this.#channel.writable) return
+      const header = encodeEventsHeader(reading.request, 0, block.firstPosition)
+      this.#channel.send(clientFrames.events, header, block.entries)
+      reading.after = last
+      if (++sent === blocksPerTurn) {
+        this.#turnSoon()
+        return
+      }
+    }
+    if (reading.follow) return
+    this.#readings.delete(reading.request)
+    this.#channel.send(clientFrames.events, encodeEventsHeader(reading.request, 1, reading.after + 1))
+  }
+}

@@ -1,0 +1,447 @@
+import type { Action, IdempotencyKey } from '../actions/action.ts'
+import { actionCodes } from '../actions/action-codes.ts'
+import { encodeAction } from '../actions/encode.ts'
+import { EntryBatch, emptyFields } from '../actions/entry-batch.ts'
+import {
+  answeredBelowOf,
+  codeOf,
+  entryFlags,
+  entryOffsets,
+  envelopeBytesOf,
+  envelopeStart,
+  flagsOf,
+  hashOf,
+  keyOf,
+  lengthOf,
+  lsnOf,
+  nameOf,
+  originOf,
+  padded,
+  referenceOf,
+  sequenceOf,
+  sessionOf,
+  sessionSequenceOf,
+} from '../actions/entry-layout.ts'
+import { pack } from '../actions/message-pack.ts'
+import { waitModes } from '../ipc/client-protocol.ts'
+import type { Refused, Watermark } from '../ipc/journal-protocol.ts'
+import { assert } from '../kernel/assert.ts'
+import type { Environment } from '../kernel/environment.ts'
+import { CommanderError, fromWireError, isCommanderError, messageOf } from '../kernel/errors.ts'
+import { type Lsn, lsn } from '../kernel/identifiers.ts'
+import type { Follower, FollowerRole } from '../replica/follower.ts'
+import type { Application } from '../sdk/application.ts'
+import { findKey, forgetSavedKeys, type KeyRecord } from '../state/idempotency.ts'
+import { type RootState, reduce } from '../state/root.ts'
+import type { KeyValueStore } from '../store/key-value-store.ts'
+import { EventLogReader } from '../tables/event-log.ts'
+import { readOutcome } from '../tables/outcomes.ts'
+import { Admission, type AdmissionLimits } from './admission.ts'
+import { Call, type CallOutcome, type Replier } from './call.ts'
+import { Queue } from './call-queue.ts'
+
+export interface GatewayOptions {
+  readonly environment: Environment
+  readonly applications: readonly Application[]
+  readonly origin: number
+  /** As of the store's root; keeps no payloads. */
+  readonly state: RootState
+  readonly store: KeyValueStore
+  readonly limits?: Partial<AdmissionLimits>
+  readonly reset: (reason: CommanderError) => void
+}
+
+interface Ended {
+  readonly call: Call
+  readonly outcome: CallOutcome
+}
+
+interface LookUp {
+  readonly call: Call
+  readonly neededLsn: Lsn
+}
+
+const written = 0
+const flushed = 1
+const applied = 2
+
+/**
+ * Takes commands in and gives their outcomes back. It holds nothing that is not in the journal or at the client: after
+ * a crash, clients ask again under the same call number or key, and the reducer says what came of the first time (G6).
+ *
+ * I1. An outcome is answered once its entry is flushed, or when the caller asked for less, says so (G1, G9).
+ * I2. A draft that has not come back after a new connection never became an entry: it is sent again.
+ * I3. What is taken in is bounded by the admission limits (G10).
+ */
+export class Gateway implements FollowerRole {
+  readonly #o: GatewayOptions
+  readonly #admission: Admission
+  readonly #log: EventLogReader
+  readonly #batch: EntryBatch
+  readonly #fields = emptyFields()
+  #follower: Follower | null = null
+  /** Drafts that have not come back as entries, in the order of their sequences. */
+  readonly #drafted = new Queue<Call>()
+  readonly #waiting = new Map<Lsn, Call>()
+  readonly #unflushed = new Queue<Ended>()
+  readonly #unapplied = new Queue<Ended>()
+  #lookUps: LookUp[] = []
+  readonly #repliers = new Set<Replier>()
+  readonly #appliedListeners = new Set<(applied: Lsn) => void>()
+  #flushed: Lsn = lsn(0)
+  #applied: Lsn = lsn(0)
+  #sendScheduled = false
+  #stopping = false
+  readonly #sendDue: () => void
+
+  constructor(options: GatewayOptions) {
+    this.#o = options
+    this.#admission = new Admission(options.applications, options.limits)
+    this.#log = new EventLogReader(options.store)
+    this.#batch = new EntryBatch(options.origin, 65_536)
+    this.#sendDue = () => {
+      this.#sendScheduled = false
+      this.#send()
+      this.#flushReplies()
+    }
+  }
+
+  get state(): RootState {
+    return this.#o.state
+  }
+
+  get admission(): Admission {
+    return this.#admission
+  }
+
+  get marks(): { readonly written: Lsn; readonly flushed: Lsn; readonly applied: Lsn } {
+    return { written: this.#o.state.lsn, flushed: this.#flushed, applied: this.#applied }
+  }
+
+  get isReady(): boolean {
+    return this.#follower?.isConnected === true && !this.#stopping
+  }
+
+  /** Calls that have no answer yet. */
+  get pendingCalls(): number {
+    return this.#drafted.length + this.#waiting.size + this.#unflushed.length + this.#unapplied.length + this.#lookUps.length
+  }
+
+  start(follower: Follower): void {
+    this.#follower = follower
+    follower.start()
+  }
+
+  /** Takes no more calls; those under way are still answered. */
+  drain(): void {
+    this.#stopping = true
+  }
+
+  stop(): void {
+    this.#stopping = true
+    this.#follower?.stop()
+  }
+
+  /** Calls `listener` whenever the store has applied more. Returns how to stop that. */
+  onApplied(listener: (applied: Lsn) => void): () => void {
+    this.#appliedListeners.add(listener)
+    return () => this.#appliedListeners.delete(listener)
+  }
+
+  /** Takes in the draft of one command; `replier` gets exactly one answer, in this turn or later. */
+  submit(replier: Replier, request: number, wait: number, source: Buffer, offset: number): void {
+    try {
+      this.#submit(replier, request, wait, source, offset)
+    } catch (error) {
+      const known = isCommanderError(error) ? error : new CommanderError('internal', messageOf(error), { cause: error })
+      this.#fail(replier, request, known)
+    }
+  }
+
+  /** Drafts what an operator decided on a parked command; answered when it is flushed. */
+  operate(replier: Replier, request: number, action: Extract<Action, { type: 'command/retried' | 'command/skipped' }>): void {
+    if (!this.isReady) {
+      this.#fail(replier, request, notReady())
+      return
+    }
+    const alone = new EntryBatch(this.#o.origin, 512)
+    encodeAction(alone, action, 0, entryFlags.flush)
+    const source = alone.take()
+    const call = new Call(replier, request, waitModes.received, false, source, 0, lengthOf(source, 0))
+    call.commandLsn = action.command
+    this.#draft(call)
+    this.#sendSoon()
+  }
+
+  apply(b: Buffer, offset: number): void {
+    for (let o = offset; o < b.length; o += padded(lengthOf(b, o))) this.#applyEntry(b, o)
+  }
+
+  applied(): void {
+    this.#answerFlushed()
+    this.#flushReplies()
+  }
+
+  watermark(mark: Watermark): void {
+    if (mark.flushed > this.#flushed) {
+      this.#flushed = mark.flushed
+      this.#answerFlushed()
+    }
+    if (mark.applied > this.#applied) this.#storeApplied(mark.applied)
+    this.#flushReplies()
+  }
+
+  connected(): void {
+    for (const call of this.#drafted.takeAll()) {
+      if (!call.isRefused) this.#draft(call) // I2
+    }
+    this.#send()
+  }
+
+  refused({ sequence, error }: Refused): void {
+    for (const call of this.#drafted) {
+      if (call.sequence !== sequence) continue
+      call.isRefused = true
+      this.#fail(call.replier, call.request, fromWireError(error))
+      return
+    }
+  }
+
+  reset(reason: CommanderError): void {
+    this.#o.reset(reason)
+  }
+
+  #submit(replier: Replier, request: number, wait: number, source: Buffer, offset: number): void {
+    if (!this.isReady) throw notReady()
+    const changed = this.#admission.admit(this.#o.state, this.#drafted.length, source, offset)
+    const writtenIsEnough = (flagsOf(source, offset) & entryFlags.writtenIsEnough) !== 0
+    const call = new Call(replier, request, wait, writtenIsEnough, source, offset, lengthOf(source, offset))
+    const key = this.#admission.keyOf(source, offset)
+    if (key !== null && this.#isKnown(call, key)) return
+    if (wait === waitModes.received) source.writeUInt16LE(flagsOf(source, offset) | entryFlags.flush, offset + entryOffsets.flags)
+    if (changed !== null) this.#rewrite(call, changed.data)
+    this.#draft(call)
+    this.#sendSoon()
+  }
+
+  /** The short cut for a key that was used before: the answer comes from the store, and nothing is written. */
+  #isKnown(call: Call, key: IdempotencyKey): boolean {
+    const { state } = this.#o
+    const record = findKey(state.idempotency, key.key, lsn(state.lsn + 1))
+    if (record === undefined) return false
+    this.#repeat(call, record.lsn, record, key, state.lsn)
+    return true
+  }
+
+  #repeat(call: Call, first: Lsn, record: KeyRecord | undefined, key: IdempotencyKey | null, neededLsn: Lsn): void {
+    if (key !== null && record !== undefined && Buffer.compare(key.digest, record.digest) !== 0) {
+      const message = `the idempotency key "${key.key}" was used by command ${first} with other data; use a new key for a new command`
+      this.#fail(call.replier, call.request, new CommanderError('idempotency_conflict', message, { details: { command: String(first) } }))
+      return
+    }
+    call.isDuplicate = true
+    call.commandLsn = first
+    call.source = null
+    if (this.#o.state.commands.byLsn.has(first)) {
+      this.#waitFor(call, first)
+      return
+    }
+    if (neededLsn > this.#applied) this.#lookUps.push({ call, neededLsn })
+    else this.#answerFromStore(call)
+  }
+
+  #waitFor(call: Call, command: Lsn): void {
+    if (call.wait === waitModes.received) {
+      this.#afterFlush(call, this.#receivedOutcome(call), this.#o.state.lsn)
+      return
+    }
+    call.next = this.#waiting.get(command) ?? null
+    this.#waiting.set(command, call)
+  }
+
+  /** The draft anew, with the data that its schema made of it. */
+  #rewrite(call: Call, data: unknown): void {
+    const b = call.source as Buffer
+    const o = call.offset
+    const fields = this.#fields
+    fields.code = actionCodes['command/received']
+    fields.flags = flagsOf(b, o)
+    fields.reference = sessionOf(b, o)
+    fields.token = sessionSequenceOf(b, o)
+    fields.revision = answeredBelowOf(b, o)
+    fields.hash = hashOf(b, o)
+    fields.key = keyOf(b, o)
+    fields.name = nameOf(b, o)
+    fields.envelope = b.subarray(envelopeStart(b, o), envelopeStart(b, o) + envelopeBytesOf(b, o))
+    fields.payload = pack(data)
+    const alone = new EntryBatch(this.#o.origin, 512)
+    alone.add(fields, 0)
+    call.source = alone.take()
+    call.offset = 0
+    call.length = lengthOf(call.source, 0)
+  }
+
+  #draft(call: Call): void {
+    assert(this.#follower !== null && call.source !== null, 'the gateway is started and the call is a draft')
+    call.sequence = this.#follower.takeSequence()
+    this.#batch.addEncoded(call.source, call.offset, call.length, call.sequence, this.#o.environment.clock.wallMs())
+    this.#drafted.push(call)
+  }
+
+  #sendSoon(): void {
+    if (this.#sendScheduled) return
+    this.#sendScheduled = true
+    this.#o.environment.scheduler.soon(this.#sendDue)
+  }
+
+  #send(): void {
+    if (this.#batch.count > 0) this.#follower?.sendDrafts(this.#batch.take())
+  }
+
+  #applyEntry(b: Buffer, o: number): void {
+    const { state } = this.#o
+    const code = codeOf(b, o)
+    if (code === actionCodes['command/received']) {
+      const repeats = reduce(state, b, o)
+      if (originOf(b, o) === this.#o.origin) this.#received(b, o, repeats)
+      return
+    }
+    const firstPosition = state.globalPosition + 1
+    reduce(state, b, o)
+    switch (code) {
+      case actionCodes['command/completed']:
+      case actionCodes['command/rejected']:
+      case actionCodes['command/parked']:
+      case actionCodes['command/skipped']: {
+        const command = referenceOf(b, o)
+        const call = this.#waiting.get(command)
+        if (call !== undefined) this.#ended(call, command, b, o, firstPosition)
+        break
+      }
+      default:
+    }
+    const isOperation = code === actionCodes['command/retried'] || code === actionCodes['command/skipped']
+    if (isOperation && originOf(b, o) === this.#o.origin) this.#operated(b, o)
+  }
+
+  #operated(b: Buffer, o: number): void {
+    const call = this.#takeDrafted(sequenceOf(b, o))
+    call.source = null
+    const endLsn = lsnOf(b, o)
+    this.#afterFlush(call, { ...this.#receivedOutcome(call), endLsn, code: codeOf(b, o) }, endLsn)
+  }
+
+  #takeDrafted(sequence: number): Call {
+    let call = this.#drafted.shift()
+    while (call?.isRefused === true) call = this.#drafted.shift()
+    assert(call?.sequence === sequence, `draft ${sequence} comes back in order, not ${call?.sequence}`)
+    return call
+  }
+
+  #received(b: Buffer, o: number, repeats: Lsn): void {
+    const call = this.#takeDrafted(sequenceOf(b, o))
+    call.source = null
+    if (repeats !== 0) {
+      const key = this.#admission.keyOf(b, o)
+      const record = key === null ? undefined : findKey(this.#o.state.idempotency, key.key, lsnOf(b, o))
+      this.#repeat(call, repeats, record, key, lsnOf(b, o))
+      return
+    }
+    call.commandLsn = lsnOf(b, o)
+    this.#waitFor(call, call.commandLsn)
+  }
+
+  #receivedOutcome(call: Call): CallOutcome {
+    return {
+      commandLsn: call.commandLsn,
+      endLsn: call.commandLsn,
+      code: actionCodes['command/received'],
+      durability: flushed,
+      isDuplicate: call.isDuplicate,
+      firstPosition: 0,
+      entry: null,
+      offset: 0,
+    }
+  }
+
+  #ended(first: Call, command: Lsn, entry: Buffer, offset: number, firstPosition: number): void {
+    this.#waiting.delete(command)
+    const endLsn = lsnOf(entry, offset)
+    const code = codeOf(entry, offset)
+    for (let call: Call | null = first; call !== null; call = call.next) {
+      const { isDuplicate, commandLsn } = call
+      const outcome = { commandLsn, endLsn, code, durability: written, isDuplicate, firstPosition, entry, offset }
+      this.#afterFlush(call, outcome, endLsn)
+    }
+  }
+
+  #afterFlush(call: Call, outcome: CallOutcome, at: Lsn): void {
+    if (call.writtenIsEnough && call.wait !== waitModes.applied) this.#answer(call, outcome, written)
+    else if (at <= this.#flushed && call.wait !== waitModes.applied) this.#answer(call, outcome, flushed)
+    else this.#unflushed.push({ call, outcome })
+  }
+
+  #answerFlushed(): void {
+    const queue = this.#unflushed
+    for (let ended = queue.peek(); ended !== undefined && ended.outcome.endLsn <= this.#flushed; ended = queue.peek()) {
+      queue.shift()
+      if (ended.call.wait === waitModes.applied) this.#unapplied.push(ended)
+      else this.#answer(ended.call, ended.outcome, flushed)
+    }
+  }
+
+  #storeApplied(mark: Lsn): void {
+    this.#applied = mark
+    this.#o.store.refresh()
+    forgetSavedKeys(this.#o.state.idempotency, mark)
+    const queue = this.#unapplied
+    for (let ended = queue.peek(); ended !== undefined && ended.outcome.endLsn <= mark; ended = queue.peek()) {
+      queue.shift()
+      this.#answer(ended.call, ended.outcome, applied)
+    }
+    if (this.#lookUps.length > 0) this.#lookUpAgain(mark)
+    for (const listener of this.#appliedListeners) listener(mark)
+  }
+
+  #lookUpAgain(mark: Lsn): void {
+    const due = this.#lookUps.filter(({ neededLsn }) => neededLsn <= mark)
+    this.#lookUps = this.#lookUps.filter(({ neededLsn }) => neededLsn > mark)
+    for (const { call } of due) this.#answerFromStore(call)
+  }
+
+  #answerFromStore(call: Call): void {
+    const stored = call.commandLsn > 0 ? readOutcome(this.#o.store, this.#log, call.commandLsn) : null
+    if (stored === null) {
+      const message = `the call was answered before, and its outcome is no longer known (command ${call.commandLsn})`
+      this.#fail(call.replier, call.request, new CommanderError('not_found', message))
+      return
+    }
+    const { entry, offset, endLsn, code, firstPosition } = stored
+    const outcome = { commandLsn: call.commandLsn, endLsn, code, durability: applied, isDuplicate: true, firstPosition, entry, offset }
+    this.#answer(call, outcome, applied)
+  }
+
+  #answer(call: Call, outcome: CallOutcome, durability: number): void {
+    call.replier.completed(call.request, outcome.durability === durability ? outcome : { ...outcome, durability })
+    this.#repliers.add(call.replier)
+  }
+
+  #fail(replier: Replier, request: number, error: CommanderError): void {
+    replier.failed(request, error)
+    this.#repliers.add(replier)
+    this.#sendSoon()
+  }
+
+  #flushReplies(): void {
+    if (this.#repliers.size === 0) return
+    for (const replier of this.#repliers) replier.flush()
+    this.#repliers.clear()
+  }
+}
+
+const silentReplier: Replier = { completed: () => {}, failed: () => {}, flush: () => {} }
+
+const notReady = (): CommanderError =>
+  new CommanderError('not_ready', 'the database is starting, stopping or recovering; try again in a moment', {
+    details: { retryAfterMs: 500 },
+  })

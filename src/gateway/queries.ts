@@ -1,0 +1,254 @@
+import { actionCodes, actionTypeOf } from '../actions/action-codes.ts'
+import { aggregateKey, parseAggregateKey } from '../actions/aggregate-key.ts'
+import { decodeReceived, eventsOf, payloadOf } from '../actions/decode.ts'
+import { codeOf, eventCountOf, keyOf, lsnOf, nameOf, revisionOf, variantOf, wallMsOf } from '../actions/entry-layout.ts'
+import { CommanderError } from '../kernel/errors.ts'
+import { type Lsn, lsn } from '../kernel/identifiers.ts'
+import { limits } from '../kernel/limits.ts'
+import type { Application } from '../sdk/application.ts'
+import { upcastEvent } from '../sdk/upcast-event.ts'
+import { readKeyNumber } from '../store/keys.ts'
+import type { KeyValueStore } from '../store/key-value-store.ts'
+import { eachEntry, EventLogReader, type LogBlock } from '../tables/event-log.ts'
+import { type HostedAggregate, hostedAggregates } from '../tables/hosted-aggregates.ts'
+import { readOutcome, readParked } from '../tables/outcomes.ts'
+import { listProgress, type ProjectionProgress, readProgress, readRow } from '../tables/projection-rows.ts'
+import { AggregateRestorer } from '../tables/restore-aggregate.ts'
+import { readHead, streamPointers } from '../tables/streams.ts'
+import { tableNames } from '../tables/table-names.ts'
+import type { Gateway } from './gateway.ts'
+
+/** An event as a reader sees it. */
+export interface ReadEvent {
+  readonly type: string
+  readonly data: unknown
+  readonly aggregate: { readonly type: string; readonly id: string }
+  readonly revision: number
+  readonly globalPosition: number
+  readonly lsn: number
+  readonly at: string
+}
+
+export type CommandStatus = 'pending' | 'completed' | 'rejected' | 'parked' | 'skipped'
+
+/** What is known of one command. */
+export interface CommandView {
+  readonly id: string
+  readonly lsn: number
+  readonly status: CommandStatus
+  readonly aggregate: { readonly type: string; readonly id: string } | null
+  readonly command: string | null
+  /** completed: what it decided. */
+  readonly events?: readonly ReadEvent[]
+  /** rejected and parked: why. */
+  readonly reason?: { readonly code: string; readonly message: string; readonly details?: unknown }
+  readonly attempts?: number
+  readonly endLsn?: number
+}
+
+export interface StateView {
+  readonly aggregate: { readonly type: string; readonly id: string }
+  readonly revision: number
+  readonly state: unknown
+}
+
+export interface ProjectionView {
+  readonly name: string
+  readonly version: number | null
+  readonly status: 'live' | 'rebuilding' | 'failed'
+  readonly position: number | null
+  readonly message?: string
+}
+
+/**
+ * Reads, straight from the store: they wait for nothing but, where asked, for the store to have applied an LSN.
+ * What the store has is flushed (G9).
+ */
+export class Queries {
+  readonly #gateway: Gateway
+  readonly #store: KeyValueStore
+  readonly #log: EventLogReader
+  readonly #restorer: AggregateRestorer
+  readonly #hosted: ReadonlyMap<string, HostedAggregate>
+
+  constructor(gateway: Gateway, store: KeyValueStore, applications: readonly Application[]) {
+    this.#gateway = gateway
+    this.#store = store
+    this.#log = new EventLogReader(store)
+    this.#restorer = new AggregateRestorer(store)
+    this.#hosted = new Map(applications.flatMap((application) => [...hostedAggregates(application)]))
+  }
+
+  get log(): EventLogReader {
+    return this.#log
+  }
+
+  /** @throws CommanderError `unknown_aggregate` */
+  state(type: string, id: string, atLsn?: number): StateView {
+    this.#gateway.admission.aggregate(type)
+    const key = aggregateKey(type, id)
+    const upTo = atLsn === undefined ? undefined : this.#revisionAt(key, atLsn)
+    const { revision, state } = this.#restorer.restore(this.#hosted.get(type) as HostedAggregate, key, upTo)
+    return { aggregate: { type, id }, revision, state }
+  }
+
+  /** Events of one stream from a revision on (1 is the first), at most `limits.pageEventsMax`. */
+  stream(type: string, id: string, from: number, limit: number): { events: ReadEvent[]; nextRevision: number } {
+    this.#gateway.admission.aggregate(type)
+    const key = aggregateKey(type, id)
+    const most = Math.min(limit, limits.pageEventsMax)
+    const events: ReadEvent[] = []
+    let revision = Math.max(1, from)
+    for (const pointer of streamPointers(this.#store, key, revision)) {
+      if (events.length >= most) break
+      const { buffer, offset } = this.#log.entry(pointer)
+      const base = revisionOf(buffer, offset)
+      const all = this.#eventsOf(buffer, offset, pointer.block + pointer.delta - (revision - base - 1))
+      events.push(all[revision - base - 1] as ReadEvent)
+      revision++
+    }
+    return { events, nextRevision: revision }
+  }
+
+  /** Events of all streams after a position, and the position to go on after. */
+  events(after: number, limit: number, types: ReadonlySet<string> | null): { events: ReadEvent[]; next: number } {
+    const events: ReadEvent[] = []
+    let next = after
+    for (const block of this.#log.blocksFrom(after + 1)) {
+      for (const event of this.blockEvents(block)) {
+        if (event.globalPosition <= after) continue
+        if (events.length >= limit) return { events, next }
+        next = event.globalPosition
+        if (types === null || types.has(event.type)) events.push(event)
+      }
+    }
+    return { events, next }
+  }
+
+  blockEvents(block: LogBlock): ReadEvent[] {
+    const events: ReadEvent[] = []
+    eachEntry(block, (b, o, first) => {
+      for (const event of this.#eventsOf(b, o, first)) events.push(event)
+    })
+    return events
+  }
+
+  /** @throws CommanderError `unknown_projection`, `not_ready` (its first build is under way), `not_found` */
+  projection(name: string, key: string): { readonly name: string; readonly key: string; readonly version: number; readonly value: unknown } {
+    const progress = readProgress(this.#store, name)
+    if (progress === null) throw new CommanderError('unknown_projection', `no application defines projection "${name}"`)
+    if (progress.live === null) throw notBuilt(name, progress)
+    const value = readRow(this.#store, name, progress.live, key)
+    if (value === null) throw new CommanderError('not_found', `projection "${name}" has no row "${key}"`)
+    return { name, key, version: progress.live, value }
+  }
+
+  projections(): ProjectionView[] {
+    return listProgress(this.#store).map(({ name, progress }) => viewOf(name, progress))
+  }
+
+  /** @throws CommanderError `not_found` when no command has this id */
+  command(id: string): CommandView {
+    const at = commandLsn(id)
+    const pending = this.#gateway.state.commands.byLsn.get(at)
+    if (pending !== undefined) {
+      const aggregate = parseAggregateKey(pending.queue.key)
+      return { id, lsn: at, status: 'pending', aggregate, command: null, attempts: pending.attempts }
+    }
+    const stored = readOutcome(this.#store, this.#log, at)
+    if (stored === null) throw new CommanderError('not_found', `there is no command "${id}"`)
+    return this.#ended(id, at, stored.entry, stored.offset, stored.firstPosition)
+  }
+
+  /** Parked or pending commands in LSN order. */
+  commands(state: 'parked' | 'pending', limit: number): CommandView[] {
+    const most = Math.min(limit, limits.pageEventsMax)
+    if (state === 'parked') {
+      const range = this.#store.table(tableNames.parked).range({ limit: most })
+      return [...range].map(({ key }) => this.command(String(readKeyNumber(key, 0))))
+    }
+    const pending = [...this.#gateway.state.commands.byLsn.keys()].sort((a, b) => a - b).slice(0, most)
+    return pending.map((at) => this.command(String(at)))
+  }
+
+  /** What `command/retried` and `command/skipped` need of a parked command. */
+  parked(id: string): { readonly command: Lsn; readonly received: ReturnType<typeof decodeReceived> } {
+    const at = commandLsn(id)
+    const bytes = readParked(this.#store, at)
+    if (bytes !== null) return { command: at, received: decodeReceived(bytes, 0) }
+    const { status } = this.command(id)
+    throw new CommanderError('invalid_input', `command ${id} is ${status}; only a parked command can be retried or skipped`)
+  }
+
+  #ended(id: string, at: Lsn, b: Buffer, o: number, firstPosition: number): CommandView {
+    const code = codeOf(b, o)
+    const parked = readParked(this.#store, at)
+    const view = {
+      id,
+      lsn: at,
+      aggregate: parseAggregateKey(keyOf(b, o)),
+      command: parked === null ? null : nameOf(parked, 0),
+      endLsn: lsnOf(b, o),
+    }
+    switch (code) {
+      case actionCodes['command/completed']:
+        return { ...view, status: 'completed', events: this.#eventsOf(b, o, firstPosition) }
+      case actionCodes['command/rejected']:
+        return { ...view, status: 'rejected', reason: payloadOf(b, o) as { code: string; message: string } }
+      case actionCodes['command/parked']: {
+        const { message, attempts } = payloadOf(b, o) as { message: string; attempts: number }
+        return { ...view, status: 'parked', reason: { code: 'command_parked', message }, attempts }
+      }
+      case actionCodes['command/skipped']: {
+        const { reason } = payloadOf(b, o) as { reason: string }
+        return { ...view, status: 'skipped', reason: { code: 'command_skipped', message: reason } }
+      }
+      default:
+        throw new CommanderError('internal', `command ${id} ended with ${actionTypeOf(code) ?? code}`)
+    }
+  }
+
+  #eventsOf(b: Buffer, o: number, firstPosition: number): ReadEvent[] {
+    const aggregate = parseAggregateKey(keyOf(b, o))
+    const definition = this.#hosted.get(aggregate.type)?.definition
+    const version = variantOf(b, o)
+    const base = revisionOf(b, o)
+    const at = new Date(wallMsOf(b, o)).toISOString()
+    return eventsOf(b, o).map((stored, i) => {
+      const { type, data } = definition === undefined ? stored : upcastEvent(definition, stored, version)
+      return { type, data, aggregate, revision: base + i + 1, globalPosition: firstPosition + i, lsn: lsnOf(b, o), at }
+    })
+  }
+
+  /** The revision that the aggregate had when the entry `atLsn` was applied. */
+  #revisionAt(key: string, atLsn: number): number {
+    const head = readHead(this.#store, key)
+    if (head === null || head.lastLsn <= atLsn) return head?.revision ?? 0
+    let revision = 0
+    for (const pointer of streamPointers(this.#store, key, 1)) {
+      const { buffer, offset } = this.#log.entry(pointer)
+      if (lsnOf(buffer, offset) > atLsn) return revision
+      revision = revisionOf(buffer, offset) + eventCountOf(buffer, offset)
+    }
+    return revision
+  }
+}
+
+/** Command ids are the LSN of their `command/received`, as text. */
+export function commandLsn(id: string): Lsn {
+  const at = Number(id)
+  if (/^[1-9][0-9]{0,15}$/.test(id) && Number.isSafeInteger(at)) return lsn(at)
+  throw new CommanderError('not_found', `there is no command "${id}": ids are whole numbers`)
+}
+
+function viewOf(name: string, { live, building, failed }: ProjectionProgress): ProjectionView {
+  if (failed !== null) return { name, version: live, status: 'failed', position: failed.position, message: failed.message }
+  if (building !== null) return { name, version: live, status: 'rebuilding', position: Math.max(0, building.position) }
+  return { name, version: live, status: 'live', position: null }
+}
+
+function notBuilt(name: string, { building, failed }: ProjectionProgress): CommanderError {
+  if (failed !== null) return new CommanderError('not_ready', failed.message, { retryable: false })
+  const at = Math.max(0, building?.position ?? 0)
+  return new CommanderError('not_ready', `projection "${name}" is being built and is at position ${at}; try again`)
+}

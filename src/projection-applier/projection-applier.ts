@@ -1,0 +1,273 @@
+import { actionCodes } from '../actions/action-codes.ts'
+import { encodeAction } from '../actions/encode.ts'
+import { EntryBatch } from '../actions/entry-batch.ts'
+import { codeOf, lengthOf, lsnOf, padded } from '../actions/entry-layout.ts'
+import type { Watermark } from '../ipc/journal-protocol.ts'
+import type { Environment, Timer } from '../kernel/environment.ts'
+import type { CommanderError } from '../kernel/errors.ts'
+import { type Lsn, lsn } from '../kernel/identifiers.ts'
+import type { Follower, FollowerRole } from '../replica/follower.ts'
+import type { Application } from '../sdk/application.ts'
+import { forgetSavedKeys } from '../state/idempotency.ts'
+import { type RootState, reduce } from '../state/root.ts'
+import { encodeRoot, stateHash } from '../state/snapshot.ts'
+import type { KeyValueStore } from '../store/key-value-store.ts'
+import { putPosition, putRoot, readPosition } from '../tables/meta.ts'
+import { ProjectionRunner, type RebuildSlice } from './projection-runner.ts'
+import { type Expired, TableWriter } from './table-writer.ts'
+
+export interface ProjectionApplierOptions {
+  readonly environment: Environment
+  readonly store: KeyValueStore
+  readonly applications: readonly Application[]
+  readonly origin: number
+  /** As of the store's root; keeps payloads. May be older than the tables: it is brought up to them from the journal. */
+  readonly state: RootState
+  /** Pause between the starts of two transactions under load: aggregates that are busy are written once in it. Default 25. */
+  readonly commitIntervalMs?: number
+  /** Time between two checkpoints. Default 300,000. */
+  readonly checkpointTimeoutMs?: number
+  readonly reset: (reason: CommanderError) => void
+  readonly failed: (error: CommanderError) => void
+}
+
+interface Waiting {
+  readonly payload: Buffer
+  readonly offset: number
+  readonly lastLsn: Lsn
+}
+
+/** The entries of a checkpoint itself: an idle database takes no further one. */
+const ownEntries = 2
+const waitingBytesMax = 8_388_608
+const transactionBytesMax = 8_388_608
+/** A root is put after this much of the journal, or twice its own size, or this long: a child starts from it. */
+const rootEveryBytes = 33_554_432
+const rootEveryMs = 10_000
+
+/**
+ * Reduces entries into the store.
+ *
+ * I1. Only flushed entries are applied: the store is never ahead of the journal, whatever crashes.
+ * I2. A transaction holds whole batches, and the LSN that it brings the store to.
+ * I3. What waits is bounded: a slow store makes the journal writer send this process back to the segments (G10).
+ */
+export class ProjectionApplier implements FollowerRole {
+  readonly #o: ProjectionApplierOptions
+  readonly #writer: TableWriter
+  readonly #projections: ProjectionRunner
+  /** Up to here the tables are filled already; the state follows without touching them. */
+  readonly #tablesAt: Lsn
+  readonly #commitIntervalMs: number
+  #follower: Follower | null = null
+  #waiting: Waiting[] = []
+  #waitingBytes = 0
+  #flushed: Lsn = lsn(0)
+  #committing = false
+  #committed: Lsn
+  #checkpoint: Lsn = lsn(0)
+  #nextCommitMs = 0
+  #timer: Timer | null = null
+  #checkpointTimer: Timer | null = null
+  #bytesSinceRoot = 0
+  #rootBytes = 0
+  #rootAtMs: number
+  #stopped = false
+
+  constructor(options: ProjectionApplierOptions) {
+    this.#o = options
+    const position = readPosition(options.store)
+    this.#tablesAt = position.applied
+    this.#committed = position.applied
+    this.#projections = new ProjectionRunner(options.store, options.applications, options.environment.log)
+    this.#writer = new TableWriter(options.state, options.store, this.#projections, position.globalPosition + 1)
+    this.#commitIntervalMs = options.commitIntervalMs ?? 25
+    this.#rootAtMs = options.environment.clock.monotonicMs()
+  }
+
+  get state(): RootState {
+    return this.#o.state
+  }
+
+  /** What the store has committed. */
+  get committed(): Lsn {
+    return this.#committed
+  }
+
+  get checkpoint(): Lsn {
+    return this.#checkpoint
+  }
+
+  start(follower: Follower): void {
+    this.#follower = follower
+    this.#checkpointLater()
+    follower.start()
+  }
+
+  rebuild(name: string): void {
+    this.#projections.rebuild(name)
+    this.#maybeCommit()
+  }
+
+  /** Commits nothing more; what was flushed and not applied is read from the journal at the next start. */
+  stop(): void {
+    this.#stopped = true
+    this.#timer?.cancel()
+    this.#checkpointTimer?.cancel()
+    this.#follower?.stop()
+  }
+
+  accepts(): boolean {
+    return this.#waitingBytes < waitingBytesMax
+  }
+
+  apply(payload: Buffer, offset: number, _firstLsn: Lsn, lastLsn: Lsn): void {
+    if (lastLsn <= this.#tablesAt) {
+      for (let o = offset; o < payload.length; o += padded(lengthOf(payload, o))) reduce(this.#o.state, payload, o)
+      return
+    }
+    this.#waiting.push({ payload, offset, lastLsn })
+    this.#waitingBytes += payload.length
+  }
+
+  watermark(mark: Watermark): void {
+    this.#flushed = mark.flushed
+    this.#maybeCommit()
+  }
+
+  connected(): void {
+    this.#follower?.sendApplied(this.#committed)
+  }
+
+  reset(reason: CommanderError): void {
+    this.#o.reset(reason)
+  }
+
+  #maybeCommit(): void {
+    if (this.#committing || this.#stopped || this.#timer !== null) return
+    const first = this.#waiting[0]
+    if ((first === undefined || first.lastLsn > this.#flushed) && !this.#projections.isRebuilding) return
+    const delayMs = this.#nextCommitMs - this.#o.environment.clock.monotonicMs()
+    if (delayMs <= 0) {
+      this.#commit()
+      return
+    }
+    this.#timer = this.#o.environment.scheduler.after(delayMs, () => {
+      this.#timer = null
+      this.#maybeCommit()
+    })
+  }
+
+  #commit(): void {
+    const { environment, store } = this.#o
+    this.#committing = true
+    this.#nextCommitMs = environment.clock.monotonicMs() + this.#commitIntervalMs
+    const batches = this.#takeFlushed()
+    const applied = batches.at(-1)?.lastLsn ?? this.#committed
+    const expired = this.#expiredBy(batches)
+    const slices = this.#projections.isRebuilding ? this.#projections.slices() : []
+    store.write(
+      (batch) => {
+        // A rebuild's slice was read from the log as it is now: its goal is what the log holds now.
+        for (const slice of slices) this.#applySlice(batch, slice)
+        for (const { payload, offset } of batches) {
+          for (let o = offset; o < payload.length; o += padded(lengthOf(payload, o))) {
+            if (lsnOf(payload, o) <= this.#tablesAt) reduce(this.#o.state, payload, o)
+            else this.#writer.apply(batch, payload, o, expired)
+          }
+        }
+        this.#writer.finish(batch)
+        putPosition(batch, { applied, globalPosition: this.#o.state.globalPosition })
+        this.#maybePutRoot(batch)
+      },
+      (error) => this.#done(applied, error),
+    )
+  }
+
+  #applySlice(batch: Parameters<ProjectionRunner['applySlice']>[0], slice: RebuildSlice): void {
+    this.#projections.applySlice(batch, slice, this.#o.state.globalPosition)
+  }
+
+  #takeFlushed(): Waiting[] {
+    let taken = 0
+    let bytes = 0
+    while (taken < this.#waiting.length && bytes < transactionBytesMax) {
+      const next = this.#waiting[taken] as Waiting
+      if (next.lastLsn > this.#flushed) break // I1
+      bytes += next.payload.length
+      taken++
+    }
+    const batches = this.#waiting.slice(0, taken)
+    this.#waiting = this.#waiting.slice(taken)
+    const wasFull = !this.accepts()
+    this.#waitingBytes -= bytes
+    this.#bytesSinceRoot += bytes
+    if (wasFull && this.accepts()) this.#follower?.resume()
+    return batches
+  }
+
+  #expiredBy(batches: readonly Waiting[]): Expired {
+    const expired: Expired = []
+    for (const { payload, offset } of batches) {
+      for (let o = offset; o < payload.length; o += padded(lengthOf(payload, o))) {
+        if (codeOf(payload, o) === actionCodes['idempotency-key/deleted']) expired.push(...this.#writer.expired(payload, o))
+      }
+    }
+    return expired
+  }
+
+  #maybePutRoot(batch: Parameters<typeof putRoot>[0]): void {
+    const nowMs = this.#o.environment.clock.monotonicMs()
+    const isDue = this.#bytesSinceRoot >= Math.max(rootEveryBytes, this.#rootBytes * 2)
+    if (!isDue && (nowMs - this.#rootAtMs < rootEveryMs || this.#bytesSinceRoot === 0)) return
+    const root = encodeRoot(this.#o.state)
+    putRoot(batch, root)
+    this.#rootBytes = root.length
+    this.#bytesSinceRoot = 0
+    this.#rootAtMs = nowMs
+  }
+
+  #done(applied: Lsn, error: CommanderError | null): void {
+    this.#committing = false
+    if (this.#stopped) return
+    if (error !== null) {
+      this.stop()
+      this.#o.failed(error)
+      return
+    }
+    if (applied > this.#committed) {
+      this.#committed = applied
+      forgetSavedKeys(this.#o.state.idempotency, applied)
+      this.#follower?.sendApplied(applied)
+    }
+    this.#maybeCommit()
+  }
+
+  #checkpointLater(): void {
+    this.#checkpointTimer = this.#o.environment.scheduler.after(this.#o.checkpointTimeoutMs ?? 300_000, () => {
+      if (this.#committed > this.#checkpoint + ownEntries) this.takeCheckpoint(() => {})
+      this.#checkpointLater()
+    })
+  }
+
+  /** Flushes the store up to what it has committed now, and says so in the journal. */
+  takeCheckpoint(done: (upTo: Lsn, error: CommanderError | null) => void): void {
+    const upTo = this.#committed
+    const hash = stateHash(this.#o.state)
+    this.#draft({ type: 'checkpoint/started', upTo })
+    this.#o.store.flush((error) => {
+      if (error === null) {
+        this.#checkpoint = upTo
+        this.#draft({ type: 'checkpoint/completed', upTo, stateHash: hash })
+      }
+      done(upTo, error)
+    })
+  }
+
+  #draft(action: Parameters<typeof encodeAction>[1]): void {
+    if (this.#follower?.isConnected !== true) return
+    const batch = new EntryBatch(this.#o.origin, 512)
+    encodeAction(batch, action, this.#follower.takeSequence())
+    this.#follower.sendDrafts(batch.take())
+  }
+}

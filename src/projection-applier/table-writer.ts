@@ -1,0 +1,118 @@
+import type { IdempotencyKey } from '../actions/action.ts'
+import { actionCodes } from '../actions/action-codes.ts'
+import { envelopeOf, payloadOf, snapshotOf } from '../actions/decode.ts'
+import {
+  codeOf,
+  entryEnd,
+  entryFlags,
+  eventCountOf,
+  flagsOf,
+  keyOf,
+  lsnOf,
+  referenceOf,
+  revisionOf,
+  wallMsOf,
+} from '../actions/entry-layout.ts'
+import { assert } from '../kernel/assert.ts'
+import { reduce, type RootState } from '../state/root.ts'
+import type { KeyValueStore, WriteBatch } from '../store/key-value-store.ts'
+import { EventLogAppender } from '../tables/event-log.ts'
+import { deleteExpired, expiredKeys, putKey } from '../tables/idempotency-keys.ts'
+import { deleteParked, putOutcome, putParked } from '../tables/outcomes.ts'
+import { putSnapshot } from '../tables/snapshots.ts'
+import { StreamAppender } from '../tables/streams.ts'
+import type { ProjectionRunner } from './projection-runner.ts'
+
+/** Expired keys that a batch of entries will delete; looked up before the transaction. */
+export type Expired = ReturnType<typeof expiredKeys>
+
+/** Reduces entries into the store's tables, inside the transaction that also saves how far it came. */
+export class TableWriter {
+  readonly #state: RootState
+  readonly #store: KeyValueStore
+  readonly #projections: ProjectionRunner
+  readonly #log: EventLogAppender
+  readonly #streams = new StreamAppender()
+
+  constructor(state: RootState, store: KeyValueStore, projections: ProjectionRunner, nextPosition: number) {
+    this.#state = state
+    this.#store = store
+    this.#projections = projections
+    this.#log = new EventLogAppender(nextPosition)
+  }
+
+  /** The keys that `idempotency-key/deleted` entries among these will delete. */
+  expired(b: Buffer, o: number): Expired {
+    return expiredKeys(this.#store, (payloadOf(b, o) as { untilMs: number }).untilMs)
+  }
+
+  apply(batch: WriteBatch, b: Buffer, o: number, expired: Expired): void {
+    switch (codeOf(b, o)) {
+      case actionCodes['command/received']:
+        if (reduce(this.#state, b, o) === 0 && (flagsOf(b, o) & entryFlags.idempotencyKey) !== 0) this.#saveKey(batch, b, o)
+        return
+      case actionCodes['command/completed']:
+        reduce(this.#state, b, o)
+        this.#completed(batch, b, o)
+        return
+      case actionCodes['command/rejected']:
+        reduce(this.#state, b, o)
+        putOutcome(batch, referenceOf(b, o), b, o, null)
+        return
+      case actionCodes['command/parked']:
+        this.#parked(batch, b, o)
+        reduce(this.#state, b, o)
+        return
+      case actionCodes['command/retried']:
+        reduce(this.#state, b, o)
+        deleteParked(batch, referenceOf(b, o))
+        return
+      case actionCodes['command/skipped']:
+        reduce(this.#state, b, o)
+        deleteParked(batch, referenceOf(b, o))
+        putOutcome(batch, referenceOf(b, o), b, o, null)
+        return
+      case actionCodes['idempotency-key/deleted']:
+        reduce(this.#state, b, o)
+        deleteExpired(batch, expired, (payloadOf(b, o) as { untilMs: number }).untilMs)
+        return
+      default:
+        reduce(this.#state, b, o)
+    }
+  }
+
+  finish(batch: WriteBatch): void {
+    this.#log.finish(batch)
+    this.#streams.finish(batch)
+  }
+
+  #saveKey(batch: WriteBatch, b: Buffer, o: number): void {
+    const { idempotencyKey } = envelopeOf(b, o) as { idempotencyKey: IdempotencyKey }
+    putKey(batch, idempotencyKey, lsnOf(b, o), Math.ceil(wallMsOf(b, o) + idempotencyKey.ttlMs))
+  }
+
+  #completed(batch: WriteBatch, b: Buffer, o: number): void {
+    const eventCount = eventCountOf(b, o)
+    if (eventCount === 0) {
+      putOutcome(batch, referenceOf(b, o), b, o, null)
+      return
+    }
+    const place = this.#log.add(batch, b, o)
+    const key = keyOf(b, o)
+    const before = this.#streams.append(batch, key, lsnOf(b, o), eventCount, place)
+    assert(before === revisionOf(b, o), `entry ${lsnOf(b, o)}: ${key} is at revision ${before}, not ${revisionOf(b, o)}`)
+    putOutcome(batch, referenceOf(b, o), b, o, place)
+    const snapshot = snapshotOf(b, o)
+    if (snapshot !== null) putSnapshot(batch, key, { ...snapshot, revision: before + eventCount })
+    this.#projections.apply(batch, b, o, place.block + place.delta)
+  }
+
+  #parked(batch: WriteBatch, b: Buffer, o: number): void {
+    const command = this.#state.commands.byLsn.get(referenceOf(b, o))
+    if (command?.source != null) {
+      const { source, at } = command
+      putParked(batch, command.lsn, source.subarray(at, entryEnd(source, at)))
+    }
+    putOutcome(batch, referenceOf(b, o), b, o, null)
+  }
+}
