@@ -166,6 +166,19 @@ export interface Aggregate<Name extends string, State, Commands, Events>
   readonly inferred?: { readonly state: State; readonly commands: Commands; readonly events: Events }
 }
 
+/**
+ * `Aggregate<Name, State, Commands, Events>`, but the compiler cannot look into it while it infers these: where an
+ * aggregate is expected, as in a list of them, that expectation would otherwise count as evidence and widen literals.
+ */
+export type InferredAggregate<Name extends string, State, Commands, Events> = [Name, State, Commands, Events] extends [
+  infer N extends string,
+  infer S,
+  infer C,
+  infer E,
+]
+  ? Aggregate<N, S, C, E>
+  : never
+
 /** One event as `decide` returns it, without its types. */
 export interface DecidedEvent {
   readonly type: string

@@ -1,6 +1,6 @@
 import { CommanderError } from '../kernel/errors.ts'
 import { limits } from '../kernel/limits.ts'
-import type { Aggregate, AggregateDefinition, AnyAggregate, RetryOptions } from './aggregate-types.ts'
+import type { AggregateDefinition, AnyAggregate, InferredAggregate, RetryOptions } from './aggregate-types.ts'
 import { aggregateBrand } from './aggregate-types.ts'
 import { assertIntegerOption, assertKnownKeys, assertObject, copyHandlers, copySchemas } from './definition.ts'
 import { assertName } from './name.ts'
@@ -57,8 +57,8 @@ export function defineAggregate<
   State,
   Commands extends Record<string, unknown>,
   Events extends Record<string, unknown>,
->(definition: AggregateDefinition<Name, State, Commands, Events>): Aggregate<Name, State, Commands, Events> {
-  return normalise(definition) as unknown as Aggregate<Name, State, Commands, Events>
+>(definition: AggregateDefinition<Name, State, Commands, Events>): InferredAggregate<Name, State, Commands, Events> {
+  return normalise(definition) as unknown as InferredAggregate<Name, State, Commands, Events>
 }
 
 export function isAggregate(value: unknown): value is AnyAggregate {

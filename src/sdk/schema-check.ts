@@ -1,5 +1,5 @@
-import { CommanderError } from '../kernel/errors.ts'
-import type { StandardIssue, StandardSchema } from './standard-schema.ts'
+import { CommanderError, messageOf } from '../kernel/errors.ts'
+import type { StandardIssue, StandardResult, StandardSchema } from './standard-schema.ts'
 
 const issuesShownMax = 3
 
@@ -8,14 +8,10 @@ const issuesShownMax = 3
  * `subject` names the value in the error, for example `data of command "deposit" of account/42`.
  *
  * @throws CommanderError `schema_violation`, with all issues as `details`, when the value does not satisfy the schema
- * @throws CommanderError `invalid_module` when the schema is asynchronous: deciding must not wait for anything
+ * @throws CommanderError `invalid_module` when the schema throws, or is asynchronous: deciding must not wait for anything
  */
 export function checkSchema<Output>(schema: StandardSchema<unknown, Output>, value: unknown, subject: string): Output {
-  const result = schema['~standard'].validate(value)
-  if (result instanceof Promise) {
-    result.catch(() => {})
-    throw new CommanderError('invalid_module', `the schema for the ${subject} is asynchronous; use a synchronous one`)
-  }
+  const result = validate(schema, value, subject)
   if (result.issues === undefined) return result.value
   const issues = result.issues.map((issue) => ({ path: pathOf(issue), message: issue.message }))
   const shown = issues
@@ -25,6 +21,26 @@ export function checkSchema<Output>(schema: StandardSchema<unknown, Output>, val
   throw new CommanderError('schema_violation', `the ${subject} is wrong: ${shown.join('; ')}${more}`, {
     details: { issues },
   })
+}
+
+function validate<Output>(
+  schema: StandardSchema<unknown, Output>,
+  value: unknown,
+  subject: string,
+): StandardResult<Output> {
+  let result: StandardResult<Output> | Promise<StandardResult<Output>>
+  try {
+    result = schema['~standard'].validate(value)
+  } catch (error) {
+    throw unusable(subject, `threw: ${messageOf(error)}`, error)
+  }
+  if (!(result instanceof Promise)) return result
+  result.catch(() => {})
+  throw unusable(subject, 'is asynchronous; use a synchronous one')
+}
+
+function unusable(subject: string, what: string, cause?: unknown): CommanderError {
+  return new CommanderError('invalid_module', `the schema for the ${subject} ${what}`, { cause })
 }
 
 function pathOf(issue: StandardIssue): string {

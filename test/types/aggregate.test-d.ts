@@ -1,5 +1,5 @@
 import type { AnyAggregate, CommandContext, CommandData, CommandName, CommandsOf, EventsOf, StateOf } from 'commanderdb'
-import { CommandRejected, defineAggregate } from 'commanderdb'
+import { CommandRejected, defineAggregate, defineApplication } from 'commanderdb'
 import { expectTypeOf } from 'vitest'
 
 // Every promise that a definition's types make, each with what must not compile. No handler here has a generic or `as const`.
@@ -179,3 +179,24 @@ defineAggregate({
     shouted: () => ({ type: 'shouted', data: { text: '' } }),
   },
 })
+
+// literals stay also where an aggregate is expected, and types flow through helper functions
+const annotated: AnyAggregate = defineAggregate({
+  name: 'annotated',
+  initialState: (): 'on' | 'off' => 'off',
+  decide: { toggle: (_data: unknown, state) => (state === 'on' ? { type: 'off' } : { type: 'on' }) },
+  evolve: { on: () => 'on', off: () => 'off' },
+})
+const listed = defineApplication({
+  name: 'listed',
+  aggregates: [
+    defineAggregate({
+      name: 'order',
+      initialState: (): Order => ({ status: 'open', tags: [] }),
+      decide: { close: () => ({ type: 'closed', data: { kind: 'cash' } }) },
+      evolve: { closed: (state, _data: { kind: 'cash' | 'card' }) => ({ ...state, status: 'closed' }) },
+    }),
+  ],
+})
+expectTypeOf<StateOf<(typeof listed.aggregates)[0]>>().toEqualTypeOf<Order>()
+expectTypeOf<EventsOf<(typeof listed.aggregates)[0]>>().toEqualTypeOf<{ closed: { kind: 'cash' | 'card' } }>()

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { checkSchema } from '../../../src/sdk/schema-check.ts'
+import type { StandardSchema } from '../../../src/sdk/standard-schema.ts'
 
 const schema = z.object({ amount: z.number().int().positive(), note: z.string().default('none') })
 
@@ -23,6 +24,19 @@ describe('checkSchema', () => {
   it('shows three issues and counts the others', () => {
     const texts = z.array(z.string())
     expect(() => checkSchema(texts, [1, 2, 3, 4, 5], 'data')).toThrow(/\(and 2 more\)$/)
+  })
+
+  it('blames the module for a schema that throws', () => {
+    const validate = (): never => {
+      throw new Error('no luck')
+    }
+    const broken: StandardSchema = { '~standard': { version: 1, vendor: 'test', validate } }
+    expect(() => checkSchema(broken, 'x', 'data')).toThrow(
+      expect.objectContaining({
+        code: 'invalid_module',
+        message: expect.stringContaining('the schema for the data threw: no luck'),
+      }),
+    )
   })
 
   it('refuses an asynchronous schema', () => {

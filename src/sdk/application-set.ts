@@ -1,0 +1,58 @@
+import { CommanderError } from '../kernel/errors.ts'
+import type { Application } from './application.ts'
+import type { Projection } from './projection.ts'
+
+/**
+ * Checks the applications of one database against each other: every name stands for one thing, and projections
+ * follow aggregates and events that there are.
+ *
+ * @throws CommanderError `invalid_module` naming the applications, and what stands in each other's way
+ */
+export function assertApplicationsFit(applications: readonly Application[]): void {
+  assertUnique('application', applications, ({ name }) => [name])
+  assertUnique('aggregate', applications, ({ aggregates }) => aggregates.map(({ name }) => name))
+  assertUnique('projection', applications, ({ projections }) => projections.map(({ name }) => name))
+  const aggregates = applications.flatMap((application) => application.aggregates)
+  const eventsOf = new Map(aggregates.map(({ name, evolve }) => [name, evolve]))
+  for (const { name, projections } of applications) {
+    for (const projection of projections) assertSources(`application "${name}"`, projection, eventsOf)
+  }
+}
+
+function assertUnique(
+  kind: string,
+  applications: readonly Application[],
+  namesOf: (of: Application) => readonly string[],
+): void {
+  const owners = new Map<string, string>()
+  for (const application of applications) {
+    for (const name of namesOf(application)) {
+      const owner = owners.get(name)
+      if (owner !== undefined) {
+        const where = `applications "${owner}" and "${application.name}"`
+        throw new CommanderError(
+          'invalid_module',
+          `the ${kind} "${name}" is defined twice, by ${where}; rename one of them`,
+        )
+      }
+      owners.set(name, application.name)
+    }
+  }
+}
+
+function assertSources(subject: string, projection: Projection, eventsOf: ReadonlyMap<string, object>): void {
+  for (const [aggregate, handlers] of Object.entries(projection.on)) {
+    const start = `${subject}: projection "${projection.name}"`
+    const events = eventsOf.get(aggregate)
+    if (events === undefined) {
+      const known = [...eventsOf.keys()].join(', ')
+      const message = `${start} follows aggregate "${aggregate}", which no application defines; there are ${known}`
+      throw new CommanderError('invalid_module', message)
+    }
+    const unknown = Object.keys(handlers).find((type) => !Object.hasOwn(events, type))
+    if (unknown === undefined) continue
+    const known = Object.keys(events).join(', ')
+    const message = `${start} handles "${unknown}" of aggregate "${aggregate}", which has only ${known}`
+    throw new CommanderError('invalid_module', message)
+  }
+}
