@@ -1,6 +1,7 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import { CommanderError, messageOf } from '../kernel/errors.ts'
+import { headBytes, type LmdbHeader, readHeader } from './lmdb-header.ts'
 
 const dataFile = 'data.mdb'
 /** LMDB's reader table and locks. Never opened here: closing it would release the locks of the whole process. */
@@ -18,7 +19,7 @@ export const dataFileOf = (directory: string): string => path.join(directory, da
  * @throws CommanderError `store_failed`, `foreign_database`
  */
 export function prepareDirectory(directory: string, make: (temporary: string) => void): void {
-  attempt(directory, () => {
+  try {
     const temporary = directory + temporarySuffix
     const parent = path.dirname(directory)
     fs.rmSync(temporary, { recursive: true, force: true })
@@ -31,7 +32,9 @@ export function prepareDirectory(directory: string, make: (temporary: string) =>
     syncPath(temporary)
     fs.renameSync(temporary, directory)
     syncPath(parent)
-  })
+  } catch (error) {
+    throw error instanceof CommanderError ? error : unusable('make', directory, error)
+  }
 }
 
 /** @throws CommanderError `not_ready` when there is no store yet. */
@@ -41,16 +44,38 @@ export function requireData(directory: string): void {
 }
 
 /**
- * A file that was cut short, as by a copy that ran out of room, would kill the process when a lost page is touched.
- * As zeros it is reported as damaged instead. A healthy file may be short too, by pages at its end that are free.
+ * Looks at the head of the data file before LMDB does. For the writer it also makes a file that was cut short, as by
+ * a copy that ran out of room, as long as it says: what is missing is then reported as damaged once it is read, where
+ * otherwise the process would be killed. A healthy file may be short too, by pages at its end that are free.
  *
  * @returns the bytes that were missing.
+ * @throws CommanderError `foreign_database`, `unsupported_version`, `store_failed`
  */
-export function extendTo(directory: string, bytes: number): number {
-  const file = dataFileOf(directory)
-  const missing = bytes - fs.statSync(file).size
-  if (missing > 0) fs.truncateSync(file, bytes)
-  return Math.max(0, missing)
+export function inspectData(directory: string, readOnly: boolean): number {
+  try {
+    const file = dataFileOf(directory)
+    const { pageBytes, lastPage } = headerOf(directory, file, readOnly)
+    const wholeBytes = (lastPage + 1) * pageBytes
+    const missingBytes = wholeBytes - fs.statSync(file).size
+    if (readOnly || missingBytes <= 0) return 0
+    fs.truncateSync(file, wholeBytes)
+    return missingBytes
+  } catch (error) {
+    throw error instanceof CommanderError ? error : unusable('open', directory, error)
+  }
+}
+
+function headerOf(directory: string, file: string, readOnly: boolean): LmdbHeader {
+  const fd = fs.openSync(file, readOnly ? 'r' : 'r+')
+  try {
+    const head = Buffer.alloc(headBytes)
+    const header = readHeader(head.subarray(0, fs.readSync(fd, head, 0, headBytes, 0)))
+    if (header === 'foreign') throw foreignFile(directory)
+    if (header === 'other version') throw otherVersion(directory)
+    return header
+  } finally {
+    fs.closeSync(fd)
+  }
 }
 
 /**
@@ -89,16 +114,18 @@ function missingParent(directory: string, parent: string): CommanderError {
   )
 }
 
-function attempt(directory: string, run: () => void): void {
-  try {
-    run()
-  } catch (error) {
-    throw error instanceof CommanderError ? error : notMade(directory, error)
-  }
+function foreignFile(directory: string): CommanderError {
+  const what = `${dataFileOf(directory)} is not a store, or its head is damaged`
+  return new CommanderError('foreign_database', `${what}; correct the data directory or restore a backup`)
 }
 
-function notMade(directory: string, cause: unknown): CommanderError {
-  const what = `cannot make the store ${directory}: ${messageOf(cause)}`
+function otherVersion(directory: string): CommanderError {
+  const what = `${dataFileOf(directory)} was written by another version of LMDB`
+  return new CommanderError('unsupported_version', `${what}; start the version of CommanderDB that made it`)
+}
+
+function unusable(action: string, directory: string, cause: unknown): CommanderError {
+  const what = `cannot ${action} the store ${directory}: ${messageOf(cause)}`
   return new CommanderError('store_failed', `${what}; see to the directory, then start again`, { cause })
 }
 

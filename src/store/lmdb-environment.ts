@@ -27,16 +27,20 @@ const flushedCommit = 2
 export class LmdbEnvironment {
   readonly databases: ReadonlyMap<string, LmdbDatabase>
   private readonly root: LmdbRoot
-  private readonly mapBytesMax: number
+  private readonly mapBytes: number
 
   constructor(options: LmdbStoreOptions, open: OpenRoot) {
-    this.mapBytesMax = options.mapBytesMax ?? mapBytesMaxDefault
     try {
-      this.root = openRoot(options, this.mapBytesMax, open)
+      this.root = openRoot(options, open)
+    } catch (error) {
+      throw storeFailure('open', options.path, error).error
+    }
+    try {
+      this.mapBytes = this.root.env.info().mapSize
       this.databases = openTables(options, this.root)
     } catch (error) {
-      if (error instanceof CommanderError) throw error
-      throw storeFailure('open', options.path, error).error
+      void this.root.close()
+      throw error instanceof CommanderError ? error : storeFailure('open', options.path, error).error
     }
   }
 
@@ -58,9 +62,9 @@ export class LmdbEnvironment {
     return (this.root.env.info().lastPageNumber + 1) * this.root.env.stat().pageSize
   }
 
-  /** LMDB as it is in lmdb-js never says that its map is full: it makes a larger one. */
+  /** lmdb-js's LMDB never says that its map is full: it makes a larger one, until this environment is closed. */
   isOverLimit(): boolean {
-    return this.root.env.info().mapSize > this.mapBytesMax
+    return this.root.env.info().mapSize > this.mapBytes
   }
 
   close(): void {
@@ -68,7 +72,7 @@ export class LmdbEnvironment {
   }
 }
 
-function openRoot(options: LmdbStoreOptions, mapSize: number, open: OpenRoot): LmdbRoot {
+function openRoot(options: LmdbStoreOptions, open: OpenRoot): LmdbRoot {
   return open({
     path: options.path,
     noSubdir: false,
@@ -77,7 +81,7 @@ function openRoot(options: LmdbStoreOptions, mapSize: number, open: OpenRoot): L
     keyEncoding: 'binary',
     maxDbs: tablesMax,
     maxReaders: readersMax,
-    mapSize,
+    mapSize: options.mapBytesMax ?? mapBytesMaxDefault,
     // flushes each commit all the same, and after a crash lets a reader that comes first see a state that was not flushed
     overlappingSync: false,
     // clearing pages costs time, and what else they may hold is this process's own memory in the database's own file
@@ -90,7 +94,6 @@ function openTables(options: LmdbStoreOptions, root: LmdbRoot): ReadonlyMap<stri
   for (const name of options.tables) {
     const database = root.openDB({ name, keyEncoding: 'binary', encoder: copyingEncoder })
     if (database === undefined) {
-      void root.close()
       const what = `the store ${options.path} has no table ${name} yet`
       throw new CommanderError('not_ready', `${what}; it is made when the database of this version starts`)
     }

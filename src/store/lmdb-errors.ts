@@ -1,15 +1,15 @@
-import { CommanderError, type ErrorCode, messageOf } from '../kernel/errors.ts'
+import { CommanderError, messageOf } from '../kernel/errors.ts'
 import { canGrow } from './lmdb-directory.ts'
 
 /** Negative: LMDB's own (lmdb.h), positive: errno of Linux. */
 const codes = {
-  notLmdb: -30793,
-  otherVersion: -30794,
   full: -30792,
   damaged: [-30796, -30797, -30779, -30778],
   noRoom: [28, 122, 27],
   ioError: 5,
 } as const
+
+export type StoreAction = 'open' | 'read' | 'write'
 
 export interface StoreFailure {
   readonly error: CommanderError
@@ -18,27 +18,14 @@ export interface StoreFailure {
 }
 
 /** What a failed call of LMDB means for whoever uses the store in this directory. */
-export function storeFailure(action: 'open' | 'read' | 'write', directory: string, cause: unknown): StoreFailure {
+export function storeFailure(action: StoreAction, directory: string, cause: unknown): StoreFailure {
   const code = numberOf(cause)
   const what = `cannot ${action} the store ${directory}: ${messageOf(cause)}`
-  if (action !== 'read' && isNoRoom(code, action, directory))
-    return { error: noRoom(directory, cause), recoverable: true }
-  if (code === codes.notLmdb) {
-    const advice =
-      'data.mdb in it is not a store, or its head is damaged; correct the data directory or restore a backup'
-    return failed('foreign_database', `${what}; ${advice}`, cause)
-  }
-  if (code === codes.otherVersion) {
-    return failed('unsupported_version', `${what}; it was written by another version of LMDB`, cause)
-  }
-  if (codes.damaged.some((damaged) => damaged === code)) {
-    return failed(
-      'store_failed',
-      `${what}; the store is damaged: restore a backup, or rebuild it from the archive`,
-      cause,
-    )
-  }
-  return failed('store_failed', `${what}; see to the disk, then start the process again`, cause)
+  if (isNoRoom(action, code, directory)) return { error: noRoom(directory, cause), recoverable: true }
+  const advice = codes.damaged.some((damaged) => damaged === code)
+    ? 'the store is damaged: restore a backup, or rebuild it from the archive'
+    : 'see to the disk, then start the process again'
+  return { error: new CommanderError('store_failed', `${what}; ${advice}`, { cause }), recoverable: false }
 }
 
 /** The store has reached the size that its options allow. */
@@ -59,12 +46,9 @@ function noRoom(directory: string, cause: unknown): CommanderError {
   })
 }
 
-function failed(code: ErrorCode, message: string, cause: unknown): StoreFailure {
-  return { error: new CommanderError(code, message, { cause }), recoverable: false }
-}
-
 /** LMDB reports a write that was cut short, as by a disk that fills up, as an input/output error. */
-function isNoRoom(code: number | undefined, action: 'open' | 'write', directory: string): boolean {
+function isNoRoom(action: StoreAction, code: number | undefined, directory: string): boolean {
+  if (action === 'read') return false
   if (code === codes.full || codes.noRoom.some((noRoomCode) => noRoomCode === code)) return true
   return action === 'write' && code === codes.ioError && !canGrow(directory)
 }

@@ -2,7 +2,7 @@ import { assert } from '../kernel/assert.ts'
 import type { CommanderError } from '../kernel/errors.ts'
 import { HandleGuard } from './handle-guard.ts'
 import type { KeyValueStore, KeyValueTable, StoreDone, WriteBatch } from './key-value-store.ts'
-import { extendTo } from './lmdb-directory.ts'
+import { inspectData } from './lmdb-directory.ts'
 import { LmdbEnvironment, type OpenRoot } from './lmdb-environment.ts'
 import { storeFailure, storeFull } from './lmdb-errors.ts'
 import type { LmdbStoreOptions } from './lmdb-options.ts'
@@ -39,6 +39,7 @@ export class LmdbHandle implements KeyValueStore, TableHost {
   /** The map was let go of and could not be made anew. */
   private unusable: CommanderError | null = null
   private readerCheckAtMs: number
+  private remapping = false
 
   constructor(options: LmdbStoreOptions, open: OpenRoot) {
     this.path = options.path
@@ -47,14 +48,14 @@ export class LmdbHandle implements KeyValueStore, TableHost {
     this.guard = new HandleGuard(options.path, options.readOnly)
     const others = handlesOf.get(this.path) ?? new Set()
     assertOrder(options, others)
+    this.inspect()
     this.environment = new LmdbEnvironment(options, open)
     for (const [name, database] of this.environment.databases) this.tables.set(name, new LmdbTable(database, this))
     handlesOf.set(this.path, others.add(this))
-    const { scheduler, clock } = options.environment
+    const { clock } = options.environment
     const residentBytesMax = options.residentBytesMax ?? residentBytesMaxDefault
-    this.residency = new Residency(scheduler, residentBytesMax, () => this.remapAll())
+    this.residency = new Residency(residentBytesMax, () => this.remapSoon())
     this.readerCheckAtMs = clock.monotonicMs() + readerCheckMs
-    if (!options.readOnly) this.extendFile()
   }
 
   get isReadOnly(): boolean {
@@ -103,7 +104,10 @@ export class LmdbHandle implements KeyValueStore, TableHost {
     if (this.unusable !== null) throw this.unusable
   }
 
+  /** LMDB goes on with a read transaction that met damage no more, and lmdb-js leaves the cursor in it open. */
   readFailed(cause: unknown): CommanderError {
+    this.environment.refresh()
+    this.remapSoon()
     return storeFailure('read', this.path, cause).error
   }
 
@@ -130,7 +134,7 @@ export class LmdbHandle implements KeyValueStore, TableHost {
     if (attempt.batch.failure === undefined && attempt.fillFailed) throw error
     if (attempt.isFull) {
       const usedBytes = this.environment.usedBytes()
-      this.options.environment.scheduler.soon(() => this.remapAll()) // gives back the larger map that lmdb-js has made
+      this.remapSoon() // gives back the larger map that lmdb-js has made
       return storeFull(this.path, usedBytes, this.options.mapBytesMax ?? mapBytesMaxDefault)
     }
     const { error: failure, recoverable } = storeFailure('write', this.path, attempt.batch.failure ?? error)
@@ -146,11 +150,21 @@ export class LmdbHandle implements KeyValueStore, TableHost {
     this.environment.checkReaders()
   }
 
-  private extendFile(): void {
-    const missingBytes = extendTo(this.path, this.environment.usedBytes())
+  private inspect(): void {
+    const missingBytes = inspectData(this.path, this.guard.readOnly)
     if (missingBytes === 0) return
     const fields = { path: this.path, missingBytes }
     this.options.environment.log.warn(fields, 'the store was shorter than it says; what is missing reads as damaged')
+  }
+
+  /** L5. */
+  private remapSoon(): void {
+    if (this.remapping) return
+    this.remapping = true
+    this.options.environment.scheduler.soon(() => {
+      this.remapping = false
+      this.remapAll()
+    })
   }
 
   /** All handles of the process at once, because they share the map; the writing one first. */

@@ -1,5 +1,4 @@
 import fs from 'node:fs'
-import type { Scheduler } from '../kernel/environment.ts'
 
 /** Looking at the memory costs some 30 microseconds: it is done once in so many reads and writes. */
 const operationsPerLook = 4096
@@ -10,16 +9,13 @@ const operationsPerLook = 4096
  * so much that it should be let go of and made anew, which costs some milliseconds.
  */
 export class Residency {
-  private readonly scheduler: Scheduler
   private readonly bytesMax: number
   private readonly tooLarge: () => void
   private baseBytes: number
   private operations = 0
-  private told = false
 
-  /** `tooLarge` is called in a turn of its own, when nothing reads or writes. */
-  constructor(scheduler: Scheduler, bytesMax: number, tooLarge: () => void) {
-    this.scheduler = scheduler
+  /** `tooLarge` is called from within `count`. */
+  constructor(bytesMax: number, tooLarge: () => void) {
     this.bytesMax = bytesMax
     this.tooLarge = tooLarge
     this.baseBytes = mappedBytes()
@@ -28,16 +24,13 @@ export class Residency {
   /** After the map was made anew. */
   reset(): void {
     this.baseBytes = mappedBytes()
-    this.told = false
   }
 
   count(operations: number): void {
     this.operations += operations
     if (this.operations < operationsPerLook) return
     this.operations = 0
-    if (this.told || mappedBytes() - this.baseBytes <= this.bytesMax) return
-    this.told = true
-    this.scheduler.soon(this.tooLarge)
+    if (mappedBytes() - this.baseBytes > this.bytesMax) this.tooLarge()
   }
 }
 
