@@ -9,6 +9,7 @@ const roles = [...core, 'sdk', 'store', 'tables', 'journal']
 const everyFolder = [
   'actions',
   'application',
+  'assembly',
   'cli',
   'client',
   'console',
@@ -42,7 +43,7 @@ export const folderTable: Readonly<Record<string, readonly string[]>> = {
   state: ['kernel', 'actions'],
   ipc: ['kernel', 'actions'],
   sdk: ['kernel', 'actions'],
-  tables: ['kernel', 'actions', 'state', 'store'],
+  tables: ['kernel', 'actions', 'state', 'store', 'sdk'],
   replica: ['kernel', 'actions', 'state', 'journal', 'ipc'],
   replication: ['kernel', 'journal', 'ipc'],
   supervisor: ['kernel', 'ipc', 'observability'],
@@ -54,6 +55,7 @@ export const folderTable: Readonly<Record<string, readonly string[]>> = {
   client: ['kernel', 'sdk', 'ipc'],
   console: ['kernel', 'sdk', 'client'],
   cli: allBut('cli', 'console', 'testing'),
+  assembly: allBut('assembly', 'cli', 'client', 'console', 'embedded', 'supervisor', 'testing'),
   embedded: allBut('embedded', 'cli', 'supervisor', 'console'),
   testing: allBut('testing', 'cli', 'supervisor'),
 }

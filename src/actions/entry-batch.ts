@@ -91,8 +91,8 @@ export class EntryBatch {
     this.#finish(o, length)
   }
 
-  /** Copies an entry that is already encoded and well formed, under this batch's origin and a new sequence. */
-  addEncoded(source: Buffer, start: number, length: number, sequence: number, wallMs: number): void {
+  /** Copies a command that is already encoded and well formed, under this batch's origin and a new sequence. */
+  addReceived(source: Buffer, start: number, length: number, sequence: number, wallMs: number): void {
     const room = padded(length)
     if (this.#length + room > this.#buffer.length) this.#grow(room)
     const b = this.#buffer
@@ -101,6 +101,7 @@ export class EntryBatch {
     b.writeUInt32LE(this.origin, o + 32)
     b.writeUInt32LE(sequence, o + 36)
     b.writeDoubleLE(wallMs, o + 56)
+    b.writeUInt16LE(0, o + 66)
     this.#finish(o, length)
   }
 

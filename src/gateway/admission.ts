@@ -107,7 +107,6 @@ export class Admission {
     this.#checkRoom(state, drafted, key)
     b.writeUInt32LE(hash32(key), o + entryOffsets.hash)
     b.writeUInt16LE(flagsOf(b, o) & (entryFlags.idempotencyKey | entryFlags.writtenIsEnough), o + entryOffsets.flags)
-    b.writeUInt16LE(0, o + entryOffsets.variant)
     const schema = known.definition.schemas?.commands?.[command]
     if (schema === undefined) return null
     return { data: checkSchema(schema, payloadOf(b, o), `data of command "${command}" of ${key}`) }

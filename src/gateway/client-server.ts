@@ -9,7 +9,7 @@ import {
   type Query,
   requestOf,
 } from '../ipc/client-protocol.ts'
-import { entryEnd, entryOffsets, isWellFormed, originOf, variantOf } from '../actions/entry-layout.ts'
+import { entryEnd, isWellFormed, lengthOf, padded, sequenceOf, variantOf } from '../actions/entry-layout.ts'
 import type { Environment } from '../kernel/environment.ts'
 import { CommanderError, isCommanderError, messageOf, toWireError } from '../kernel/errors.ts'
 import { lastPosition } from '../tables/event-log.ts'
@@ -121,14 +121,13 @@ class ClientConnection implements Replier {
   }
 
   #call(body: Buffer): void {
-    if (!isWellFormed(body, 0, body.length)) {
-      this.#channel.close(new CommanderError('protocol_violation', 'a client sent a call that is not well formed'))
-      return
+    for (let at = 0; at < body.length; at += padded(lengthOf(body, at))) {
+      if (!isWellFormed(body, at, body.length)) {
+        this.#channel.close(new CommanderError('protocol_violation', `a client sent a call that is not well formed at byte ${at}`))
+        return
+      }
+      this.#o.gateway.submit(this, sequenceOf(body, at), variantOf(body, at), body, at)
     }
-    const request = originOf(body, 0)
-    const wait = variantOf(body, 0)
-    body.writeUInt32LE(0, entryOffsets.origin)
-    this.#o.gateway.submit(this, request, wait, body, 0)
   }
 
   #query(request: number, query: Query): void {

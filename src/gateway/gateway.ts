@@ -284,7 +284,7 @@ export class Gateway implements FollowerRole {
   #draft(call: Call): void {
     assert(this.#follower !== null && call.source !== null, 'the gateway is started and the call is a draft')
     call.sequence = this.#follower.takeSequence()
-    this.#batch.addEncoded(call.source, call.offset, call.length, call.sequence, this.#o.environment.clock.wallMs())
+    this.#batch.addReceived(call.source, call.offset, call.length, call.sequence, this.#o.environment.clock.wallMs())
     this.#drafted.push(call)
   }
 

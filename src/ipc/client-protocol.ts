@@ -4,7 +4,7 @@ import { readUint64, writeUint64 } from '../kernel/integers.ts'
 
 /** The frames between a client and the gateway. */
 export const clientFrames = {
-  /** client -> gateway: the draft of a `command/received`; its origin is the request id, its variant what to wait for. */
+  /** client -> gateway: drafts of `command/received`; the sequence of each is its request id, its variant what to wait for. */
   call: 1,
   /** gateway -> client: what came of a call. */
   outcome: 2,

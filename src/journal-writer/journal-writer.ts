@@ -1,4 +1,5 @@
-import { actionTypeOf } from '../actions/action-codes.ts'
+import { actionCodes, actionTypeOf } from '../actions/action-codes.ts'
+import { payloadOf } from '../actions/decode.ts'
 import {
   codeOf,
   entryFlags,
@@ -28,7 +29,6 @@ import { crc32 } from '../kernel/checksum.ts'
 import type { Environment } from '../kernel/environment.ts'
 import { CommanderError, isCommanderError, messageOf, toWireError } from '../kernel/errors.ts'
 import { type Lsn, lsn, nextLsn } from '../kernel/identifiers.ts'
-import { limits } from '../kernel/limits.ts'
 import type { TokenGuard } from '../state/token-guard.ts'
 import { Bridge } from './bridge.ts'
 import { FlushSchedule } from './flush-schedule.ts'
@@ -43,6 +43,8 @@ export interface JournalWriterOptions {
   readonly journal: Journal
   readonly guard: TokenGuard
   readonly flush: FlushOptions
+  /** Drafts gathered into one frame of the journal at most; every single draft must be smaller. */
+  readonly batchBytesMax: number
   readonly readBatch: ReadBatch
   /** What the store had applied when the writer started. */
   readonly applied: Lsn
@@ -72,6 +74,7 @@ export class JournalWriter {
   #inbox: Drafts[] = []
   #drainScheduled = false
   #applied: Lsn
+  #checkpoint: Lsn = lsn(0)
   #stopped = false
 
   constructor(options: JournalWriterOptions) {
@@ -89,6 +92,11 @@ export class JournalWriter {
 
   get applied(): Lsn {
     return this.#applied
+  }
+
+  /** The store is flushed up to here, as the last `checkpoint/completed` said. */
+  get checkpoint(): Lsn {
+    return this.#checkpoint
   }
 
   /** Names of the processes that follow, and how far each has been sent entries. */
@@ -120,8 +128,7 @@ export class JournalWriter {
         return
       case journalFrames.drafts:
         if (subscriber === undefined) break
-        this.#inbox.push({ from: subscriber, body })
-        this.#scheduleDrain()
+        this.#enqueue(subscriber, body)
         return
       case journalFrames.resume:
         if (subscriber === undefined) break
@@ -140,6 +147,24 @@ export class JournalWriter {
     channel.close(
       new CommanderError('protocol_violation', `${channel.peer} sent a frame of kind ${kind} before it subscribed`),
     )
+  }
+
+  /** In pieces that fit into one frame of the journal. */
+  #enqueue(from: Subscriber, body: Buffer): void {
+    let start = 0
+    while (body.length - start > this.#o.batchBytesMax) {
+      let end = start
+      while (isWellFormed(body, end, body.length)) {
+        const next = end + padded(lengthOf(body, end))
+        if (next - start > this.#o.batchBytesMax) break
+        end = next
+      }
+      if (end === start) break
+      this.#inbox.push({ from, body: body.subarray(start, end) })
+      start = end
+    }
+    this.#inbox.push({ from, body: start === 0 ? body : body.subarray(start) })
+    this.#scheduleDrain()
   }
 
   #subscribe(channel: Channel, hello: Subscribe): void {
@@ -200,7 +225,7 @@ export class JournalWriter {
       const inbox = this.#inbox
       let bytes = 0
       let taken = 0
-      while (taken < inbox.length && (taken === 0 || bytes < limits.appendBatchBytesMax)) {
+      while (taken < inbox.length && (taken === 0 || bytes + (inbox[taken] as Drafts).body.length <= this.#o.batchBytesMax)) {
         bytes += (inbox[taken] as Drafts).body.length
         taken++
       }
@@ -253,6 +278,7 @@ export class JournalWriter {
       if (guard.admits(body, at)) {
         stampLsn(body, at, batch.next)
         guard.apply(body, at)
+        if (codeOf(body, at) === actionCodes['checkpoint/completed']) this.#checkpoint = checkpointOf(body, at)
         if ((flagsOf(body, at) & entryFlags.flush) !== 0) batch.flush = true
         body.copy(batch.payload, batch.length, at, at + room)
         batch.length += room
@@ -338,3 +364,5 @@ export class JournalWriter {
     this.#o.failed(error)
   }
 }
+
+const checkpointOf = (b: Buffer, o: number): Lsn => (payloadOf(b, o) as { upTo: Lsn }).upTo

@@ -197,7 +197,7 @@ export class JournalScanner {
     const name = this.segmentAt(index).name
     if (here.usedEnd > position) this.leftovers.unshift({ segment: name, from: position, usedEnd: here.usedEnd })
     if (here.usedEnd === position && index === this.segments.length - 1) return
-    const offset = badOffset(file, position, header)
+    const offset = badOffset(file, this.end, header)
     this.bad = { segment: name, offset, lsn: nextLsn, reason: faultText[fault] }
     if (fault === 'misplaced' || fault === 'codec') this.tail = 'misplaced'
     else if (here.validFrames + later === 0) this.tail = 'remains'
@@ -230,16 +230,18 @@ function unplaceable({ header, baseLsn }: SegmentFile, end: ScanEnd): string | n
 
 /**
  * Of the two places where the next frame may be, the one where it was. Zeros at the first say that it was never written
- * there, or that it was and is lost: the second one only counts with something like a frame at it, for the bytes there may
- * be the middle of a later one.
+ * there, or that it was and is lost: the second one only counts when the frame at it is the wanted one, or was one before
+ * it was damaged. It may also be a later frame, or the middle of one.
  */
-function badOffset(file: JournalFile, position: number, { blockBytes, salt }: SegmentHeader): number {
+function badOffset(file: JournalFile, { position, nextLsn }: ScanEnd, { blockBytes, salt }: SegmentHeader): number {
   const boundary = alignUp(position, blockBytes)
   const gap = Buffer.alloc(Math.min(frameHeaderBytes, boundary - position))
   if (!isZero(gap.subarray(0, file.read(gap, position)))) return position
   const head = Buffer.alloc(frameHeaderBytes)
   file.read(head, boundary)
-  return resemblesFrame(head, boundary, salt) ? boundary : position
+  const sound = decodeFrameHeader(head, 0)
+  const wanted = sound === null ? resemblesFrame(head, boundary, salt) : sound.firstLsn === nextLsn
+  return wanted ? boundary : position
 }
 
 function isUnwritten(file: JournalFile, offset: number, { salt, segmentBytes }: SegmentHeader): boolean {

@@ -13,6 +13,10 @@ export function payloadDigest(commandName: string, data: unknown): Buffer {
   return digest16(Buffer.from(`${JSON.stringify(commandName)}${canonical(data)}`, 'utf8'))
 }
 
+/** Digest of a whole command: what an idempotency key stands for. @returns 16 bytes */
+export const commandDigest = (aggregateType: string, id: string, command: string, data: unknown): Buffer =>
+  payloadDigest(`${aggregateType}/${id} ${command}`, data)
+
 /** Deeper data is refused, so that neither a cycle nor a hostile payload can overflow the stack. */
 export const payloadDepthMax = 200
 

@@ -1,0 +1,31 @@
+import type { EndOfIncarnation } from '../src/actions/action.ts'
+import { startApplication } from '../src/assembly/start-application.ts'
+import { CommanderError } from '../src/kernel/errors.ts'
+import { loadApplication } from '../src/sdk/load-module-adapter.ts'
+import type { ResolvedConfig } from '../src/sdk/resolved-config.ts'
+import { runChild } from '../src/supervisor/child-main.ts'
+import type { PreviousExit } from '../src/supervisor/child-report.ts'
+import type { ChildSettings } from '../src/supervisor/database-children.ts'
+import { reportReadiness, surroundingsOf } from './child-surroundings.ts'
+
+await runChild<ChildSettings<ResolvedConfig>>(async (child) => {
+  const settings = child.config.application
+  if (settings === undefined) throw new CommanderError('invalid_config', 'this process was given no application')
+  const application = await loadApplication(settings.module)
+  const { runtime, follower, stop } = startApplication(surroundingsOf(child), {
+    application,
+    instance: settings.instance,
+    former: formerOf(child.previousExit),
+  })
+  child.link.onStop(stop)
+  child.link.sample(() => ({ appliedLsn: follower.applied }))
+  reportReadiness(child, () => runtime.isRegistered)
+})
+
+/** A process that a stranger killed says nothing about the command that it was at; one that ended by itself does. */
+function formerOf(exit: PreviousExit | undefined): EndOfIncarnation {
+  if (exit === undefined) return 'unknown'
+  if (exit.reason === 'watchdog') return 'crashed'
+  if (exit.reason === 'rss' || exit.code === 0) return 'stopped'
+  return exit.signal === 'SIGKILL' || exit.signal === 'SIGTERM' ? 'killed' : 'crashed'
+}

@@ -1,0 +1,12 @@
+import { startDispatcher } from '../src/assembly/start-dispatcher.ts'
+import type { ResolvedConfig } from '../src/sdk/resolved-config.ts'
+import { runChild } from '../src/supervisor/child-main.ts'
+import type { ChildSettings } from '../src/supervisor/database-children.ts'
+import { reportReadiness, surroundingsOf } from './child-surroundings.ts'
+
+await runChild<ChildSettings<ResolvedConfig>>((child) => {
+  const { follower, stop } = startDispatcher(surroundingsOf(child))
+  child.link.onStop(stop)
+  child.link.sample(() => ({ appliedLsn: follower.applied }))
+  reportReadiness(child, () => follower.isConnected)
+})

@@ -1,0 +1,17 @@
+import { loadApplications } from '../src/assembly/load-applications.ts'
+import { startProjectionApplier } from '../src/assembly/start-projection-applier.ts'
+import type { ResolvedConfig } from '../src/sdk/resolved-config.ts'
+import { runChild } from '../src/supervisor/child-main.ts'
+import type { ChildSettings } from '../src/supervisor/database-children.ts'
+import { reportReadiness, surroundingsOf } from './child-surroundings.ts'
+
+await runChild<ChildSettings<ResolvedConfig>>(async (child) => {
+  const { config } = child.config
+  const applications = await loadApplications(config)
+  const { checkpointTimeoutMs } = config.journal
+  const running = await startProjectionApplier(surroundingsOf(child), { applications, checkpointTimeoutMs })
+  const { follower, applier, stop } = running
+  child.link.onStop(stop)
+  child.link.sample(() => ({ appliedLsn: applier.committed }))
+  reportReadiness(child, () => follower.isConnected)
+})

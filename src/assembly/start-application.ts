@@ -1,0 +1,54 @@
+import type { EndOfIncarnation } from '../actions/action.ts'
+import { ApplicationRuntime } from '../application/application-runtime.ts'
+import type { Follower } from '../replica/follower.ts'
+import type { Application } from '../sdk/application.ts'
+import { keyLookup } from '../tables/idempotency-keys.ts'
+import { readRoot } from '../tables/meta.ts'
+import { followerOf, newOrigin } from './start-follower.ts'
+import type { RunningRole, Surroundings } from './surroundings.ts'
+
+export interface ApplicationSettings {
+  readonly application: Application
+  /** Counts from 1. */
+  readonly instance: number
+  readonly former: EndOfIncarnation
+  /** Memory for aggregates, in bytes of estimated heap. Default 64 MiB. */
+  readonly liveBytesMax?: number
+}
+
+export interface RunningApplication extends RunningRole {
+  readonly runtime: ApplicationRuntime
+  readonly follower: Follower
+}
+
+const liveBytesDefault = 67_108_864
+const goodbyeMs = 20
+
+export function startApplication(surroundings: Surroundings, settings: ApplicationSettings): RunningApplication {
+  const { environment, openStore, failed } = surroundings
+  const store = openStore('read')
+  const state = readRoot(store, { lookup: keyLookup(store), keepsPayloads: true })
+  const origin = newOrigin(surroundings)
+  const instance = `${settings.application.name}-${settings.instance}`
+  const runtime = new ApplicationRuntime({
+    environment,
+    application: settings.application,
+    instance,
+    origin,
+    state,
+    store,
+    former: settings.former,
+    liveBytesMax: settings.liveBytesMax ?? liveBytesDefault,
+    reset: failed,
+  })
+  const name = `application-${instance}`
+  const follower = followerOf(surroundings, runtime, { name, origin, ordered: true, after: state.lsn })
+  runtime.start(follower)
+  const stop = async (): Promise<void> => {
+    runtime.deregister()
+    await new Promise<void>((resolve) => environment.scheduler.after(goodbyeMs, resolve))
+    runtime.stop()
+    await store.close()
+  }
+  return { runtime, follower, stop }
+}

@@ -1,0 +1,65 @@
+import { type AdmissionLimits } from '../gateway/admission.ts'
+import { ApplyWaiter } from '../gateway/apply-waiter.ts'
+import { ClientServer } from '../gateway/client-server.ts'
+import { Gateway } from '../gateway/gateway.ts'
+import { Queries } from '../gateway/queries.ts'
+import { askApplier } from '../ipc/applier-client.ts'
+import { CommanderError, isCommanderError, messageOf } from '../kernel/errors.ts'
+import type { Follower } from '../replica/follower.ts'
+import type { Application } from '../sdk/application.ts'
+import { keyLookup } from '../tables/idempotency-keys.ts'
+import { readRoot } from '../tables/meta.ts'
+import { followerOf, newOrigin } from './start-follower.ts'
+import type { RunningRole, Surroundings } from './surroundings.ts'
+
+export interface GatewaySettings {
+  readonly applications: readonly Application[]
+  readonly limits?: Partial<AdmissionLimits>
+}
+
+export interface RunningGateway extends RunningRole {
+  readonly gateway: Gateway
+  readonly queries: Queries
+  readonly waiter: ApplyWaiter
+  readonly follower: Follower
+  readonly rebuild: (name: string, done: (error: CommanderError | null) => void) => void
+}
+
+const drainMs = 5000
+const drainCheckMs = 20
+
+export async function startGateway(surroundings: Surroundings, settings: GatewaySettings): Promise<RunningGateway> {
+  const { environment, transport, addresses, openStore, failed } = surroundings
+  const store = openStore('read')
+  const state = readRoot(store, { lookup: keyLookup(store), keepsPayloads: false })
+  const origin = newOrigin(surroundings)
+  const gateway = new Gateway({ environment, store, state, origin, reset: failed, ...settings })
+  const queries = new Queries(gateway, store, settings.applications)
+  const waiter = new ApplyWaiter(gateway, environment)
+  const follower = followerOf(surroundings, gateway, { name: 'gateway', origin, followsFlush: true, after: state.lsn })
+  const rebuild: RunningGateway['rebuild'] = (name, done) => {
+    askApplier(transport, addresses.applier, { ask: 'rebuild', name }).then(
+      () => done(null),
+      (error: unknown) => done(isCommanderError(error) ? error : new CommanderError('internal', messageOf(error))),
+    )
+  }
+  const server = new ClientServer({ environment, gateway, queries, waiter, rebuild })
+  gateway.start(follower)
+  const listener = await transport.listen(addresses.gateway, (channel) => server.accept(channel))
+  const stop = async (): Promise<void> => {
+    gateway.drain()
+    await drained(surroundings, gateway)
+    await listener.close()
+    gateway.stop()
+    await store.close()
+  }
+  return { gateway, queries, waiter, follower, rebuild, stop }
+}
+
+/** Calls under way get their answers before the connections end, within a bound. */
+async function drained({ environment }: Surroundings, gateway: Gateway): Promise<void> {
+  const untilMs = environment.clock.monotonicMs() + drainMs
+  while (gateway.pendingCalls > 0 && environment.clock.monotonicMs() < untilMs) {
+    await new Promise<void>((resolve) => environment.scheduler.after(drainCheckMs, resolve))
+  }
+}

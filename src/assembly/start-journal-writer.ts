@@ -1,0 +1,91 @@
+import { lengthOf, padded } from '../actions/entry-layout.ts'
+import { openJournal, type RecoveryReport } from '../journal/journal.ts'
+import type { Journal } from '../journal/journal.ts'
+import { framePayloadBytesMax, type JournalOptions } from '../journal/options.ts'
+import { JournalReader } from '../journal/reader.ts'
+import { CommanderError } from '../kernel/errors.ts'
+import { type Lsn, nextLsn } from '../kernel/identifiers.ts'
+import { limits } from '../kernel/limits.ts'
+import { JournalWriter, type ReadBatch } from '../journal-writer/journal-writer.ts'
+import type { FlushOptions } from '../journal-writer/options.ts'
+import type { JournalStorage } from '../journal/storage.ts'
+import { TokenGuard } from '../state/token-guard.ts'
+import { readPosition, readRoot } from '../tables/meta.ts'
+import type { RunningRole, Surroundings } from './surroundings.ts'
+
+export interface JournalWriterSettings {
+  readonly journal: JournalOptions
+  readonly flush: FlushOptions
+}
+
+export interface RunningJournalWriter extends RunningRole {
+  readonly writer: JournalWriter
+  readonly journal: Journal
+  readonly report: RecoveryReport
+}
+
+/** Recovers the journal, rebuilds the guard from the store's root and the entries after it, and listens. */
+export async function startJournalWriter(
+  { environment, transport, addresses, openStorage, openStore, journalId, failed }: Surroundings,
+  settings: JournalWriterSettings,
+): Promise<RunningJournalWriter> {
+  const store = openStore('read')
+  const root = readRoot(store, { lookup: () => undefined, keepsPayloads: false })
+  const { applied } = readPosition(store)
+  await store.close()
+  const guard = TokenGuard.of(root)
+  const storage = openStorage()
+  const { journal, report } = await openJournal({
+    storage,
+    environment,
+    journalId,
+    serverId: journalId,
+    options: settings.journal,
+    floorLsn: applied,
+    replayFrom: nextLsn(root.lsn),
+    onBatch: ({ payload, firstLsn }) => replay(guard, payload, firstLsn, root.lsn),
+  })
+  const writer = new JournalWriter({
+    environment,
+    journal,
+    guard,
+    flush: settings.flush,
+    batchBytesMax: Math.min(limits.appendBatchBytesMax, framePayloadBytesMax(settings.journal)),
+    readBatch: batchReader(storage),
+    applied,
+    failed,
+  })
+  const listener = await transport.listen(addresses.journal, (channel) => writer.accept(channel))
+  const stop = async (): Promise<void> => {
+    writer.stop()
+    await listener.close()
+    await new Promise<void>((resolve, reject) => {
+      journal.close((error) => (error === null ? resolve() : reject(error)))
+    })
+  }
+  return { writer, journal, report, stop }
+}
+
+function replay(guard: TokenGuard, payload: Buffer, firstLsn: Lsn, after: Lsn): void {
+  let at = firstLsn as number
+  guard.begin()
+  for (let o = 0; o < payload.length; o += padded(lengthOf(payload, o))) if (at++ > after) guard.apply(payload, o)
+}
+
+const readBackBytes = 16_777_216
+
+function batchReader(storage: JournalStorage): ReadBatch {
+  return (firstLsn, lastLsn) => {
+    try {
+      const reader = new JournalReader(storage, firstLsn)
+      const batch = reader.read(1, lastLsn)[0]
+      reader.close()
+      if (batch === undefined || batch.payload.length > readBackBytes) return null
+      const isSame = batch.firstLsn === firstLsn && batch.firstLsn + batch.entryCount - 1 === lastLsn
+      return isSame ? batch.payload : null
+    } catch (error) {
+      if (error instanceof CommanderError) return null
+      throw error
+    }
+  }
+}

@@ -1,0 +1,14 @@
+export { connect } from './client/connect-adapter.ts'
+export type {
+  CommandView,
+  ConnectOptions,
+  Database,
+  EventsOptions,
+  ExecuteOptions,
+  Outcome,
+  ProjectionView,
+  ReadOptions,
+  StreamOptions,
+} from './client/options.ts'
+export type { ClientEvent, ClientOutcome } from './ipc/call-codec.ts'
+export { CommanderError, type ErrorCode, isCommanderError } from './kernel/errors.ts'

@@ -1,0 +1,124 @@
+import type { AnyAggregate, CommandData, CommandName, EventsOf, StateOf } from '../sdk/aggregate-types.ts'
+import type { ClientEvent, ClientOutcome } from '../ipc/call-codec.ts'
+
+/** Where the database is: its data directory, its socket, or its HTTP address. */
+export type ConnectOptions = {
+  /** Calls under way at once; further ones wait in the client. 1 to 16,384; default 4,096. */
+  readonly maxInFlight?: number
+  /** How long a call may take, retries and reconnections included, in milliseconds. Default 30,000. */
+  readonly timeoutMs?: number
+} & (
+  | { readonly dataDir: string; readonly socket?: never; readonly url?: never }
+  | { readonly socket: string; readonly dataDir?: never; readonly url?: never }
+  | { readonly url: string; readonly token?: string; readonly dataDir?: never; readonly socket?: never }
+)
+
+export interface ExecuteOptions {
+  /** The same key with the same command gives the first outcome; with another command `idempotency_conflict`. 1 to 256 bytes. */
+  readonly idempotencyKey?: string
+  /** received: durable and queued. completed (default): decided. applied: readers see it. */
+  readonly wait?: 'received' | 'completed' | 'applied'
+  /** written: answer before the flush; a crash of the host may undo it, and the answer says so. Default: flushed. */
+  readonly durability?: 'written' | 'flushed'
+  /** Decide only if the aggregate is at this revision; otherwise `revision_mismatch`. */
+  readonly expectedRevision?: number
+  /** Seen by `decide` and kept with the command. At most 4,096 bytes. */
+  readonly metadata?: Readonly<Record<string, string>>
+  /** Default: that of the connection. */
+  readonly timeoutMs?: number
+}
+
+export interface ReadOptions {
+  /** Wait until the store has applied this entry: read your writes. */
+  readonly minLsn?: number
+  /** As it was when this entry was applied. */
+  readonly atLsn?: number
+}
+
+export interface StreamOptions {
+  /** First revision wanted. Default 1. */
+  readonly from?: number
+  /** Default and most: 10,000. */
+  readonly limit?: number
+  readonly minLsn?: number
+}
+
+export interface EventsOptions {
+  /** Position after which to begin. Default 0: from the first event. */
+  readonly after?: number
+  /** Only these event types. Default: all. */
+  readonly types?: readonly string[]
+  /** Ends the reading. */
+  readonly signal?: AbortSignal
+}
+
+export interface CommandView {
+  readonly id: string
+  readonly lsn: number
+  readonly status: 'pending' | 'completed' | 'rejected' | 'parked' | 'skipped'
+  readonly aggregate: { readonly type: string; readonly id: string } | null
+  readonly command: string | null
+  readonly events?: readonly ClientEvent[]
+  readonly reason?: { readonly code: string; readonly message: string; readonly details?: unknown }
+  readonly attempts?: number
+  readonly endLsn?: number
+}
+
+export interface ProjectionView {
+  readonly name: string
+  readonly version: number | null
+  readonly status: 'live' | 'rebuilding' | 'failed'
+  readonly position: number | null
+  readonly message?: string
+}
+
+/** The events that an aggregate's commands can decide on, each with its own data. */
+type TypedEvent<A extends AnyAggregate> = {
+  readonly [Type in keyof EventsOf<A>]: Omit<ClientEvent, 'type' | 'data'> & {
+    readonly type: Type
+    readonly data: EventsOf<A>[Type]
+  }
+}[keyof EventsOf<A>]
+
+export type Outcome<A extends AnyAggregate = AnyAggregate> =
+  | (Omit<Extract<ClientOutcome, { outcome: 'completed' }>, 'events'> & { readonly events: readonly TypedEvent<A>[] })
+  | Exclude<ClientOutcome, { outcome: 'completed' }>
+
+/** A connection to a database. */
+export interface Database {
+  /**
+   * Executes a command. Resolves with what became of it: a rejection by the application is an outcome, not an error.
+   * A call whose outcome is unknown after a lost connection is asked again under the same number; it takes effect once.
+   *
+   * @throws CommanderError `unknown_aggregate`, `unknown_command`, `schema_violation`, `payload_too_large`,
+   * `invalid_input`, `idempotency_conflict`, `revision_mismatch`, `overloaded`, `not_ready`, `timeout`
+   */
+  execute<A extends AnyAggregate, Name extends CommandName<A>>(
+    aggregate: A,
+    id: string,
+    command: Name,
+    data: CommandData<A, Name>,
+    options?: ExecuteOptions,
+  ): Promise<Outcome<A>>
+  execute(aggregate: string, id: string, command: string, data?: unknown, options?: ExecuteOptions): Promise<ClientOutcome>
+  /** The aggregate's state as the store has it, folded by its definition. */
+  read<A extends AnyAggregate>(aggregate: A, id: string, options?: ReadOptions): Promise<{ readonly revision: number; readonly state: StateOf<A> }>
+  read(aggregate: string, id: string, options?: ReadOptions): Promise<{ readonly revision: number; readonly state: unknown }>
+  /** One page of an aggregate's events. */
+  stream(aggregate: AnyAggregate | string, id: string, options?: StreamOptions): Promise<{ readonly events: readonly ClientEvent[]; readonly nextRevision: number }>
+  /** All events up to now, in order. */
+  events(options?: EventsOptions): AsyncIterable<ClientEvent>
+  /** All events, those to come included, until the signal aborts or the loop is left. */
+  subscribe(options?: EventsOptions): AsyncIterable<ClientEvent>
+  /** As `events`, a list at a time: for reading much. */
+  eventBatches(options?: EventsOptions & { readonly follow?: boolean }): AsyncIterable<readonly ClientEvent[]>
+  projection(name: string, key: string, options?: { readonly minLsn?: number }): Promise<{ readonly version: number; readonly value: unknown }>
+  projections(): Promise<readonly ProjectionView[]>
+  rebuildProjection(name: string): Promise<void>
+  command(id: string, options?: { readonly waitMs?: number }): Promise<CommandView>
+  commands(state: 'parked' | 'pending', limit?: number): Promise<readonly CommandView[]>
+  retryCommand(id: string): Promise<void>
+  skipCommand(id: string, reason?: string): Promise<void>
+  /** Calls without an answer fail with `connection_lost`. */
+  close(): Promise<void>
+}
