@@ -3,7 +3,7 @@ import { ProjectionApplier } from '../projection-applier/projection-applier.ts'
 import { ApplierServer } from '../projection-applier/applier-server.ts'
 import type { Follower } from '../replica/follower.ts'
 import type { Application } from '../sdk/application.ts'
-import { keyLookup } from '../tables/idempotency-keys.ts'
+import { WriterKeyLookup } from '../tables/idempotency-keys.ts'
 import { readRoot } from '../tables/meta.ts'
 import { followerOf, newOrigin } from './start-follower.ts'
 import type { RunningRole, Surroundings } from './surroundings.ts'
@@ -25,13 +25,15 @@ export async function startProjectionApplier(
 ): Promise<RunningProjectionApplier> {
   const { environment, openStore, failed, transport, addresses } = surroundings
   const store = openStore('write')
-  const state = readRoot(store, { lookup: keyLookup(store), keepsPayloads: true })
+  const keys = new WriterKeyLookup(store)
+  const state = readRoot(store, { lookup: keys.lookup, keepsPayloads: true })
   const origin = newOrigin(surroundings)
   const applier = new ProjectionApplier({
     environment,
     store,
     origin,
     state,
+    keys,
     reset: (error: CommanderError) => failed(error),
     failed,
     ...settings,

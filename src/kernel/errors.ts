@@ -11,6 +11,7 @@ export const errorCodes = {
   payload_too_large: 'the payload is over limits.payloadBytes',
   not_found: 'there is no such thing',
   unauthorized: 'a valid token is missing',
+  forbidden: 'the caller may not do this',
   // the state of the database says no
   idempotency_conflict: 'the idempotency key was used before with other data',
   revision_mismatch: 'the aggregate is not at the expected revision',

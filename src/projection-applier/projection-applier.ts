@@ -11,7 +11,8 @@ import type { Application } from '../sdk/application.ts'
 import { forgetSavedKeys } from '../state/idempotency.ts'
 import { type RootState, reduce } from '../state/root.ts'
 import { encodeRoot, stateHash } from '../state/snapshot.ts'
-import type { KeyValueStore } from '../store/key-value-store.ts'
+import type { KeyValueStore, WriteBatch } from '../store/key-value-store.ts'
+import type { WriterKeyLookup } from '../tables/idempotency-keys.ts'
 import { putPosition, putRoot, readPosition } from '../tables/meta.ts'
 import { ProjectionRunner, type RebuildSlice } from './projection-runner.ts'
 import { type Expired, TableWriter } from './table-writer.ts'
@@ -23,6 +24,8 @@ export interface ProjectionApplierOptions {
   readonly origin: number
   /** As of the store's root; keeps payloads. May be older than the tables: it is brought up to them from the journal. */
   readonly state: RootState
+  /** The look-up that the state was made with. */
+  readonly keys: WriterKeyLookup
   /** Pause between the starts of two transactions under load: aggregates that are busy are written once in it. Default 25. */
   readonly commitIntervalMs?: number
   /** Time between two checkpoints. Default 300,000. */
@@ -167,25 +170,32 @@ export class ProjectionApplier implements FollowerRole {
     const expired = this.#expiredBy(batches)
     const slices = this.#projections.isRebuilding ? this.#projections.slices() : []
     store.write(
-      (batch) => {
-        // A rebuild's slice was read from the log as it is now: its goal is what the log holds now.
-        for (const slice of slices) this.#applySlice(batch, slice)
-        for (const { payload, offset } of batches) {
-          for (let o = offset; o < payload.length; o += padded(lengthOf(payload, o))) {
-            if (lsnOf(payload, o) <= this.#tablesAt) reduce(this.#o.state, payload, o)
-            else this.#writer.apply(batch, payload, o, expired)
-          }
-        }
-        this.#writer.finish(batch)
-        putPosition(batch, { applied, globalPosition: this.#o.state.globalPosition })
-        this.#maybePutRoot(batch)
-      },
+      (batch) => this.#fill(batch, batches, slices, applied, expired),
       (error) => this.#done(applied, error),
     )
   }
 
-  #applySlice(batch: Parameters<ProjectionRunner['applySlice']>[0], slice: RebuildSlice): void {
-    this.#projections.applySlice(batch, slice, this.#o.state.globalPosition)
+  #fill(
+    batch: WriteBatch,
+    batches: readonly Waiting[],
+    slices: readonly RebuildSlice[],
+    applied: Lsn,
+    expired: Expired,
+  ): void {
+    const { keys, state } = this.#o
+    keys.enter(batch)
+        // A rebuild's slice was read from the log as it is now: its goal is what the log holds now.
+    for (const slice of slices) this.#projections.applySlice(batch, slice, state.globalPosition)
+    for (const { payload, offset } of batches) {
+      for (let o = offset; o < payload.length; o += padded(lengthOf(payload, o))) {
+        if (lsnOf(payload, o) <= this.#tablesAt) reduce(state, payload, o)
+        else this.#writer.apply(batch, payload, o, expired)
+      }
+    }
+    this.#writer.finish(batch)
+    putPosition(batch, { applied, globalPosition: state.globalPosition })
+    this.#maybePutRoot(batch)
+    keys.leave()
   }
 
   #takeFlushed(): Waiting[] {
@@ -216,7 +226,7 @@ export class ProjectionApplier implements FollowerRole {
     return expired
   }
 
-  #maybePutRoot(batch: Parameters<typeof putRoot>[0]): void {
+  #maybePutRoot(batch: WriteBatch): void {
     const nowMs = this.#o.environment.clock.monotonicMs()
     const isDue = this.#bytesSinceRoot >= Math.max(rootEveryBytes, this.#rootBytes * 2)
     if (!isDue && (nowMs - this.#rootAtMs < rootEveryMs || this.#bytesSinceRoot === 0)) return

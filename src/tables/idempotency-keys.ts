@@ -31,6 +31,31 @@ export function keyLookup(store: KeyValueStore): KeyLookup {
   }
 }
 
+/** Look-ups of the process that writes the store: inside a transaction they see what it has put so far. */
+export class WriterKeyLookup {
+  readonly #committed: KeyLookup
+  #batch: WriteBatch | null = null
+
+  constructor(store: KeyValueStore) {
+    this.#committed = keyLookup(store)
+  }
+
+  readonly lookup: KeyLookup = (key) => {
+    if (this.#batch === null) return this.#committed(key)
+    const value = this.#batch.get(tableNames.keys, encodeKey(key))
+    return value === undefined ? undefined : recordOf(value)
+  }
+
+  /** Between here and `leave` look-ups go through the batch. */
+  enter(batch: WriteBatch): void {
+    this.#batch = batch
+  }
+
+  leave(): void {
+    this.#batch = null
+  }
+}
+
 /** Deleted at most in one transaction; the rest follows with the next `idempotency-key/deleted`. */
 const deletedMax = 50_000
 

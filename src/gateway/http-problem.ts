@@ -1,0 +1,79 @@
+import { CommanderError, type ErrorCode, errorCodes, isCommanderError, messageOf } from '../kernel/errors.ts'
+
+/** Statuses that say more than the code does: what HTTP itself knows to be wrong. */
+export type ProtocolStatus = 400 | 403 | 404 | 405 | 408 | 413 | 415 | 431
+
+/** An answer that is an error, as RFC 9457 (problem details for HTTP APIs) has it. */
+export interface Problem {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: ProblemBody
+}
+
+export interface ProblemBody {
+  /** `urn:commanderdb:error:` and the code of the error; `urn:commanderdb:rejection` where the application said no. */
+  readonly type: string
+  readonly title: string
+  readonly status: number
+  readonly detail: string
+  readonly code: string
+  readonly retryable: boolean
+  readonly details?: unknown
+  readonly [more: string]: unknown
+}
+
+const statusOf: Readonly<Record<ErrorCode, number>> = {
+  invalid_input: 400,
+  invalid_config: 500,
+  invalid_module: 500,
+  unknown_aggregate: 404,
+  unknown_command: 404,
+  unknown_projection: 404,
+  schema_violation: 400,
+  payload_too_large: 413,
+  not_found: 404,
+  unauthorized: 401,
+  forbidden: 403,
+  idempotency_conflict: 409,
+  revision_mismatch: 412,
+  command_rejected: 422,
+  command_parked: 500,
+  command_skipped: 409,
+  overloaded: 429,
+  not_ready: 503,
+  timeout: 504,
+  connection_lost: 503,
+  journal_full: 507,
+  database_locked: 503,
+  foreign_database: 500,
+  no_database: 503,
+  journal_corrupt: 500,
+  journal_failed: 500,
+  store_failed: 500,
+  stale_token: 503,
+  protocol_violation: 500,
+  unsupported_version: 500,
+  process_failed: 503,
+  internal: 500,
+}
+
+const retryAfterStatuses: ReadonlySet<number> = new Set([429, 503, 507])
+
+export function problemOf(error: unknown, status?: ProtocolStatus): Problem {
+  const known = isCommanderError(error) ? error : new CommanderError('internal', messageOf(error), { cause: error })
+  const { code, message, retryable, details } = known
+  const answered = status ?? statusOf[code] ?? 500
+  const type = `urn:commanderdb:error:${code}`
+  const body = { type, title: errorCodes[code], status: answered, detail: message, code, retryable }
+  return {
+    status: answered,
+    headers: retryAfterStatuses.has(answered) ? { 'retry-after': retryAfterSeconds(details) } : {},
+    body: details === undefined ? body : { ...body, details },
+  }
+}
+
+/** Whole seconds, as the header demands; 1 where the error does not say. */
+function retryAfterSeconds(details: unknown): string {
+  const ms = (details as { readonly retryAfterMs?: unknown } | undefined)?.retryAfterMs
+  return String(typeof ms === 'number' && ms > 0 ? Math.ceil(ms / 1000) : 1)
+}

@@ -1,0 +1,102 @@
+import type { Environment } from '../kernel/environment.ts'
+import type { CommanderError } from '../kernel/errors.ts'
+import type { Scope } from '../sdk/config.ts'
+import type { ApplyWaiter } from './apply-waiter.ts'
+import type { Gateway } from './gateway.ts'
+import type { ProblemBody, ProtocolStatus } from './http-problem.ts'
+import type { Queries } from './queries.ts'
+
+/** A JSON Schema, as OpenAPI 3.1 takes it. */
+export interface JsonSchema {
+  readonly type?: string | readonly string[]
+  readonly description?: string
+  readonly properties?: Readonly<Record<string, JsonSchema>>
+  readonly required?: readonly string[]
+  readonly items?: JsonSchema
+  readonly enum?: readonly unknown[]
+  readonly const?: unknown
+  readonly minimum?: number
+  readonly maximum?: number
+  readonly default?: unknown
+  readonly format?: string
+  readonly additionalProperties?: boolean
+  readonly $ref?: string
+}
+
+/** The answer to one request. Exactly one of `json`, `text`, `problem`, `fail` and `stream` is called, once. */
+export interface HttpExchange {
+  /** Decoded path segments. */
+  readonly params: Readonly<Record<string, string>>
+  /** As the route's schema converted them. */
+  readonly query: Readonly<Record<string, string | number | undefined>>
+  /** The body's JSON; undefined when there is none. */
+  readonly body: unknown
+  /** @param name in lower case */
+  header(name: string): string | undefined
+  /** False once the client is gone: the answer would reach nobody. */
+  readonly isOpen: boolean
+  /** Calls `run` once if the client goes before it has its answer. */
+  onGone(run: () => void): void
+  json(status: number, body: unknown, headers?: Readonly<Record<string, string>>): void
+  text(status: number, body: string, contentType: string): void
+  problem(body: ProblemBody, headers?: Readonly<Record<string, string>>): void
+  fail(error: unknown, status?: ProtocolStatus): void
+  stream(contentType: string): HttpStream
+}
+
+/** An answer of unknown length. */
+export interface HttpStream {
+  /** False: enough for now, until `onDrain` says so. What is written after that is kept all the same. */
+  write(text: string): boolean
+  onDrain(run: () => void): void
+  end(): void
+}
+
+export type Parameters = Readonly<Record<string, JsonSchema>>
+
+/** One route: the server's router, its checks and the OpenAPI document are all made of this. */
+export interface HttpRoute {
+  readonly method: 'GET' | 'POST'
+  /** As OpenAPI writes it: `/v1/commands/{id}:retry`. */
+  readonly path: string
+  readonly operation: string
+  readonly summary: string
+  readonly description?: string
+  /** A token needs one of these; null: open to everybody. */
+  readonly scopes: readonly Scope[] | null
+  readonly params?: Parameters
+  readonly query?: Parameters
+  readonly requiredQuery?: readonly string[]
+  readonly headers?: Parameters
+  /** Schema of the body; undefined: there is none. */
+  readonly body?: JsonSchema
+  /** By status; errors that every route may answer are left out. */
+  readonly answers: Readonly<Record<string, HttpAnswer>>
+  handle(exchange: HttpExchange): void
+}
+
+export interface HttpAnswer {
+  readonly description: string
+  /** By content type. Default: a problem, where the status is 400 or more. */
+  readonly content?: Readonly<Record<string, JsonSchema>>
+  readonly headers?: Parameters
+}
+
+export type HttpGateway = Pick<Gateway, 'admission' | 'state' | 'marks' | 'isReady' | 'submit' | 'operate' | 'onApplied'>
+export type HttpQueries = Pick<
+  Queries,
+  'log' | 'state' | 'stream' | 'blockEvents' | 'projection' | 'projections' | 'command' | 'commands' | 'parked'
+>
+
+/** What the routes work with. */
+export interface HttpContext {
+  readonly environment: Environment
+  readonly gateway: HttpGateway
+  readonly queries: HttpQueries
+  readonly waiter: Pick<ApplyWaiter, 'wait'>
+  readonly rebuild: (name: string, done: (error: CommanderError | null) => void) => void
+  readonly status: () => Promise<unknown>
+  /** In the text format of Prometheus. */
+  readonly metrics: () => Promise<string>
+  readonly version: string
+}
