@@ -56,6 +56,7 @@ export type StoreDone = (error: CommanderError | null) => void
  * Two promises, never to be confused: what `write` reported is *committed*, seen by every reader and kept when any
  * process is killed; what `flush` reported is *flushed*, and survives the loss of power. After a power failure the
  * store opens at exactly one committed state, which is the one of the last flush or a later one, never a mixture.
+ * An implementation may flush with every commit, as the one over LMDB does; callers rely on `flush` alone.
  */
 export interface KeyValueStore {
   readonly path: string
@@ -69,9 +70,12 @@ export interface KeyValueStore {
    * @throws AssertionError on a read-only or closed handle, an unknown table, or a key of 0 or too many bytes.
    */
   write(fill: (batch: WriteBatch) => void, done: StoreDone): void
-  /** `done` runs in a later turn, once all that was committed before this call is flushed. */
+  /** `done` runs in a later turn, once all that was asked for before this call is committed and flushed. */
   flush(done: StoreDone): void
-  /** Lets the reads that follow see the newest committed state. A handle also does so by itself in each new turn. */
+  /**
+   * Lets the reads that follow see the newest committed state. Without it a handle may show the state of its last
+   * read until its event loop has turned and a millisecond has passed.
+   */
   refresh(): void
   /** All reads inside see one committed state. `read` is synchronous and does not write. */
   snapshot<T>(read: () => T): T
