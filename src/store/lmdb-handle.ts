@@ -1,3 +1,4 @@
+import { resolve } from 'node:path'
 import { assert } from '../kernel/assert.ts'
 import type { CommanderError } from '../kernel/errors.ts'
 import { HandleGuard } from './handle-guard.ts'
@@ -10,7 +11,7 @@ import { Residency } from './lmdb-residency.ts'
 import { LmdbBatch, LmdbTable, type TableHost } from './lmdb-table.ts'
 import { mapBytesMaxDefault, readerCheckMs, residentBytesMaxDefault } from './store-limits.ts'
 
-/** Handles of this process by path. LMDB maps a file once in a process, so they share one map. */
+/** Handles of this process by absolute path. LMDB maps a file once in a process, so they share one map. */
 const handlesOf = new Map<string, Set<LmdbHandle>>()
 
 /**
@@ -43,7 +44,7 @@ export class LmdbHandle implements KeyValueStore, TableHost {
   private remapping = false
 
   constructor(options: LmdbStoreOptions, open: OpenRoot) {
-    this.path = options.path
+    this.path = resolve(options.path)
     this.options = options
     this.open = open
     this.guard = new HandleGuard(options.path, options.readOnly)
