@@ -19,10 +19,11 @@ const handlesOf = new Map<string, Set<LmdbHandle>>()
  *
  * L1. A commit flushes its pages, then writes and flushes the meta page that makes them the state. So a power failure
  *     at any instant leaves the last reported commit or a later one, and the store needs no recovery of its own.
- *     That is two flushes a commit, about 0.1 ms of processor time: little beside a batch of some thousand changes.
- *     What lmdb-js offers without them takes up to half less for keys in random order, and is not safe (bench/store.ts).
- * L2. Transactions run on the calling thread: for keys in order that takes less processor time in total than
- *     lmdb-js's queue and its thread, and for any others no more.
+ *     That is two flushes a commit, 0.1 to 0.2 ms of processor time: little beside a batch of some thousand changes.
+ *     What lmdb-js offers without them costs about the same for keys in order, less for keys in random order, and
+ *     leaves a mixture of states when the power fails (bench/store.ts).
+ * L2. Transactions run on the calling thread: for keys in order and for keys that are written again and again that
+ *     takes less processor time in total than lmdb-js's queue and its thread, for keys in random order about the same.
  * L3. A transaction in which any call failed is aborted, even when its filler caught the failure.
  * L4. After a failed write that was not for want of room this handle writes no more, and never flushes again: the
  *     process ends, and its successor goes by what is on the medium.
