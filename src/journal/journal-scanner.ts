@@ -5,7 +5,7 @@ import { type Behind, hasUnwrittenSector, lookBehind } from './behind.ts'
 import { damagedHeader, faultText } from './fault-text.ts'
 import { decodeFrameHeader, frameBytes, hasSalt, resemblesFrame } from './frame.ts'
 import type { BadPlace, JournalScan, Leftover, ScanEnd, ScannedFrame, ScanRequest } from './journal-scan.ts'
-import { alignUp, frameHeaderBytes, segmentHeaderBytes } from './options.ts'
+import { alignUp, frameHeaderBytes, journalLimits, segmentHeaderBytes } from './options.ts'
 import type { TailState } from './recovery-table.ts'
 import { chainFault, readSegmentChain, type SegmentFile } from './segment-chain.ts'
 import { type Frame, type FrameFault, isZero, SegmentCursor } from './segment-cursor.ts'
@@ -95,9 +95,9 @@ export class JournalScanner {
     const header = segment.header as SegmentHeader
     const file = this.request.storage.openReadOnly(segment.name)
     try {
-      const start = { ...this.end, position: segmentHeaderBytes }
-      this.end = { ...start, segment, sealed: false }
-      const cursor = new SegmentCursor(file, header, start, this.request.check)
+      this.end = { ...this.end, position: segmentHeaderBytes, segment, sealed: false }
+      const sliceBytes = journalLimits.scanSliceBytes
+      const cursor = new SegmentCursor(file, header, { ...this.end, check: this.request.check, sliceBytes })
       while (!cursor.sealed) {
         const next = cursor.next()
         if (typeof next === 'string') return this.chainEnds(index, file, header, next)
@@ -240,8 +240,8 @@ function badOffset(file: JournalFile, { position, nextLsn }: ScanEnd, { blockByt
   const head = Buffer.alloc(frameHeaderBytes)
   file.read(head, boundary)
   const sound = decodeFrameHeader(head, 0)
-  const wanted = sound === null ? resemblesFrame(head, boundary, salt) : sound.firstLsn === nextLsn
-  return wanted ? boundary : position
+  if (sound === null) return resemblesFrame(head, boundary, salt) ? boundary : position
+  return sound.firstLsn === nextLsn || sound.fileOffset !== boundary ? boundary : position
 }
 
 function isUnwritten(file: JournalFile, offset: number, { salt, segmentBytes }: SegmentHeader): boolean {

@@ -34,6 +34,8 @@ export interface JournalLimits {
   readonly tornCopiesMax: number
   /** Read in one go while scanning. */
   readonly scanSliceBytes: number
+  /** Read ahead by a reader: little, for at the end of the journal most of it is zeros that the writer is about to fill. */
+  readonly readerSliceBytes: number
   /** Copied, zeroed or written back in one go. */
   readonly copySliceBytes: number
 }
@@ -47,6 +49,7 @@ export const journalLimits: JournalLimits = {
   spareRetryDelayMs: 1000,
   tornCopiesMax: 16,
   scanSliceBytes: 4 << 20,
+  readerSliceBytes: 256 << 10,
   copySliceBytes: 1 << 20,
 }
 

@@ -3,7 +3,7 @@ import { type Lsn, lsn } from '../kernel/identifiers.ts'
 import type { JournalBatch } from './batch.ts'
 import { damagedHeader, faultText } from './fault-text.ts'
 import { frameBytes } from './frame.ts'
-import { segmentHeaderBytes } from './options.ts'
+import { journalLimits, segmentHeaderBytes } from './options.ts'
 import { readSegmentHeader } from './segment-chain.ts'
 import { type Frame, SegmentCursor } from './segment-cursor.ts'
 import type { SegmentHeader } from './segment-header.ts'
@@ -95,8 +95,13 @@ export class JournalReader {
     if (header === null) throw this.goneOr(0, damagedHeader)
     if (previous !== null && !header.prevSegDigest.equals(previous.digest)) throw this.goneOr(0, faultText.chain)
     this.file = this.storage.openReadOnly(segment.name)
-    const start = { position: segmentHeaderBytes, nextLsn: header.baseLsn, digest: header.prevSegDigest }
-    this.cursor = new SegmentCursor(this.file, header, start, 'crc')
+    this.cursor = new SegmentCursor(this.file, header, {
+      position: segmentHeaderBytes,
+      nextLsn: header.baseLsn,
+      digest: header.prevSegDigest,
+      check: 'crc',
+      sliceBytes: journalLimits.readerSliceBytes,
+    })
     return this.cursor
   }
 

@@ -11,7 +11,7 @@ import {
   type PayloadCheck,
   payloadHolds,
 } from './frame.ts'
-import { alignUp, frameHeaderBytes, frameOverheadBytes, journalLimits } from './options.ts'
+import { alignUp, frameHeaderBytes, frameOverheadBytes } from './options.ts'
 import type { SegmentHeader } from './segment-header.ts'
 import { SliceReader } from './slice-reader.ts'
 import type { JournalFile } from './storage.ts'
@@ -28,6 +28,13 @@ export interface Frame {
 export interface ChainPoint {
   readonly nextLsn: Lsn
   readonly digest: Buffer
+}
+
+export interface CursorStart extends ChainPoint {
+  readonly position: number
+  readonly check: PayloadCheck
+  /** How much to read at once. */
+  readonly sliceBytes: number
 }
 
 /** Why the bytes at a place are not the next frame. `misplaced`: a sound frame header that was made for another place. */
@@ -47,13 +54,13 @@ export class SegmentCursor {
   private readonly slices: SliceReader
   private readonly check: PayloadCheck
 
-  constructor(file: JournalFile, header: SegmentHeader, start: ChainPoint & { position: number }, check: PayloadCheck) {
+  constructor(file: JournalFile, header: SegmentHeader, start: CursorStart) {
     this.header = header
     this.position = start.position
     this.nextLsn = start.nextLsn
     this.digest = start.digest
-    this.check = check
-    this.slices = new SliceReader(file, Math.min(journalLimits.scanSliceBytes, header.segmentBytes))
+    this.check = start.check
+    this.slices = new SliceReader(file, start.sliceBytes)
   }
 
   /** The next frame, or the fault of the bytes that are there instead. After a seal there is none to ask for. */
