@@ -1,0 +1,131 @@
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { type FunctionTime, readFunctionTimes } from './cpu-profile.ts'
+import { type BenchRole, DatabaseProcess } from './database-process.ts'
+import { type Load, runLoad } from './load-process.ts'
+import { type CpuUse, cpuUseBetween, readCpuUse } from './process-usage.ts'
+import { accounts } from './workload.ts'
+
+/**
+ * Where the processor time goes:
+ * `node bench/profile.ts [--role ROLE] [--concurrency N] [--seconds N] [--accounts N] [--top N] [--by self|total] [--keep]`
+ *
+ * Prints processor time by process, and for ROLE (journal-writer, dispatcher, projection-applier, gateway, application
+ * or client) the time by function of its main thread. Sampling slows the role down by some percent: compare the table
+ * of processes without a role. --keep leaves the .cpuprofile in the working directory, for a browser's developer tools.
+ */
+const { values } = parseArgs({
+  options: {
+    role: { type: 'string' },
+    concurrency: { type: 'string', default: '1024' },
+    seconds: { type: 'string', default: '8' },
+    warmup: { type: 'string', default: '2' },
+    accounts: { type: 'string', default: String(accounts) },
+    top: { type: 'string', default: '40' },
+    by: { type: 'string', default: 'self' },
+    keep: { type: 'boolean', default: false },
+  },
+})
+const roles = ['journal-writer', 'dispatcher', 'projection-applier', 'gateway', 'application', 'client'] as const
+const role = roles.find((name) => name === values.role)
+if (values.role !== undefined && role === undefined) {
+  console.error(`--role ${values.role}: must be one of ${roles.join(', ')}`)
+  process.exit(2)
+}
+
+const directory = mkdtempSync(join(tmpdir(), 'commanderdb-profile-'))
+const profiles = values.keep ? process.cwd() : directory
+const before = new Set(readdirSync(profiles))
+const nodeOptions = ['--cpu-prof', '--cpu-prof-interval=500', `--cpu-prof-dir=${profiles}`]
+const resources = role === undefined || role === 'client' ? {} : { [role satisfies BenchRole]: { nodeOptions } }
+const database = await DatabaseProcess.start({ dataDir: join(directory, 'data'), resources })
+try {
+  const load = await measure()
+  await database.stop()
+  if (role !== undefined) printFunctions(load)
+} finally {
+  await database.kill()
+  rmSync(directory, { recursive: true })
+}
+
+async function measure(): Promise<Load> {
+  const processes = await database.processes()
+  const used = (clientPid: number): ReadonlyMap<string, CpuUse> =>
+    new Map([...processes, { name: 'client', pid: clientPid }].map(({ name, pid }) => [name, readCpuUse(pid)]))
+  let began: ReadonlyMap<string, CpuUse> = new Map()
+  let ended: ReadonlyMap<string, CpuUse> = new Map()
+  const load = await runLoad({
+    program: join(import.meta.dirname, 'load-client.ts'),
+    order: {
+      dataDir: database.dataDir,
+      accounts: Number(values.accounts),
+      concurrency: Number(values.concurrency),
+      length: { seconds: Number(values.seconds) },
+      warmupSeconds: Number(values.warmup),
+    },
+    nodeOptions: role === 'client' ? nodeOptions : [],
+    onBegin(clientPid) {
+      began = used(clientPid)
+    },
+    onEnd(clientPid) {
+      ended = used(clientPid)
+    },
+  })
+  printProcesses(load, began, ended)
+  return load
+}
+
+function printProcesses(
+  { result }: Load,
+  began: ReadonlyMap<string, CpuUse>,
+  ended: ReadonlyMap<string, CpuUse>,
+): void {
+  const { concurrency, commands, seconds, commandsPerSecond, p50Ms, p99Ms } = result
+  console.log(
+    `concurrency ${concurrency}: ${commands} commands in ${seconds.toFixed(1)} s, ${Math.round(commandsPerSecond)}/s, ` +
+      `p50 ${p50Ms.toFixed(2)} ms, p99 ${p99Ms.toFixed(2)} ms\n`,
+  )
+  const row = (name: string, cells: readonly string[]): void =>
+    console.log(name.padEnd(24) + cells.map((cell) => cell.padStart(11)).join(''))
+  row('processor time', ['user s', 'system s', 'us/command', 'main', 'pool', 'other', 'cpus busy'])
+  const sum = [0, 0, 0, 0, 0, 0, 0]
+  for (const [name, end] of ended) {
+    const use = cpuUseBetween(began.get(name) ?? end, end)
+    const perCommand = (used: number): number => (used * 1e6) / commands
+    const all = use.userSeconds + use.systemSeconds
+    const { mainSeconds, poolSeconds, otherSeconds } = use
+    const parts = [all, mainSeconds, poolSeconds, otherSeconds].map(perCommand)
+    const cells = [use.userSeconds, use.systemSeconds, ...parts, all / seconds]
+    cells.forEach((value, index) => {
+      sum[index] = (sum[index] ?? 0) + value
+    })
+    row(
+      name,
+      cells.map((value) => value.toFixed(2)),
+    )
+  }
+  row(
+    'together',
+    sum.map((value) => value.toFixed(2)),
+  )
+}
+
+function printFunctions({ beganMicros, endedMicros, result }: Load): void {
+  const file = readdirSync(profiles).find((name) => name.endsWith('.cpuprofile') && !before.has(name))
+  if (file === undefined) throw new Error(`${role} left no profile in ${profiles}: it did not exit cleanly`)
+  const all = readFunctionTimes(join(profiles, file), beganMicros, endedMicros)
+  const times = all.filter(({ name }) => name !== '(idle)' && name !== '(root)')
+  const key: keyof FunctionTime = values.by === 'total' ? 'totalMs' : 'selfMs'
+  const sorted = times.toSorted((a, b) => b[key] - a[key]).slice(0, Number(values.top))
+  const sampledMs = times.reduce((sum, { selfMs }) => sum + selfMs, 0)
+  console.log(`\n${role}, main thread: ${(sampledMs / 1000).toFixed(1)} s busy`)
+  console.log('   self %  self us/command  total us/command  function')
+  for (const { name, selfMs, totalMs } of sorted) {
+    const perCommand = (ms: number): string => ((ms * 1000) / result.commands).toFixed(3)
+    const share = ((selfMs / sampledMs) * 100).toFixed(1)
+    console.log(`${share.padStart(9)}${perCommand(selfMs).padStart(17)}${perCommand(totalMs).padStart(18)}  ${name}`)
+  }
+  if (values.keep) console.log(`\n${join(profiles, file)}`)
+}
