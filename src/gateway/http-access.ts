@@ -86,9 +86,15 @@ function refuseForeignPage({ host, origin }: Credentials): Refusal | null {
 }
 
 /** `[::1]:7400` is `::1`, `localhost:7400` is `localhost`. */
-const hostNameOf = (host: string): string => /^(?:\[([^\]]*)\]|([^:]*))(?::[0-9]*)?$/.exec(host)?.slice(1).find(Boolean) ?? host
+const hostNameOf = (host: string): string =>
+  /^(?:\[([^\]]*)\]|([^:]*))(?::[0-9]*)?$/.exec(host)?.slice(1).find(Boolean) ?? host
 
 export function isLoopback(host: string): boolean {
   const name = host.toLowerCase()
-  return name === 'localhost' || name === '::1' || /^127(\.[0-9]{1,3}){3}$/.test(name) || /^::ffff:127(\.[0-9]{1,3}){3}$/.test(name)
+  return (
+    name === 'localhost' ||
+    name === '::1' ||
+    /^127(\.[0-9]{1,3}){3}$/.test(name) ||
+    /^::ffff:127(\.[0-9]{1,3}){3}$/.test(name)
+  )
 }

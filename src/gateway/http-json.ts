@@ -25,9 +25,12 @@ function textOf(bytes: Buffer): string {
   try {
     return decoder.decode(bytes)
   } catch (error) {
-    throw new CommanderError('invalid_input', 'the body is not UTF-8; send JSON in UTF-8', { cause: error })
+    throw notText(error)
   }
 }
+
+const notText = (cause: unknown): CommanderError =>
+  new CommanderError('invalid_input', 'the body is not UTF-8; send JSON in UTF-8', { cause })
 
 /** Deep data would overflow the stack of whoever encodes it; `__proto__` would change objects instead of being data. */
 function assertPlain(value: unknown, depth: number): void {
@@ -40,7 +43,8 @@ function assertPlain(value: unknown, depth: number): void {
     return
   }
   for (const key of Object.keys(value)) {
-    if (key === '__proto__') throw new CommanderError('invalid_input', 'the body has a key "__proto__"; use another name')
+    if (key === '__proto__')
+      throw new CommanderError('invalid_input', 'the body has a key "__proto__"; use another name')
     assertPlain((value as Record<string, unknown>)[key], depth + 1)
   }
 }

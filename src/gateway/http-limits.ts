@@ -22,7 +22,7 @@ export const httpLimits = {
   /** How long a read waits for the store to have applied `minLsn`. */
   readWaitMs: 10_000,
   /** How long `close` waits for answers that are under way. */
-  drainMs: 10_000,
+  drainMs: 4000,
   /** A page of events ends here, even if fewer than `limit` are in it. Counted as stored. */
   pageBytesMax: 8_388_608,
   /** Events that are read for one request before the others have their turn. Counted as stored. */

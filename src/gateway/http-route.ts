@@ -35,8 +35,8 @@ export interface HttpExchange {
   header(name: string): string | undefined
   /** False once the client is gone: the answer would reach nobody. */
   readonly isOpen: boolean
-  /** Calls `run` once if the client goes before it has its answer. */
-  onGone(run: () => void): void
+  /** Calls `run` once, when the answer has left or the client is gone. */
+  onClosed(run: () => void): void
   json(status: number, body: unknown, headers?: Readonly<Record<string, string>>): void
   text(status: number, body: string, contentType: string): void
   problem(body: ProblemBody, headers?: Readonly<Record<string, string>>): void
@@ -50,6 +50,8 @@ export interface HttpStream {
   write(text: string): boolean
   onDrain(run: () => void): void
   end(): void
+  /** Cuts the connection: after its first bytes an answer can say no other way that it is not whole. */
+  fail(error: unknown): void
 }
 
 export type Parameters = Readonly<Record<string, JsonSchema>>
@@ -72,6 +74,8 @@ export interface HttpRoute {
   readonly body?: JsonSchema
   /** By status; errors that every route may answer are left out. */
   readonly answers: Readonly<Record<string, HttpAnswer>>
+  /** The answer has no end of its own. */
+  readonly streams?: true
   handle(exchange: HttpExchange): void
 }
 
@@ -82,7 +86,10 @@ export interface HttpAnswer {
   readonly headers?: Parameters
 }
 
-export type HttpGateway = Pick<Gateway, 'admission' | 'state' | 'marks' | 'isReady' | 'submit' | 'operate' | 'onApplied'>
+export type HttpGateway = Pick<
+  Gateway,
+  'admission' | 'state' | 'marks' | 'isReady' | 'submit' | 'operate' | 'onApplied'
+>
 export type HttpQueries = Pick<
   Queries,
   'log' | 'state' | 'stream' | 'blockEvents' | 'projection' | 'projections' | 'command' | 'commands' | 'parked'

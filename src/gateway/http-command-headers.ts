@@ -1,0 +1,84 @@
+import { CommanderError } from '../kernel/errors.ts'
+import { limits } from '../kernel/limits.ts'
+import { httpLimits } from './http-limits.ts'
+import type { HttpExchange } from './http-route.ts'
+
+/** What `Prefer` (RFC 7240) asks for; what it does not know is passed over, as the RFC demands. */
+export interface Preferences {
+  /** Answer 202 as soon as the command is received. */
+  readonly respondAsync: boolean
+  /** Answer 202 if the command has not ended by then. */
+  readonly waitMs: number | null
+  readonly durability: 'written' | 'flushed' | 'applied' | null
+}
+
+export function preferencesOf(header: string | undefined): Preferences {
+  let respondAsync = false
+  let waitMs: number | null = null
+  let durability: Preferences['durability'] = null
+  for (const preference of (header ?? '').split(',')) {
+    const [, name, quoted, plain] = /^\s*([\w-]+)\s*(?:=\s*(?:"([^"]*)"|([^;\s]*)))?\s*(?:;|$)/.exec(preference) ?? []
+    const value = quoted ?? plain ?? ''
+    switch (name?.toLowerCase()) {
+      case 'respond-async':
+        respondAsync = true
+        break
+      case 'wait':
+        if (/^[0-9]{1,9}$/.test(value)) waitMs ??= Math.min(Number(value) * 1000, httpLimits.waitMsMax)
+        break
+      case 'durability':
+        if (value === 'written' || value === 'flushed' || value === 'applied') durability ??= value
+        break
+      default:
+    }
+  }
+  return { respondAsync, waitMs, durability }
+}
+
+/**
+ * The key as its client means it: a string in quotes, as the draft standard of `Idempotency-Key` has it, or plain.
+ *
+ * @throws CommanderError `invalid_input`
+ */
+export function idempotencyKeyOf(header: string | undefined): string | null {
+  if (header === undefined) return null
+  const text = header.trim()
+  const plain = /^"(.*)"$/.exec(text)?.[1]?.replace(/\\(["\\])/g, '$1') ?? text
+  const key = utf8Of(plain)
+  const bytes = Buffer.byteLength(key)
+  if (bytes >= 1 && bytes <= limits.idempotencyKeyBytesMax) return key
+  const message = `the header Idempotency-Key must have 1 to ${limits.idempotencyKeyBytesMax} bytes, not ${bytes}`
+  throw new CommanderError('invalid_input', message)
+}
+
+/** Node reads headers as Latin-1; what is not ASCII was sent as UTF-8 or is refused. */
+function utf8Of(latin1: string): string {
+  const bytes = Buffer.from(latin1, 'latin1')
+  const text = bytes.toString('utf8')
+  if (Buffer.from(text, 'utf8').equals(bytes)) return text
+  throw new CommanderError('invalid_input', 'the header Idempotency-Key must be ASCII or UTF-8')
+}
+
+/**
+ * The revision that the aggregate must be at: `"5"`, as the `ETag` of its state has it.
+ *
+ * @throws CommanderError `invalid_input`: a condition that is not understood must not be passed over
+ */
+export function expectedRevisionOf(header: string | undefined): number | null {
+  if (header === undefined) return null
+  const digits = /^\s*(?:"([0-9]{1,16})"|([0-9]{1,16}))\s*$/.exec(header)
+  const revision = Number(digits?.[1] ?? digits?.[2])
+  if (Number.isSafeInteger(revision)) return revision
+  throw new CommanderError(
+    'invalid_input',
+    `the header If-Match must be one revision, such as "5", not ${header.slice(0, 64)}`,
+  )
+}
+
+const traceparent = /^[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-[\x21-\x7e]{0,200})?$/
+
+/** What goes with the command to `decide`: the trace that it belongs to. W3C Trace Context: a wrong one is passed over. */
+export function metadataOf(exchange: HttpExchange): Readonly<Record<string, string>> | null {
+  const header = exchange.header('traceparent')
+  return header !== undefined && traceparent.test(header) ? { traceparent: header } : null
+}

@@ -1,0 +1,157 @@
+import type { CommandReceived } from '../actions/action.ts'
+import { encodeAction } from '../actions/encode.ts'
+import { EntryBatch } from '../actions/entry-batch.ts'
+import { entryFlags } from '../actions/entry-layout.ts'
+import { waitModes } from '../ipc/client-protocol.ts'
+import { revision } from '../kernel/identifiers.ts'
+import { commandDigest } from '../sdk/command-payload.ts'
+import type { CallOutcome } from './call.ts'
+import {
+  expectedRevisionOf,
+  idempotencyKeyOf,
+  metadataOf,
+  type Preferences,
+  preferencesOf,
+} from './http-command-headers.ts'
+import { awaitCommand } from './http-command-wait.ts'
+import { addressed } from './http-names.ts'
+import { answerOutcome, outcomeOf, outcomeOfView } from './http-outcome.ts'
+import type { HttpReplier } from './http-replier.ts'
+import type { HttpContext, HttpExchange, HttpRoute } from './http-route.ts'
+import { aggregateParams, anything, integer, json, problem, text } from './http-schemas.ts'
+
+const replayed = { 'Idempotency-Replayed': text('`true`: the outcome of an earlier call with the same key') }
+
+export function commandRoutes(context: HttpContext, replier: HttpReplier): HttpRoute[] {
+  const sender = new Sender(context, replier)
+  return [
+    {
+      method: 'POST',
+      path: '/v1/aggregates/{type}/{id}/commands/{command}',
+      operation: 'sendCommand',
+      summary: 'Send a command and get its outcome',
+      description:
+        'Answers once the command has ended and its events are flushed. An empty body is no data. A call that was not ' +
+        'answered may be repeated under the same Idempotency-Key: it takes effect once.',
+      scopes: ['send'],
+      params: { ...aggregateParams, command: text('Command of the aggregate') },
+      headers: {
+        'Idempotency-Key': text('The same key with the same command gives the first outcome. 1 to 256 bytes'),
+        'If-Match': text('Decide only if the aggregate is at this revision: "5"'),
+        Prefer: text(
+          'respond-async: answer when received; wait=<seconds>: answer 202 when it takes longer; durability=written|flushed|applied',
+        ),
+        traceparent: text('W3C Trace Context; decide sees it as metadata'),
+      },
+      body: anything("The command's data"),
+      answers: {
+        200: { ...json('Completed', 'Completed'), headers: replayed },
+        202: {
+          ...json('Received and not ended; ask at Location', 'Received'),
+          headers: { Location: text('/v1/commands/{id}') },
+        },
+        400: problem('The data, the id or a header is wrong'),
+        404: problem('Unknown aggregate or command'),
+        409: problem('The idempotency key was used with another command, or an operator skipped the command'),
+        412: problem('The aggregate is at another revision', 'Rejected'),
+        413: problem('The data is too large'),
+        415: problem('The body is not application/json'),
+        422: { ...problem('The application rejected the command', 'Rejected'), headers: replayed },
+        500: problem(
+          'command_parked: the application failed in every attempt; a person must retry or skip the command',
+          'Rejected',
+        ),
+        504: problem('No answer in time; the outcome may still come'),
+        507: { ...problem('No room on the disk'), headers: { 'Retry-After': integer('Seconds') } },
+      },
+      handle: (exchange) => sender.send(exchange),
+    },
+  ]
+}
+
+/** Turns requests into drafts of `command/received`, and outcomes into answers. */
+class Sender {
+  readonly #context: HttpContext
+  readonly #replier: HttpReplier
+  readonly #batch = new EntryBatch(0, 1024)
+
+  constructor(context: HttpContext, replier: HttpReplier) {
+    this.#context = context
+    this.#replier = replier
+  }
+
+  send(exchange: HttpExchange): void {
+    const preferences = preferencesOf(exchange.header('prefer'))
+    const draft = this.#draftOf(exchange, preferences)
+    if (preferences.respondAsync) this.#sendAsync(exchange, draft)
+    else if (preferences.waitMs !== null) this.#sendAndWait(exchange, draft, preferences.waitMs)
+    else
+      this.#sendAndAnswer(
+        exchange,
+        draft,
+        preferences.durability === 'applied' ? waitModes.applied : waitModes.completed,
+      )
+  }
+
+  #draftOf(exchange: HttpExchange, { durability }: Preferences): Buffer {
+    const { gateway, environment } = this.#context
+    const { definition, type, id } = addressed(gateway, exchange)
+    const command = exchange.params['command'] as string
+    const data = exchange.body
+    const key = idempotencyKeyOf(exchange.header('idempotency-key'))
+    const expected = expectedRevisionOf(exchange.header('if-match'))
+    const action: CommandReceived = {
+      type: 'command/received',
+      aggregate: { type, id },
+      command,
+      data,
+      receivedAtMs: environment.clock.wallMs(),
+      call: null,
+      idempotencyKey:
+        key === null
+          ? null
+          : { key, digest: commandDigest(type, id, command, data), ttlMs: definition.idempotencyTtlMs },
+      expectedRevision: expected === null ? null : revision(expected),
+      metadata: metadataOf(exchange),
+    }
+    encodeAction(this.#batch, action, 0, durability === 'written' ? entryFlags.writtenIsEnough : 0)
+    return this.#batch.take()
+  }
+
+  #sendAsync(exchange: HttpExchange, draft: Buffer): void {
+    this.#submit(exchange, draft, waitModes.received, (outcome) => {
+      answerOutcome(exchange, outcomeOf(this.#context.gateway, outcome), { 'preference-applied': 'respond-async' })
+    })
+  }
+
+  /** Received first, so that the id is known when the time is over. */
+  #sendAndWait(exchange: HttpExchange, draft: Buffer, waitMs: number): void {
+    const { gateway, environment } = this.#context
+    const headers = { 'preference-applied': `wait=${waitMs / 1000}` }
+    const startedMs = environment.clock.monotonicMs()
+    this.#submit(exchange, draft, waitModes.received, (call) => {
+      const outcome = outcomeOf(gateway, call)
+      if (outcome.outcome !== 'received') return answerOutcome(exchange, outcome, headers)
+      const leftMs = waitMs - (environment.clock.monotonicMs() - startedMs)
+      awaitCommand(
+        this.#context,
+        outcome.id,
+        leftMs,
+        () => exchange.isOpen,
+        (error, view) => {
+          if (view === null) return exchange.fail(error)
+          const ended = outcomeOfView(view)
+          answerOutcome(exchange, ended === null ? outcome : { ...ended, isDuplicate: outcome.isDuplicate }, headers)
+        },
+      )
+    })
+  }
+
+  #sendAndAnswer(exchange: HttpExchange, draft: Buffer, wait: number): void {
+    this.#submit(exchange, draft, wait, (call) => answerOutcome(exchange, outcomeOf(this.#context.gateway, call)))
+  }
+
+  #submit(exchange: HttpExchange, draft: Buffer, wait: number, answer: (outcome: CallOutcome) => void): void {
+    this.#context.gateway.submit(this.#replier, this.#replier.expect(exchange, answer), wait, draft, 0)
+  }
+}

@@ -1,0 +1,26 @@
+import { CommanderError } from '../kernel/errors.ts'
+import { limits } from '../kernel/limits.ts'
+import type { AnyAggregate } from '../sdk/aggregate-types.ts'
+import type { HttpExchange, HttpGateway } from './http-route.ts'
+
+export interface Addressed {
+  readonly definition: AnyAggregate
+  readonly type: string
+  readonly id: string
+}
+
+/**
+ * The aggregate that a path names. A type with an encoded slash in it would name another aggregate's key: it is unknown
+ * like any other type that nobody defines.
+ *
+ * @throws CommanderError `unknown_aggregate`, `invalid_input`
+ */
+export function addressed(gateway: HttpGateway, { params }: HttpExchange): Addressed {
+  const type = params['type'] as string
+  const id = params['id'] as string
+  const definition = gateway.admission.aggregate(type)
+  const bytes = Buffer.byteLength(id)
+  if (bytes >= 1 && bytes <= limits.aggregateIdBytesMax) return { definition, type, id }
+  const message = `the id of an aggregate has 1 to ${limits.aggregateIdBytesMax} bytes of UTF-8, not ${bytes}`
+  throw new CommanderError('invalid_input', message)
+}

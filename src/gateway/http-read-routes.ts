@@ -1,0 +1,142 @@
+import { limits } from '../kernel/limits.ts'
+import { minLsnOf, whenApplied } from './http-apply-wait.ts'
+import { addressed } from './http-names.ts'
+import type { HttpContext, HttpRoute } from './http-route.ts'
+import {
+  aggregateParams,
+  anything,
+  eventList,
+  integer,
+  json,
+  minLsn,
+  object,
+  problem,
+  projectionList,
+  text,
+} from './http-schemas.ts'
+
+const notInTime = problem('The store did not reach `minLsn` in time')
+
+/** States, streams and projections, as the store has them. */
+export function readRoutes(context: HttpContext): HttpRoute[] {
+  return [...aggregateRoutes(context), ...projectionRoutes(context)]
+}
+
+function aggregateRoutes(context: HttpContext): HttpRoute[] {
+  const { gateway, queries } = context
+  return [
+    {
+      method: 'GET',
+      path: '/v1/aggregates/{type}/{id}',
+      operation: 'getState',
+      summary: "An aggregate's state",
+      description: 'Its initial state, at revision 0, before the first event.',
+      scopes: ['read'],
+      params: aggregateParams,
+      query: { atLsn: integer('As it was when this entry was applied'), minLsn },
+      answers: {
+        200: {
+          ...json(
+            'The state',
+            object({
+              aggregate: object({ type: text('Type'), id: text('Id') }),
+              revision: integer('Of the latest event'),
+              state: anything('As the application folds it'),
+            }),
+          ),
+          headers: { ETag: text('The revision in quotes, for If-Match') },
+        },
+        404: problem('Unknown aggregate type'),
+        504: notInTime,
+      },
+      handle: (exchange) => {
+        const { type, id } = addressed(gateway, exchange)
+        const atLsn = exchange.query['atLsn'] as number | undefined
+        whenApplied(context, exchange, Math.max(atLsn ?? 0, minLsnOf(exchange)), () => {
+          const view = queries.state(type, id, atLsn)
+          exchange.json(200, view, { etag: `"${view.revision}"` })
+        })
+      },
+    },
+    {
+      method: 'GET',
+      path: '/v1/streams/{type}/{id}',
+      operation: 'readStream',
+      summary: "An aggregate's events",
+      scopes: ['read'],
+      params: aggregateParams,
+      query: {
+        fromRevision: integer('First revision wanted; default 1'),
+        limit: integer(`At most this many; default ${limits.pageEventsMax}, and never more`, 1),
+        minLsn,
+      },
+      answers: {
+        200: json('One page', object({ events: eventList, nextRevision: integer('Where the next page begins', 1) })),
+        404: problem('Unknown aggregate type'),
+        504: notInTime,
+      },
+      handle: (exchange) => {
+        const { type, id } = addressed(gateway, exchange)
+        const from = (exchange.query['fromRevision'] as number | undefined) ?? 1
+        const limit = (exchange.query['limit'] as number | undefined) ?? limits.pageEventsMax
+        whenApplied(context, exchange, minLsnOf(exchange), () =>
+          exchange.json(200, queries.stream(type, id, from, limit)),
+        )
+      },
+    },
+  ]
+}
+
+function projectionRoutes(context: HttpContext): HttpRoute[] {
+  const { queries } = context
+  return [
+    {
+      method: 'GET',
+      path: '/v1/projections/{name}/{key}',
+      operation: 'getProjectionRow',
+      summary: 'One row of a projection',
+      scopes: ['read'],
+      params: { name: text('Projection'), key: text('Key of the row, percent-encoded') },
+      query: { minLsn },
+      answers: {
+        200: json(
+          'The row',
+          object({
+            name: text('Projection'),
+            key: text('Key'),
+            version: integer('Of the projection', 1),
+            value: anything('The row'),
+          }),
+        ),
+        404: problem('Unknown projection, or it has no such row'),
+        504: notInTime,
+      },
+      handle: (exchange) => {
+        const { name, key } = exchange.params as { name: string; key: string }
+        whenApplied(context, exchange, minLsnOf(exchange), () => exchange.json(200, queries.projection(name, key)))
+      },
+    },
+    {
+      method: 'GET',
+      path: '/v1/projections',
+      operation: 'listProjections',
+      summary: 'All projections and how far they are',
+      scopes: ['read'],
+      answers: { 200: json('The projections', object({ projections: projectionList })) },
+      handle: (exchange) => exchange.json(200, { projections: queries.projections() }),
+    },
+    {
+      method: 'POST',
+      path: '/v1/projections/{name}:rebuild',
+      operation: 'rebuildProjection',
+      summary: 'Build a projection anew; the present rows are read until that is done',
+      scopes: ['operate'],
+      params: { name: text('Projection') },
+      answers: { 202: json('It begins', object({ name: text('Projection') })), 404: problem('Unknown projection') },
+      handle: (exchange) => {
+        const name = exchange.params['name'] as string
+        context.rebuild(name, (error) => (error === null ? exchange.json(202, { name }) : exchange.fail(error)))
+      },
+    },
+  ]
+}

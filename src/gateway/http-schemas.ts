@@ -1,0 +1,139 @@
+import { limits } from '../kernel/limits.ts'
+import type { HttpAnswer, JsonSchema, Parameters } from './http-route.ts'
+
+/** The largest number that JSON and JavaScript both keep exactly. */
+const numberMax = Number.MAX_SAFE_INTEGER
+
+export const text = (description: string): JsonSchema => ({ type: 'string', description })
+export const integer = (description: string, minimum = 0): JsonSchema => ({
+  type: 'integer',
+  minimum,
+  maximum: numberMax,
+  description,
+})
+export const anything = (description: string): JsonSchema => ({ description })
+
+/** All properties are required, but those whose name ends in `?`. */
+export function object(properties: Readonly<Record<string, JsonSchema>>, description?: string): JsonSchema {
+  const named = Object.entries(properties).map(([name, schema]) => [name.replace('?', ''), schema] as const)
+  const required = Object.keys(properties).filter((name) => !name.endsWith('?'))
+  const shape: JsonSchema = { type: 'object', properties: Object.fromEntries(named), required }
+  return description === undefined ? shape : { ...shape, description }
+}
+
+export const list = (items: JsonSchema): JsonSchema => ({ type: 'array', items })
+const reference = (name: string): JsonSchema => ({ $ref: `#/components/schemas/${name}` })
+
+const aggregate = object({ type: text('Aggregate type'), id: text('Aggregate id') })
+
+/** Named shapes of answers. */
+export const components: Readonly<Record<string, JsonSchema>> = {
+  DecidedEvent: object({
+    type: text('Event type'),
+    data: anything('As the application decided it, brought to the form of its current version'),
+    revision: integer('Number of the event in its stream', 1),
+    globalPosition: integer('Number of the event among all events', 1),
+    lsn: integer('Entry that holds the event', 1),
+  }),
+  Event: object({
+    type: text('Event type'),
+    data: anything('As the application decided it, brought to the form of its current version'),
+    aggregate,
+    revision: integer('Number of the event in its stream', 1),
+    globalPosition: integer('Number of the event among all events', 1),
+    lsn: integer('Entry that holds the event', 1),
+    at: { type: 'string', format: 'date-time', description: 'When it was decided, ISO 8601, UTC' },
+  }),
+  Completed: object({
+    id: text('Id of the command'),
+    lsn: integer('Entry that ended the command: what `minLsn` of a later read wants', 1),
+    outcome: { const: 'completed' },
+    durability: { enum: ['written', 'flushed', 'applied'] },
+    events: list(reference('DecidedEvent')),
+  }),
+  Received: object({
+    id: text('Id of the command, for /v1/commands/{id}'),
+    lsn: integer('Entry of the command', 1),
+    outcome: { const: 'received' },
+    durability: { enum: ['written', 'flushed', 'applied'] },
+  }),
+  Command: object({
+    id: text('Id of the command'),
+    lsn: integer('Entry of the command', 1),
+    status: { enum: ['pending', 'completed', 'rejected', 'parked', 'skipped'] },
+    aggregate,
+    command: { type: ['string', 'null'], description: 'Name of the command, where it is still known' },
+    'outcome?': text('As `status`, once the command has ended'),
+    'events?': list(reference('Event')),
+    'reason?': object({ code: text('For programs'), message: text('For people'), 'details?': anything('Values') }),
+    'attempts?': integer('Attempts to decide it'),
+    'endLsn?': integer('Entry that ended the command', 1),
+  }),
+  Projection: object({
+    name: text('Name of the projection'),
+    version: { type: ['integer', 'null'], description: 'Version that is read; null while the first is being built' },
+    status: { enum: ['live', 'rebuilding', 'failed'] },
+    position: { type: ['integer', 'null'], description: 'How far the build is' },
+    'message?': text('Why it failed'),
+  }),
+  Problem: object(
+    {
+      type: text('urn:commanderdb:error:<code>, or urn:commanderdb:rejection'),
+      title: text('What the code means'),
+      status: integer('As of the answer', 400),
+      detail: text('What happened, with which values, and what to do'),
+      code: text('For programs'),
+      retryable: { type: 'boolean', description: 'The same call may succeed later without any change' },
+      'details?': anything('Values for programs'),
+    },
+    'Problem details, RFC 9457',
+  ),
+  Rejected: object(
+    {
+      type: text('urn:commanderdb:rejection'),
+      title: text('What the code means'),
+      status: integer('As of the answer', 400),
+      detail: text('As `message`'),
+      id: text('Id of the command'),
+      lsn: integer('Entry that ended the command', 1),
+      outcome: { enum: ['rejected', 'parked', 'skipped'] },
+      code: text("The application's code where it rejected the command"),
+      message: text('For people'),
+      retryable: { const: false },
+      'details?': anything('Values for programs'),
+    },
+    'Problem details, RFC 9457, of a command that ended without events',
+  ),
+}
+
+export const json = (description: string, schema: JsonSchema | string): HttpAnswer => ({
+  description,
+  content: { 'application/json': typeof schema === 'string' ? reference(schema) : schema },
+})
+
+export const problem = (description: string, schema = 'Problem'): HttpAnswer => ({
+  description,
+  content: { 'application/problem+json': reference(schema) },
+})
+
+export const eventList: JsonSchema = list(reference('Event'))
+export const commandList: JsonSchema = list(reference('Command'))
+export const projectionList: JsonSchema = list(reference('Projection'))
+
+export const aggregateParams: Parameters = {
+  type: text('Aggregate type'),
+  id: text(`Aggregate id, 1 to ${limits.aggregateIdBytesMax} bytes of UTF-8; percent-encoded, "/" too`),
+}
+
+export const minLsn: JsonSchema = integer('Wait until the store has applied this entry: read your writes')
+
+/** Every answer of a route with tokens may be one of these. */
+export const commonAnswers: Readonly<Record<string, HttpAnswer>> = {
+  401: problem('A valid token is missing'),
+  403: problem('The token does not have the scope'),
+  429: { ...problem('Too much is pending'), headers: { 'Retry-After': integer('Seconds') } },
+  503: {
+    ...problem('The database is starting, stopping or recovering'),
+    headers: { 'Retry-After': integer('Seconds') },
+  },
+}
