@@ -1,4 +1,5 @@
 import type { EndOfIncarnation } from '../src/actions/action.ts'
+import { surroundingsOf } from '../src/assembly/file-surroundings-adapter.ts'
 import { startApplication } from '../src/assembly/start-application.ts'
 import { CommanderError } from '../src/kernel/errors.ts'
 import { loadApplication } from '../src/sdk/load-module-adapter.ts'
@@ -6,7 +7,7 @@ import type { ResolvedConfig } from '../src/sdk/resolved-config.ts'
 import { runChild } from '../src/supervisor/child-main.ts'
 import type { PreviousExit } from '../src/supervisor/child-report.ts'
 import type { ChildSettings } from '../src/supervisor/database-children.ts'
-import { reportReadiness, surroundingsOf } from './child-surroundings.ts'
+import { reportReadiness } from '../src/supervisor/readiness.ts'
 
 await runChild<ChildSettings<ResolvedConfig>>(async (child) => {
   const settings = child.config.application

@@ -1,11 +1,10 @@
-import { makeStore } from '../src/assembly/file-surroundings-adapter.ts'
+import { makeStore, surroundingsOf } from '../src/assembly/file-surroundings-adapter.ts'
 import { startJournalWriter } from '../src/assembly/start-journal-writer.ts'
 import { defaultJournalOptions } from '../src/journal/options.ts'
 import { lockDatabase } from '../src/observability/process-lock-adapter.ts'
 import type { ResolvedConfig } from '../src/sdk/resolved-config.ts'
 import { runChild } from '../src/supervisor/child-main.ts'
 import type { ChildSettings } from '../src/supervisor/database-children.ts'
-import { surroundingsOf } from './child-surroundings.ts'
 
 await runChild<ChildSettings<ResolvedConfig>>(async (child) => {
   const { dataDir, journal } = child.config.config

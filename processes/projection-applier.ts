@@ -1,9 +1,10 @@
+import { surroundingsOf } from '../src/assembly/file-surroundings-adapter.ts'
 import { loadApplications } from '../src/assembly/load-applications.ts'
 import { startProjectionApplier } from '../src/assembly/start-projection-applier.ts'
 import type { ResolvedConfig } from '../src/sdk/resolved-config.ts'
 import { runChild } from '../src/supervisor/child-main.ts'
 import type { ChildSettings } from '../src/supervisor/database-children.ts'
-import { reportReadiness, surroundingsOf } from './child-surroundings.ts'
+import { reportReadiness } from '../src/supervisor/readiness.ts'
 
 await runChild<ChildSettings<ResolvedConfig>>(async (child) => {
   const { config } = child.config

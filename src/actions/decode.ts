@@ -134,8 +134,7 @@ export function decodeReceived(b: Buffer, o: number): CommandReceived {
     command: nameOf(b, o),
     data: payloadOf(b, o),
     receivedAtMs: wallMsOf(b, o),
-    call:
-      session === 0 ? null : { session, sequence: sessionSequenceOf(b, o), answeredBelow: answeredBelowOf(b, o) },
+    call: session === 0 ? null : { session, sequence: sessionSequenceOf(b, o), answeredBelow: answeredBelowOf(b, o) },
     idempotencyKey: envelope.idempotencyKey ?? null,
     expectedRevision: envelope.expectedRevision === undefined ? null : revision(envelope.expectedRevision),
     metadata: envelope.metadata ?? null,
@@ -160,7 +159,16 @@ function decodeEndOfAttempt(b: Buffer, o: number, type: EndType): Action {
       const base = revisionOf(b, o)
       const latest = base + events.length
       const latestEvent = latest === 0 ? null : { revision: revision(latest), type: events.at(-1)?.type ?? null }
-      return { ...end, type, baseRevision: revision(base), eventsVersion: variantOf(b, o), events, latestEvent, idempotencyKey, snapshot: snapshotOf(b, o) }
+      return {
+        ...end,
+        type,
+        baseRevision: revision(base),
+        eventsVersion: variantOf(b, o),
+        events,
+        latestEvent,
+        idempotencyKey,
+        snapshot: snapshotOf(b, o),
+      }
     }
     case 'command/rejected': {
       const { code, message, details } = payloadOf(b, o) as { code: string; message: string; details: unknown }

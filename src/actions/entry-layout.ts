@@ -1,4 +1,4 @@
-import { lsn, type Lsn, type Token, token } from '../kernel/identifiers.ts'
+import { type Lsn, lsn, type Token, token } from '../kernel/identifiers.ts'
 import { readUint64, writeUint64 } from '../kernel/integers.ts'
 
 /**
@@ -96,7 +96,8 @@ export function nameOf(b: Buffer, o: number): string {
   return b.toString('utf8', start, start + nameBytesOf(b, o))
 }
 
-export const envelopeStart = (b: Buffer, o: number): number => o + entryHeaderBytes + keyBytesOf(b, o) + nameBytesOf(b, o)
+export const envelopeStart = (b: Buffer, o: number): number =>
+  o + entryHeaderBytes + keyBytesOf(b, o) + nameBytesOf(b, o)
 export const payloadStart = (b: Buffer, o: number): number => envelopeStart(b, o) + envelopeBytesOf(b, o)
 export const entryEnd = (b: Buffer, o: number): number => o + lengthOf(b, o)
 

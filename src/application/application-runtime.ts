@@ -25,9 +25,9 @@ import { forgetSavedKeys } from '../state/idempotency.ts'
 import { type RootState, reduce } from '../state/root.ts'
 import type { KeyValueStore } from '../store/key-value-store.ts'
 import { type HostedAggregate, hostedAggregates } from '../tables/hosted-aggregates.ts'
+import { AggregateRestorer } from '../tables/restore-aggregate.ts'
 import { DraftOutcomes } from './draft-outcomes.ts'
 import { isIdle, type LiveAggregate, LiveAggregates, type Work } from './live-aggregates.ts'
-import { AggregateRestorer } from '../tables/restore-aggregate.ts'
 
 export interface ApplicationRuntimeOptions {
   readonly environment: Environment

@@ -54,7 +54,10 @@ function eventsOf(definition: AnyAggregate, command: string, returned: unknown):
   const events = Array.isArray(returned) ? (returned as DecidedEvent[]) : [returned as DecidedEvent]
   if (events.length === 0) return noEvents
   if (events.length > limits.eventsPerCommandMax) {
-    throw new CommanderError('invalid_input', `${command} decided ${events.length} events; at most ${limits.eventsPerCommandMax} are allowed`)
+    throw new CommanderError(
+      'invalid_input',
+      `${command} decided ${events.length} events; at most ${limits.eventsPerCommandMax} are allowed`,
+    )
   }
   for (const event of events) checkEvent(definition, command, event)
   return definition.schemas?.events === undefined ? events : events.map((event) => checkedBySchema(definition, event))
@@ -63,7 +66,10 @@ function eventsOf(definition: AnyAggregate, command: string, returned: unknown):
 function checkEvent(definition: AnyAggregate, command: string, event: unknown): void {
   if (event instanceof Promise) {
     event.catch(() => {})
-    throw new CommanderError('invalid_module', `${definition.name}.decide.${command} is asynchronous; it must return events at once`)
+    throw new CommanderError(
+      'invalid_module',
+      `${definition.name}.decide.${command} is asynchronous; it must return events at once`,
+    )
   }
   const type = typeof event === 'object' && event !== null ? (event as DecidedEvent).type : undefined
   if (typeof type !== 'string' || !Object.hasOwn(definition.evolve, type)) {
@@ -91,7 +97,11 @@ function evolveAll(
   for (const event of events) {
     revision++
     const handler = definition.evolve[event.type] as NonNullable<AnyAggregate['evolve'][string]>
-    next = handler(next, event.data, { type: event.type, aggregate: { type: aggregate.type, id: aggregate.id }, revision })
+    next = handler(next, event.data, {
+      type: event.type,
+      aggregate: { type: aggregate.type, id: aggregate.id },
+      revision,
+    })
   }
   return next
 }
@@ -99,6 +109,9 @@ function evolveAll(
 /** For a person who looks at a parked command: the error with the first places in the user's code. */
 function describe(error: unknown): string {
   if (!(error instanceof Error) || error.stack === undefined) return messageOf(error)
-  const places = error.stack.split('\n').filter((line) => line.trimStart().startsWith('at ')).slice(0, 3)
+  const places = error.stack
+    .split('\n')
+    .filter((line) => line.trimStart().startsWith('at '))
+    .slice(0, 3)
   return [`${error.name}: ${error.message}`, ...places.map((line) => line.trim())].join(' ')
 }

@@ -40,7 +40,8 @@ export class DraftOutcomes {
     const received = flagsOf(source, at)
     const decision = this.#decide(aggregate, command.lsn, source, at)
     const fields = this.#fields
-    fields.flags = (received & entryFlags.idempotencyKey) | ((received & entryFlags.writtenIsEnough) === 0 ? entryFlags.flush : 0)
+    fields.flags =
+      (received & entryFlags.idempotencyKey) | ((received & entryFlags.writtenIsEnough) === 0 ? entryFlags.flush : 0)
     fields.reference = command.lsn
     fields.token = token
     fields.hash = aggregate.hash
@@ -75,12 +76,25 @@ export class DraftOutcomes {
     const { definition } = aggregate.hosted
     const name = nameOf(source, o)
     const metadata = envelope?.metadata ?? null
-    const context = new DecideContext(at, name, wallMsOf(source, o), metadata, aggregate.type, aggregate.id, aggregate.revision)
+    const context = new DecideContext(
+      at,
+      name,
+      wallMsOf(source, o),
+      metadata,
+      aggregate.type,
+      aggregate.id,
+      aggregate.revision,
+    )
     let data: unknown
     try {
       data = payloadOf(source, o)
     } catch (error) {
-      return { outcome: 'rejected', code: 'invalid_input', message: `the data is no MessagePack: ${messageOf(error)}`, details: null }
+      return {
+        outcome: 'rejected',
+        code: 'invalid_input',
+        message: `the data is no MessagePack: ${messageOf(error)}`,
+        details: null,
+      }
     }
     return decide(definition, name, data, aggregate.state, context)
   }

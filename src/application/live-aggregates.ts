@@ -128,4 +128,7 @@ export class LiveAggregates {
 }
 
 export const isIdle = (aggregate: LiveAggregate): boolean =>
-  aggregate.inFlight === 0 && aggregate.backlog.length === 0 && aggregate.readiness !== 'held' && aggregate.readiness !== 'blocked'
+  aggregate.inFlight === 0 &&
+  aggregate.backlog.length === 0 &&
+  aggregate.readiness !== 'held' &&
+  aggregate.readiness !== 'blocked'

@@ -7,6 +7,9 @@ import { openLmdbStore } from '../store/lmdb-store.ts'
 import { allTables } from '../tables/table-names.ts'
 import type { Addresses, Surroundings } from './surroundings.ts'
 
+/** Of the store's map that a process keeps in memory: the rest is in the page cache of the host all the same. */
+const residentBytesMax = 16_777_216
+
 export interface FileSurroundingsOptions {
   readonly environment: Environment
   readonly transport: Transport
@@ -32,11 +35,29 @@ export function fileSurroundings(options: FileSurroundingsOptions): Surroundings
     transport,
     addresses: addressesOf(dataDir),
     openStorage: () => new FileStorage(join(dataDir, 'journal')),
-    openStore: (access) => openLmdbStore({ path, tables: allTables, readOnly: access === 'read', environment }),
+    openStore: (access) =>
+      openLmdbStore({ path, tables: allTables, readOnly: access === 'read', environment, residentBytesMax }),
     journalId: Buffer.from(databaseId.replaceAll('-', ''), 'hex'),
     failed,
   }
 }
+
+/** What a supervised process hands over of itself. */
+export interface SupervisedRole {
+  readonly environment: Environment
+  readonly transport: Transport
+  readonly config: { readonly databaseId: string; readonly config: { readonly dataDir: string } }
+  fail(error: unknown): never
+}
+
+export const surroundingsOf = ({ environment, transport, config, fail }: SupervisedRole): Surroundings =>
+  fileSurroundings({
+    environment,
+    transport,
+    dataDir: config.config.dataDir,
+    databaseId: config.databaseId,
+    failed: fail,
+  })
 
 /** Makes an empty store, so that readers find one before its writer's first transaction. */
 export async function makeStore({ openStore }: Surroundings, dataDir: string): Promise<void> {

@@ -11,7 +11,10 @@ export interface RunningDispatcher extends RunningRole {
   readonly follower: Follower
 }
 
-export function startDispatcher(surroundings: Surroundings, options: Partial<DispatcherOptions> = {}): RunningDispatcher {
+export function startDispatcher(
+  surroundings: Surroundings,
+  options: Partial<DispatcherOptions> = {},
+): RunningDispatcher {
   const { environment, openStore, failed } = surroundings
   const store = openStore('read')
   const state = readRoot(store, { lookup: keyLookup(store), keepsPayloads: false })

@@ -1,4 +1,4 @@
-import { type AdmissionLimits } from '../gateway/admission.ts'
+import type { AdmissionLimits } from '../gateway/admission.ts'
 import { ApplyWaiter } from '../gateway/apply-waiter.ts'
 import { ClientServer } from '../gateway/client-server.ts'
 import { Gateway } from '../gateway/gateway.ts'

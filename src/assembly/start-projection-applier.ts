@@ -1,6 +1,6 @@
 import type { CommanderError } from '../kernel/errors.ts'
-import { ProjectionApplier } from '../projection-applier/projection-applier.ts'
 import { ApplierServer } from '../projection-applier/applier-server.ts'
+import { ProjectionApplier } from '../projection-applier/projection-applier.ts'
 import type { Follower } from '../replica/follower.ts'
 import type { Application } from '../sdk/application.ts'
 import { WriterKeyLookup } from '../tables/idempotency-keys.ts'

@@ -1,5 +1,5 @@
-import type { Channel } from '../ipc/channel.ts'
 import type { ClientEvent } from '../ipc/call-codec.ts'
+import type { Channel } from '../ipc/channel.ts'
 import type { CommanderError } from '../kernel/errors.ts'
 
 interface Batch {

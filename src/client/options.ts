@@ -1,5 +1,5 @@
-import type { AnyAggregate, CommandData, CommandName, EventsOf, StateOf } from '../sdk/aggregate-types.ts'
 import type { ClientEvent, ClientOutcome } from '../ipc/call-codec.ts'
+import type { AnyAggregate, CommandData, CommandName, EventsOf, StateOf } from '../sdk/aggregate-types.ts'
 
 /** Where the database is: its data directory, its socket, or its HTTP address. */
 export type ConnectOptions = {
@@ -100,19 +100,41 @@ export interface Database {
     data: CommandData<A, Name>,
     options?: ExecuteOptions,
   ): Promise<Outcome<A>>
-  execute(aggregate: string, id: string, command: string, data?: unknown, options?: ExecuteOptions): Promise<ClientOutcome>
+  execute(
+    aggregate: string,
+    id: string,
+    command: string,
+    data?: unknown,
+    options?: ExecuteOptions,
+  ): Promise<ClientOutcome>
   /** The aggregate's state as the store has it, folded by its definition. */
-  read<A extends AnyAggregate>(aggregate: A, id: string, options?: ReadOptions): Promise<{ readonly revision: number; readonly state: StateOf<A> }>
-  read(aggregate: string, id: string, options?: ReadOptions): Promise<{ readonly revision: number; readonly state: unknown }>
+  read<A extends AnyAggregate>(
+    aggregate: A,
+    id: string,
+    options?: ReadOptions,
+  ): Promise<{ readonly revision: number; readonly state: StateOf<A> }>
+  read(
+    aggregate: string,
+    id: string,
+    options?: ReadOptions,
+  ): Promise<{ readonly revision: number; readonly state: unknown }>
   /** One page of an aggregate's events. */
-  stream(aggregate: AnyAggregate | string, id: string, options?: StreamOptions): Promise<{ readonly events: readonly ClientEvent[]; readonly nextRevision: number }>
+  stream(
+    aggregate: AnyAggregate | string,
+    id: string,
+    options?: StreamOptions,
+  ): Promise<{ readonly events: readonly ClientEvent[]; readonly nextRevision: number }>
   /** All events up to now, in order. */
   events(options?: EventsOptions): AsyncIterable<ClientEvent>
   /** All events, those to come included, until the signal aborts or the loop is left. */
   subscribe(options?: EventsOptions): AsyncIterable<ClientEvent>
   /** As `events`, a list at a time: for reading much. */
   eventBatches(options?: EventsOptions & { readonly follow?: boolean }): AsyncIterable<readonly ClientEvent[]>
-  projection(name: string, key: string, options?: { readonly minLsn?: number }): Promise<{ readonly version: number; readonly value: unknown }>
+  projection(
+    name: string,
+    key: string,
+    options?: { readonly minLsn?: number },
+  ): Promise<{ readonly version: number; readonly value: unknown }>
   projections(): Promise<readonly ProjectionView[]>
   rebuildProjection(name: string): Promise<void>
   command(id: string, options?: { readonly waitMs?: number }): Promise<CommandView>

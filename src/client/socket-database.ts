@@ -1,5 +1,12 @@
+import {
+  CallEncoder,
+  type ClientEvent,
+  type ClientOutcome,
+  callAt,
+  decodeEventBlock,
+  decodeOutcome,
+} from '../ipc/call-codec.ts'
 import type { Channel, Transport } from '../ipc/channel.ts'
-import { CallEncoder, callAt, type ClientEvent, type ClientOutcome, decodeEventBlock, decodeOutcome } from '../ipc/call-codec.ts'
 import {
   clientFrames,
   decodeFailed,
@@ -76,7 +83,10 @@ export class SocketDatabase implements Database {
   /** By request number, in the order of their sequences: the first is the oldest without an answer. */
   readonly #calls = new Map<number, PendingCall>()
   readonly #queries = new Map<number, PendingQuery>()
-  readonly #feeds = new Map<number, { readonly feed: EventFeed; readonly follow: boolean; after: number; types: ReadonlySet<string> | null }>()
+  readonly #feeds = new Map<
+    number,
+    { readonly feed: EventFeed; readonly follow: boolean; after: number; types: ReadonlySet<string> | null }
+  >()
   #waiting: (() => void)[] = []
   /** Calls encoded in this turn. */
   #encoded: PendingCall[] = []
@@ -110,13 +120,22 @@ export class SocketDatabase implements Database {
     return this
   }
 
-  execute(aggregate: AnyAggregate | string, id: string, command: string, data?: unknown, options: ExecuteOptions = {}): Promise<never> {
+  execute(
+    aggregate: AnyAggregate | string,
+    id: string,
+    command: string,
+    data?: unknown,
+    options: ExecuteOptions = {},
+  ): Promise<never> {
     return new Promise<ClientOutcome>((resolve, reject) => {
       if (this.#isClosed) return reject(closed())
       if (this.#calls.size < this.#maxInFlight) this.#call(aggregate, id, command, data, options, resolve, reject)
       else if (this.#waiting.length < waitingMax) {
         this.#waiting.push(() => this.#call(aggregate, id, command, data, options, resolve, reject))
-      } else reject(new CommanderError('overloaded', `${waitingMax} calls wait in this client already; await some of them first`))
+      } else
+        reject(
+          new CommanderError('overloaded', `${waitingMax} calls wait in this client already; await some of them first`),
+        )
     }) as Promise<never>
   }
 
@@ -126,7 +145,9 @@ export class SocketDatabase implements Database {
 
   stream(aggregate: AnyAggregate | string, id: string, options: StreamOptions = {}): ReturnType<Database['stream']> {
     const { from = 1, limit = limits.pageEventsMax, ...rest } = options
-    return this.#ask({ ask: 'stream', aggregate: nameOf(aggregate), id, from, limit, ...rest }, true) as ReturnType<Database['stream']>
+    return this.#ask({ ask: 'stream', aggregate: nameOf(aggregate), id, from, limit, ...rest }, true) as ReturnType<
+      Database['stream']
+    >
   }
 
   async *events(options: EventsOptions = {}): AsyncGenerator<ClientEvent> {
@@ -137,7 +158,9 @@ export class SocketDatabase implements Database {
     for await (const batch of this.eventBatches({ ...options, follow: true })) yield* batch
   }
 
-  async *eventBatches(options: EventsOptions & { readonly follow?: boolean } = {}): AsyncGenerator<readonly ClientEvent[]> {
+  async *eventBatches(
+    options: EventsOptions & { readonly follow?: boolean } = {},
+  ): AsyncGenerator<readonly ClientEvent[]> {
     const { after = 0, types, signal, follow = false } = options
     const request = this.#takeQueryNumber()
     const feed = new EventFeed()
@@ -155,7 +178,11 @@ export class SocketDatabase implements Database {
     }
   }
 
-  projection(name: string, key: string, options: { readonly minLsn?: number } = {}): ReturnType<Database['projection']> {
+  projection(
+    name: string,
+    key: string,
+    options: { readonly minLsn?: number } = {},
+  ): ReturnType<Database['projection']> {
     return this.#ask({ ask: 'projection', name, key, ...options }, true) as ReturnType<Database['projection']>
   }
 
@@ -207,7 +234,8 @@ export class SocketDatabase implements Database {
   #opened(): void {
     this.#isOpen = true
     this.#lastError = null
-    for (const [request, { query }] of this.#queries) this.#channel?.send(clientFrames.query, encodeQuery(request, query))
+    for (const [request, { query }] of this.#queries)
+      this.#channel?.send(clientFrames.query, encodeQuery(request, query))
     for (const request of this.#feeds.keys()) this.#askForEvents(request)
     for (const { buffer, at } of this.#calls.values()) {
       if (buffer !== null) this.#channel?.send(clientFrames.call, Buffer.from(callAt(buffer, at)))
@@ -274,7 +302,13 @@ export class SocketDatabase implements Database {
     }
   }
 
-  #idempotencyKey(aggregate: AnyAggregate | string, id: string, command: string, data: unknown, key: string | undefined): Parameters<CallEncoder['add']>[0]['idempotencyKey'] {
+  #idempotencyKey(
+    aggregate: AnyAggregate | string,
+    id: string,
+    command: string,
+    data: unknown,
+    key: string | undefined,
+  ): Parameters<CallEncoder['add']>[0]['idempotencyKey'] {
     if (key === undefined) return null
     const digest = commandDigest(nameOf(aggregate), id, command, data)
     const ttlMs = typeof aggregate === 'string' ? ttlDefaultMs : aggregate.idempotencyTtlMs
@@ -435,6 +469,8 @@ export class SocketDatabase implements Database {
   }
 }
 
-const nameOf = (aggregate: AnyAggregate | string): string => (typeof aggregate === 'string' ? aggregate : aggregate.name)
+const nameOf = (aggregate: AnyAggregate | string): string =>
+  typeof aggregate === 'string' ? aggregate : aggregate.name
 
-const closed = (): CommanderError => new CommanderError('connection_lost', 'this connection was closed; connect again', { retryable: false })
+const closed = (): CommanderError =>
+  new CommanderError('connection_lost', 'this connection was closed; connect again', { retryable: false })

@@ -25,8 +25,8 @@ import { ownerOf } from '../state/applications.ts'
 import type { AggregateQueue, PendingCommand } from '../state/commands.ts'
 import { forgetSavedKeys, nextExpiryMs } from '../state/idempotency.ts'
 import { dispatcherName, type RootState, reduce } from '../state/root.ts'
-import { defaultDispatcherOptions, type DispatcherOptions } from './options.ts'
 import { type InstanceLoad, InstanceLoads } from './instance-loads.ts'
+import { type DispatcherOptions, defaultDispatcherOptions } from './options.ts'
 
 const retryDelayMsMax = 3_600_000
 const refusedDelayMs = 100

@@ -66,7 +66,10 @@ export class Admission {
     this.#limits = { ...defaultAdmissionLimits, ...admissionLimits }
     this.#aggregates = new Map(
       applications.flatMap(({ aggregates }) =>
-        aggregates.map((definition) => [definition.name, { definition, commands: new Set(Object.keys(definition.decide)) }]),
+        aggregates.map((definition) => [
+          definition.name,
+          { definition, commands: new Set(Object.keys(definition.decide)) },
+        ]),
       ),
     )
   }
@@ -79,7 +82,10 @@ export class Admission {
     const known = this.#aggregates.get(type)
     if (known !== undefined) return known.definition
     const names = [...this.#aggregates.keys()].join(', ')
-    throw new CommanderError('unknown_aggregate', `no application defines aggregate "${type}"; there are: ${names || 'none'}`)
+    throw new CommanderError(
+      'unknown_aggregate',
+      `no application defines aggregate "${type}"; there are: ${names || 'none'}`,
+    )
   }
 
   /**
@@ -87,7 +93,11 @@ export class Admission {
    * @throws CommanderError for each way in which it cannot be admitted.
    */
   admit(state: RootState, drafted: number, b: Buffer, o: number): Changed | null {
-    if (!isWellFormed(b, o, b.length) || codeOf(b, o) !== actionCodes['command/received'] || b[o + entryOffsets.version] !== 1) {
+    if (
+      !isWellFormed(b, o, b.length) ||
+      codeOf(b, o) !== actionCodes['command/received'] ||
+      b[o + entryOffsets.version] !== 1
+    ) {
       throw new CommanderError('protocol_violation', 'the call is not a well-formed command')
     }
     const key = keyOf(b, o)
@@ -121,23 +131,31 @@ export class Admission {
       idempotencyKey.digest instanceof Uint8Array &&
       idempotencyKey.digest.length === 16 &&
       Number.isSafeInteger(idempotencyKey.ttlMs)
-    if (!isKey) throw new CommanderError('protocol_violation', 'the call says that it has an idempotency key, but has none')
+    if (!isKey)
+      throw new CommanderError('protocol_violation', 'the call says that it has an idempotency key, but has none')
     const bytes = Buffer.byteLength(idempotencyKey.key)
     if (bytes >= 1 && bytes <= limits.idempotencyKeyBytesMax && idempotencyKey.key.isWellFormed()) return idempotencyKey
-    throw new CommanderError('invalid_input', `an idempotency key must have 1 to ${limits.idempotencyKeyBytesMax} bytes, not ${bytes}`)
+    throw new CommanderError(
+      'invalid_input',
+      `an idempotency key must have 1 to ${limits.idempotencyKeyBytesMax} bytes, not ${bytes}`,
+    )
   }
 
   #checkRoom({ commands }: RootState, drafted: number, key: string): void {
     const { pendingCommands, pendingBytes, pendingPerAggregate } = this.#limits
     if (commands.byLsn.size + drafted >= pendingCommands) {
-      throw overloaded(`${commands.byLsn.size + drafted} commands are pending; limits.pendingCommands is ${pendingCommands}`)
+      throw overloaded(
+        `${commands.byLsn.size + drafted} commands are pending; limits.pendingCommands is ${pendingCommands}`,
+      )
     }
     if (commands.pendingBytes >= pendingBytes) {
       throw overloaded(`${commands.pendingBytes} bytes of commands are pending; limits.pendingBytes is ${pendingBytes}`)
     }
     const pending = commands.byAggregate.get(key)?.commands.length ?? 0
     if (pending >= pendingPerAggregate) {
-      throw overloaded(`${pending} commands are pending on ${key}; limits.pendingPerAggregate is ${pendingPerAggregate}`)
+      throw overloaded(
+        `${pending} commands are pending on ${key}; limits.pendingPerAggregate is ${pendingPerAggregate}`,
+      )
     }
   }
 }
@@ -146,10 +164,16 @@ const overloaded = (why: string): CommanderError =>
   new CommanderError('overloaded', `${why}: try again later`, { details: { retryAfterMs: 1000 } })
 
 const unknownCommand = (type: string, command: string, known: ReadonlySet<string> | undefined): CommanderError =>
-  new CommanderError('unknown_command', `aggregate "${type}" has no command "${command}"; it has: ${[...(known ?? [])].join(', ')}`)
+  new CommanderError(
+    'unknown_command',
+    `aggregate "${type}" has no command "${command}"; it has: ${[...(known ?? [])].join(', ')}`,
+  )
 
 const tooLarge = (key: string, command: string, bytes: number, most: number): CommanderError =>
-  new CommanderError('payload_too_large', `the data of ${command} on ${key} has ${bytes} bytes; limits.payloadBytes is ${most}`)
+  new CommanderError(
+    'payload_too_large',
+    `the data of ${command} on ${key} has ${bytes} bytes; limits.payloadBytes is ${most}`,
+  )
 
 /** Bytes of a draft beside key, name, envelope and payload. */
 export const draftOverheadBytes: number = entryHeaderBytes

@@ -34,7 +34,12 @@ export class ApplyWaiter {
     const timer = this.#environment.scheduler.after(timeoutMs, () => {
       this.#waiting.delete(waiting)
       const at = this.#gateway.marks.applied
-      done(new CommanderError('timeout', `the store is at entry ${at}, and did not reach ${minLsn} within ${timeoutMs} ms`))
+      done(
+        new CommanderError(
+          'timeout',
+          `the store is at entry ${at}, and did not reach ${minLsn} within ${timeoutMs} ms`,
+        ),
+      )
     })
     const waiting: Waiting = { minLsn, done, timer }
     this.#waiting.add(waiting)

@@ -1,3 +1,4 @@
+import { entryEnd, isWellFormed, lengthOf, padded, sequenceOf, variantOf } from '../actions/entry-layout.ts'
 import type { Channel, ChannelHandlers } from '../ipc/channel.ts'
 import {
   clientFrames,
@@ -9,7 +10,6 @@ import {
   type Query,
   requestOf,
 } from '../ipc/client-protocol.ts'
-import { entryEnd, isWellFormed, lengthOf, padded, sequenceOf, variantOf } from '../actions/entry-layout.ts'
 import type { Environment } from '../kernel/environment.ts'
 import { CommanderError, isCommanderError, messageOf, toWireError } from '../kernel/errors.ts'
 import { lastPosition } from '../tables/event-log.ts'
@@ -123,7 +123,9 @@ class ClientConnection implements Replier {
   #call(body: Buffer): void {
     for (let at = 0; at < body.length; at += padded(lengthOf(body, at))) {
       if (!isWellFormed(body, at, body.length)) {
-        this.#channel.close(new CommanderError('protocol_violation', `a client sent a call that is not well formed at byte ${at}`))
+        this.#channel.close(
+          new CommanderError('protocol_violation', `a client sent a call that is not well formed at byte ${at}`),
+        )
         return
       }
       this.#o.gateway.submit(this, sequenceOf(body, at), variantOf(body, at), body, at)
@@ -174,7 +176,12 @@ class ClientConnection implements Replier {
       }
       case 'skip': {
         const { command, received } = queries.parked(query.id)
-        gateway.operate(this, request, { type: 'command/skipped', command, aggregate: received.aggregate, reason: query.reason })
+        gateway.operate(this, request, {
+          type: 'command/skipped',
+          command,
+          aggregate: received.aggregate,
+          reason: query.reason,
+        })
         return
       }
       case 'rebuild':

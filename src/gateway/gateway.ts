@@ -124,7 +124,9 @@ export class Gateway implements FollowerRole {
 
   /** Calls that have no answer yet. */
   get pendingCalls(): number {
-    return this.#drafted.length + this.#waiting.size + this.#unflushed.length + this.#unapplied.length + this.#lookUps.length
+    return (
+      this.#drafted.length + this.#waiting.size + this.#unflushed.length + this.#unapplied.length + this.#lookUps.length
+    )
   }
 
   start(follower: Follower): void {
@@ -159,7 +161,11 @@ export class Gateway implements FollowerRole {
   }
 
   /** Drafts what an operator decided on a parked command; answered when it is flushed. */
-  operate(replier: Replier, request: number, action: Extract<Action, { type: 'command/retried' | 'command/skipped' }>): void {
+  operate(
+    replier: Replier,
+    request: number,
+    action: Extract<Action, { type: 'command/retried' | 'command/skipped' }>,
+  ): void {
     if (!this.isReady) {
       this.#fail(replier, request, notReady())
       return
@@ -218,7 +224,8 @@ export class Gateway implements FollowerRole {
     const call = new Call(replier, request, wait, writtenIsEnough, source, offset, lengthOf(source, offset))
     const key = this.#admission.keyOf(source, offset)
     if (key !== null && this.#isKnown(call, key)) return
-    if (wait === waitModes.received) source.writeUInt16LE(flagsOf(source, offset) | entryFlags.flush, offset + entryOffsets.flags)
+    if (wait === waitModes.received)
+      source.writeUInt16LE(flagsOf(source, offset) | entryFlags.flush, offset + entryOffsets.flags)
     if (changed !== null) this.#rewrite(call, changed.data)
     this.#draft(call)
     this.#sendSoon()
@@ -236,7 +243,11 @@ export class Gateway implements FollowerRole {
   #repeat(call: Call, first: Lsn, record: KeyRecord | undefined, key: IdempotencyKey | null, neededLsn: Lsn): void {
     if (key !== null && record !== undefined && Buffer.compare(key.digest, record.digest) !== 0) {
       const message = `the idempotency key "${key.key}" was used by command ${first} with other data; use a new key for a new command`
-      this.#fail(call.replier, call.request, new CommanderError('idempotency_conflict', message, { details: { command: String(first) } }))
+      this.#fail(
+        call.replier,
+        call.request,
+        new CommanderError('idempotency_conflict', message, { details: { command: String(first) } }),
+      )
       return
     }
     call.isDuplicate = true
@@ -417,7 +428,16 @@ export class Gateway implements FollowerRole {
       return
     }
     const { entry, offset, endLsn, code, firstPosition } = stored
-    const outcome = { commandLsn: call.commandLsn, endLsn, code, durability: applied, isDuplicate: true, firstPosition, entry, offset }
+    const outcome = {
+      commandLsn: call.commandLsn,
+      endLsn,
+      code,
+      durability: applied,
+      isDuplicate: true,
+      firstPosition,
+      entry,
+      offset,
+    }
     this.#answer(call, outcome, applied)
   }
 

@@ -7,9 +7,9 @@ import { type Lsn, lsn } from '../kernel/identifiers.ts'
 import { limits } from '../kernel/limits.ts'
 import type { Application } from '../sdk/application.ts'
 import { upcastEvent } from '../sdk/upcast-event.ts'
-import { readKeyNumber } from '../store/keys.ts'
 import type { KeyValueStore } from '../store/key-value-store.ts'
-import { eachEntry, EventLogReader, type LogBlock } from '../tables/event-log.ts'
+import { readKeyNumber } from '../store/keys.ts'
+import { EventLogReader, eachEntry, type LogBlock } from '../tables/event-log.ts'
 import { type HostedAggregate, hostedAggregates } from '../tables/hosted-aggregates.ts'
 import { readOutcome, readParked } from '../tables/outcomes.ts'
 import { listProgress, type ProjectionProgress, readProgress, readRow } from '../tables/projection-rows.ts'
@@ -134,7 +134,10 @@ export class Queries {
   }
 
   /** @throws CommanderError `unknown_projection`, `not_ready` (its first build is under way), `not_found` */
-  projection(name: string, key: string): { readonly name: string; readonly key: string; readonly version: number; readonly value: unknown } {
+  projection(
+    name: string,
+    key: string,
+  ): { readonly name: string; readonly key: string; readonly version: number; readonly value: unknown } {
     const progress = readProgress(this.#store, name)
     if (progress === null) throw new CommanderError('unknown_projection', `no application defines projection "${name}"`)
     if (progress.live === null) throw notBuilt(name, progress)
@@ -177,7 +180,10 @@ export class Queries {
     const bytes = readParked(this.#store, at)
     if (bytes !== null) return { command: at, received: decodeReceived(bytes, 0) }
     const { status } = this.command(id)
-    throw new CommanderError('invalid_input', `command ${id} is ${status}; only a parked command can be retried or skipped`)
+    throw new CommanderError(
+      'invalid_input',
+      `command ${id} is ${status}; only a parked command can be retried or skipped`,
+    )
   }
 
   #ended(id: string, at: Lsn, b: Buffer, o: number, firstPosition: number): CommandView {
@@ -242,7 +248,8 @@ export function commandLsn(id: string): Lsn {
 }
 
 function viewOf(name: string, { live, building, failed }: ProjectionProgress): ProjectionView {
-  if (failed !== null) return { name, version: live, status: 'failed', position: failed.position, message: failed.message }
+  if (failed !== null)
+    return { name, version: live, status: 'failed', position: failed.position, message: failed.message }
   if (building !== null) return { name, version: live, status: 'rebuilding', position: Math.max(0, building.position) }
   return { name, version: live, status: 'live', position: null }
 }

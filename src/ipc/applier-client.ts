@@ -1,5 +1,11 @@
 import { CommanderError, fromWireError } from '../kernel/errors.ts'
-import { type ApplierAnswer, type ApplierQuestion, applierFrames, decodeAnswer, encodeApplierFrame } from './applier-protocol.ts'
+import {
+  type ApplierAnswer,
+  type ApplierQuestion,
+  applierFrames,
+  decodeAnswer,
+  encodeApplierFrame,
+} from './applier-protocol.ts'
 import type { Transport } from './channel.ts'
 
 type Question = { readonly ask: 'rebuild'; readonly name: string } | { readonly ask: 'checkpoint' }
@@ -17,7 +23,8 @@ export function askApplier(transport: Transport, address: string, question: Ques
           if (answer.error === undefined) resolve(answer)
           else reject(fromWireError(answer.error))
         },
-        closed: (error) => reject(error ?? new CommanderError('connection_lost', 'the projection applier ended the connection')),
+        closed: (error) =>
+          reject(error ?? new CommanderError('connection_lost', 'the projection applier ended the connection')),
       }
     })
   })

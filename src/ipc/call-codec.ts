@@ -18,7 +18,14 @@ import {
 import { pack } from '../actions/message-pack.ts'
 import { CommanderError } from '../kernel/errors.ts'
 import { revision } from '../kernel/identifiers.ts'
-import { decodeOutcomeHeader, durabilities, eventsHeaderBytes, eventsPositionOf, outcomeFlags, outcomeHeaderBytes } from './client-protocol.ts'
+import {
+  decodeOutcomeHeader,
+  durabilities,
+  eventsHeaderBytes,
+  eventsPositionOf,
+  outcomeFlags,
+  outcomeHeaderBytes,
+} from './client-protocol.ts'
 
 /** An event as a client sees it. */
 export interface ClientEvent {
@@ -98,7 +105,8 @@ export class CallEncoder {
     const at = this.#batch.byteLength
     fields.code = actionCodes['command/received']
     fields.flags =
-      (call.writtenIsEnough ? entryFlags.writtenIsEnough : 0) | (call.idempotencyKey === null ? 0 : entryFlags.idempotencyKey)
+      (call.writtenIsEnough ? entryFlags.writtenIsEnough : 0) |
+      (call.idempotencyKey === null ? 0 : entryFlags.idempotencyKey)
     fields.reference = call.session
     fields.token = call.sequence
     fields.revision = call.answeredBelow
@@ -137,9 +145,16 @@ export function decodeOutcome(body: Buffer): { readonly request: number; readonl
   const o = outcomeHeaderBytes
   switch (code) {
     case actionCodes['command/completed']:
-      return { request, outcome: { outcome: 'completed', ...common, durability: reached, events: decodeEvents(body, o, firstPosition) } }
+      return {
+        request,
+        outcome: { outcome: 'completed', ...common, durability: reached, events: decodeEvents(body, o, firstPosition) },
+      }
     case actionCodes['command/rejected']: {
-      const { code: reason, message, details } = payloadOf(body, o) as { code: string; message: string; details: unknown }
+      const {
+        code: reason,
+        message,
+        details,
+      } = payloadOf(body, o) as { code: string; message: string; details: unknown }
       return { request, outcome: { outcome: 'rejected', ...common, code: reason, message, details } }
     }
     case actionCodes['command/parked']: {
@@ -186,10 +201,16 @@ function isoTimeOf(wallMs: number): string {
 }
 
 /** The events of an `events` frame after a position, into `events`. Returns the position of the last one in the frame. */
-export function decodeEventBlock(body: Buffer, after: number, types: ReadonlySet<string> | null, events: ClientEvent[]): number {
+export function decodeEventBlock(
+  body: Buffer,
+  after: number,
+  types: ReadonlySet<string> | null,
+  events: ClientEvent[],
+): number {
   let position = eventsPositionOf(body)
   for (let o = eventsHeaderBytes; o + entryHeaderBytes <= body.length; o += padded(lengthOf(body, o))) {
-    if (!isWellFormed(body, o, body.length)) throw new CommanderError('protocol_violation', 'the gateway sent a damaged block of events')
+    if (!isWellFormed(body, o, body.length))
+      throw new CommanderError('protocol_violation', 'the gateway sent a damaged block of events')
     const count = eventCountOf(body, o)
     if (position + count - 1 > after) {
       for (const event of decodeEvents(body, o, position)) {

@@ -68,8 +68,21 @@ export const decodeOutcomeHeader = (b: Buffer): OutcomeHeader => ({
 /** What a client may ask. */
 export type Query =
   | { readonly ask: 'hello' }
-  | { readonly ask: 'state'; readonly aggregate: string; readonly id: string; readonly atLsn?: number; readonly minLsn?: number }
-  | { readonly ask: 'stream'; readonly aggregate: string; readonly id: string; readonly from: number; readonly limit: number; readonly minLsn?: number }
+  | {
+      readonly ask: 'state'
+      readonly aggregate: string
+      readonly id: string
+      readonly atLsn?: number
+      readonly minLsn?: number
+    }
+  | {
+      readonly ask: 'stream'
+      readonly aggregate: string
+      readonly id: string
+      readonly from: number
+      readonly limit: number
+      readonly minLsn?: number
+    }
   | { readonly ask: 'projection'; readonly name: string; readonly key: string; readonly minLsn?: number }
   | { readonly ask: 'projections' }
   | { readonly ask: 'rebuild'; readonly name: string }

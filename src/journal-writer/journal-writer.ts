@@ -225,7 +225,10 @@ export class JournalWriter {
       const inbox = this.#inbox
       let bytes = 0
       let taken = 0
-      while (taken < inbox.length && (taken === 0 || bytes + (inbox[taken] as Drafts).body.length <= this.#o.batchBytesMax)) {
+      while (
+        taken < inbox.length &&
+        (taken === 0 || bytes + (inbox[taken] as Drafts).body.length <= this.#o.batchBytesMax)
+      ) {
         bytes += (inbox[taken] as Drafts).body.length
         taken++
       }
@@ -269,7 +272,11 @@ export class JournalWriter {
     const end = body.length
     let at = 0
     while (at < end) {
-      if (!isWellFormed(body, at, end) || originOf(body, at) !== from.origin || actionTypeOf(codeOf(body, at)) === undefined) {
+      if (
+        !isWellFormed(body, at, end) ||
+        originOf(body, at) !== from.origin ||
+        actionTypeOf(codeOf(body, at)) === undefined
+      ) {
         this.#malformed(from, at)
         return
       }

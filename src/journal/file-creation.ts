@@ -5,13 +5,14 @@ import { syncDirectory } from './file-calls.ts'
 import { journalLimits } from './options.ts'
 import { type Creation, temporarySuffix } from './storage.ts'
 
-/** Chunk by chunk on the thread pool, flushed in between: one flush of a whole segment would hold up those of the running one. */
+/** Slice by slice on the thread pool, each flushed by itself: one flush of a whole segment would hold up those of the running one. */
 export class FileCreation implements Creation {
   private readonly path: string
   private readonly temporary: string
   private readonly bytes: number
   private readonly zeroFill: boolean
   private cancelled = false
+  private hurried = false
 
   constructor(filePath: string, bytes: number, zeroFill: boolean) {
     this.path = filePath
@@ -22,6 +23,10 @@ export class FileCreation implements Creation {
 
   cancel(): void {
     this.cancelled = true
+  }
+
+  hurry(): void {
+    this.hurried = true
   }
 
   async run(recycled: string | null): Promise<void> {
@@ -56,13 +61,24 @@ export class FileCreation implements Creation {
   }
 
   private async writeZeros(file: fs.promises.FileHandle): Promise<void> {
-    const zeros = Buffer.alloc(Math.min(journalLimits.copySliceBytes, this.bytes))
+    const zeros = Buffer.alloc(Math.min(journalLimits.fillSliceBytes, this.bytes))
     for (let at = 0; at < this.bytes; ) {
       this.stopWhenCancelled()
       const { bytesWritten } = await file.write(zeros, 0, Math.min(zeros.length, this.bytes - at), at)
       at += bytesWritten
-      if (at % (8 * zeros.length) === 0) await file.datasync()
+      await this.giveWay(file)
     }
+  }
+
+  /** Flushes the slice and leaves the disk alone for twice as long as that took, unless somebody waits for the file. */
+  private async giveWay(file: fs.promises.FileHandle): Promise<void> {
+    if (this.hurried) return
+    const startMs = performance.now()
+    await file.datasync()
+    const pauseMs = 2 * (performance.now() - startMs)
+    await new Promise<void>((resolve) => {
+      setTimeout(resolve, pauseMs)
+    })
   }
 
   private stopWhenCancelled(): void {

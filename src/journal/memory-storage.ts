@@ -79,6 +79,7 @@ export class MemoryStorage implements JournalStorage {
       cancel: () => {
         cancelled = true
       },
+      hurry: () => undefined,
     }
   }
 

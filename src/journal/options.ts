@@ -36,6 +36,8 @@ export interface JournalLimits {
   readonly scanSliceBytes: number
   /** Read ahead by a reader: little, for at the end of the journal most of it is zeros that the writer is about to fill. */
   readonly readerSliceBytes: number
+  /** Filled with zeros and flushed in one go while a spare is made: what a flush of the running segment may have to wait for. */
+  readonly fillSliceBytes: number
   /** Copied, zeroed or written back in one go. */
   readonly copySliceBytes: number
 }
@@ -50,6 +52,7 @@ export const journalLimits: JournalLimits = {
   tornCopiesMax: 16,
   scanSliceBytes: 4 << 20,
   readerSliceBytes: 256 << 10,
+  fillSliceBytes: 256 << 10,
   copySliceBytes: 1 << 20,
 }
 

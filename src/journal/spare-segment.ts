@@ -55,8 +55,9 @@ export class SpareSegment {
     return !this.ready && this.creation === null && !this.stopped
   }
 
-  /** Calls `run` once nothing is being made any more. */
+  /** Calls `run` once nothing is being made any more, and hurries what is. */
   whenSettled(run: () => void): void {
+    this.creation?.hurry()
     if (this.creation === null) run()
     else this.waiters.push(run)
   }

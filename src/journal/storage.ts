@@ -36,6 +36,8 @@ export type Done = (error: CommanderError | null) => void
 export interface Creation {
   /** Stops at the next chunk and removes the temporary file; `done` is still called. */
   cancel(): void
+  /** Somebody waits for the file: give way to other writes no longer. */
+  hurry(): void
 }
 
 export interface JournalFile {

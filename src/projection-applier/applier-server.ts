@@ -1,5 +1,5 @@
-import type { Channel, ChannelHandlers } from '../ipc/channel.ts'
 import { type ApplierAnswer, applierFrames, decodeQuestion, encodeApplierFrame } from '../ipc/applier-protocol.ts'
+import type { Channel, ChannelHandlers } from '../ipc/channel.ts'
 import { unreachable } from '../kernel/assert.ts'
 import { toWireError } from '../kernel/errors.ts'
 import type { ProjectionApplier } from './projection-applier.ts'

@@ -1,5 +1,5 @@
-import { eventsOf } from '../actions/decode.ts'
 import { parseAggregateKey } from '../actions/aggregate-key.ts'
+import { eventsOf } from '../actions/decode.ts'
 import { eventCountOf, keyOf, lsnOf, revisionOf, variantOf, wallMsOf } from '../actions/entry-layout.ts'
 import type { Log } from '../kernel/environment.ts'
 import { CommanderError, messageOf } from '../kernel/errors.ts'
@@ -9,7 +9,7 @@ import type { Application } from '../sdk/application.ts'
 import type { Projection, ProjectionEvent } from '../sdk/projection.ts'
 import { upcastEvent } from '../sdk/upcast-event.ts'
 import type { KeyValueStore, WriteBatch } from '../store/key-value-store.ts'
-import { eachEntry, EventLogReader, type LogBlock } from '../tables/event-log.ts'
+import { EventLogReader, eachEntry, type LogBlock } from '../tables/event-log.ts'
 import {
   deleteRow,
   type ProjectionProgress,
@@ -65,8 +65,13 @@ export class ProjectionRunner {
   /** Builds a projection again from the first event, under its present version. */
   rebuild(name: string): void {
     const running = this.#running.find(({ projection }) => projection.name === name)
-    if (running === undefined) throw new CommanderError('unknown_projection', `no application defines projection "${name}"`)
-    running.progress = { ...running.progress, building: { version: running.projection.version, position: -1 }, failed: null }
+    if (running === undefined)
+      throw new CommanderError('unknown_projection', `no application defines projection "${name}"`)
+    running.progress = {
+      ...running.progress,
+      building: { version: running.projection.version, position: -1 },
+      failed: null,
+    }
   }
 
   get isRebuilding(): boolean {
@@ -106,7 +111,8 @@ export class ProjectionRunner {
     for (const key of staleRows) batch.delete(tableNames.rows, key)
     if (building?.position === -1) {
       // A rebuild under the same version deletes the rows that are there before it begins.
-      if (staleRows.length < deletedRows) running.progress = { ...running.progress, live: null, building: { ...building, position: 0 } }
+      if (staleRows.length < deletedRows)
+        running.progress = { ...running.progress, live: null, building: { ...building, position: 0 } }
     } else if (building !== null) this.#build(batch, running, blocks, building, position)
     else if (staleRows.length < deletedRows) running.stale = null
     putProgress(batch, running.projection.name, running.progress)
@@ -166,7 +172,10 @@ export class ProjectionRunner {
   #failed(batch: WriteBatch, running: Running, position: number, error: unknown): void {
     const { projection } = running
     const message = `the handler of projection "${projection.name}" threw at position ${position}: ${messageOf(error)}`
-    this.#log.error({ projection: projection.name, position }, `${message}; mend it and raise its version, or rebuild it`)
+    this.#log.error(
+      { projection: projection.name, position },
+      `${message}; mend it and raise its version, or rebuild it`,
+    )
     running.progress = { ...running.progress, failed: { version: projection.version, position, message } }
     putProgress(batch, projection.name, running.progress)
   }
@@ -175,14 +184,19 @@ export class ProjectionRunner {
 function begin(store: KeyValueStore, projection: Projection): Running {
   const stored = readProgress(store, projection.name)
   const { version } = projection
-  if (stored === null) return { projection, progress: { live: null, building: { version, position: 0 }, failed: null }, stale: null }
+  if (stored === null)
+    return { projection, progress: { live: null, building: { version, position: 0 }, failed: null }, stale: null }
   const isCurrent = stored.live === version && stored.building === null
   const isFailed = stored.failed?.version === version
-  if (isCurrent || isFailed || stored.building?.version === version) return { projection, progress: stored, stale: null }
+  if (isCurrent || isFailed || stored.building?.version === version)
+    return { projection, progress: stored, stale: null }
   return { projection, progress: { live: stored.live, building: { version, position: 0 }, failed: null }, stale: null }
 }
 
-function tableFor(batch: WriteBatch, projection: Projection): Parameters<NonNullable<Projection['on'][string][string]>>[0] {
+function tableFor(
+  batch: WriteBatch,
+  projection: Projection,
+): Parameters<NonNullable<Projection['on'][string][string]>>[0] {
   const { name, version } = projection
   return {
     get: (key: string) => (readRowInBatch(batch, name, version, checkedKey(key)) ?? projection.initialRow?.()) as never,
@@ -193,5 +207,8 @@ function tableFor(batch: WriteBatch, projection: Projection): Parameters<NonNull
 
 function checkedKey(key: unknown): string {
   if (typeof key === 'string' && key.length > 0 && Buffer.byteLength(key) <= limits.aggregateIdBytesMax) return key
-  throw new CommanderError('invalid_input', `a row key must be a text of 1 to ${limits.aggregateIdBytesMax} bytes, not ${JSON.stringify(key)}`)
+  throw new CommanderError(
+    'invalid_input',
+    `a row key must be a text of 1 to ${limits.aggregateIdBytesMax} bytes, not ${JSON.stringify(key)}`,
+  )
 }

@@ -14,7 +14,7 @@ import {
   wallMsOf,
 } from '../actions/entry-layout.ts'
 import { assert } from '../kernel/assert.ts'
-import { reduce, type RootState } from '../state/root.ts'
+import { type RootState, reduce } from '../state/root.ts'
 import type { KeyValueStore, WriteBatch } from '../store/key-value-store.ts'
 import { EventLogAppender } from '../tables/event-log.ts'
 import { deleteExpired, expiredKeys, putKey } from '../tables/idempotency-keys.ts'
@@ -49,7 +49,8 @@ export class TableWriter {
   apply(batch: WriteBatch, b: Buffer, o: number, expired: Expired): void {
     switch (codeOf(b, o)) {
       case actionCodes['command/received']:
-        if (reduce(this.#state, b, o) === 0 && (flagsOf(b, o) & entryFlags.idempotencyKey) !== 0) this.#saveKey(batch, b, o)
+        if (reduce(this.#state, b, o) === 0 && (flagsOf(b, o) & entryFlags.idempotencyKey) !== 0)
+          this.#saveKey(batch, b, o)
         return
       case actionCodes['command/completed']:
         reduce(this.#state, b, o)
@@ -100,7 +101,10 @@ export class TableWriter {
     const place = this.#log.add(batch, b, o)
     const key = keyOf(b, o)
     const before = this.#streams.append(batch, key, lsnOf(b, o), eventCount, place)
-    assert(before === revisionOf(b, o), `entry ${lsnOf(b, o)}: ${key} is at revision ${before}, not ${revisionOf(b, o)}`)
+    assert(
+      before === revisionOf(b, o),
+      `entry ${lsnOf(b, o)}: ${key} is at revision ${before}, not ${revisionOf(b, o)}`,
+    )
     putOutcome(batch, referenceOf(b, o), b, o, place)
     const snapshot = snapshotOf(b, o)
     if (snapshot !== null) putSnapshot(batch, key, { ...snapshot, revision: before + eventCount })

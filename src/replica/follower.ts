@@ -356,7 +356,9 @@ export class Follower {
     this.#reader?.close()
     this.#reader = null
     if (this.#applied < this.#mark.written && batches.length === 0) {
-      this.#unreadable(new CommanderError('journal_corrupt', `the segments end at ${this.#applied}, not ${this.#mark.written}`))
+      this.#unreadable(
+        new CommanderError('journal_corrupt', `the segments end at ${this.#applied}, not ${this.#mark.written}`),
+      )
       return
     }
     this.#subscribe()

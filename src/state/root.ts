@@ -23,7 +23,12 @@ import { assert } from '../kernel/assert.ts'
 import type { Lsn, Token } from '../kernel/identifiers.ts'
 import { lsn } from '../kernel/identifiers.ts'
 import { readUint64 } from '../kernel/integers.ts'
-import { type ApplicationsSlice, deregisterApplication, emptyApplications, registerApplication } from './applications.ts'
+import {
+  type ApplicationsSlice,
+  deregisterApplication,
+  emptyApplications,
+  registerApplication,
+} from './applications.ts'
 import {
   addPending,
   blockAggregate,

@@ -25,7 +25,12 @@ interface RootForm {
   readonly commands: readonly CommandForm[]
   readonly blocked: readonly (readonly [key: string, hash: number, by: number])[]
   readonly applications: readonly ApplicationInstance[]
-  readonly sessions: readonly (readonly [id: number, lastLsn: number, answeredBelow: number, calls: readonly number[]])[]
+  readonly sessions: readonly (readonly [
+    id: number,
+    lastLsn: number,
+    answeredBelow: number,
+    calls: readonly number[],
+  ])[]
   readonly expiredUntilMs: number
   readonly expiriesByMinute: readonly (readonly [minute: number, count: number])[]
 }

@@ -1,13 +1,5 @@
 import { actionCodes } from '../actions/action-codes.ts'
-import {
-  codeOf,
-  entryEnd,
-  lsnOf,
-  nameOf,
-  payloadStart,
-  referenceOf,
-  tokenOf,
-} from '../actions/entry-layout.ts'
+import { codeOf, entryEnd, lsnOf, nameOf, payloadStart, referenceOf, tokenOf } from '../actions/entry-layout.ts'
 import { type Lsn, lsn } from '../kernel/identifiers.ts'
 import { readUint64 } from '../kernel/integers.ts'
 import type { RootState } from './root.ts'

@@ -84,9 +84,20 @@ export function databaseChildren<Config extends SupervisedConfig>(
   ]
 }
 
+/**
+ * Half of Node's young generation at its largest: measured at full load it costs no processor time, and six processes
+ * at rest and under load take a third less memory.
+ */
+const resourceDefaults: ChildResources = { maxSemiSpaceMb: 16 }
+
 function granted(
   resources: SupervisedResources,
 ): Omit<ChildSpecification, 'name' | 'role' | 'module' | 'config' | 'after' | 'essential'> {
   const { restart, shutdownMs, ...rest } = resources
-  return { ...childDefaults, resources: rest, restart: { ...restartDefaults, ...restart }, shutdownMs }
+  return {
+    ...childDefaults,
+    resources: { ...resourceDefaults, ...rest },
+    restart: { ...restartDefaults, ...restart },
+    shutdownMs,
+  }
 }

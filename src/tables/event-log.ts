@@ -81,7 +81,10 @@ export class EventLogReader {
 }
 
 /** Calls `visit` for each entry of a block, with the position of its first event. */
-export function eachEntry(block: LogBlock, visit: (buffer: Buffer, offset: number, firstPosition: number) => void): void {
+export function eachEntry(
+  block: LogBlock,
+  visit: (buffer: Buffer, offset: number, firstPosition: number) => void,
+): void {
   const { entries } = block
   let position = block.firstPosition
   for (let o = 0; o + entryHeaderBytes <= entries.length; o += padded(lengthOf(entries, o))) {
@@ -94,7 +97,8 @@ export function eachEntry(block: LogBlock, visit: (buffer: Buffer, offset: numbe
 export function lastPosition(block: LogBlock): number {
   let position = block.firstPosition - 1
   const { entries } = block
-  for (let o = 0; o + entryHeaderBytes <= entries.length; o += padded(lengthOf(entries, o))) position += eventCountOf(entries, o)
+  for (let o = 0; o + entryHeaderBytes <= entries.length; o += padded(lengthOf(entries, o)))
+    position += eventCountOf(entries, o)
   return position
 }
 

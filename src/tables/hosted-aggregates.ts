@@ -12,7 +12,10 @@ export interface HostedAggregate {
 
 export function hostedAggregates(application: Application): ReadonlyMap<string, HostedAggregate> {
   return new Map(
-    application.aggregates.map((definition) => [definition.name, { definition, fingerprint: fingerprintOf(definition) }]),
+    application.aggregates.map((definition) => [
+      definition.name,
+      { definition, fingerprint: fingerprintOf(definition) },
+    ]),
   )
 }
 
@@ -29,6 +32,7 @@ function fingerprintOf(definition: AnyAggregate): string {
 
 export function hosted(aggregates: ReadonlyMap<string, HostedAggregate>, type: string): HostedAggregate {
   const found = aggregates.get(type)
-  if (found === undefined) throw new CommanderError('unknown_aggregate', `no application here defines aggregate "${type}"`)
+  if (found === undefined)
+    throw new CommanderError('unknown_aggregate', `no application here defines aggregate "${type}"`)
   return found
 }

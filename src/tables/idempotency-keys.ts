@@ -1,5 +1,5 @@
 import type { IdempotencyKey } from '../actions/action.ts'
-import { lsn, type Lsn } from '../kernel/identifiers.ts'
+import { type Lsn, lsn } from '../kernel/identifiers.ts'
 import { readUint64, writeUint64 } from '../kernel/integers.ts'
 import type { KeyLookup, KeyRecord } from '../state/idempotency.ts'
 import type { KeyValueStore, WriteBatch } from '../store/key-value-store.ts'
@@ -60,7 +60,10 @@ export class WriterKeyLookup {
 const deletedMax = 50_000
 
 /** Keys that expired up to `untilMs`. Read before the transaction, since a range must not be read inside it. */
-export function expiredKeys(store: KeyValueStore, untilMs: number): { readonly expiry: Buffer; readonly key: string }[] {
+export function expiredKeys(
+  store: KeyValueStore,
+  untilMs: number,
+): { readonly expiry: Buffer; readonly key: string }[] {
   const to = encodeKey(untilMs + 1)
   const expired = []
   for (const { key: expiry } of store.table(tableNames.expiries).range({ to, limit: deletedMax })) {

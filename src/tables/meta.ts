@@ -1,7 +1,7 @@
 import { type Lsn, lsn } from '../kernel/identifiers.ts'
 import { readUint64, writeUint64 } from '../kernel/integers.ts'
-import { decodeRoot } from '../state/snapshot.ts'
 import { emptyRoot, type RootOptions, type RootState } from '../state/root.ts'
+import { decodeRoot } from '../state/snapshot.ts'
 import type { KeyValueStore, WriteBatch } from '../store/key-value-store.ts'
 import { encodeKey } from '../store/keys.ts'
 import { tableNames } from './table-names.ts'

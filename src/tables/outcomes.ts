@@ -1,5 +1,5 @@
-import { codeOf, entryEnd, eventCountOf, lsnOf } from '../actions/entry-layout.ts'
 import { actionCodes } from '../actions/action-codes.ts'
+import { codeOf, entryEnd, eventCountOf, lsnOf } from '../actions/entry-layout.ts'
 import { type Lsn, lsn } from '../kernel/identifiers.ts'
 import { readUint64, writeUint64 } from '../kernel/integers.ts'
 import type { KeyValueStore, WriteBatch } from '../store/key-value-store.ts'

@@ -1,13 +1,13 @@
+import { parseAggregateKey } from '../actions/aggregate-key.ts'
 import { eventsOf } from '../actions/decode.ts'
 import { revisionOf, variantOf } from '../actions/entry-layout.ts'
-import { parseAggregateKey } from '../actions/aggregate-key.ts'
 import { CommanderError } from '../kernel/errors.ts'
 import { upcastEvent } from '../sdk/upcast-event.ts'
 import type { KeyValueStore } from '../store/key-value-store.ts'
 import { EventLogReader } from './event-log.ts'
+import type { HostedAggregate } from './hosted-aggregates.ts'
 import { readSnapshot } from './snapshots.ts'
 import { readHead, streamPointers } from './streams.ts'
-import type { HostedAggregate } from './hosted-aggregates.ts'
 
 export interface RestoredAggregate {
   readonly revision: number
@@ -24,7 +24,11 @@ export class AggregateRestorer {
     this.#log = new EventLogReader(store)
   }
 
-  restore({ definition, fingerprint }: HostedAggregate, key: string, upTo: number = Number.POSITIVE_INFINITY): RestoredAggregate {
+  restore(
+    { definition, fingerprint }: HostedAggregate,
+    key: string,
+    upTo: number = Number.POSITIVE_INFINITY,
+  ): RestoredAggregate {
     const head = readHead(this.#store, key)
     if (head === null) return { revision: 0, state: definition.initialState() }
     const last = Math.min(head.revision, upTo)

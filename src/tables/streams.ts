@@ -58,7 +58,8 @@ export class StreamAppender {
   }
 
   finish(batch: WriteBatch): void {
-    for (const key of this.#dirty) batch.put(tableNames.heads, headKey(key), encodeHead(this.#heads.get(key) as OpenHead))
+    for (const key of this.#dirty)
+      batch.put(tableNames.heads, headKey(key), encodeHead(this.#heads.get(key) as OpenHead))
     this.#dirty.clear()
     if (this.#heads.size > headsCachedMax) this.#heads.clear()
   }

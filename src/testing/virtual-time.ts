@@ -1,0 +1,95 @@
+import type { SeededRandom } from './seeded-random.ts'
+import { turn } from './turn-adapter.ts'
+
+interface Event {
+  readonly atMs: number
+  /** Decides among simultaneous events, by chance; then the order in which they were asked for. */
+  readonly lot: number
+  readonly number: number
+  readonly run: () => void
+  cancelled: boolean
+}
+
+/** Monotonic time that passes only from event to event. */
+export class VirtualTime {
+  nowMs = 0
+  /** Events that have run. */
+  events = 0
+  readonly #random: SeededRandom
+  readonly #heap: Event[] = []
+  #asked = 0
+
+  constructor(random: SeededRandom) {
+    this.#random = random
+  }
+
+  /** @returns how to cancel it. */
+  at(atMs: number, run: () => void): () => void {
+    const event: Event = {
+      atMs: Math.max(atMs, this.nowMs),
+      lot: this.#random.uint32(),
+      number: ++this.#asked,
+      run,
+      cancelled: false,
+    }
+    this.#push(event)
+    return () => {
+      event.cancelled = true
+    }
+  }
+
+  after(delayMs: number, run: () => void): () => void {
+    return this.at(this.nowMs + delayMs, run)
+  }
+
+  /** Runs events until `isOver`, or until the next one lies beyond `untilMs`. @returns whether it is over. */
+  async run(untilMs: number, isOver: () => boolean): Promise<boolean> {
+    await turn()
+    while (!isOver()) {
+      const event = this.#heap[0]
+      if (event === undefined || event.atMs > untilMs) {
+        this.nowMs = Math.max(this.nowMs, untilMs)
+        return isOver()
+      }
+      this.#pop()
+      if (event.cancelled) continue
+      this.nowMs = event.atMs
+      this.events++
+      event.run()
+      await turn()
+    }
+    return true
+  }
+
+  #push(event: Event): void {
+    const heap = this.#heap
+    let at = heap.length
+    heap.push(event)
+    while (at > 0) {
+      const parent = (at - 1) >>> 1
+      if (isBefore(heap[parent] as Event, event)) break
+      heap[at] = heap[parent] as Event
+      at = parent
+    }
+    heap[at] = event
+  }
+
+  #pop(): void {
+    const heap = this.#heap
+    const last = heap.pop() as Event
+    if (heap.length === 0) return
+    let at = 0
+    for (;;) {
+      let child = at * 2 + 1
+      if (child >= heap.length) break
+      if (child + 1 < heap.length && isBefore(heap[child + 1] as Event, heap[child] as Event)) child++
+      if (isBefore(last, heap[child] as Event)) break
+      heap[at] = heap[child] as Event
+      at = child
+    }
+    heap[at] = last
+  }
+}
+
+const isBefore = (a: Event, b: Event): boolean =>
+  a.atMs !== b.atMs ? a.atMs < b.atMs : a.lot !== b.lot ? a.lot < b.lot : a.number < b.number
