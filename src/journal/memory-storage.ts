@@ -1,28 +1,11 @@
-import { assert } from '../kernel/assert.ts'
 import type { Random, Scheduler } from '../kernel/environment.ts'
 import { CommanderError } from '../kernel/errors.ts'
+import { type FaultyDisk, OpenVirtualFile } from './open-virtual-file.ts'
 import { type Creation, type Done, type JournalFile, type JournalStorage, temporarySuffix } from './storage.ts'
+import { fullError, PowerLoss, type StorageFault, type StorageOperation } from './storage-faults.ts'
 import { VirtualFile } from './virtual-file.ts'
 
-/** What a storage is about to do; a fault hook answers with how it should go wrong. */
-export interface StorageOperation {
-  readonly kind: 'read' | 'write' | 'flush' | 'create' | 'rename' | 'remove' | 'writeWhole'
-  readonly name: string
-  /** For `write`. */
-  readonly position?: number
-  readonly bytes?: number
-}
-
-/**
- * `eio` and `enospc` fail as the system would; `short` writes the first half of the bytes and then fails with ENOSPC;
- * `lost` claims success and does nothing; `crash` and `crashAfter` throw `PowerLoss` before or after the operation is in
- * the operating system: the test then calls `crash`.
- */
-export type StorageFault = 'eio' | 'enospc' | 'short' | 'lost' | 'crash' | 'crashAfter'
-
-export class PowerLoss extends Error {
-  override readonly name = 'PowerLoss'
-}
+export { PowerLoss, type StorageFault, type StorageOperation } from './storage-faults.ts'
 
 export interface MemoryStorageOptions {
   readonly scheduler: Scheduler
@@ -36,7 +19,7 @@ export interface MemoryStorageOptions {
  * A virtual disk: keeps what was written apart from what was flushed, so that a crash can drop, keep or tear it per block
  * of 512 bytes. The memory twin of `FileStorage`; both pass one contract suite.
  */
-export class MemoryStorage implements JournalStorage {
+export class MemoryStorage implements JournalStorage, FaultyDisk {
   /** Bytes that `create` still has room for; lower it to fill the disk. */
   freeBytes: number = Number.MAX_SAFE_INTEGER
   private files = new Map<string, VirtualFile>()
@@ -201,66 +184,5 @@ export class MemoryStorage implements JournalStorage {
     const file = this.files.get(name)
     if (!file) throw new CommanderError('not_found', `${name} does not exist`)
     return file
-  }
-}
-
-function fullError(operation: StorageOperation): CommanderError {
-  return new CommanderError('journal_full', `cannot ${operation.kind} ${operation.name}: the disk is full (ENOSPC)`)
-}
-
-class OpenVirtualFile implements JournalFile {
-  readonly name: string
-  private readonly storage: MemoryStorage
-  private readonly file: VirtualFile
-  private readonly writable: boolean
-  private readonly generation: number
-  private closed = false
-
-  constructor(storage: MemoryStorage, name: string, file: VirtualFile, writable: boolean) {
-    this.storage = storage
-    this.name = name
-    this.file = file
-    this.writable = writable
-    this.generation = storage.currentGeneration
-  }
-
-  size(): number {
-    return this.file.size
-  }
-
-  read(target: Buffer, position: number): number {
-    this.mustBeOpen()
-    let count = 0
-    this.storage.guard({ kind: 'read', name: this.name }, () => {
-      count = this.file.read(target, position)
-    })
-    return count
-  }
-
-  write(parts: readonly Buffer[], position: number): void {
-    this.mustBeOpen()
-    assert(this.writable, `${this.name} was opened for reading`)
-    const all = Buffer.concat(parts)
-    this.storage.guard({ kind: 'write', name: this.name, position, bytes: all.length }, (fault) =>
-      this.file.write(fault === 'short' ? all.subarray(0, all.length >> 1) : all, position),
-    )
-  }
-
-  flush(done: Done): void {
-    this.mustBeOpen()
-    const covered = this.file.writesSoFar()
-    this.storage.later(() =>
-      done(this.storage.attempt({ kind: 'flush', name: this.name }, () => this.file.sync(covered))),
-    )
-  }
-
-  close(): void {
-    this.mustBeOpen()
-    this.closed = true
-  }
-
-  private mustBeOpen(): void {
-    assert(!this.closed, `${this.name} is closed`)
-    assert(this.generation === this.storage.currentGeneration, `${this.name} was open when the machine crashed`)
   }
 }

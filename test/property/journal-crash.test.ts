@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { PowerLoss } from '../../src/journal/memory-storage.ts'
+import { PowerLoss } from '../../src/journal/storage-faults.ts'
 import { lsn } from '../../src/kernel/identifiers.ts'
 import { append, JournalWorld, type Opened, smallSegments } from '../unit/journal/journal-world.ts'
 

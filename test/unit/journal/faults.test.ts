@@ -1,7 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import type { StorageOperation } from '../../../src/journal/memory-storage.ts'
-import { PowerLoss } from '../../../src/journal/memory-storage.ts'
 import { segmentsOf } from '../../../src/journal/segment-name.ts'
+import { PowerLoss, type StorageOperation } from '../../../src/journal/storage-faults.ts'
 import type { CommanderError } from '../../../src/kernel/errors.ts'
 import { lsn } from '../../../src/kernel/identifiers.ts'
 import { append, codeOf, flush, JournalWorld, type Opened } from './journal-world.ts'

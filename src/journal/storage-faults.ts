@@ -1,0 +1,26 @@
+import { CommanderError } from '../kernel/errors.ts'
+
+/** What a storage is about to do; a fault hook answers with how it should go wrong. */
+export interface StorageOperation {
+  readonly kind: 'read' | 'write' | 'flush' | 'create' | 'rename' | 'remove' | 'writeWhole'
+  readonly name: string
+  /** For `write`. */
+  readonly position?: number
+  readonly bytes?: number
+}
+
+/**
+ * `eio` and `enospc` fail as the system would; `short` writes the first half of the bytes and then fails with ENOSPC;
+ * `lost` claims success and does nothing; `crash` and `crashAfter` throw `PowerLoss` before or after the operation is in
+ * the operating system: the test then calls `crash`.
+ */
+export type StorageFault = 'eio' | 'enospc' | 'short' | 'lost' | 'crash' | 'crashAfter'
+
+export class PowerLoss extends Error {
+  override readonly name = 'PowerLoss'
+}
+
+/** As the system's ENOSPC. */
+export function fullError(operation: StorageOperation): CommanderError {
+  return new CommanderError('journal_full', `cannot ${operation.kind} ${operation.name}: the disk is full (ENOSPC)`)
+}
