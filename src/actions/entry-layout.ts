@@ -108,5 +108,8 @@ export const entryEnd = (b: Buffer, o: number): number => o + lengthOf(b, o)
 export function isWellFormed(b: Buffer, o: number, end: number): boolean {
   if (end - o < entryHeaderBytes) return false
   const length = lengthOf(b, o)
-  return length >= entryHeaderBytes && o + padded(length) <= end && payloadStart(b, o) <= o + length
+  // The plain comparison first: `padded` is 32-bit arithmetic, and a length near 2^32 would come out small or negative.
+  return (
+    length >= entryHeaderBytes && length <= end - o && padded(length) <= end - o && payloadStart(b, o) <= o + length
+  )
 }
