@@ -1,0 +1,129 @@
+import fc from 'fast-check'
+import type {
+  Action,
+  AggregateReference,
+  ApplicationRegistered,
+  CommandReceived,
+  EndOfIncarnation,
+  EventDraft,
+} from '../../../src/actions/action.ts'
+import type { ActionType } from '../../../src/actions/action-codes.ts'
+import { lsn, revision, token } from '../../../src/kernel/identifiers.ts'
+
+/** What the journal may say, at random: one generator for each action. */
+const safeInteger = fc.oneof(fc.maxSafeNat(), fc.nat(1000), fc.constantFrom(0, 4294967295, 4294967296, 2 ** 53 - 1))
+const wallMs = fc.oneof(fc.maxSafeNat(), fc.constantFrom(0, 1_700_000_000_000.5))
+const name = fc.stringMatching(/^[a-z][a-zA-Z0-9-]{0,20}$/)
+const text = fc.string({ unit: 'grapheme', maxLength: 40 })
+export const anyAggregate: fc.Arbitrary<AggregateReference> = fc.record({
+  type: name,
+  id: fc.oneof(text, fc.constantFrom('a/b/c', '/', 'å💰/x')),
+})
+const anyLsn = safeInteger.map(lsn)
+const anyToken = safeInteger.map(token)
+const anyRevision = safeInteger.map(revision)
+
+/** What MessagePack carries as it is; `undefined` and class instances become something else. */
+export const anyData: fc.Arbitrary<unknown> = fc
+  .jsonValue({ maxDepth: 3 })
+  .map((value) => JSON.parse(JSON.stringify(value)))
+
+const anyDigest = fc.uint8Array({ minLength: 16, maxLength: 16 })
+
+const anyReceived: fc.Arbitrary<CommandReceived> = fc.record({
+  type: fc.constant('command/received' as const),
+  aggregate: anyAggregate,
+  command: name,
+  data: anyData,
+  receivedAtMs: wallMs,
+  call: fc.option(
+    fc.record({ session: safeInteger.filter((n) => n > 0), sequence: safeInteger, answeredBelow: safeInteger }),
+  ),
+  idempotencyKey: fc.option(fc.record({ key: text, digest: anyDigest, ttlMs: safeInteger })),
+  expectedRevision: fc.option(anyRevision),
+  metadata: fc.option(fc.dictionary(name, text, { maxKeys: 3 })),
+})
+
+const endOfAttempt = { command: anyLsn, aggregate: anyAggregate, release: anyToken, atMs: wallMs }
+const bound = fc.constantFrom('bound' as const, 'none' as const)
+const anyEvent: fc.Arbitrary<EventDraft> = fc.record({ type: name, data: anyData })
+
+const anyCompleted: fc.Arbitrary<Action> = fc
+  .record({
+    ...endOfAttempt,
+    base: fc.maxSafeNat().map((n) => Math.min(n, 2 ** 52)),
+    eventsVersion: fc.integer({ min: 0, max: 0xffff }),
+    events: fc.array(anyEvent, { maxLength: 6 }),
+    idempotencyKey: bound,
+    snapshot: fc.option(fc.record({ definition: text, state: anyData })),
+  })
+  .map(({ base, ...rest }) => {
+    const latest = base + rest.events.length
+    const latestEvent = latest === 0 ? null : { revision: revision(latest), type: rest.events.at(-1)?.type ?? null }
+    return { type: 'command/completed' as const, ...rest, baseRevision: revision(base), latestEvent }
+  })
+
+const record = <T extends Action>(type: T['type'], fields: { [K in Exclude<keyof T, 'type'>]: fc.Arbitrary<T[K]> }) =>
+  fc.record({ type: fc.constant(type), ...fields } as never) as fc.Arbitrary<T>
+
+type Of<Type extends ActionType> = Extract<Action, { type: Type }>
+
+const anyRegistered: fc.Arbitrary<ApplicationRegistered> = record<ApplicationRegistered>('application/registered', {
+  instance: name,
+  application: name,
+  incarnation: fc.integer({ min: 0, max: 0xffffffff }),
+  aggregateTypes: fc.array(name, { maxLength: 4 }),
+  former: fc.constantFrom<EndOfIncarnation>('unknown', 'stopped', 'crashed', 'killed'),
+})
+
+export const anyActionByType: { readonly [Type in ActionType]: fc.Arbitrary<Action> } = {
+  'command/received': anyReceived,
+  'command/started': record<Of<'command/started'>>('command/started', {
+    instance: name,
+    commands: fc.array(anyLsn, { maxLength: 20 }),
+  }),
+  'command/completed': anyCompleted,
+  'command/rejected': record<Of<'command/rejected'>>('command/rejected', {
+    ...endOfAttempt,
+    idempotencyKey: bound,
+    code: name,
+    message: text,
+    details: anyData,
+  }),
+  'command/failed': record<Of<'command/failed'>>('command/failed', {
+    ...endOfAttempt,
+    message: text,
+    retryDelayMs: fc.nat(),
+  }),
+  'command/parked': record<Of<'command/parked'>>('command/parked', {
+    ...endOfAttempt,
+    idempotencyKey: bound,
+    message: text,
+    attempts: fc.nat(),
+    blocksAggregate: fc.boolean(),
+  }),
+  'command/retried': record<Of<'command/retried'>>('command/retried', { command: anyLsn, received: anyReceived }),
+  'command/skipped': record<Of<'command/skipped'>>('command/skipped', {
+    command: anyLsn,
+    aggregate: anyAggregate,
+    reason: text,
+  }),
+  'stream/migrated': record<Of<'stream/migrated'>>('stream/migrated', { aggregateType: name, toVersion: fc.nat() }),
+  'stream/archived': record<Of<'stream/archived'>>('stream/archived', { aggregate: anyAggregate, upTo: anyRevision }),
+  'idempotency-key/expired': record<Of<'idempotency-key/expired'>>('idempotency-key/expired', { untilMs: wallMs }),
+  'idempotency-key/deleted': record<Of<'idempotency-key/deleted'>>('idempotency-key/deleted', { untilMs: wallMs }),
+  'application/registered': anyRegistered,
+  'application/seen': record<Of<'application/seen'>>('application/seen', { instance: name, atMs: wallMs }),
+  'application/deregistered': record<Of<'application/deregistered'>>('application/deregistered', {
+    instance: name,
+    reason: fc.constantFrom('silent' as const, 'stopped' as const, 'crashed' as const),
+  }),
+  'aggregate/unassigned': record<Of<'aggregate/unassigned'>>('aggregate/unassigned', {
+    aggregate: anyAggregate,
+    instance: name,
+  }),
+  'checkpoint/started': record<Of<'checkpoint/started'>>('checkpoint/started', { upTo: anyLsn }),
+  'checkpoint/completed': record<Of<'checkpoint/completed'>>('checkpoint/completed', { upTo: anyLsn, stateHash: name }),
+}
+
+export const anyAction: fc.Arbitrary<Action> = fc.oneof(...Object.values(anyActionByType))
