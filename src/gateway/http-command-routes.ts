@@ -13,7 +13,7 @@ import {
   type Preferences,
   preferencesOf,
 } from './http-command-headers.ts'
-import { awaitCommand } from './http-command-wait.ts'
+import type { CommandWaits } from './http-command-waits.ts'
 import { addressed } from './http-names.ts'
 import { answerOutcome, outcomeOf, outcomeOfView } from './http-outcome.ts'
 import type { HttpReplier } from './http-replier.ts'
@@ -22,8 +22,8 @@ import { aggregateParams, anything, integer, json, problem, text } from './http-
 
 const replayed = { 'Idempotency-Replayed': text('`true`: the outcome of an earlier call with the same key') }
 
-export function commandRoutes(context: HttpContext, replier: HttpReplier): HttpRoute[] {
-  const sender = new Sender(context, replier)
+export function commandRoutes(context: HttpContext, replier: HttpReplier, waits: CommandWaits): HttpRoute[] {
+  const sender = new Sender(context, replier, waits)
   return [
     {
       method: 'POST',
@@ -73,11 +73,13 @@ export function commandRoutes(context: HttpContext, replier: HttpReplier): HttpR
 class Sender {
   readonly #context: HttpContext
   readonly #replier: HttpReplier
+  readonly #waits: CommandWaits
   readonly #batch = new EntryBatch(0, 1024)
 
-  constructor(context: HttpContext, replier: HttpReplier) {
+  constructor(context: HttpContext, replier: HttpReplier, waits: CommandWaits) {
     this.#context = context
     this.#replier = replier
+    this.#waits = waits
   }
 
   send(exchange: HttpExchange): void {
@@ -133,17 +135,10 @@ class Sender {
       const outcome = outcomeOf(gateway, call)
       if (outcome.outcome !== 'received') return answerOutcome(exchange, outcome, headers)
       const leftMs = waitMs - (environment.clock.monotonicMs() - startedMs)
-      awaitCommand(
-        this.#context,
-        outcome.id,
-        leftMs,
-        () => exchange.isOpen,
-        (error, view) => {
-          if (view === null) return exchange.fail(error)
-          const ended = outcomeOfView(view)
-          answerOutcome(exchange, ended === null ? outcome : { ...ended, isDuplicate: outcome.isDuplicate }, headers)
-        },
-      )
+      this.#waits.wait(outcome.id, leftMs, exchange, (view) => {
+        const ended = outcomeOfView(view)
+        answerOutcome(exchange, ended === null ? outcome : { ...ended, isDuplicate: outcome.isDuplicate }, headers)
+      })
     })
   }
 

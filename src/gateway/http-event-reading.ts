@@ -1,69 +1,59 @@
 import type { Environment } from '../kernel/environment.ts'
-import { lastPosition } from '../tables/event-log.ts'
+import type { EventSource } from './http-event-sources.ts'
+import type { EventText } from './http-event-texts.ts'
 import { httpLimits } from './http-limits.ts'
-import type { HttpQueries } from './http-route.ts'
-import type { ReadEvent } from './queries.ts'
 
-/** go: more, please. pause: not before `resume`. stop: that is all. */
-export type Appetite = 'go' | 'pause' | 'stop'
-
-/** Takes what is read. */
+/** Takes what is read, as fast as its client does. */
 export interface EventSink {
-  /** Called first; `resume` ends a pause. */
-  begin(resume: () => void): void
-  /** Events of one block; none when the types asked for are not in it. `bytes` as stored. */
-  take(events: readonly ReadEvent[], bytes: number): Appetite
-  /** @param next position to go on after */
+  /** Called first; `drained` says that the client takes more again. */
+  begin(drained: () => void): void
+  /** @returns false: not more than this, before `drained` */
+  take(texts: readonly EventText[]): boolean
+  /** @param next where to go on */
   end(next: number): void
   fail(error: unknown): void
 }
 
 export interface ReadingOptions {
-  readonly after: number
-  readonly types: ReadonlySet<string> | null
+  readonly source: EventSource
+  readonly sink: EventSink
   /** Events at most. */
   readonly limit: number
-  /** Does not end where the store ends: `resume` goes on. */
+  /** Does not end where the store ends: `wake` goes on. */
   readonly follows: boolean
 }
 
 /**
- * Reads the event log for one request, a few blocks a turn: other requests have theirs in between, and no more is in
- * memory than its reader has taken.
+ * Reads events for one request, a few blocks a turn: other requests have theirs in between, and no more is in memory
+ * than the client has taken and one portion.
  */
 export class EventReading {
   readonly #environment: Environment
-  readonly #queries: HttpQueries
   readonly #options: ReadingOptions
-  readonly #sink: EventSink
-  #after: number
   #left: number
+  #isPaused = false
   #isScheduled = false
   #isEnded = false
   readonly #turnDue: () => void
 
-  constructor(environment: Environment, queries: HttpQueries, options: ReadingOptions, sink: EventSink) {
+  constructor(environment: Environment, options: ReadingOptions) {
     this.#environment = environment
-    this.#queries = queries
     this.#options = options
-    this.#sink = sink
-    this.#after = options.after
     this.#left = options.limit
     this.#turnDue = () => {
       this.#isScheduled = false
       this.#turn()
     }
-    sink.begin(() => this.resume())
+    options.sink.begin(() => {
+      this.#isPaused = false
+      this.wake()
+    })
+    this.wake()
   }
 
-  /** Position of the last event that was looked at. */
-  get position(): number {
-    return this.#after
-  }
-
-  /** The first turn, the reader takes more again, or the store has more. */
-  resume(): void {
-    if (this.#isScheduled || this.#isEnded) return
+  /** There may be more to read. */
+  wake(): void {
+    if (this.#isScheduled || this.#isPaused || this.#isEnded) return
     this.#isScheduled = true
     this.#environment.scheduler.soon(this.#turnDue)
   }
@@ -73,45 +63,36 @@ export class EventReading {
     this.#isEnded = true
   }
 
+  /** Ends it here, before its end. */
+  end(): void {
+    if (this.#isEnded) return
+    this.#isEnded = true
+    this.#options.sink.end(this.#options.source.next)
+  }
+
   #turn(): void {
     if (this.#isEnded) return
     try {
       this.#read()
     } catch (error) {
       this.#isEnded = true
-      this.#sink.fail(error)
+      this.#options.sink.fail(error)
     }
   }
 
   #read(): void {
-    let bytes = 0
-    for (const block of this.#queries.log.blocksFrom(this.#after + 1)) {
-      const last = lastPosition(block)
-      if (last <= this.#after) continue
-      const events = this.#wanted(this.#queries.blockEvents(block))
-      this.#left -= events.length
-      this.#after = this.#left === 0 ? (events.at(-1) as ReadEvent).globalPosition : last
-      const appetite = this.#sink.take(events, block.entries.length)
-      if (appetite === 'stop' || this.#left === 0) return this.#end()
-      if (appetite === 'pause') return
-      bytes += block.entries.length
-      if (bytes >= httpLimits.turnBytes) return this.resume()
+    const { source, sink, follows } = this.#options
+    for (let bytes = 0; bytes < httpLimits.turnBytes; ) {
+      const portion = this.#left === 0 ? null : source.read(this.#left)
+      if (portion === null) {
+        if (!follows || this.#left === 0) this.end()
+        return
+      }
+      bytes += portion.bytes
+      this.#left -= portion.texts.length
+      this.#isPaused = !sink.take(portion.texts)
+      if (this.#isPaused) return
     }
-    if (!this.#options.follows) this.#end()
-  }
-
-  #wanted(events: readonly ReadEvent[]): ReadEvent[] {
-    const { types } = this.#options
-    const wanted: ReadEvent[] = []
-    for (const event of events) {
-      if (wanted.length === this.#left) break
-      if (event.globalPosition > this.#after && (types === null || types.has(event.type))) wanted.push(event)
-    }
-    return wanted
-  }
-
-  #end(): void {
-    this.#isEnded = true
-    this.#sink.end(this.#after)
+    this.wake()
   }
 }

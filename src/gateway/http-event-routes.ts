@@ -2,10 +2,12 @@ import type { Timer } from '../kernel/environment.ts'
 import { CommanderError } from '../kernel/errors.ts'
 import { limits } from '../kernel/limits.ts'
 import { minLsnOf, whenApplied } from './http-apply-wait.ts'
-import { EventReading, type EventSink, type ReadingOptions } from './http-event-reading.ts'
+import { EventReading, type ReadingOptions } from './http-event-reading.ts'
 import { LineSink, MessageSink, PageSink } from './http-event-sinks.ts'
+import { type EventSource, LogSource } from './http-event-sources.ts'
+import { EventTexts } from './http-event-texts.ts'
 import { httpLimits } from './http-limits.ts'
-import type { HttpContext, HttpExchange, HttpRoute } from './http-route.ts'
+import type { HttpContext, HttpExchange, HttpRoute, HttpStream } from './http-route.ts'
 import { eventList, integer, json, minLsn, object, problem, text } from './http-schemas.ts'
 
 const page = 'application/json'
@@ -24,6 +26,7 @@ const forms: Readonly<Record<string, Form | undefined>> = {
 
 interface Following {
   readonly sink: MessageSink
+  readonly source: EventSource
   readonly reading: EventReading
 }
 
@@ -31,13 +34,15 @@ interface Following {
 export class EventRoutes {
   readonly #context: HttpContext
   readonly #following = new Set<Following>()
+  readonly #texts: EventTexts
   readonly #unlisten: () => void
   #keepAliveTimer: Timer | null = null
 
   constructor(context: HttpContext) {
     this.#context = context
+    this.#texts = new EventTexts((block) => context.queries.blockEvents(block))
     this.#unlisten = context.gateway.onApplied(() => {
-      for (const { reading } of this.#following) reading.resume()
+      for (const { reading } of this.#following) reading.wake()
     })
   }
 
@@ -49,8 +54,8 @@ export class EventRoutes {
         operation: 'readEvents',
         summary: 'The events of all aggregates, in order',
         description:
-          'By Accept: application/json answers one page, which may be shorter than `limit`; go on after `next` until a page ' +
-          'is empty. application/x-ndjson streams one event a line up to the latest. text/event-stream goes on with those ' +
+          'By Accept: application/json answers one page, up to `limit` events; go on after `next` ' +
+          'until a page is empty. application/x-ndjson streams one event a line up to the latest. text/event-stream goes on with those ' +
           'to come; the id of each is its position, and Last-Event-ID resumes after it.',
         scopes: ['read'],
         query: {
@@ -81,10 +86,7 @@ export class EventRoutes {
   close(): void {
     this.#unlisten()
     this.#keepAliveTimer?.cancel()
-    for (const { sink, reading } of this.#following) {
-      reading.abandon()
-      sink.end()
-    }
+    for (const { reading } of this.#following) reading.end()
     this.#following.clear()
   }
 
@@ -92,30 +94,29 @@ export class EventRoutes {
     const form = preferredForm(exchange.header('accept'))
     const types = exchange.query['types'] as string | undefined
     const limit = (exchange.query['limit'] as number | undefined) ?? Number.POSITIVE_INFINITY
-    const options = {
-      after: form === serverSentEvents ? resumedAfter(exchange) : afterOf(exchange),
-      types: types === undefined ? null : new Set(types.split(',').map((type) => type.trim())),
-      limit: form === page ? Math.min(limit, limits.pageEventsMax) : limit,
-      follows: form === serverSentEvents,
-    }
+    const after = form === serverSentEvents ? resumedAfter(exchange) : afterOf(exchange)
+    const wanted = types === undefined ? null : new Set(types.split(',').map((type) => type.trim()))
+    const source = new LogSource(this.#context.queries, this.#texts, after, wanted)
     whenApplied(this.#context, exchange, minLsnOf(exchange), () => {
-      if (form === serverSentEvents) this.#follow(exchange, options)
-      else
-        this.#start(exchange, options, form === ndjson ? new LineSink(exchange.stream(ndjson)) : new PageSink(exchange))
+      const stream = exchange.stream(form === page ? `${page}; charset=utf-8` : form)
+      if (form === serverSentEvents) this.#follow(exchange, stream, source, limit)
+      else if (form === ndjson) this.#start(exchange, { source, sink: new LineSink(stream), limit, follows: false })
+      else {
+        const most = Math.min(limit, limits.pageEventsMax)
+        this.#start(exchange, { source, sink: new PageSink(stream, 'next'), limit: most, follows: false })
+      }
     })
   }
 
-  #start(exchange: HttpExchange, options: ReadingOptions, sink: EventSink): EventReading {
-    const { environment, queries } = this.#context
-    const reading = new EventReading(environment, queries, options, sink)
+  #start(exchange: HttpExchange, options: ReadingOptions): EventReading {
+    const reading = new EventReading(this.#context.environment, options)
     exchange.onClosed(() => reading.abandon())
-    reading.resume()
     return reading
   }
 
-  #follow(exchange: HttpExchange, options: ReadingOptions): void {
-    const sink = new MessageSink(exchange.stream(serverSentEvents))
-    const following = { sink, reading: this.#start(exchange, options, sink) }
+  #follow(exchange: HttpExchange, stream: HttpStream, source: EventSource, limit: number): void {
+    const sink = new MessageSink(stream)
+    const following = { sink, source, reading: this.#start(exchange, { source, sink, limit, follows: true }) }
     this.#following.add(following)
     exchange.onClosed(() => this.#following.delete(following))
     if (this.#keepAliveTimer === null) this.#keepAliveLater()
@@ -124,7 +125,7 @@ export class EventRoutes {
   #keepAliveLater(): void {
     this.#keepAliveTimer = this.#context.environment.scheduler.after(httpLimits.keepAliveCommentMs, () => {
       this.#keepAliveTimer = null
-      for (const { sink, reading } of this.#following) sink.keepAlive(reading.position)
+      for (const { sink, source } of this.#following) sink.keepAlive(source.next)
       if (this.#following.size > 0) this.#keepAliveLater()
     })
   }

@@ -1,62 +1,31 @@
-import type { Appetite, EventSink } from './http-event-reading.ts'
-import { httpLimits } from './http-limits.ts'
-import type { HttpExchange, HttpStream } from './http-route.ts'
-import type { ReadEvent } from './queries.ts'
+import type { EventSink } from './http-event-reading.ts'
+import type { EventText } from './http-event-texts.ts'
+import type { HttpStream } from './http-route.ts'
 
-/** One page of JSON, bounded in events and in bytes. */
-export class PageSink implements EventSink {
-  readonly #exchange: HttpExchange
-  readonly #events: ReadEvent[] = []
-  #bytes = 0
-
-  constructor(exchange: HttpExchange) {
-    this.#exchange = exchange
-  }
-
-  begin(): void {}
-
-  take(events: readonly ReadEvent[], bytes: number): Appetite {
-    if (events.length === 0) return 'go'
-    for (const event of events) this.#events.push(event)
-    this.#bytes += bytes
-    return this.#bytes >= httpLimits.pageBytesMax ? 'stop' : 'go'
-  }
-
-  end(next: number): void {
-    this.#exchange.json(200, { events: this.#events, next })
-  }
-
-  fail(error: unknown): void {
-    this.#exchange.fail(error)
-  }
-}
-
-/** What lines and messages have in common: they leave as they are read, as fast as the client takes them. */
+/** What the three forms have in common: events leave as they are read, as fast as the client takes them. */
 abstract class StreamSink implements EventSink {
   protected readonly stream: HttpStream
-  #isDraining = false
+  #isReady = true
 
   constructor(stream: HttpStream) {
     this.stream = stream
   }
 
-  begin(resume: () => void): void {
+  /** The client takes more. */
+  get isReady(): boolean {
+    return this.#isReady
+  }
+
+  begin(drained: () => void): void {
     this.stream.onDrain(() => {
-      this.#isDraining = false
-      resume()
+      this.#isReady = true
+      drained()
     })
   }
 
-  /** The client takes more. */
-  get isReady(): boolean {
-    return !this.#isDraining
-  }
+  abstract take(texts: readonly EventText[]): boolean
 
-  take(events: readonly ReadEvent[]): Appetite {
-    return this.write(events.map((event) => this.format(event)).join(''))
-  }
-
-  end(): void {
+  end(_next: number): void {
     this.stream.end()
   }
 
@@ -64,18 +33,40 @@ abstract class StreamSink implements EventSink {
     this.stream.fail(error)
   }
 
-  protected abstract format(event: ReadEvent): string
+  protected write(text: string): boolean {
+    if (text !== '' && !this.stream.write(text)) this.#isReady = false
+    return this.#isReady
+  }
+}
 
-  protected write(text: string): Appetite {
-    if (text !== '' && !this.stream.write(text)) this.#isDraining = true
-    return this.#isDraining ? 'pause' : 'go'
+/** One page of JSON: `{ events, … }`. */
+export class PageSink extends StreamSink {
+  /** Of the member that says where the next page begins. */
+  readonly #nextName: string
+  #before = '{"events":['
+
+  constructor(stream: HttpStream, nextName: string) {
+    super(stream)
+    this.#nextName = nextName
+  }
+
+  take(texts: readonly EventText[]): boolean {
+    if (texts.length === 0) return true
+    const before = this.#before
+    this.#before = ','
+    return this.write(before + texts.map(({ json }) => json).join(','))
+  }
+
+  override end(next: number): void {
+    this.write(`${this.#before === ',' ? '' : this.#before}],"${this.#nextName}":${next}}`)
+    this.stream.end()
   }
 }
 
 /** Newline-delimited JSON. */
 export class LineSink extends StreamSink {
-  protected format(event: ReadEvent): string {
-    return `${JSON.stringify(event)}\n`
+  take(texts: readonly EventText[]): boolean {
+    return this.write(texts.map(({ json }) => `${json}\n`).join(''))
   }
 }
 
@@ -90,12 +81,12 @@ export class MessageSink extends StreamSink {
     this.write('retry: 1000\n\n')
   }
 
+  take(texts: readonly EventText[]): boolean {
+    return this.write(texts.map(({ position, json }) => `id: ${position}\ndata: ${json}\n\n`).join(''))
+  }
+
   /** @param position last event looked at: where to go on, even if none of the types asked for was there */
   keepAlive(position: number): void {
     if (this.isReady) this.write(`: keep-alive\nid: ${position}\n\n`)
-  }
-
-  protected format(event: ReadEvent): string {
-    return `id: ${event.globalPosition}\ndata: ${JSON.stringify(event)}\n\n`
   }
 }

@@ -23,8 +23,6 @@ export const httpLimits = {
   readWaitMs: 10_000,
   /** How long `close` waits for answers that are under way. */
   drainMs: 4000,
-  /** A page of events ends here, even if fewer than `limit` are in it. Counted as stored. */
-  pageBytesMax: 8_388_608,
   /** Events that are read for one request before the others have their turn. Counted as stored. */
   turnBytes: 131_072,
   /** Between the comments that keep a stream of server-sent events alive. */

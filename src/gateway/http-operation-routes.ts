@@ -2,7 +2,7 @@ import type { Action } from '../actions/action.ts'
 import { actionTypeOf } from '../actions/action-codes.ts'
 import { CommanderError } from '../kernel/errors.ts'
 import { limits } from '../kernel/limits.ts'
-import { awaitCommand } from './http-command-wait.ts'
+import type { CommandWaits } from './http-command-waits.ts'
 import { httpLimits } from './http-limits.ts'
 import type { HttpReplier } from './http-replier.ts'
 import type { HttpContext, HttpExchange, HttpRoute } from './http-route.ts'
@@ -20,7 +20,7 @@ const operated = (description: string): HttpRoute['answers'] => ({
 })
 
 /** What became of commands, and what a person does about those that were parked. */
-export function operationRoutes(context: HttpContext, replier: HttpReplier): HttpRoute[] {
+export function operationRoutes(context: HttpContext, replier: HttpReplier, waits: CommandWaits): HttpRoute[] {
   return [
     {
       method: 'GET',
@@ -33,7 +33,7 @@ export function operationRoutes(context: HttpContext, replier: HttpReplier): Htt
         wait: { type: 'number', minimum: 0, description: 'Seconds to wait for its end, at most 60; default 0' },
       },
       answers: { 200: json('The command', 'Command'), 404: problem('No such command') },
-      handle: (exchange) => getCommand(context, exchange),
+      handle: (exchange) => getCommand(waits, exchange),
     },
     {
       method: 'GET',
@@ -84,19 +84,10 @@ export function operationRoutes(context: HttpContext, replier: HttpReplier): Htt
   ]
 }
 
-function getCommand(context: HttpContext, exchange: HttpExchange): void {
+function getCommand(waits: CommandWaits, exchange: HttpExchange): void {
   const waitSeconds = (exchange.query['wait'] as number | undefined) ?? 0
   const waitMs = Math.min(waitSeconds * 1000, httpLimits.waitMsMax)
-  awaitCommand(
-    context,
-    exchange.params['id'] as string,
-    waitMs,
-    () => exchange.isOpen,
-    (error, view) => {
-      if (view === null) exchange.fail(error)
-      else exchange.json(200, withOutcome(view))
-    },
-  )
+  waits.wait(exchange.params['id'] as string, waitMs, exchange, (view) => exchange.json(200, withOutcome(view)))
 }
 
 const withOutcome = (view: CommandView): object =>

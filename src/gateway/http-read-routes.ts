@@ -1,5 +1,8 @@
 import { limits } from '../kernel/limits.ts'
 import { minLsnOf, whenApplied } from './http-apply-wait.ts'
+import { EventReading } from './http-event-reading.ts'
+import { PageSink } from './http-event-sinks.ts'
+import { StreamSource } from './http-event-sources.ts'
 import { addressed } from './http-names.ts'
 import type { HttpContext, HttpRoute } from './http-route.ts'
 import {
@@ -78,10 +81,14 @@ function aggregateRoutes(context: HttpContext): HttpRoute[] {
       handle: (exchange) => {
         const { type, id } = addressed(gateway, exchange)
         const from = (exchange.query['fromRevision'] as number | undefined) ?? 1
-        const limit = (exchange.query['limit'] as number | undefined) ?? limits.pageEventsMax
-        whenApplied(context, exchange, minLsnOf(exchange), () =>
-          exchange.json(200, queries.stream(type, id, from, limit)),
-        )
+        const wanted = (exchange.query['limit'] as number | undefined) ?? limits.pageEventsMax
+        const limit = Math.min(wanted, limits.pageEventsMax)
+        whenApplied(context, exchange, minLsnOf(exchange), () => {
+          const source = new StreamSource(queries, type, id, from)
+          const sink = new PageSink(exchange.stream('application/json; charset=utf-8'), 'nextRevision')
+          const reading = new EventReading(context.environment, { source, sink, limit, follows: false })
+          exchange.onClosed(() => reading.abandon())
+        })
       },
     },
   ]

@@ -3,6 +3,7 @@ import type { TokenConfig } from '../sdk/config.ts'
 import { createFastifyServer, type FastifyServer } from './fastify-adapter.ts'
 import { Access } from './http-access.ts'
 import { commandRoutes } from './http-command-routes.ts'
+import { CommandWaits } from './http-command-waits.ts'
 import { EventRoutes } from './http-event-routes.ts'
 import { httpLimits } from './http-limits.ts'
 import { openApiOf } from './http-openapi.ts'
@@ -33,16 +34,24 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
   const { environment, security, log, version } = options
   const access = new Access(security.tokens)
   const replier = new HttpReplier(environment)
+  const waits = new CommandWaits(options)
   const events = new EventRoutes(options)
   const routes: HttpRoute[] = [
-    ...commandRoutes(options, replier),
-    ...operationRoutes(options, replier),
+    ...commandRoutes(options, replier, waits),
+    ...operationRoutes(options, replier, waits),
     ...readRoutes(options),
     ...events.routes(),
     ...systemRoutes(options, () => openApiOf(routes, version, security.tokens.length > 0)),
   ]
   const bodyBytesMax = options.limits.payloadBytes * httpLimits.bodyBytesPerPayloadByte
   let server: FastifyServer | null = null
+  let closed: Promise<void> | null = null
+  const close = async (): Promise<void> => {
+    waits.close()
+    events.close()
+    await server?.close()
+    replier.close()
+  }
   return {
     async listen(host, port) {
       access.assertMayListen(host)
@@ -50,11 +59,9 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
       const bound = await server.listen(host, port)
       return { url: `http://${hostOf(host)}:${bound}` }
     },
-    async close() {
-      events.close()
-      await server?.close()
-      server = null
-      replier.close()
+    close() {
+      closed ??= close()
+      return closed
     },
   }
 }
