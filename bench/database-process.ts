@@ -7,6 +7,7 @@ import { createSystemEnvironment } from '../src/kernel/system-environment.ts'
 import type { Config, ProcessResources } from '../src/sdk/config.ts'
 import { resolveConfig } from '../src/sdk/resolve-config.ts'
 import { requestStatus } from '../src/supervisor/status-client.ts'
+import type { ProcessName } from './load.ts'
 
 /** The roles whose processes can be given resources of their own. */
 export type BenchRole = 'journal-writer' | 'dispatcher' | 'projection-applier' | 'gateway' | 'application'
@@ -16,14 +17,11 @@ export interface DatabaseOptions {
   readonly resources?: Partial<Record<BenchRole, ProcessResources>>
 }
 
-export interface ProcessName {
-  readonly name: string
-  readonly pid: number
-}
-
 const environment = createSystemEnvironment()
 const transport = createNodeIpcTransport(environment)
 const supervisorProgram = join(import.meta.dirname, '..', 'processes', 'supervisor.ts')
+/** The load client of a database. */
+export const databaseClient: string = join(import.meta.dirname, 'load-client.ts')
 const startTimeoutMs = 30_000
 
 /** A real database: the supervisor and all its children, with the bench's application and otherwise the defaults. */

@@ -1,17 +1,17 @@
 import { connect } from '../src/client.ts'
 import { ClosedLoop } from './closed-loop.ts'
 import { drive } from './drive.ts'
-import type { LoadOrder } from './load-protocol.ts'
+import { type LoadOrder, warmupConcurrency } from './load-protocol.ts'
 import { deposit } from './workload.ts'
 
-/** A program: one client of a real database, in its own process. Started by load-process.ts. */
+/** A program: one client of a real database, in its own process. Started by load.ts. */
 const order = JSON.parse(process.argv[2] ?? '') as LoadOrder
 const db = await connect({ dataDir: order.dataDir })
 const ids = Array.from({ length: order.accounts }, (_, n) => String(n + 1))
 const answeredBySlot: (() => void)[] = []
 let sent = 0
 
-const loop = new ClosedLoop(Math.max(order.concurrency, 64), (slot) => {
+const loop = new ClosedLoop(Math.max(order.concurrency, warmupConcurrency), (slot) => {
   const id = ids[sent++ % ids.length] as string
   db.execute('account', id, 'deposit', deposit).then(answered(slot), fail)
 })
@@ -28,5 +28,3 @@ function fail(error: unknown): never {
 }
 
 await drive(order, loop)
-await db.close()
-process.exit(0)

@@ -34,6 +34,15 @@ export function readCpuUse(pid: number): CpuUse {
   }
 }
 
+export const cpuSecondsOf = ({ userSeconds, systemSeconds }: CpuUse): number => userSeconds + systemSeconds
+
+/** Of all processors together since the machine began: everything but idle, waiting for disks, and stolen by others. */
+export function readBusySeconds(): number {
+  const [all = ''] = readFileSync('/proc/stat', 'utf8').split('\n', 1)
+  const [user = 0, nice = 0, system = 0, , , irq = 0, softIrq = 0] = all.trim().split(/ +/).slice(1).map(Number)
+  return (user + nice + system + irq + softIrq) / ticksPerSecond
+}
+
 export function cpuUseBetween(before: CpuUse, after: CpuUse): CpuUse {
   return {
     userSeconds: after.userSeconds - before.userSeconds,

@@ -3,22 +3,26 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { type FunctionTime, readFunctionTimes } from './cpu-profile.ts'
-import { type BenchRole, DatabaseProcess } from './database-process.ts'
-import { type Load, runLoad } from './load-process.ts'
-import { type CpuUse, cpuUseBetween, readCpuUse } from './process-usage.ts'
+import { DatabaseProcess, databaseClient } from './database-process.ts'
+import { LimitProcesses, limitClient } from './limit/limit-processes.ts'
+import { type Load, type LoadOptions, runLoad } from './load.ts'
+import { cpuSecondsOf } from './process-usage.ts'
 import { accounts } from './workload.ts'
 
 /**
  * Where the processor time goes:
- * `node bench/profile.ts [--role ROLE] [--concurrency N] [--seconds N] [--accounts N] [--top N] [--by self|total] [--keep]`
+ * `node bench/profile.ts [--role ROLE | --limit] [--concurrency N] [--seconds N] [--accounts N] [--top N]
+ * [--by self|total] [--keep]`
  *
  * Prints processor time by process, and for ROLE (journal-writer, dispatcher, projection-applier, gateway, application
  * or client) the time by function of its main thread. Sampling slows the role down by some percent: compare the table
  * of processes without a role. --keep leaves the .cpuprofile in the working directory, for a browser's developer tools.
+ * --limit prints the table for the bare pipeline.
  */
 const { values } = parseArgs({
   options: {
     role: { type: 'string' },
+    limit: { type: 'boolean', default: false },
     concurrency: { type: 'string', default: '1024' },
     seconds: { type: 'string', default: '8' },
     warmup: { type: 'string', default: '2' },
@@ -39,49 +43,46 @@ const directory = mkdtempSync(join(tmpdir(), 'commanderdb-profile-'))
 const profiles = values.keep ? process.cwd() : directory
 const before = new Set(readdirSync(profiles))
 const nodeOptions = ['--cpu-prof', '--cpu-prof-interval=500', `--cpu-prof-dir=${profiles}`]
-const resources = role === undefined || role === 'client' ? {} : { [role satisfies BenchRole]: { nodeOptions } }
-const database = await DatabaseProcess.start({ dataDir: join(directory, 'data'), resources })
+const dataDir = join(directory, 'data')
+const order: LoadOptions['order'] = {
+  dataDir,
+  accounts: Number(values.accounts),
+  concurrency: Number(values.concurrency),
+  length: { seconds: Number(values.seconds) },
+  warmupSeconds: Number(values.warmup),
+}
 try {
-  const load = await measure()
-  await database.stop()
-  if (role !== undefined) printFunctions(load)
+  if (values.limit) await profileLimit()
+  else await profileDatabase()
 } finally {
-  await database.kill()
   rmSync(directory, { recursive: true })
 }
 
-async function measure(): Promise<Load> {
-  const processes = await database.processes()
-  const used = (clientPid: number): ReadonlyMap<string, CpuUse> =>
-    new Map([...processes, { name: 'client', pid: clientPid }].map(({ name, pid }) => [name, readCpuUse(pid)]))
-  let began: ReadonlyMap<string, CpuUse> = new Map()
-  let ended: ReadonlyMap<string, CpuUse> = new Map()
-  const load = await runLoad({
-    program: join(import.meta.dirname, 'load-client.ts'),
-    order: {
-      dataDir: database.dataDir,
-      accounts: Number(values.accounts),
-      concurrency: Number(values.concurrency),
-      length: { seconds: Number(values.seconds) },
-      warmupSeconds: Number(values.warmup),
-    },
-    nodeOptions: role === 'client' ? nodeOptions : [],
-    onBegin(clientPid) {
-      began = used(clientPid)
-    },
-    onEnd(clientPid) {
-      ended = used(clientPid)
-    },
-  })
-  printProcesses(load, began, ended)
-  return load
+async function profileLimit(): Promise<void> {
+  const limit = await LimitProcesses.start(dataDir)
+  try {
+    printProcesses(await runLoad({ program: limitClient, order, processes: limit.processes() }))
+  } finally {
+    await limit.stop()
+  }
 }
 
-function printProcesses(
-  { result }: Load,
-  began: ReadonlyMap<string, CpuUse>,
-  ended: ReadonlyMap<string, CpuUse>,
-): void {
+async function profileDatabase(): Promise<void> {
+  const resources = role === undefined || role === 'client' ? {} : { [role]: { nodeOptions } }
+  const database = await DatabaseProcess.start({ dataDir, resources })
+  try {
+    const processes = await database.processes()
+    const clientOptions = role === 'client' ? { nodeOptions } : {}
+    const load = await runLoad({ program: databaseClient, order, processes, ...clientOptions })
+    printProcesses(load)
+    await database.stop()
+    if (role !== undefined) printFunctions(load)
+  } finally {
+    await database.kill()
+  }
+}
+
+function printProcesses({ result, cpu, othersCpus }: Load): void {
   const { concurrency, commands, seconds, commandsPerSecond, p50Ms, p99Ms } = result
   console.log(
     `concurrency ${concurrency}: ${commands} commands in ${seconds.toFixed(1)} s, ${Math.round(commandsPerSecond)}/s, ` +
@@ -91,13 +92,11 @@ function printProcesses(
     console.log(name.padEnd(24) + cells.map((cell) => cell.padStart(11)).join(''))
   row('processor time', ['user s', 'system s', 'us/command', 'main', 'pool', 'other', 'cpus busy'])
   const sum = [0, 0, 0, 0, 0, 0, 0]
-  for (const [name, end] of ended) {
-    const use = cpuUseBetween(began.get(name) ?? end, end)
-    const perCommand = (used: number): number => (used * 1e6) / commands
-    const all = use.userSeconds + use.systemSeconds
-    const { mainSeconds, poolSeconds, otherSeconds } = use
-    const parts = [all, mainSeconds, poolSeconds, otherSeconds].map(perCommand)
-    const cells = [use.userSeconds, use.systemSeconds, ...parts, all / seconds]
+  for (const [name, use] of cpu) {
+    const all = cpuSecondsOf(use)
+    const { userSeconds, systemSeconds, mainSeconds, poolSeconds, otherSeconds } = use
+    const perCommand = [all, mainSeconds, poolSeconds, otherSeconds].map((used) => (used * 1e6) / commands)
+    const cells = [userSeconds, systemSeconds, ...perCommand, all / seconds]
     cells.forEach((value, index) => {
       sum[index] = (sum[index] ?? 0) + value
     })
@@ -110,6 +109,7 @@ function printProcesses(
     'together',
     sum.map((value) => value.toFixed(2)),
   )
+  console.log(`${othersCpus.toFixed(2)} processors worked for others`)
 }
 
 function printFunctions({ beganMicros, endedMicros, result }: Load): void {
@@ -119,12 +119,12 @@ function printFunctions({ beganMicros, endedMicros, result }: Load): void {
   const times = all.filter(({ name }) => name !== '(idle)' && name !== '(root)')
   const key: keyof FunctionTime = values.by === 'total' ? 'totalMs' : 'selfMs'
   const sorted = times.toSorted((a, b) => b[key] - a[key]).slice(0, Number(values.top))
-  const sampledMs = times.reduce((sum, { selfMs }) => sum + selfMs, 0)
-  console.log(`\n${role}, main thread: ${(sampledMs / 1000).toFixed(1)} s busy`)
+  const busyMs = times.reduce((sum, { selfMs }) => sum + selfMs, 0)
+  console.log(`\n${role}, main thread: ${(busyMs / 1000).toFixed(1)} s busy`)
   console.log('   self %  self us/command  total us/command  function')
   for (const { name, selfMs, totalMs } of sorted) {
     const perCommand = (ms: number): string => ((ms * 1000) / result.commands).toFixed(3)
-    const share = ((selfMs / sampledMs) * 100).toFixed(1)
+    const share = ((selfMs / busyMs) * 100).toFixed(1)
     console.log(`${share.padStart(9)}${perCommand(selfMs).padStart(17)}${perCommand(totalMs).padStart(18)}  ${name}`)
   }
   if (values.keep) console.log(`\n${join(profiles, file)}`)
