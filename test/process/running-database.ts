@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type ConnectOptions, connect, type Database } from '../../src/client.ts'
 import { createNodeIpcTransport } from '../../src/ipc/node-ipc-transport-adapter.ts'
 import { createSystemEnvironment, systemScheduler } from '../../src/kernel/system-environment.ts'
-import type { CommanderConfig } from '../../src/sdk/config.ts'
+import type { Config } from '../../src/sdk/config.ts'
 import { resolveConfig } from '../../src/sdk/resolve-config.ts'
 import type { DatabaseStatus, ProcessStatus } from '../../src/supervisor/control-protocol.ts'
 import { requestStatus } from '../../src/supervisor/status-client.ts'
@@ -31,7 +31,7 @@ export async function until<Value>(
   throw new Error(`not within ${pollsMax} polls: ${what}`)
 }
 
-export type TestConfig = Omit<CommanderConfig, 'dataDir' | 'http'>
+export type TestConfig = Omit<Config, 'dataDir' | 'http'>
 
 /** Restarts at once and for ever, as tests kill more often than anything fails. */
 const restart = { maxRestarts: 1000, initialDelayMs: 10, maxDelayMs: 200 }
@@ -76,7 +76,7 @@ export class RunningDatabase {
 
   #resolved(): unknown {
     const { applications = [], processes = {}, ...rest } = this.#config
-    const role = (name: keyof NonNullable<CommanderConfig['processes']>): object => ({
+    const role = (name: keyof NonNullable<Config['processes']>): object => ({
       ...resources,
       ...processes[name],
     })

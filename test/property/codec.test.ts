@@ -4,7 +4,7 @@ import type { Action } from '../../src/actions/action.ts'
 import { type ActionType, actionCodes } from '../../src/actions/action-codes.ts'
 import { decodeEntry } from '../../src/actions/decode.ts'
 import { encodeAction } from '../../src/actions/encode.ts'
-import { EntryBatch, type EntryFields, emptyFields } from '../../src/actions/entry-batch.ts'
+import { EntryBatch, type EntryFields } from '../../src/actions/entry-batch.ts'
 import {
   codeOf,
   entryHeaderBytes,
@@ -40,6 +40,13 @@ import { anyAction, anyActionByType } from '../unit/actions/any-action.ts'
 const uint32 = fc.integer({ min: 0, max: 0xffffffff })
 const uint16 = fc.integer({ min: 0, max: 0xffff })
 
+function encodeAll(actions: readonly Action[]): Buffer {
+  const batch = new EntryBatch(1, 64)
+  for (const [i, action] of actions.entries()) encodeAction(batch, action, i)
+  expect(batch.count).toBe(actions.length)
+  return batch.take()
+}
+
 function encode(action: Action, origin = 7, sequence = 9): Buffer {
   const batch = new EntryBatch(origin, 64)
   encodeAction(batch, action, sequence)
@@ -74,10 +81,7 @@ describe('every action', () => {
   it('is read from the middle of a batch as when it is alone', () => {
     fc.assert(
       fc.property(fc.array(anyAction, { minLength: 1, maxLength: 12 }), (actions) => {
-        const batch = new EntryBatch(1, 64)
-        actions.forEach((action, i) => encodeAction(batch, action, i))
-        expect(batch.count).toBe(actions.length)
-        const b = batch.take()
+        const b = encodeAll(actions)
         const read: Action[] = []
         for (let o = 0; o < b.length; o += padded(lengthOf(b, o))) {
           expect(isWellFormed(b, o, b.length)).toBe(true)
@@ -264,9 +268,7 @@ describe('what is not an entry', () => {
         fc.array(anyAction, { minLength: 1, maxLength: 3 }),
         fc.array(change, { maxLength: 6 }),
         (actions, changes) => {
-          const batch = new EntryBatch(1)
-          actions.forEach((action, i) => encodeAction(batch, action, i))
-          const b = batch.take()
+          const b = encodeAll(actions)
           for (const [at, byte] of changes) b[at % b.length] = byte
           walk(b)
           if (isWellFormed(b, 0, b.length)) readAll(b, 0)
