@@ -1,0 +1,56 @@
+import { messageOf } from '../kernel/errors.ts'
+import { UsageError } from './exit-code.ts'
+
+export interface AggregateArgument {
+  readonly type: string
+  readonly id: string
+}
+
+/** `account/42`. Ids may hold slashes, types may not. */
+export function parseAggregate(text: string): AggregateArgument {
+  const slash = text.indexOf('/')
+  if (slash > 0 && slash < text.length - 1) return { type: text.slice(0, slash), id: text.slice(slash + 1) }
+  throw new UsageError(`"${text}" is not AGGREGATE/ID; write for example account/42`)
+}
+
+/** @param name of the flag or argument, for errors */
+export function parseInteger(name: string, text: string, min = 0): number {
+  const value = Number(text)
+  if (/^[0-9]+$/.test(text) && Number.isSafeInteger(value) && value >= min) return value
+  throw new UsageError(`${name} is "${text}", but must be a whole number of ${min} or more`)
+}
+
+/** @param subject names the text in errors */
+export function parseJson(subject: string, text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (error) {
+    const shown = text.length > 60 ? `${text.slice(0, 60)}…` : text
+    throw new UsageError(`${subject} is not JSON: ${messageOf(error)}; it is ${JSON.stringify(shown)}`, {
+      cause: error,
+    })
+  }
+}
+
+const secondsMax = 86_400 * 7
+
+/** Seconds, as people write them, in milliseconds. */
+export function parseSeconds(name: string, text: string): number {
+  const seconds = Number(text)
+  if (/^[0-9]+(\.[0-9]+)?$/.test(text) && seconds > 0 && seconds <= secondsMax) return Math.ceil(seconds * 1000)
+  throw new UsageError(`${name} is "${text}", but must be a number of seconds above 0, at most ${secondsMax}`)
+}
+
+const inputBytesMax = 16_777_216
+
+/** All of standard input. */
+export async function readInput(input: AsyncIterable<Uint8Array>): Promise<string> {
+  const chunks: Uint8Array[] = []
+  let bytes = 0
+  for await (const chunk of input) {
+    bytes += chunk.length
+    if (bytes > inputBytesMax) throw new UsageError(`standard input has more than ${inputBytesMax} bytes; send less`)
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks).toString('utf8')
+}

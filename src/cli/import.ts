@@ -1,0 +1,110 @@
+import { randomUUID } from 'node:crypto'
+import { statSync } from 'node:fs'
+import { extname, resolve } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Database } from '../client/options.ts'
+import { loadImportMap } from '../sdk/load-module-adapter.ts'
+import { parseInteger } from './arguments.ts'
+import { LineError } from './csv-adapter.ts'
+import { exitCodes, UsageError } from './exit-code.ts'
+import { readImport } from './import-source.ts'
+import { type ImportCounts, Importer } from './importer.ts'
+import { createProgressBar, type Progress } from './progress-bar.ts'
+import type { Flags } from './settings.ts'
+import { list } from './table.ts'
+import { timeoutOf, withDatabase } from './target.ts'
+import { oneLine, type Terminal } from './terminal.ts'
+
+const concurrencyDefault = 256
+const concurrencyMax = 16_384
+/** Longer than a database needs to come back after a crash. */
+const timeoutDefaultMs = 120_000
+/** After that a row is asked again: an answer may have been lost. */
+const askMs = 20_000
+
+/**
+ * Sends the commands of a file. Exit code 1 where a line is malformed or refused, or a command is parked; commands that
+ * the application rejects are counted, and are no failure of the import.
+ */
+export async function importFile(terminal: Terminal, file: string, flags: Flags): Promise<number> {
+  const { map: mapModule, concurrency } = flags as { readonly map?: string; readonly concurrency?: string }
+  const bytes = file === '-' ? 0 : sizeOf(file)
+  if (mapModule === undefined && extname(file).toLowerCase() === '.csv') {
+    throw new UsageError(`${file} is CSV: name the module with toCommand(row) by --map`)
+  }
+  const map = mapModule === undefined ? undefined : await loadImportMap(mapModule)
+  const atOnce = concurrency === undefined ? concurrencyDefault : parseInteger('--concurrency', concurrency, 1)
+  if (atOnce > concurrencyMax) throw new UsageError(`--concurrency is ${atOnce}, but must be at most ${concurrencyMax}`)
+  return withDatabase(flags, async (db) => {
+    const startedMs = performance.now()
+    const isWatched = terminal.isInteractive && flags['json'] !== true && bytes > 0
+    const bar = isWatched ? createProgressBar(bytes, startedMs, () => performance.now()) : null
+    const importer = importerOf(db, atOnce, timeoutOf(flags, timeoutDefaultMs), bar)
+    const interrupted = stopOnInterrupt(importer)
+    let failure: LineError | null = null
+    try {
+      await importer.run(readImport(file, map))
+    } catch (error) {
+      if (!(error instanceof LineError)) throw error
+      failure = error
+    } finally {
+      bar?.stop()
+      interrupted.forget()
+    }
+    const { counts } = importer
+    await terminal.out(reportOf(counts, (performance.now() - startedMs) / 1000, flags['json'] === true))
+    if (failure !== null) terminal.error(`commanderdb: ${file} line ${failure.line}: ${oneLine(failure.message)}\n`)
+    else if (interrupted.isSo) terminal.error(`commanderdb: interrupted; run the same import again to go on\n`)
+    else if (counts.parked > 0)
+      terminal.error(`commanderdb: ${counts.parked} commands are parked; see commanderdb command list\n`)
+    else return exitCodes.done
+    return exitCodes.failed
+  })
+}
+
+function sizeOf(file: string): number {
+  try {
+    const stats = statSync(file)
+    if (stats.isDirectory()) throw new UsageError(`${resolve(file)} is a directory; name a file`)
+    return stats.size
+  } catch (error) {
+    if (error instanceof UsageError) throw error
+    throw new UsageError(`there is no file ${resolve(file)} that can be read`, { cause: error })
+  }
+}
+
+function importerOf(db: Database, concurrency: number, timeoutMs: number, bar: Progress | null): Importer {
+  return new Importer({
+    execute: ({ aggregate, id, command, data }, idempotencyKey) =>
+      db.execute(aggregate, id, command, data, { idempotencyKey, timeoutMs: Math.min(askMs, timeoutMs) }),
+    newKey: randomUUID,
+    concurrency,
+    timeoutMs,
+    nowMs: () => performance.now(),
+    sleep: (delayMs) => sleep(delayMs),
+    progress: ({ read }, bytes) => bar?.update({ bytes, rows: read }),
+  })
+}
+
+/** The first interrupt lets what is under way finish; the second one ends the process as usual. */
+function stopOnInterrupt(importer: Importer): { readonly isSo: boolean; forget(): void } {
+  let isSo = false
+  const stop = (): void => {
+    isSo = true
+    importer.stop()
+  }
+  process.once('SIGINT', stop).once('SIGTERM', stop)
+  return {
+    get isSo() {
+      return isSo
+    },
+    forget: () => void process.off('SIGINT', stop).off('SIGTERM', stop),
+  }
+}
+
+function reportOf(counts: ImportCounts, seconds: number, isJson: boolean): string {
+  const rounded = Math.round(seconds * 1000) / 1000
+  const commandsPerSecond = seconds > 0 ? Math.round(counts.read / seconds) : 0
+  if (isJson) return `${JSON.stringify({ ...counts, seconds: rounded, commandsPerSecond })}\n`
+  return list([...Object.entries(counts), ['seconds', rounded], ['commands/s', commandsPerSecond]])
+}

@@ -1,0 +1,37 @@
+import type { DatabaseStatus } from '../supervisor/control-protocol.ts'
+import { exitCodes, UsageError } from './exit-code.ts'
+import type { Flags } from './settings.ts'
+import { list, table } from './table.ts'
+import { findTarget, statusOf } from './target.ts'
+import type { Terminal } from './terminal.ts'
+
+const mebibyte = 1_048_576
+
+export async function status(terminal: Terminal, flags: Flags): Promise<number> {
+  const target = await findTarget(flags)
+  if (target.kind === 'url') throw new UsageError('by URL is next')
+  const found = await statusOf(target.dataDir)
+  await terminal.out(flags['json'] === true ? `${JSON.stringify(found)}\n` : forPeople(found))
+  return exitCodes.done
+}
+
+function forPeople({ ready, role, dataDir, url, lsn, processes }: DatabaseStatus): string {
+  const summary = list([
+    ['ready', ready ? 'yes' : 'no'],
+    ['role', role],
+    ['data', dataDir],
+    ['url', url],
+    ['lsn', `written ${lsn.written}, flushed ${lsn.flushed}, checkpoint ${lsn.checkpoint}`],
+  ])
+  const head = ['process', 'pid', 'state', 'restarts', 'memory', 'lag', 'applied']
+  const rows = processes.map(({ name, pid, state, restarts, rssBytes, eventLoopLagMs, appliedLsn, degraded }) => [
+    name,
+    pid,
+    degraded ? `${state} (degraded)` : state,
+    restarts,
+    rssBytes === null ? null : `${Math.round(rssBytes / mebibyte)} MiB`,
+    eventLoopLagMs === null ? null : `${Math.round(eventLoopLagMs)} ms`,
+    appliedLsn,
+  ])
+  return `${summary}\n${table(head, rows)}`
+}
