@@ -29,7 +29,10 @@ export interface ExecuteOptions {
 }
 
 export interface ReadOptions {
-  /** Wait until the store has applied this entry: read your writes. */
+  /**
+   * Read only once the store has applied this entry. Default: whatever the database has answered as flushed to anybody
+   * (read your writes, and everybody else's); 0: do not wait.
+   */
   readonly minLsn?: number
   /** As it was when this entry was applied. */
   readonly atLsn?: number

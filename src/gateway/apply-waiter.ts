@@ -20,9 +20,14 @@ export class ApplyWaiter {
     gateway.onApplied((applied) => this.#applied(applied))
   }
 
-  /** Calls `done` at once when the store is there already. `timeout` after `timeoutMs`. */
-  wait(minLsn: number, timeoutMs: number, done: (error: CommanderError | null) => void): void {
-    const { applied } = this.#gateway.marks
+  /**
+   * Calls `done` at once when the store is there already. `timeout` after `timeoutMs`.
+   * @param requested undefined: whatever this gateway has answered anybody, so that nobody misses what was just said
+   *   to be done; 0: nothing
+   */
+  wait(requested: number | undefined, timeoutMs: number, done: (error: CommanderError | null) => void): void {
+    const { applied, answered } = this.#gateway.marks
+    const minLsn = requested ?? answered
     if (minLsn <= applied) {
       done(null)
       return

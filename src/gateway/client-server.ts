@@ -133,13 +133,10 @@ class ClientConnection implements Replier {
   }
 
   #query(request: number, query: Query): void {
-    const minLsn = 'minLsn' in query ? (query.minLsn ?? 0) : 0
-    if (minLsn > 0) {
-      this.#o.waiter.wait(minLsn, readWaitMs, (error) => {
-        if (error === null) this.#answer(request, query)
-        else this.failed(request, error)
-      })
-    } else this.#answer(request, query)
+    this.#o.waiter.wait('minLsn' in query ? query.minLsn : undefined, readWaitMs, (error) => {
+      if (error === null) this.#answer(request, query)
+      else this.failed(request, error)
+    })
   }
 
   #answer(request: number, query: Query): void {

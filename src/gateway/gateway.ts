@@ -90,6 +90,8 @@ export class Gateway implements FollowerRole {
   readonly #appliedListeners = new Set<(applied: Lsn) => void>()
   #flushed: Lsn = lsn(0)
   #applied: Lsn = lsn(0)
+  /** The newest flushed end of a command that a caller was told of. */
+  #answered: Lsn = lsn(0)
   #sendScheduled = false
   #stopping = false
   readonly #sendDue: () => void
@@ -114,8 +116,8 @@ export class Gateway implements FollowerRole {
     return this.#admission
   }
 
-  get marks(): { readonly written: Lsn; readonly flushed: Lsn; readonly applied: Lsn } {
-    return { written: this.#o.state.lsn, flushed: this.#flushed, applied: this.#applied }
+  get marks(): { readonly written: Lsn; readonly flushed: Lsn; readonly applied: Lsn; readonly answered: Lsn } {
+    return { written: this.#o.state.lsn, flushed: this.#flushed, applied: this.#applied, answered: this.#answered }
   }
 
   get isReady(): boolean {
@@ -442,6 +444,7 @@ export class Gateway implements FollowerRole {
   }
 
   #answer(call: Call, outcome: CallOutcome, durability: number): void {
+    if (durability !== written && outcome.endLsn > this.#answered) this.#answered = outcome.endLsn
     call.replier.completed(call.request, outcome.durability === durability ? outcome : { ...outcome, durability })
     this.#repliers.add(call.replier)
   }

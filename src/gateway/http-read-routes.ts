@@ -55,10 +55,15 @@ function aggregateRoutes(context: HttpContext): HttpRoute[] {
       handle: (exchange) => {
         const { type, id } = addressed(gateway, exchange)
         const atLsn = exchange.query['atLsn'] as number | undefined
-        whenApplied(context, exchange, Math.max(atLsn ?? 0, minLsnOf(exchange)), () => {
-          const view = queries.state(type, id, atLsn)
-          exchange.json(200, view, { etag: `"${view.revision}"` })
-        })
+        whenApplied(
+          context,
+          exchange,
+          atLsn === undefined ? minLsnOf(exchange) : Math.max(atLsn, minLsnOf(exchange) ?? 0),
+          () => {
+            const view = queries.state(type, id, atLsn)
+            exchange.json(200, view, { etag: `"${view.revision}"` })
+          },
+        )
       },
     },
     {
