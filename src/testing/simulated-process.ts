@@ -19,6 +19,10 @@ export interface ProcessOptions {
   /** An exception that nobody caught, or an error that its log calls a bug: never to be expected. */
   readonly bug: (what: string, error: unknown) => void
   readonly killed: (process: SimulatedProcess) => void
+  /** Called after each turn of the process in which something happened. */
+  readonly ran?: (process: SimulatedProcess) => void
+  /** Runs on another host: a power failure of this one does not reach it. */
+  readonly isRemote?: boolean
 }
 
 /**
@@ -27,6 +31,7 @@ export interface ProcessOptions {
  */
 export class SimulatedProcess {
   readonly name: string
+  readonly isRemote: boolean
   readonly environment: Environment
   readonly #o: ProcessOptions
   #isAlive = true
@@ -39,6 +44,7 @@ export class SimulatedProcess {
   constructor(options: ProcessOptions) {
     this.#o = options
     this.name = options.name
+    this.isRemote = options.isRemote ?? false
     this.environment = {
       clock: { wallMs: options.wallMs, monotonicMs: () => options.time.nowMs },
       scheduler: { after: (delayMs, run) => this.#after(delayMs, run), soon: (run) => this.#soon(run) },
@@ -90,11 +96,18 @@ export class SimulatedProcess {
     return false
   }
 
-  /** Something reaches the process from outside. */
+  /** Something reaches the process from outside, by a caller that deals with exceptions in its own way. */
   input(run: () => void): void {
     if (!this.#isAlive) return
     if (this.isSuspended) this.#held.push(run)
     else this.#guarded(run, true)
+  }
+
+  /** Something that the process waited for is over. */
+  completion(run: () => void): void {
+    if (!this.#isAlive) return
+    if (this.isSuspended) this.#held.push(run)
+    else this.#guarded(run, false)
   }
 
   #resume(): void {
@@ -110,6 +123,7 @@ export class SimulatedProcess {
     if (!this.#isAlive) return
     try {
       run()
+      if (this.#isAlive) this.#o.ran?.(this)
     } catch (error) {
       if (!this.#isAlive || error instanceof ProcessKilled) {
         if (passOn) throw error
@@ -121,19 +135,13 @@ export class SimulatedProcess {
     }
   }
 
-  #due(run: () => void): void {
-    if (!this.#isAlive) return
-    if (this.isSuspended) this.#held.push(run)
-    else this.#guarded(run, false)
-  }
-
   #after(delayMs: number, run: () => void): Timer {
     const { time } = this.#o
     let isCancelled = false
     const due = (): void => {
       if (!isCancelled) run()
     }
-    const cancel = time.at(time.nowMs + delayMs + this.#o.turnMs(), () => this.#due(due))
+    const cancel = time.at(time.nowMs + delayMs + this.#o.turnMs(), () => this.completion(due))
     return {
       cancel: () => {
         isCancelled = true
@@ -149,7 +157,7 @@ export class SimulatedProcess {
     const atMs = this.#lastTurnMs
     // Equal times would be put in order by lot.
     this.#lastTurnMs += 1e-6
-    time.at(atMs, () => this.#due(run))
+    time.at(atMs, () => this.completion(run))
   }
 
   #log(base: LogFields): Log {

@@ -1,0 +1,130 @@
+import { usualPace } from '../../src/testing/simulated-host.ts'
+import type { Workload } from './client.ts'
+import { type Cluster, type RoleName, roleNames } from './cluster.ts'
+
+export interface FaultSettings {
+  readonly meanPauseMs: number
+  /** Faults in this history at most. */
+  readonly most: number
+  readonly power: boolean
+  readonly disk: boolean
+  readonly clock: boolean
+}
+
+/** What goes wrong, by chance. */
+export class Faults {
+  readonly counts: Record<string, number> = {}
+  readonly #cluster: Cluster
+  readonly #workload: Workload
+  readonly #settings: FaultSettings
+  #left: number
+  #isOver = false
+
+  constructor(cluster: Cluster, workload: Workload, settings: FaultSettings) {
+    this.#cluster = cluster
+    this.#workload = workload
+    this.#settings = settings
+    this.#left = settings.most
+  }
+
+  start(): void {
+    this.#next()
+  }
+
+  /** Nothing goes wrong any more, and what is down comes up. */
+  stop(): void {
+    this.#isOver = true
+    const { host } = this.#cluster
+    Object.assign(host.pace, usualPace)
+    host.wallOffsetMs = Math.max(0, host.wallOffsetMs)
+    for (const process of host.processes) process.killAfterSteps(Number.POSITIVE_INFINITY)
+    for (const name of roleNames) if (name !== 'bank-2') this.#cluster.want(name)
+    if (!this.#cluster.hasPower) this.#cluster.powerIsBack()
+  }
+
+  #next(): void {
+    const { host } = this.#cluster
+    if (this.#left-- <= 0) return
+    host.time.after(host.random.fraction() * 2 * this.#settings.meanPauseMs, () => {
+      if (this.#isOver) return
+      this.#strike()
+      this.#next()
+    })
+  }
+
+  #strike(): void {
+    const { random } = this.#cluster.host
+    const kinds = [
+      ...['crash', 'crash', 'crash', 'crashInStep', 'crashInStep', 'crashInStep', 'sever', 'sever', 'suspend', 'pace'],
+      ...['leave', 'crashClient', 'restartAll'],
+      ...(this.#settings.power ? ['power', 'power'] : []),
+      ...(this.#settings.clock ? ['clock'] : []),
+    ]
+    const kind = random.pick(kinds)
+    this.counts[kind] = (this.counts[kind] ?? 0) + 1
+    this.#do(kind)
+  }
+
+  #do(kind: string): void {
+    const { host } = this.#cluster
+    const { random, time, trace } = host
+    trace.note(time.nowMs, 'FAULT', kind)
+    const role = random.pick(roleNames)
+    const process = this.#cluster.process(role)
+    switch (kind) {
+      case 'crash':
+        this.#cluster.crash(role, random.chance(0.2))
+        return
+      case 'crashInStep':
+        process?.killAfterSteps(random.integer(0, random.pick([3, 30])))
+        return
+      case 'sever':
+        host.network.severAll(random.pick(['journal', 'gateway', 'applier']))
+        return
+      case 'suspend':
+        process?.suspend(random.pick([20, 300, 2_500]))
+        return
+      case 'pace':
+        this.#changePace()
+        return
+      case 'leave':
+        this.#leave(random.pick(['bank-1', 'bank-2']))
+        return
+      case 'crashClient':
+        this.#workload.crashClient(random.pick(this.#workload.clientNames))
+        return
+      case 'restartAll':
+        for (const name of [...roleNames].reverse()) void this.#cluster.leave(name, true)
+        return
+      case 'power':
+        this.#workload.powerEpoch++
+        this.#cluster.losePower()
+        time.after(random.fraction() * 100, () => this.#cluster.powerIsBack())
+        return
+      case 'clock':
+        host.wallOffsetMs += random.integer(-3_000, 3_000)
+        return
+      default:
+    }
+  }
+
+  #changePace(): void {
+    const { host } = this.#cluster
+    const { pace, random } = host
+    pace.turnMs = random.pick([0.01, 0.05, 5])
+    pace.deliveryMs = random.pick([0, 0.2, 20])
+    pace.flushMs = random.pick([0, 0.5, 30])
+    pace.commitMs = random.pick([0.5, 2, 50])
+    host.time.after(random.fraction() * 500, () => Object.assign(pace, usualPace))
+  }
+
+  #leave(name: RoleName): void {
+    const { random, time } = this.#cluster.host
+    if (this.#cluster.process(name) === null) {
+      this.#cluster.want(name)
+      return
+    }
+    void this.#cluster.leave(name, false)
+    if (name === 'bank-1' || random.chance(0.5)) time.after(random.fraction() * 500, () => this.#cluster.want(name))
+  }
+}
