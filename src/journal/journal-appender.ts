@@ -55,6 +55,7 @@ export class JournalAppender implements Journal {
   private retired: OpenSegment[] = []
   private flushing = false
   private afterFlush: (() => void) | null = null
+  private closing = false
   private closed = false
 
   constructor(parts: AppenderParts, start: AppendStart) {
@@ -121,16 +122,9 @@ export class JournalAppender implements Journal {
   }
 
   close(done: (error: CommanderError | null) => void): void {
-    assert(!this.closed, 'the journal is closed')
-    if (this.flushing) {
-      this.afterFlush = () => this.close(done)
-      return
-    }
-    this.afterFlush = null
-    this.flush((_flushedLsn, error) => {
-      this.closed = true
-      this.parts.spare.stop(() => done(this.finish(error)))
-    })
+    assert(!this.closing, 'the journal is closed')
+    this.closing = true
+    this.closeWhenFlushed(done)
   }
 
   /** Seals the current segment and goes on in a new one, of this timeline. */
@@ -159,8 +153,20 @@ export class JournalAppender implements Journal {
     return lsn(this.writtenLsn + 1)
   }
 
+  private closeWhenFlushed(done: (error: CommanderError | null) => void): void {
+    if (this.flushing) {
+      this.afterFlush = () => this.closeWhenFlushed(done)
+      return
+    }
+    this.afterFlush = null
+    this.flush((_flushedLsn, error) => {
+      this.closed = true
+      this.parts.spare.stop(() => done(this.finish(error)))
+    })
+  }
+
   private mustBeUsable(): void {
-    assert(!this.closed, 'the journal is closed')
+    assert(!this.closing, 'the journal is closed')
     if (this.failed !== null) throw this.failed
   }
 

@@ -34,7 +34,12 @@ export async function openJournal(request: OpenJournalRequest): Promise<{ journa
     { ...recovered.start, current: openEnd(storage, recovered) },
   )
   spare.prepare()
-  if (recovered.startsSegment) await startSegment(journal, spare, recovered.start.timeline)
+  try {
+    if (recovered.startsSegment) await startSegment(journal, spare, recovered.start.timeline)
+  } catch (error) {
+    await new Promise<void>((resolve) => journal.close(() => resolve()))
+    throw error
+  }
   return { journal, report: recovered.report }
 }
 

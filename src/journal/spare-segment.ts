@@ -85,9 +85,9 @@ export class SpareSegment {
 
   private finished(error: CommanderError | null): void {
     this.creation = null
+    if (error !== null && !this.stopped) this.retryLater(error)
     this.failure = error
     this.ready = error === null
-    if (error !== null && !this.stopped) this.retryLater(error)
     const waiters = this.waiters
     this.waiters = []
     for (const waiter of waiters) waiter()
@@ -95,7 +95,8 @@ export class SpareSegment {
 
   private retryLater(error: CommanderError): void {
     const { log, scheduler } = this.environment
-    log.warn({ code: error.code, retryDelayMs: journalLimits.spareRetryDelayMs }, `no spare segment: ${error.message}`)
+    // said once, not once for every try
+    if (this.failure?.code !== error.code) log.warn({ code: error.code }, `no spare segment: ${error.message}`)
     this.retry = scheduler.after(journalLimits.spareRetryDelayMs, () => this.prepare())
   }
 

@@ -57,7 +57,10 @@ test('the specimens are what the tests below take them for', () => {
   }
 })
 
-describe('a journal cut off at any byte', () => {
+// long enough for a machine that does other work too
+const timeout = 120_000
+
+describe('a journal cut off at any byte', { timeout }, () => {
   test('ends with its last whole frame, as torn where a part of the next one is left', () => {
     for (const whole of [separate, together]) {
       for (let size = 0; size <= whole.bytes.length; size++) {

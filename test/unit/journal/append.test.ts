@@ -322,6 +322,15 @@ describe('close', () => {
     expect(world.storage.list().filter((name) => name.endsWith('.tmp'))).toEqual([])
   })
 
+  test('takes nothing more from the moment that it is asked for', async () => {
+    const world = new JournalWorld()
+    const { journal } = await world.open()
+    append(journal)
+    const closing = world.close(journal)
+    expect(() => append(journal)).toThrow('closed')
+    expect(await closing).toBeNull()
+  })
+
   test('ends the use of the journal', async () => {
     const world = new JournalWorld()
     const { journal } = await world.open()

@@ -330,6 +330,18 @@ describe('a full disk', () => {
   })
 })
 
+describe('a disk without room for the first segment', () => {
+  test('keeps the journal closed, and nothing running, until there is room', async () => {
+    const world = new JournalWorld()
+    world.storage.freeBytes = 1000
+    await expect(world.open()).rejects.toMatchObject({ code: 'journal_full', retryable: true })
+    world.scheduler.advance(60_000)
+    expect(world.storage.list()).toEqual(['clean-stop'])
+    world.storage.freeBytes = 10 << 20
+    expect((await world.open()).journal.writtenLsn).toBe(0)
+  })
+})
+
 describe('a crash around a rename', () => {
   test.each([
     ['before', 'crash'],

@@ -139,9 +139,9 @@ export function append(journal: Journal, entryCount = 1, bytes = 64): Buffer {
 
 /** Never zero anywhere, and different for each LSN. */
 export function payloadOf(firstLsn: Lsn, bytes: number): Buffer {
-  const payload = Buffer.alloc(bytes)
-  for (let at = 0; at < bytes; at++) payload[at] = ((firstLsn * 31 + at * 7) % 255) + 1
-  return payload
+  const pattern = Buffer.alloc(255)
+  for (let at = 0; at < pattern.length; at++) pattern[at] = ((firstLsn * 31 + at * 7) % 255) + 1
+  return Buffer.alloc(bytes, pattern)
 }
 
 export interface FlushOutcome {
