@@ -7,8 +7,8 @@ export interface CallOutcome {
   readonly endLsn: Lsn
   /** Code of the action that says so; `command/received` while it is only that. */
   readonly code: number
-  /** Index into `durabilities`. */
-  readonly durability: number
+  /** Index into `durabilities`; set when the answer is given. */
+  durability: number
   readonly isDuplicate: boolean
   readonly firstPosition: number
   /** The entry; null for `command/received`. */
@@ -58,5 +58,12 @@ export class Call {
     this.source = source
     this.offset = offset
     this.length = length
+  }
+
+  /** The draft anew, in a buffer of its own. */
+  replaceSource(source: Buffer): void {
+    this.source = source
+    this.offset = 0
+    this.length = source.readUInt32LE(0)
   }
 }

@@ -1,28 +1,19 @@
 import type { Action, IdempotencyKey } from '../actions/action.ts'
 import { actionCodes } from '../actions/action-codes.ts'
 import { encodeAction } from '../actions/encode.ts'
-import { EntryBatch, emptyFields } from '../actions/entry-batch.ts'
+import { EntryBatch } from '../actions/entry-batch.ts'
 import {
-  answeredBelowOf,
   codeOf,
   entryFlags,
   entryOffsets,
-  envelopeBytesOf,
-  envelopeStart,
   flagsOf,
-  hashOf,
-  keyOf,
   lengthOf,
   lsnOf,
-  nameOf,
   originOf,
   padded,
   referenceOf,
   sequenceOf,
-  sessionOf,
-  sessionSequenceOf,
 } from '../actions/entry-layout.ts'
-import { pack } from '../actions/message-pack.ts'
 import { waitModes } from '../ipc/client-protocol.ts'
 import type { Refused, Watermark } from '../ipc/journal-protocol.ts'
 import { assert } from '../kernel/assert.ts'
@@ -34,11 +25,11 @@ import type { Application } from '../sdk/application.ts'
 import { findKey, forgetSavedKeys, type KeyRecord } from '../state/idempotency.ts'
 import { type RootState, reduce } from '../state/root.ts'
 import type { KeyValueStore } from '../store/key-value-store.ts'
-import { EventLogReader } from '../tables/event-log.ts'
-import { readOutcome } from '../tables/outcomes.ts'
 import { Admission, type AdmissionLimits } from './admission.ts'
-import { Call, type CallOutcome, type Replier } from './call.ts'
+import { Answers } from './answers.ts'
+import { Call, type Replier } from './call.ts'
 import { Queue } from './call-queue.ts'
+import { rewriteDraft } from './rewrite-draft.ts'
 
 export interface GatewayOptions {
   readonly environment: Environment
@@ -51,20 +42,6 @@ export interface GatewayOptions {
   readonly reset: (reason: CommanderError) => void
 }
 
-interface Ended {
-  readonly call: Call
-  readonly outcome: CallOutcome
-}
-
-interface LookUp {
-  readonly call: Call
-  readonly neededLsn: Lsn
-}
-
-const written = 0
-const flushed = 1
-const applied = 2
-
 /**
  * Takes commands in and gives their outcomes back. It holds nothing that is not in the journal or at the client: after
  * a crash, clients ask again under the same call number or key, and the reducer says what came of the first time (G6).
@@ -76,22 +53,13 @@ const applied = 2
 export class Gateway implements FollowerRole {
   readonly #o: GatewayOptions
   readonly #admission: Admission
-  readonly #log: EventLogReader
+  readonly #answers: Answers
   readonly #batch: EntryBatch
-  readonly #fields = emptyFields()
   #follower: Follower | null = null
   /** Drafts that have not come back as entries, in the order of their sequences. */
   readonly #drafted = new Queue<Call>()
   readonly #waiting = new Map<Lsn, Call>()
-  readonly #unflushed = new Queue<Ended>()
-  readonly #unapplied = new Queue<Ended>()
-  #lookUps: LookUp[] = []
-  readonly #repliers = new Set<Replier>()
   readonly #appliedListeners = new Set<(applied: Lsn) => void>()
-  #flushed: Lsn = lsn(0)
-  #applied: Lsn = lsn(0)
-  /** The newest flushed end of a command that a caller was told of. */
-  #answered: Lsn = lsn(0)
   #sendScheduled = false
   #stopping = false
   readonly #sendDue: () => void
@@ -99,12 +67,12 @@ export class Gateway implements FollowerRole {
   constructor(options: GatewayOptions) {
     this.#o = options
     this.#admission = new Admission(options.applications, options.limits)
-    this.#log = new EventLogReader(options.store)
+    this.#answers = new Answers(options.store)
     this.#batch = new EntryBatch(options.origin, 65_536)
     this.#sendDue = () => {
       this.#sendScheduled = false
       this.#send()
-      this.#flushReplies()
+      this.#answers.flush()
     }
   }
 
@@ -117,7 +85,8 @@ export class Gateway implements FollowerRole {
   }
 
   get marks(): { readonly written: Lsn; readonly flushed: Lsn; readonly applied: Lsn; readonly answered: Lsn } {
-    return { written: this.#o.state.lsn, flushed: this.#flushed, applied: this.#applied, answered: this.#answered }
+    const { flushed, applied, answered } = this.#answers
+    return { written: this.#o.state.lsn, flushed, applied, answered }
   }
 
   get isReady(): boolean {
@@ -126,9 +95,7 @@ export class Gateway implements FollowerRole {
 
   /** Calls that have no answer yet. */
   get pendingCalls(): number {
-    return (
-      this.#drafted.length + this.#waiting.size + this.#unflushed.length + this.#unapplied.length + this.#lookUps.length
-    )
+    return this.#drafted.length + this.#waiting.size + this.#answers.pending
   }
 
   start(follower: Follower): void {
@@ -186,17 +153,14 @@ export class Gateway implements FollowerRole {
   }
 
   applied(): void {
-    this.#answerFlushed()
-    this.#flushReplies()
+    this.#answers.release()
+    this.#answers.flush()
   }
 
   watermark(mark: Watermark): void {
-    if (mark.flushed > this.#flushed) {
-      this.#flushed = mark.flushed
-      this.#answerFlushed()
-    }
-    if (mark.applied > this.#applied) this.#storeApplied(mark.applied)
-    this.#flushReplies()
+    if (mark.flushed > this.#answers.flushed) this.#answers.flushedUpTo(mark.flushed)
+    if (mark.applied > this.#answers.applied) this.#storeApplied(mark.applied)
+    this.#answers.flush()
   }
 
   connected(): void {
@@ -228,7 +192,7 @@ export class Gateway implements FollowerRole {
     if (key !== null && this.#isKnown(call, key)) return
     if (wait === waitModes.received)
       source.writeUInt16LE(flagsOf(source, offset) | entryFlags.flush, offset + entryOffsets.flags)
-    if (changed !== null) this.#rewrite(call, changed.data)
+    if (changed !== null) call.replaceSource(rewriteDraft(source, offset, changed.data))
     this.#draft(call)
     this.#sendSoon()
   }
@@ -259,39 +223,16 @@ export class Gateway implements FollowerRole {
       this.#waitFor(call, first)
       return
     }
-    if (neededLsn > this.#applied) this.#lookUps.push({ call, neededLsn })
-    else this.#answerFromStore(call)
+    this.#answers.lookUp(call, neededLsn)
   }
 
   #waitFor(call: Call, command: Lsn): void {
     if (call.wait === waitModes.received) {
-      this.#afterFlush(call, this.#receivedOutcome(call), this.#o.state.lsn)
+      this.#answers.received(call, this.#o.state.lsn)
       return
     }
     call.next = this.#waiting.get(command) ?? null
     this.#waiting.set(command, call)
-  }
-
-  /** The draft anew, with the data that its schema made of it. */
-  #rewrite(call: Call, data: unknown): void {
-    const b = call.source as Buffer
-    const o = call.offset
-    const fields = this.#fields
-    fields.code = actionCodes['command/received']
-    fields.flags = flagsOf(b, o)
-    fields.reference = sessionOf(b, o)
-    fields.token = sessionSequenceOf(b, o)
-    fields.revision = answeredBelowOf(b, o)
-    fields.hash = hashOf(b, o)
-    fields.key = keyOf(b, o)
-    fields.name = nameOf(b, o)
-    fields.envelope = b.subarray(envelopeStart(b, o), envelopeStart(b, o) + envelopeBytesOf(b, o))
-    fields.payload = pack(data)
-    const alone = new EntryBatch(this.#o.origin, 512)
-    alone.add(fields, 0)
-    call.source = alone.take()
-    call.offset = 0
-    call.length = lengthOf(call.source, 0)
   }
 
   #draft(call: Call): void {
@@ -340,8 +281,7 @@ export class Gateway implements FollowerRole {
   #operated(b: Buffer, o: number): void {
     const call = this.#takeDrafted(sequenceOf(b, o))
     call.source = null
-    const endLsn = lsnOf(b, o)
-    this.#afterFlush(call, { ...this.#receivedOutcome(call), endLsn, code: codeOf(b, o) }, endLsn)
+    this.#answers.received(call, lsnOf(b, o), codeOf(b, o))
   }
 
   #takeDrafted(sequence: number): Call {
@@ -364,105 +304,29 @@ export class Gateway implements FollowerRole {
     this.#waitFor(call, call.commandLsn)
   }
 
-  #receivedOutcome(call: Call): CallOutcome {
-    return {
-      commandLsn: call.commandLsn,
-      endLsn: call.commandLsn,
-      code: actionCodes['command/received'],
-      durability: flushed,
-      isDuplicate: call.isDuplicate,
-      firstPosition: 0,
-      entry: null,
-      offset: 0,
-    }
-  }
-
   #ended(first: Call, command: Lsn, entry: Buffer, offset: number, firstPosition: number): void {
     this.#waiting.delete(command)
     const endLsn = lsnOf(entry, offset)
     const code = codeOf(entry, offset)
     for (let call: Call | null = first; call !== null; call = call.next) {
       const { isDuplicate, commandLsn } = call
-      const outcome = { commandLsn, endLsn, code, durability: written, isDuplicate, firstPosition, entry, offset }
-      this.#afterFlush(call, outcome, endLsn)
-    }
-  }
-
-  #afterFlush(call: Call, outcome: CallOutcome, at: Lsn): void {
-    if (call.writtenIsEnough && call.wait !== waitModes.applied) this.#answer(call, outcome, written)
-    else if (at <= this.#flushed && call.wait !== waitModes.applied) this.#answer(call, outcome, flushed)
-    else this.#unflushed.push({ call, outcome })
-  }
-
-  #answerFlushed(): void {
-    const queue = this.#unflushed
-    for (let ended = queue.peek(); ended !== undefined && ended.outcome.endLsn <= this.#flushed; ended = queue.peek()) {
-      queue.shift()
-      if (ended.call.wait === waitModes.applied) this.#unapplied.push(ended)
-      else this.#answer(ended.call, ended.outcome, flushed)
+      const outcome = { commandLsn, endLsn, code, durability: 0, isDuplicate, firstPosition, entry, offset }
+      this.#answers.ended(call, outcome)
     }
   }
 
   #storeApplied(mark: Lsn): void {
-    this.#applied = mark
     this.#o.store.refresh()
     forgetSavedKeys(this.#o.state.idempotency, mark)
-    const queue = this.#unapplied
-    for (let ended = queue.peek(); ended !== undefined && ended.outcome.endLsn <= mark; ended = queue.peek()) {
-      queue.shift()
-      this.#answer(ended.call, ended.outcome, applied)
-    }
-    if (this.#lookUps.length > 0) this.#lookUpAgain(mark)
+    this.#answers.appliedUpTo(mark)
     for (const listener of this.#appliedListeners) listener(mark)
   }
 
-  #lookUpAgain(mark: Lsn): void {
-    const due = this.#lookUps.filter(({ neededLsn }) => neededLsn <= mark)
-    this.#lookUps = this.#lookUps.filter(({ neededLsn }) => neededLsn > mark)
-    for (const { call } of due) this.#answerFromStore(call)
-  }
-
-  #answerFromStore(call: Call): void {
-    const stored = call.commandLsn > 0 ? readOutcome(this.#o.store, this.#log, call.commandLsn) : null
-    if (stored === null) {
-      const message = `the call was answered before, and its outcome is no longer known (command ${call.commandLsn})`
-      this.#fail(call.replier, call.request, new CommanderError('not_found', message))
-      return
-    }
-    const { entry, offset, endLsn, code, firstPosition } = stored
-    const outcome = {
-      commandLsn: call.commandLsn,
-      endLsn,
-      code,
-      durability: applied,
-      isDuplicate: true,
-      firstPosition,
-      entry,
-      offset,
-    }
-    this.#answer(call, outcome, applied)
-  }
-
-  #answer(call: Call, outcome: CallOutcome, durability: number): void {
-    if (durability !== written && outcome.endLsn > this.#answered) this.#answered = outcome.endLsn
-    call.replier.completed(call.request, outcome.durability === durability ? outcome : { ...outcome, durability })
-    this.#repliers.add(call.replier)
-  }
-
   #fail(replier: Replier, request: number, error: CommanderError): void {
-    replier.failed(request, error)
-    this.#repliers.add(replier)
+    this.#answers.fail(replier, request, error)
     this.#sendSoon()
   }
-
-  #flushReplies(): void {
-    if (this.#repliers.size === 0) return
-    for (const replier of this.#repliers) replier.flush()
-    this.#repliers.clear()
-  }
 }
-
-const silentReplier: Replier = { completed: () => {}, failed: () => {}, flush: () => {} }
 
 const notReady = (): CommanderError =>
   new CommanderError('not_ready', 'the database is starting, stopping or recovering; try again in a moment', {

@@ -2,10 +2,11 @@ import type { Action } from '../actions/action.ts'
 import { actionTypeOf } from '../actions/action-codes.ts'
 import { CommanderError } from '../kernel/errors.ts'
 import { limits } from '../kernel/limits.ts'
+import { whenApplied } from './http-apply-wait.ts'
 import type { CommandWaits } from './http-command-waits.ts'
 import { httpLimits } from './http-limits.ts'
 import type { HttpReplier } from './http-replier.ts'
-import type { HttpContext, HttpExchange, HttpRoute } from './http-route.ts'
+import type { HttpContext, HttpExchange, HttpQueries, HttpRoute } from './http-route.ts'
 import { commandList, integer, json, object, problem, text } from './http-schemas.ts'
 import type { CommandView } from './queries.ts'
 
@@ -49,8 +50,10 @@ export function operationRoutes(context: HttpContext, replier: HttpReplier, wait
       answers: { 200: json('The commands', object({ commands: commandList })) },
       handle: (exchange) => {
         const limit = (exchange.query['limit'] as number | undefined) ?? httpLimits.pageItemsDefault
-        const commands = context.queries.commands(exchange.query['state'] as 'parked' | 'pending', limit)
-        exchange.json(200, { commands: commands.map(withOutcome) })
+        whenApplied(context, exchange, undefined, () => {
+          const commands = context.queries.commands(exchange.query['state'] as 'parked' | 'pending', limit)
+          exchange.json(200, { commands: commands.map(withOutcome) })
+        })
       },
     },
     {
@@ -62,8 +65,7 @@ export function operationRoutes(context: HttpContext, replier: HttpReplier, wait
       params: idParam,
       answers: operated('It is pending again, and that is flushed'),
       handle: (exchange) => {
-        const parked = context.queries.parked(exchange.params['id'] as string)
-        operate(context, replier, exchange, { type: 'command/retried', ...parked })
+        operate(context, replier, exchange, (parked) => ({ type: 'command/retried', ...parked }))
       },
     },
     {
@@ -76,9 +78,10 @@ export function operationRoutes(context: HttpContext, replier: HttpReplier, wait
       body: object({ 'reason?': text('Kept with the command') }),
       answers: operated('It is given up, and that is flushed'),
       handle: (exchange) => {
-        const { command, received } = context.queries.parked(exchange.params['id'] as string)
         const reason = reasonOf(exchange.body)
-        operate(context, replier, exchange, { type: 'command/skipped', command, aggregate: received.aggregate, reason })
+        operate(context, replier, exchange, ({ command, received: { aggregate } }) => {
+          return { type: 'command/skipped', command, aggregate, reason }
+        })
       },
     },
   ]
@@ -95,12 +98,22 @@ const withOutcome = (view: CommandView): object =>
 
 type Operation = Extract<Action, { type: 'command/retried' | 'command/skipped' }>
 
-function operate({ gateway }: HttpContext, replier: HttpReplier, exchange: HttpExchange, action: Operation): void {
-  const id = exchange.params['id']
-  const request = replier.expect(exchange, ({ endLsn, code }) => {
-    exchange.json(200, { id, lsn: endLsn, outcome: actionTypeOf(code)?.replace('command/', '') })
+type Parked = ReturnType<HttpQueries['parked']>
+
+function operate(
+  context: HttpContext,
+  replier: HttpReplier,
+  exchange: HttpExchange,
+  actionOn: (parked: Parked) => Operation,
+): void {
+  const id = exchange.params['id'] as string
+  whenApplied(context, exchange, undefined, () => {
+    const action = actionOn(context.queries.parked(id))
+    const request = replier.expect(exchange, ({ endLsn, code }) => {
+      exchange.json(200, { id, lsn: endLsn, outcome: actionTypeOf(code)?.replace('command/', '') })
+    })
+    context.gateway.operate(replier, request, action)
   })
-  gateway.operate(replier, request, action)
 }
 
 function reasonOf(body: unknown): string {

@@ -1,0 +1,153 @@
+import { actionCodes } from '../actions/action-codes.ts'
+import { waitModes } from '../ipc/client-protocol.ts'
+import { CommanderError } from '../kernel/errors.ts'
+import { type Lsn, lsn } from '../kernel/identifiers.ts'
+import type { KeyValueStore } from '../store/key-value-store.ts'
+import { EventLogReader } from '../tables/event-log.ts'
+import { readOutcome } from '../tables/outcomes.ts'
+import type { Call, CallOutcome, Replier } from './call.ts'
+import { Queue } from './call-queue.ts'
+
+interface Ended {
+  readonly call: Call
+  readonly outcome: CallOutcome
+}
+
+interface LookUp {
+  readonly call: Call
+  readonly neededLsn: Lsn
+}
+
+const written = 0
+const flushed = 1
+const applied = 2
+
+/**
+ * Outcomes on their way to their callers: held back until they are flushed, or applied, as each caller asked; and calls
+ * whose outcome is looked up in the store once the store has it.
+ */
+export class Answers {
+  readonly #store: KeyValueStore
+  readonly #log: EventLogReader
+  readonly #unflushed = new Queue<Ended>()
+  readonly #unapplied = new Queue<Ended>()
+  #lookUps: LookUp[] = []
+  readonly #repliers = new Set<Replier>()
+  #flushed: Lsn = lsn(0)
+  #applied: Lsn = lsn(0)
+  #answered: Lsn = lsn(0)
+
+  constructor(store: KeyValueStore) {
+    this.#store = store
+    this.#log = new EventLogReader(store)
+  }
+
+  get flushed(): Lsn {
+    return this.#flushed
+  }
+
+  get applied(): Lsn {
+    return this.#applied
+  }
+
+  /** The newest flushed end of a command that a caller was told of. */
+  get answered(): Lsn {
+    return this.#answered
+  }
+
+  get pending(): number {
+    return this.#unflushed.length + this.#unapplied.length + this.#lookUps.length
+  }
+
+  /** The entry at `outcome.endLsn` says how the call came out. */
+  ended(call: Call, outcome: CallOutcome): void {
+    if (call.wait === waitModes.applied) this.#unflushed.push({ call, outcome })
+    else if (call.writtenIsEnough) this.#answer(call, outcome, written)
+    else if (outcome.endLsn <= this.#flushed) this.#answer(call, outcome, flushed)
+    else this.#unflushed.push({ call, outcome })
+  }
+
+  /** The call's command is received: that is all its caller waits for. */
+  received(call: Call, at: Lsn, code: number = actionCodes['command/received']): void {
+    const { commandLsn, isDuplicate } = call
+    this.ended(call, {
+      commandLsn,
+      endLsn: at,
+      code,
+      durability: flushed,
+      isDuplicate,
+      firstPosition: 0,
+      entry: null,
+      offset: 0,
+    })
+  }
+
+  /** The call repeats a command that has ended; the store has its outcome once it has applied `neededLsn`. */
+  lookUp(call: Call, neededLsn: Lsn): void {
+    if (neededLsn > this.#applied) this.#lookUps.push({ call, neededLsn })
+    else this.#answerFromStore(call)
+  }
+
+  fail(replier: Replier, request: number, error: CommanderError): void {
+    replier.failed(request, error)
+    this.#repliers.add(replier)
+  }
+
+  flushedUpTo(mark: Lsn): void {
+    this.#flushed = mark
+    this.release()
+  }
+
+  /** Answers what is flushed by now. */
+  release(): void {
+    const queue = this.#unflushed
+    for (let ended = queue.peek(); ended !== undefined && ended.outcome.endLsn <= this.#flushed; ended = queue.peek()) {
+      queue.shift()
+      if (ended.call.wait === waitModes.applied) this.#afterApply(ended)
+      else this.#answer(ended.call, ended.outcome, flushed)
+    }
+  }
+
+  appliedUpTo(mark: Lsn): void {
+    this.#applied = mark
+    const queue = this.#unapplied
+    for (let ended = queue.peek(); ended !== undefined && ended.outcome.endLsn <= mark; ended = queue.peek()) {
+      queue.shift()
+      this.#answer(ended.call, ended.outcome, applied)
+    }
+    if (this.#lookUps.length === 0) return
+    const due = this.#lookUps.filter(({ neededLsn }) => neededLsn <= mark)
+    this.#lookUps = this.#lookUps.filter(({ neededLsn }) => neededLsn > mark)
+    for (const { call } of due) this.#answerFromStore(call)
+  }
+
+  /** The answers of this turn are complete. */
+  flush(): void {
+    if (this.#repliers.size === 0) return
+    for (const replier of this.#repliers) replier.flush()
+    this.#repliers.clear()
+  }
+
+  #afterApply(ended: Ended): void {
+    if (ended.outcome.endLsn <= this.#applied) this.#answer(ended.call, ended.outcome, applied)
+    else this.#unapplied.push(ended)
+  }
+
+  #answerFromStore(call: Call): void {
+    const { commandLsn } = call
+    const stored = commandLsn > 0 ? readOutcome(this.#store, this.#log, commandLsn) : null
+    if (stored === null) {
+      const message = `the call was answered before, and its outcome is no longer known (command ${commandLsn})`
+      this.fail(call.replier, call.request, new CommanderError('not_found', message))
+      return
+    }
+    this.#answer(call, { ...stored, commandLsn, durability: applied, isDuplicate: true }, applied)
+  }
+
+  #answer(call: Call, outcome: CallOutcome, durability: number): void {
+    if (durability !== written && outcome.endLsn > this.#answered) this.#answered = outcome.endLsn
+    outcome.durability = durability
+    call.replier.completed(call.request, outcome)
+    this.#repliers.add(call.replier)
+  }
+}
