@@ -1,0 +1,251 @@
+import { configKeys } from '../sdk/config-schema.ts'
+import type { Terminal } from './terminal.ts'
+
+/**
+ * What a verb does, given its arguments in their order, an optional one that is not there as `undefined`, then the flags.
+ * Each has parameters of its own, which its definition's `arguments` must match.
+ */
+export type Verb = (terminal: Terminal, ...rest: never[]) => Promise<number>
+
+export interface FlagDefinition {
+  readonly flag: string
+  readonly help: string
+  readonly choices?: readonly string[]
+  /** May be given several times: a list of the values. */
+  readonly isRepeatable?: boolean
+}
+
+/** One verb of the command line. What it does is in a file of its own, loaded when it is used. */
+export interface VerbDefinition {
+  /** For example `projection get`. */
+  readonly path: string
+  readonly help: string
+  readonly arguments?: readonly (readonly [name: string, help: string])[]
+  readonly flags: readonly FlagDefinition[]
+  readonly load: () => Promise<Verb>
+}
+
+/** What stands above the verbs of two words. */
+export const groups: Readonly<Record<string, string>> = {
+  stream: 'events of one aggregate',
+  projection: 'read models',
+  command: 'single commands',
+  journal: 'the journal of a database, or an archive of segments',
+}
+
+const json: FlagDefinition = { flag: '--json', help: 'for programs' }
+const config: FlagDefinition = {
+  flag: '--config <FILE>',
+  help: 'config file; default: commanderdb.config.ts of the working directory',
+}
+const limit: FlagDefinition = { flag: '--limit <N>', help: 'at most so many' }
+const minLsn: FlagDefinition = { flag: '--min-lsn <LSN>', help: 'wait until readers see this entry' }
+
+const ofDirectory: readonly FlagDefinition[] = [
+  { flag: '--data-dir <DIR>', help: 'directory of the database; default: that of the config, or ./data' },
+  config,
+  { flag: '--timeout <SECONDS>', help: 'how long to wait' },
+  json,
+]
+
+const ofDatabase: readonly FlagDefinition[] = [
+  ...ofDirectory,
+  { flag: '--url <URL>', help: 'talk to a database over HTTP instead' },
+  { flag: '--token <TOKEN>', help: 'for --url; better in COMMANDERDB_TOKEN, where other users cannot see it' },
+]
+
+const placeholders: Readonly<Record<string, string>> = {
+  path: 'PATH',
+  boolean: 'true|false',
+  text: 'TEXT',
+  choice: 'WHAT',
+}
+
+const ofConfig: readonly FlagDefinition[] = [
+  config,
+  ...configKeys.flatMap(({ flag, help, kind, default: value, unit }): FlagDefinition[] => {
+    if (flag === undefined) return []
+    if (kind.type === 'list')
+      return [{ flag: `${flag} <MODULE>`, help: `${help}; may be repeated`, isRepeatable: true }]
+    const usual = value === undefined ? '' : `; default ${String(value)}${unit === undefined ? '' : ` ${unit}`}`
+    return [{ flag: `${flag} <${placeholders[kind.type] ?? 'N'}>`, help: help + usual }]
+  }),
+  { flag: '--no-http', help: 'no HTTP' },
+]
+
+const running: readonly VerbDefinition[] = [
+  {
+    path: 'start',
+    help: 'run the database until it is stopped by stop, SIGTERM or SIGINT',
+    flags: ofConfig,
+    load: async () => (await import('./start.ts')).start,
+  },
+  {
+    path: 'status',
+    help: 'what runs, and how far it is',
+    flags: ofDatabase,
+    load: async () => (await import('./status.ts')).status,
+  },
+  {
+    path: 'stop',
+    help: 'drain and stop the database, and wait until it has ended',
+    flags: ofDirectory,
+    load: async () => (await import('./stop.ts')).stop,
+  },
+  {
+    path: 'config',
+    help: 'every value of the config, and where it comes from',
+    flags: [...ofConfig, json],
+    load: async () => (await import('./config.ts')).config,
+  },
+]
+
+const writing: readonly VerbDefinition[] = [
+  {
+    path: 'send',
+    help: 'send a command and print its outcome',
+    arguments: [
+      ['<AGGREGATE/ID>', 'for example account/42'],
+      ['<COMMAND>', 'for example deposit'],
+      ['[JSON]', 'its data; - reads standard input'],
+    ],
+    flags: [
+      { flag: '--idempotency-key <KEY>', help: 'the same key with the same command gives the first outcome' },
+      { flag: '--wait <WHAT>', help: 'when to answer', choices: ['received', 'completed', 'applied'] },
+      { flag: '--durability <WHAT>', help: 'what to wait for', choices: ['flushed', 'written'] },
+      { flag: '--expect-revision <N>', help: 'decide only if the aggregate is at this revision' },
+      ...ofDatabase,
+    ],
+    load: async () => (await import('./send.ts')).send,
+  },
+  {
+    path: 'import',
+    help: 'send the commands of a file: NDJSON of { aggregate, id, command, data, idempotencyKey }, or CSV with --map',
+    arguments: [['<FILE>', 'its path; - reads standard input']],
+    flags: [
+      { flag: '--map <MODULE>', help: 'module whose toCommand(row) makes a command of each row of a CSV file' },
+      { flag: '--concurrency <N>', help: 'commands under way at once; default 256' },
+      ...ofDatabase,
+    ],
+    load: async () => (await import('./import.ts')).importFile,
+  },
+]
+
+const reading: readonly VerbDefinition[] = [
+  {
+    path: 'stream read',
+    help: 'print the events of one aggregate',
+    arguments: [['<AGGREGATE/ID>', 'for example account/42']],
+    flags: [{ flag: '--from <REVISION>', help: 'first revision; default 1' }, limit, ...ofDatabase],
+    load: async () => (await import('./events.ts')).readStream,
+  },
+  {
+    path: 'events',
+    help: 'print the events of all aggregates',
+    flags: [
+      { flag: '--after <POSITION>', help: 'begin after this position; default 0' },
+      { flag: '--types <a,b>', help: 'only events of these types' },
+      { flag: '--follow', help: 'go on with those to come' },
+      limit,
+      ...ofDatabase,
+    ],
+    load: async () => (await import('./events.ts')).events,
+  },
+  {
+    path: 'state',
+    help: 'print the state of one aggregate',
+    arguments: [['<AGGREGATE/ID>', 'for example account/42']],
+    flags: [{ flag: '--at <LSN>', help: 'as it was when this entry was applied' }, minLsn, ...ofDatabase],
+    load: async () => (await import('./state.ts')).state,
+  },
+  {
+    path: 'projection get',
+    help: 'print one row',
+    arguments: [
+      ['<NAME>', 'of the projection'],
+      ['<KEY>', 'of the row'],
+    ],
+    flags: [minLsn, ...ofDatabase],
+    load: async () => (await import('./projection.ts')).getRow,
+  },
+  {
+    path: 'projection list',
+    help: 'all projections and how far they are',
+    flags: ofDatabase,
+    load: async () => (await import('./projection.ts')).listProjections,
+  },
+  {
+    path: 'projection rebuild',
+    help: 'build one anew from all events',
+    arguments: [['<NAME>', 'of the projection']],
+    flags: ofDatabase,
+    load: async () => (await import('./projection.ts')).rebuild,
+  },
+]
+
+const idArgument = [['<ID>', 'as its outcome gave it']] as const
+
+const operating: readonly VerbDefinition[] = [
+  {
+    path: 'command get',
+    help: 'what became of a command',
+    arguments: idArgument,
+    flags: [{ flag: '--wait <SECONDS>', help: 'wait so long for it to end' }, ...ofDatabase],
+    load: async () => (await import('./command.ts')).getCommand,
+  },
+  {
+    path: 'command list',
+    help: 'parked or pending commands',
+    flags: [{ flag: '--state <STATE>', help: 'default: parked', choices: ['parked', 'pending'] }, limit, ...ofDatabase],
+    load: async () => (await import('./command.ts')).listCommands,
+  },
+  {
+    path: 'command retry',
+    help: 'put a parked command back',
+    arguments: idArgument,
+    flags: ofDatabase,
+    load: async () => (await import('./command.ts')).retryCommand,
+  },
+  {
+    path: 'command skip',
+    help: 'give a parked command up for good',
+    arguments: idArgument,
+    flags: [{ flag: '--reason <TEXT>', help: 'kept in the journal' }, ...ofDatabase],
+    load: async () => (await import('./command.ts')).skipCommand,
+  },
+]
+
+const directoryArgument = [['[DIR]', 'a data directory, or one with segments; default: that of the config']] as const
+
+const keeping: readonly VerbDefinition[] = [
+  {
+    path: 'journal tail',
+    help: 'print the last entries',
+    arguments: directoryArgument,
+    flags: [{ flag: '--entries <N>', help: 'how many; default 20' }, ...ofDirectory],
+    load: async () => (await import('./journal.ts')).tail,
+  },
+  {
+    path: 'journal inspect',
+    help: 'print segments, frames and entries of a stopped database',
+    arguments: directoryArgument,
+    flags: ofDirectory,
+    load: async () => (await import('./journal.ts')).inspect,
+  },
+  {
+    path: 'journal verify',
+    help: 'check every byte of the journal of a stopped database; exit code 1 where it is damaged',
+    arguments: directoryArgument,
+    flags: ofDirectory,
+    load: async () => (await import('./journal.ts')).verify,
+  },
+  {
+    path: 'checkpoint',
+    help: 'flush the store now, so that older segments of the journal are stale',
+    flags: ofDirectory,
+    load: async () => (await import('./checkpoint.ts')).checkpoint,
+  },
+]
+
+/** In the order of the help text. */
+export const verbs: readonly VerbDefinition[] = [...running, ...writing, ...reading, ...operating, ...keeping]
