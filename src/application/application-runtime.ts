@@ -221,13 +221,20 @@ export class ApplicationRuntime implements FollowerRole {
   /** Ownership may have moved: nothing in memory is known to be current but what is being worked on. */
   #membershipChanged(code: number, instance: string, origin: number): void {
     if (instance !== this.#o.instance) {
-      for (const aggregate of this.#aggregates.values()) if (isIdle(aggregate)) this.#aggregates.delete(aggregate)
+      for (const aggregate of this.#aggregates.values()) if (isIdle(aggregate)) this.#forget(aggregate)
       return
     }
     // Whatever was started under this name is released, and is started again if it still has to be done.
     this.#forgetAll()
     this.#registered = code === actionCodes['application/registered'] && origin === this.#o.origin
     if (code === actionCodes['application/deregistered'] && origin !== this.#o.origin) this.#registerLater()
+  }
+
+  /** It may not be in the store yet: its partition is restored from no older one (I3). */
+  #forget(aggregate: LiveAggregate): void {
+    const partition = partitionOf(aggregate.hash)
+    this.#foreign[partition] = Math.max(this.#foreign[partition] as number, aggregate.lastLsn)
+    this.#aggregates.delete(aggregate)
   }
 
   #forgetAll(): void {

@@ -3,6 +3,7 @@ import { readPosition } from '../../src/tables/meta.ts'
 import { SeededRandom } from '../../src/testing/seeded-random.ts'
 import { SimulatedHost } from '../../src/testing/simulated-host.ts'
 import { Trace } from '../../src/testing/trace.ts'
+import { readFrames } from './journal-entries.ts'
 import { Workload, type WorkloadSettings } from './client.ts'
 import { Cluster, type ClusterSettings, roleNames } from './cluster.ts'
 import { type FaultSettings, Faults } from './faults.ts'
@@ -64,6 +65,7 @@ export async function simulate({ seed, print }: SimulationOptions): Promise<Simu
       `liveness: ${workload.unanswered} calls have no answer, the store is at ${readPosition(host.store.now()).applied}`,
     )
   }
+  if (print !== undefined) for (const line of journalLines(host, cluster)) print(line)
   const entries = cluster.journal?.writtenLsn ?? 0
   return {
     seed,
@@ -132,4 +134,11 @@ function planOf(seed: number): Plan {
 function isStored(host: SimulatedHost, cluster: Cluster): boolean {
   const { journal } = cluster
   return journal !== null && readPosition(host.store.now()).applied === journal.writtenLsn
+}
+
+function journalLines(host: SimulatedHost, cluster: Cluster): string[] {
+  if (cluster.journal === null) return ['no journal writer is running']
+  return readFrames(host.disk, cluster.journal.writtenLsn).flatMap(({ entries }) =>
+    entries.map(({ lsn, origin, sequence, action }) => `ENTRY ${lsn} by ${origin}:${sequence} ${JSON.stringify(action)}`),
+  )
 }
