@@ -157,7 +157,9 @@ export class ApplicationRuntime implements FollowerRole {
   refused({ sequence, error }: Refused): void {
     if (error.code !== 'stale_token') this.#o.environment.log.warn({ code: error.code, sequence }, error.message)
     this.#dropSpeculation(sequence)
+    // Before anything is decided anew: what is sent ahead of it is dropped with the rest.
     this.#follower?.resumeDrafts()
+    if (this.#cold.size > 0) this.#restoreCold()
     if (!this.#registered) this.#registerLater()
   }
 
@@ -173,7 +175,8 @@ export class ApplicationRuntime implements FollowerRole {
       case actionCodes['command/received']:
         return
       case actionCodes['command/started']:
-        if (nameOf(b, o) === instance) this.#started(b, o)
+        // What was started under this name before it registered was another's, and is released by the registration.
+        if (this.#registered && nameOf(b, o) === instance) this.#started(b, o)
         return
       case actionCodes['command/completed']:
         this.#lastCompletion = lsnOf(b, o)
@@ -374,7 +377,6 @@ export class ApplicationRuntime implements FollowerRole {
       insertInOrder(aggregate.backlog, work)
       this.#cold.add(aggregate)
     }
-    if (this.#cold.size > 0) this.#restoreCold()
   }
 
   #send(): void {

@@ -133,6 +133,7 @@ export class JournalWriter {
       case journalFrames.resume:
         if (subscriber === undefined) break
         channel.release(body.length)
+        this.#drain() // the drafts that it sent before this are still those to be dropped (I3)
         subscriber.refusing = false
         subscriber.expectedSequence = decodeNumber(body) >>> 0
         return
