@@ -31,6 +31,13 @@ export class EventFeed {
     this.#wake()
   }
 
+  /** Nobody takes any more. */
+  close(): void {
+    this.end(null)
+    for (const { bytes, channel } of this.#batches) channel.release(bytes)
+    this.#batches = []
+  }
+
   /** The next block, or null at the end. */
   async next(): Promise<readonly ClientEvent[] | null> {
     for (;;) {

@@ -69,6 +69,8 @@ export function rememberCall(
   if (known !== undefined) return known
   session.calls.set(sequence, at)
   forgetAnswered(session, answeredBelow)
+  // Only a client that does not keep to its window comes here; it loses its oldest calls, and the state stays bounded.
+  if (session.calls.size > limits.sessionWindowMax) session.calls.delete(session.calls.keys().next().value as number)
   return lsn(0)
 }
 

@@ -1,0 +1,221 @@
+import { CallEncoder, type ClientOutcome, callAt } from '../ipc/call-codec.ts'
+import type { Channel } from '../ipc/channel.ts'
+import { clientFrames, waitModes } from '../ipc/client-protocol.ts'
+import type { Environment } from '../kernel/environment.ts'
+import { CommanderError } from '../kernel/errors.ts'
+import type { AnyAggregate } from '../sdk/aggregate-types.ts'
+import { commandDigest } from '../sdk/command-payload.ts'
+import { CallSession } from './call-session.ts'
+import type { ExecuteOptions } from './options.ts'
+
+type Resolve = (outcome: ClientOutcome) => void
+type Reject = (error: CommanderError) => void
+
+interface PendingCall {
+  readonly session: CallSession
+  readonly sequence: number
+  readonly resolve: Resolve
+  readonly reject: Reject
+  readonly deadlineMs: number
+  /** The frame that it was encoded into, and where; null until the end of the turn. */
+  buffer: Buffer | null
+  readonly at: number
+}
+
+export interface CallPipelineOptions {
+  readonly environment: Environment
+  readonly maxInFlight: number
+  readonly timeoutMs: number
+  /** The connection, while it is up. */
+  readonly channel: () => Channel | null
+}
+
+/** Calls that wait in the client for others to be answered. */
+const waitingMax = 1_000_000
+const ttlDefaultMs = 86_400_000
+/** Calls have the lower half of the request numbers, queries the upper one. */
+const requestMask = 0x7fffffff
+
+export const nameOf = (aggregate: AnyAggregate | string): string =>
+  typeof aggregate === 'string' ? aggregate : aggregate.name
+
+/**
+ * Commands of one client on their way. Those of one turn of the event loop travel in one frame; answers are matched by
+ * number; a call that was sent away for want of room comes again later; after a lost connection those without an
+ * answer are sent again under the same numbers.
+ */
+export class CallPipeline {
+  readonly #o: CallPipelineOptions
+  readonly #encoder = new CallEncoder()
+  /** By request number. */
+  readonly #calls = new Map<number, PendingCall>()
+  #session: CallSession
+  #waiting: (() => void)[] = []
+  /** Calls encoded in this turn. */
+  #encoded: PendingCall[] = []
+  #sendScheduled = false
+  #nextSequence = 1
+  readonly #sendDue: () => void
+
+  constructor(options: CallPipelineOptions) {
+    this.#o = options
+    this.#session = new CallSession(options.environment.random)
+    this.#sendDue = () => {
+      this.#sendScheduled = false
+      this.#send()
+    }
+  }
+
+  execute(
+    aggregate: AnyAggregate | string,
+    id: string,
+    command: string,
+    data: unknown,
+    options: ExecuteOptions,
+  ): Promise<ClientOutcome> {
+    return new Promise<ClientOutcome>((resolve, reject) => {
+      if (this.#calls.size < this.#o.maxInFlight) this.#call(aggregate, id, command, data, options, resolve, reject)
+      else if (this.#waiting.length < waitingMax) {
+        this.#waiting.push(() => this.#call(aggregate, id, command, data, options, resolve, reject))
+      } else reject(tooManyWaiting())
+    })
+  }
+
+  /** The connection is there (again). */
+  sendAll(channel: Channel): void {
+    for (const { buffer, at } of this.#calls.values()) {
+      if (buffer !== null) channel.send(clientFrames.call, Buffer.from(callAt(buffer, at)))
+    }
+    this.#sendSoon()
+  }
+
+  /** @returns false when no call has this number. */
+  outcome(request: number, outcome: ClientOutcome): boolean {
+    const call = this.#calls.get(request)
+    if (call === undefined) return false
+    this.#finish(request, call)
+    if (outcome.outcome === 'rejected' && outcome.code === 'revision_mismatch') {
+      call.reject(new CommanderError('revision_mismatch', outcome.message, { details: outcome.details }))
+    } else call.resolve(outcome)
+    return true
+  }
+
+  /** @returns false when no call has this number. */
+  failed(request: number, error: CommanderError): boolean {
+    const call = this.#calls.get(request)
+    if (call === undefined) return false
+    const { clock, random, scheduler } = this.#o.environment
+    const details = error.details as { readonly retryAfterMs?: number } | undefined
+    const retryAfterMs = error.retryable ? details?.retryAfterMs : undefined
+    if (retryAfterMs !== undefined && clock.monotonicMs() + retryAfterMs < call.deadlineMs) {
+      // Spread, so that those who were sent away do not come back all at once.
+      const delayMs = retryAfterMs * (0.1 + (random.uint32() / 4294967296) * 0.9)
+      scheduler.after(delayMs, () => this.#again(request))
+      return true
+    }
+    this.#finish(request, call)
+    call.reject(error)
+    return true
+  }
+
+  rejectLate(nowMs: number, late: () => CommanderError): void {
+    for (const [request, call] of this.#calls) {
+      if (call.deadlineMs > nowMs) continue
+      this.#finish(request, call)
+      call.reject(late())
+    }
+  }
+
+  rejectAll(error: CommanderError): void {
+    this.#waiting = []
+    for (const { reject } of this.#calls.values()) reject(error)
+    this.#calls.clear()
+  }
+
+  #call(
+    aggregate: AnyAggregate | string,
+    id: string,
+    command: string,
+    data: unknown,
+    options: ExecuteOptions,
+    resolve: Resolve,
+    reject: Reject,
+  ): void {
+    const sequence = this.#nextSequence
+    const { clock, random } = this.#o.environment
+    if (this.#session.isTooWide(sequence)) this.#session = new CallSession(random)
+    const session = this.#session
+    const request = sequence & requestMask
+    try {
+      const at = this.#encoder.add(
+        {
+          key: `${nameOf(aggregate)}/${id}`,
+          command,
+          data,
+          session: session.id,
+          sequence,
+          answeredBelow: session.answeredBelow(sequence),
+          wait: waitModes[options.wait ?? 'completed'],
+          writtenIsEnough: options.durability === 'written',
+          idempotencyKey: idempotencyKey(aggregate, id, command, data, options.idempotencyKey),
+          expectedRevision: options.expectedRevision ?? null,
+          metadata: options.metadata ?? null,
+        },
+        request,
+      )
+      this.#nextSequence++
+      session.add(sequence)
+      const deadlineMs = clock.monotonicMs() + (options.timeoutMs ?? this.#o.timeoutMs)
+      const call = { session, sequence, resolve, reject, deadlineMs, buffer: null, at }
+      this.#calls.set(request, call)
+      this.#encoded.push(call)
+      this.#sendSoon()
+    } catch (error) {
+      reject(error as CommanderError)
+    }
+  }
+
+  #sendSoon(): void {
+    if (this.#sendScheduled) return
+    this.#sendScheduled = true
+    this.#o.environment.scheduler.soon(this.#sendDue)
+  }
+
+  #send(): void {
+    if (this.#encoded.length === 0) return
+    const buffer = this.#encoder.take()
+    for (const call of this.#encoded) call.buffer = buffer
+    this.#encoded = []
+    // Before the connection is up it is enough to keep them: `sendAll` sends what has no answer.
+    const channel = this.#o.channel()
+    channel?.send(clientFrames.call, buffer)
+    channel?.flush()
+  }
+
+  #again(request: number): void {
+    const call = this.#calls.get(request)
+    if (call?.buffer == null) return
+    this.#o.channel()?.send(clientFrames.call, Buffer.from(callAt(call.buffer, call.at)))
+  }
+
+  #finish(request: number, { session, sequence }: PendingCall): void {
+    session.answered(sequence)
+    this.#calls.delete(request)
+    while (this.#waiting.length > 0 && this.#calls.size < this.#o.maxInFlight) this.#waiting.shift()?.()
+  }
+}
+
+function idempotencyKey(
+  aggregate: AnyAggregate | string,
+  id: string,
+  command: string,
+  data: unknown,
+  key: string | undefined,
+): Parameters<CallEncoder['add']>[0]['idempotencyKey'] {
+  if (key === undefined) return null
+  const ttlMs = typeof aggregate === 'string' ? ttlDefaultMs : aggregate.idempotencyTtlMs
+  return { key, digest: commandDigest(nameOf(aggregate), id, command, data), ttlMs }
+}
+
+const tooManyWaiting = (): CommanderError =>
+  new CommanderError('overloaded', `${waitingMax} calls wait in this client already; await some of them first`)
