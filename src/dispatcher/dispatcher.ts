@@ -23,8 +23,9 @@ import { limits } from '../kernel/limits.ts'
 import type { Follower, FollowerRole } from '../replica/follower.ts'
 import { ownerOf } from '../state/applications.ts'
 import type { AggregateQueue, PendingCommand } from '../state/commands.ts'
-import { forgetSavedKeys, nextExpiryMs } from '../state/idempotency.ts'
+import { forgetSavedKeys } from '../state/idempotency.ts'
 import { dispatcherName, type RootState, reduce } from '../state/root.ts'
+import { Housekeeping } from './housekeeping.ts'
 import { type InstanceLoad, InstanceLoads } from './instance-loads.ts'
 import { type DispatcherOptions, defaultDispatcherOptions } from './options.ts'
 
@@ -46,13 +47,13 @@ export class Dispatcher implements FollowerRole {
   readonly #options: DispatcherOptions
   readonly #loads = new InstanceLoads()
   readonly #batch: EntryBatch
+  readonly #housekeeping: Housekeeping
   #follower: Follower | null = null
   /** Ready to be started, or in a draft that has not come back yet, each with its instance. */
   readonly #scheduled = new Map<Lsn, string>()
   readonly #retryTimers = new Map<string, Timer>()
   #sweepTimer: Timer | null = null
   #restartTimer: Timer | null = null
-  #expiredUntilMs = 0
   #keysAppliedUpTo: Lsn = lsn(0)
   readonly #reset: (reason: CommanderError) => void
 
@@ -68,6 +69,7 @@ export class Dispatcher implements FollowerRole {
     this.#batch = new EntryBatch(origin)
     this.#reset = reset
     this.#options = { ...defaultDispatcherOptions, ...options }
+    this.#housekeeping = new Housekeeping(environment, state, this.#loads, this.#options.silenceMs)
   }
 
   get state(): RootState {
@@ -332,34 +334,11 @@ export class Dispatcher implements FollowerRole {
 
   #sweepLater(): void {
     this.#sweepTimer = this.#environment.scheduler.after(this.#options.sweepMs, () => {
-      if (this.#follower?.isWritable === true) this.#sweep()
+      if (this.#follower?.isWritable === true) {
+        for (const action of this.#housekeeping.due()) this.#draft(action)
+        this.#send()
+      }
       this.#sweepLater()
     })
-  }
-
-  #sweep(): void {
-    this.#expireKeys()
-    const nowMs = this.#environment.clock.monotonicMs()
-    for (const load of this.#loads.values()) {
-      const { instance } = load
-      const isSilent = load.started > 0 && nowMs - load.lastProgressMs > this.#options.silenceMs
-      if (isSilent && this.#state.applications.byInstance.has(instance)) {
-        this.#environment.log.warn({ instance, started: load.started }, 'application instance is silent: deregistered')
-        this.#draft({ type: 'application/deregistered', instance, reason: 'silent' })
-      }
-    }
-    this.#send()
-  }
-
-  /** Keys that expired in the last sweep are deleted by the next one, when every process has applied that they did. */
-  #expireKeys(): void {
-    const { idempotency } = this.#state
-    if (idempotency.expiredUntilMs > this.#expiredUntilMs) {
-      this.#expiredUntilMs = idempotency.expiredUntilMs
-      this.#draft({ type: 'idempotency-key/deleted', untilMs: this.#expiredUntilMs })
-    }
-    const nextMs = nextExpiryMs(idempotency)
-    const nowMs = this.#environment.clock.wallMs()
-    if (nextMs !== null && nextMs <= nowMs) this.#draft({ type: 'idempotency-key/expired', untilMs: nowMs })
   }
 }
