@@ -1,4 +1,3 @@
-import type { Server } from 'node:http'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Log } from '../kernel/environment.ts'
 import { CommanderError } from '../kernel/errors.ts'
@@ -8,6 +7,7 @@ import { ServerExchange } from './http-exchange.ts'
 import { parseJson } from './http-json.ts'
 import { httpLimits } from './http-limits.ts'
 import type { HttpRoute } from './http-route.ts'
+import { RunningRequests } from './http-running-requests.ts'
 import {
   answerUnreadable,
   cannotListen,
@@ -57,6 +57,8 @@ export async function createFastifyServer(options: FastifyOptions): Promise<Fast
     clientErrorHandler: answerUnreadable,
   })
   app.server.maxConnections = httpLimits.connectionsMax
+  const requests = new RunningRequests()
+  app.server.on('request', (_request, response) => requests.add(response))
   app.decorateRequest('bodyReceived', null)
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) => {
@@ -72,7 +74,7 @@ export async function createFastifyServer(options: FastifyOptions): Promise<Fast
   for (const route of options.routes) addRoute(app, route, receiveBody, options)
   return {
     listen: (host, port) => listen(app, host, port),
-    close: () => close(app, app.server, log),
+    close: () => close(app, requests, log),
   }
 }
 
@@ -181,7 +183,8 @@ const patternOf = ({ path }: HttpRoute): RegExp =>
 
 async function listen(app: FastifyInstance, host: string, port: number): Promise<number> {
   try {
-    await app.listen({ host, port })
+    // Fastify would listen on both addresses of this name with two servers, of which it shows one.
+    await app.listen({ host: host === 'localhost' ? '127.0.0.1' : host, port })
   } catch (error) {
     await app.close()
     throw cannotListen(error as NodeJS.ErrnoException, host, port)
@@ -190,17 +193,24 @@ async function listen(app: FastifyInstance, host: string, port: number): Promise
   return typeof address === 'object' && address !== null ? address.port : port
 }
 
-async function close(app: FastifyInstance, server: Server, log: Log): Promise<void> {
+/**
+ * Ends the connections that wait for no answer, those that have never asked anything too: a browser opens some ahead of
+ * time, and the server would wait for their first request.
+ */
+async function close(app: FastifyInstance, requests: RunningRequests, log: Log): Promise<void> {
+  const { server } = app
   const cut = setTimeout(() => {
-    log.warn({ drainMs: httpLimits.drainMs }, 'HTTP answers did not leave in time; their connections are cut')
+    log.warn(
+      { requests: requests.count, drainMs: httpLimits.drainMs },
+      'HTTP answers did not leave in time and are cut off',
+    )
     server.closeAllConnections()
   }, httpLimits.drainMs)
-  // A connection whose answer has just left is idle, and would be kept for the next request.
-  const idle = setInterval(() => server.closeIdleConnections(), 50)
+  const closed = app.close()
+  requests.whenNone(() => server.closeAllConnections())
   try {
-    await app.close()
+    await closed
   } finally {
     clearTimeout(cut)
-    clearInterval(idle)
   }
 }
