@@ -6,6 +6,7 @@ import { createNodeIpcTransport } from '../src/ipc/node-ipc-transport-adapter.ts
 import { createSystemEnvironment } from '../src/kernel/system-environment.ts'
 import type { Config, ProcessResources } from '../src/sdk/config.ts'
 import { resolveConfig } from '../src/sdk/resolve-config.ts'
+import { compileCacheDirectory } from '../src/supervisor/compile-cache-adapter.ts'
 import { requestStatus } from '../src/supervisor/status-client.ts'
 import type { ProcessName } from './load.ts'
 
@@ -24,6 +25,11 @@ const supervisorProgram = join(import.meta.dirname, '..', 'processes', 'supervis
 export const databaseClient: string = join(import.meta.dirname, 'load-client.ts')
 const startTimeoutMs = 30_000
 
+const supervisors = new Set<ChildProcess>()
+process.on('exit', () => {
+  for (const supervisor of supervisors) supervisor.kill('SIGKILL')
+})
+
 /** A real database: the supervisor and all its children, with the bench's application and otherwise the defaults. */
 export class DatabaseProcess {
   readonly dataDir: string
@@ -34,6 +40,8 @@ export class DatabaseProcess {
     this.dataDir = dataDir
     this.#supervisor = supervisor
     this.#exited = once(supervisor, 'exit')
+    supervisors.add(supervisor)
+    supervisor.once('exit', () => supervisors.delete(supervisor))
   }
 
   /** Resolves when the database accepts commands. */
@@ -41,7 +49,8 @@ export class DatabaseProcess {
     const { config } = resolveConfig({ file: fileOf(dataDir, resources), env: {}, flags: {}, cwd: dataDir })
     const supervisor = spawn(process.execPath, [supervisorProgram, JSON.stringify(config)], {
       stdio: ['ignore', 'pipe', 'inherit'],
-      env: { ...process.env, COMMANDERDB_LOG_LEVEL: 'warn' },
+      // As the command line does for itself.
+      env: { NODE_COMPILE_CACHE: compileCacheDirectory(), ...process.env, COMMANDERDB_LOG_LEVEL: 'warn' },
     })
     const database = new DatabaseProcess(dataDir, supervisor)
     try {

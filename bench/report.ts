@@ -1,0 +1,74 @@
+import type { ConcurrencyComparison, Figures } from './comparison.ts'
+import type { FilledFigures } from './filled.ts'
+import type { Target } from './targets.ts'
+
+/** For people. Everything in it is in the JSON, too. */
+export function printReport(
+  comparisons: readonly ConcurrencyComparison[],
+  filled: FilledFigures,
+  targets: readonly Target[],
+): void {
+  printComparisons(comparisons)
+  printFilled(filled)
+  console.log()
+  for (const { name, value, bound, target, unit, isMet } of targets) {
+    const wanted = `${bound} ${shown(target)} ${unit}`.trimEnd()
+    console.log(`${isMet ? 'met   ' : 'MISSED'}  ${name.padEnd(36)}${shown(value).padStart(10)}  ${wanted}`)
+  }
+}
+
+function printComparisons(comparisons: readonly ConcurrencyComparison[]): void {
+  row('', ['commands/s', 'p50 ms', 'p99 ms', 'cpu us/command', 'of the limit', 'p50', 'cpu', 'others'])
+  for (const { concurrency, limit, endToEnd, hotKey, ratios } of comparisons) {
+    row(`limit, ${concurrency}`, [...cellsOf(limit), '', '', '', othersOf(limit)])
+    const of = [ratios.commandsPerSecond, ratios.p50, ratios.cpuPerCommand]
+    row(`end-to-end, ${concurrency}`, [
+      ...cellsOf(endToEnd),
+      ...of.map((value) => value.toFixed(2)),
+      othersOf(endToEnd),
+    ])
+    if (hotKey === null) continue
+    const ofEndToEnd = `(${hotKey.ratios.commandsPerSecond.toFixed(2)} of e2e)`
+    row(`hot key, ${concurrency}`, [...cellsOf(hotKey), ofEndToEnd, '', '', othersOf(hotKey)])
+  }
+}
+
+function printFilled({ memory, recovery, readBack }: FilledFigures): void {
+  const { idleByProcess, loadByProcess } = memory
+  console.log()
+  row('memory (PSS), MiB', ['idle', 'under load'])
+  for (const [name, idle] of Object.entries(idleByProcess)) {
+    row(`  ${name}`, [idle.toFixed(0), (loadByProcess[name] ?? Number.NaN).toFixed(0)])
+  }
+  row('  together', [memory.idlePssMiB.toFixed(0), memory.loadPssMiB.toFixed(0)])
+  console.log(
+    `growth from the second to the last fifth of ${shown(memory.commands)} commands: ${memory.growthMiB.toFixed(0)} MiB`,
+  )
+  const all = recovery.all.map((value) => value.toFixed(0)).join(', ')
+  console.log(`recovery of ${shown(recovery.entries)} entries: ${recovery.milliseconds.toFixed(0)} ms (${all})`)
+  const first = shown(readBack.firstPassEventsPerSecond)
+  console.log(
+    `read-back of ${shown(readBack.events)} events: ${shown(readBack.eventsPerSecond)}/s (first pass ${first}/s)`,
+  )
+}
+
+function cellsOf({ commandsPerSecond, p50Ms, p99Ms, cpuMicrosPerCommand }: Figures): string[] {
+  return [shown(commandsPerSecond), p50Ms.toFixed(2), p99Ms.toFixed(2), cpuMicrosPerCommand.toFixed(1)]
+}
+
+const othersOf = ({ othersCpus }: Figures): string => othersCpus.toFixed(2)
+
+function row(name: string, cells: readonly string[]): void {
+  console.log(
+    name.padEnd(24) +
+      cells
+        .map((cell) => cell.padStart(15))
+        .join('')
+        .trimEnd(),
+  )
+}
+
+/** Two digits after the point below 100, none above. */
+function shown(value: number): string {
+  return Math.abs(value) < 100 ? value.toFixed(2) : Math.round(value).toLocaleString('en')
+}

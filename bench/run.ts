@@ -1,0 +1,92 @@
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { cpus, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { compareWithLimit } from './comparison.ts'
+import { measureFilled } from './filled.ts'
+import { printReport } from './report.ts'
+import { targetsOf } from './targets.ts'
+
+/**
+ * `npm run bench -- [--json FILE] [--directory D] [--concurrency N,N…] [--rounds N] [--seconds N] [--long]`
+ *
+ * The whole of it in under five minutes; what is measured and what is not is in README.md. --long fills the database
+ * with 2,000,000 commands instead of 200,000, to see that its memory stays flat, and takes longer. --directory is where
+ * the data directories are made and removed again: on the disk to measure, default the system's temporary directory.
+ */
+const { values } = parseArgs({
+  options: {
+    json: { type: 'string' },
+    directory: { type: 'string', default: tmpdir() },
+    concurrency: { type: 'string', default: '1,64,256,1024' },
+    rounds: { type: 'string', default: '3' },
+    seconds: { type: 'string', default: '3' },
+    warmup: { type: 'string', default: '1' },
+    long: { type: 'boolean', default: false },
+  },
+})
+const startedMs = performance.now()
+const directory = mkdtempSync(join(values.directory, 'commanderdb-bench-'))
+// The exit kills the supervisors, whose children end without them, as the limit's and the clients do without us.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(1))
+process.on('exit', () => rmSync(directory, { recursive: true, force: true, maxRetries: 10 }))
+
+const comparisons = await compareWithLimit({
+  directory,
+  concurrencies: values.concurrency.split(',').map(Number),
+  rounds: Number(values.rounds),
+  warmupSeconds: Number(values.warmup),
+  seconds: Number(values.seconds),
+  hotKeyConcurrency: 64,
+  progress,
+})
+const commands = values.long ? 2_000_000 : 200_000
+const filled = await measureFilled({ directory, commands, recoveries: 3, readPasses: 3, progress })
+const targets = targetsOf(comparisons, filled)
+printReport(comparisons, filled, targets)
+if (values.json !== undefined) writeJson(values.json)
+process.exit(0)
+
+function progress(text: string): void {
+  const seconds = ((performance.now() - startedMs) / 1000).toFixed(0)
+  process.stderr.write(`${seconds.padStart(4)} s  ${text}\n`)
+}
+
+function writeJson(path: string): void {
+  const report = {
+    node: process.version,
+    ...commitOf(),
+    cpus: { count: cpus().length, model: cpus()[0]?.model ?? null },
+    seconds: (performance.now() - startedMs) / 1000,
+    limit: comparisons.map(({ limit }) => limit),
+    endToEnd: comparisons.map(({ endToEnd }) => endToEnd),
+    hotKey: comparisons.find(({ hotKey }) => hotKey !== null)?.hotKey ?? null,
+    readBack: filled.readBack,
+    recovery: filled.recovery,
+    memory: filled.memory,
+    ratios: ratiosOf(),
+    targets,
+    rounds: comparisons.map(({ concurrency, rounds }) => ({ concurrency, rounds })),
+  }
+  writeFileSync(path, `${JSON.stringify(report, null, 2)}\n`)
+}
+
+/** Of the limit, by concurrency; the hot key's of end-to-end. */
+function ratiosOf(): object {
+  const by = (key: 'commandsPerSecond' | 'p50' | 'cpuPerCommand'): object =>
+    Object.fromEntries(comparisons.map(({ concurrency, ratios }) => [concurrency, ratios[key]]))
+  const hotKey = comparisons.find((comparison) => comparison.hotKey !== null)?.hotKey?.ratios.commandsPerSecond ?? null
+  return { endToEnd: by('commandsPerSecond'), p50: by('p50'), cpuPerCommand: by('cpuPerCommand'), hotKey }
+}
+
+/** Null outside of a git clone. */
+function commitOf(): { readonly commit: string | null; readonly isDirty: boolean | null } {
+  const git = (...args: string[]): string =>
+    execFileSync('git', args, { cwd: import.meta.dirname, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })
+  try {
+    return { commit: git('rev-parse', 'HEAD').trim(), isDirty: git('status', '--porcelain').length > 0 }
+  } catch {
+    return { commit: null, isDirty: null }
+  }
+}

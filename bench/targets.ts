@@ -1,0 +1,36 @@
+import type { ConcurrencyComparison } from './comparison.ts'
+import type { FilledFigures } from './filled.ts'
+
+export interface Target {
+  readonly name: string
+  readonly value: number
+  readonly bound: 'at least' | 'at most'
+  readonly target: number
+  readonly unit: string
+  readonly isMet: boolean
+}
+
+/** What the database is meant to reach. One run on a busy machine misses some: judge by several. */
+export function targetsOf(comparisons: readonly ConcurrencyComparison[], filled: FilledFigures): readonly Target[] {
+  const at = (concurrency: number): ConcurrencyComparison | undefined =>
+    comparisons.find((comparison) => comparison.concurrency === concurrency)
+  const { memory, readBack, recovery } = filled
+  return [
+    atLeast('end-to-end at 1024, of the limit', at(1024)?.ratios.commandsPerSecond, 0.5, ''),
+    atLeast('end-to-end at 64, of the limit', at(64)?.ratios.commandsPerSecond, 0.5, ''),
+    atLeast('hot key at 64, of end-to-end', at(64)?.hotKey?.ratios.commandsPerSecond, 0.7, ''),
+    atMost('p50 at 1, of the limit', at(1)?.ratios.p50, 1.7, ''),
+    atLeast('read-back', readBack.eventsPerSecond, 300_000, 'events/s'),
+    atMost('recovery to the first command', recovery.milliseconds, 2000, 'ms'),
+    atMost('memory, idle', memory.idlePssMiB, 450, 'MiB'),
+    atMost('memory, under load', memory.loadPssMiB, 900, 'MiB'),
+  ]
+}
+
+function atLeast(name: string, value = Number.NaN, target: number, unit: string): Target {
+  return { name, value, bound: 'at least', target, unit, isMet: value >= target }
+}
+
+function atMost(name: string, value = Number.NaN, target: number, unit: string): Target {
+  return { name, value, bound: 'at most', target, unit, isMet: value <= target }
+}
