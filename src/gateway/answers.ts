@@ -1,4 +1,5 @@
 import { actionCodes } from '../actions/action-codes.ts'
+import { codeOf, lsnOf } from '../actions/entry-layout.ts'
 import { waitModes } from '../ipc/client-protocol.ts'
 import { CommanderError } from '../kernel/errors.ts'
 import { type Lsn, lsn } from '../kernel/identifiers.ts'
@@ -68,18 +69,13 @@ export class Answers {
   }
 
   /** The call's command is received: that is all its caller waits for. */
-  received(call: Call, at: Lsn, code: number = actionCodes['command/received']): void {
-    const { commandLsn, isDuplicate } = call
-    this.ended(call, {
-      commandLsn,
-      endLsn: at,
-      code,
-      durability: flushed,
-      isDuplicate,
-      firstPosition: 0,
-      entry: null,
-      offset: 0,
-    })
+  received(call: Call, at: Lsn): void {
+    this.#began(call, at, actionCodes['command/received'], null, 0)
+  }
+
+  /** What an operator decided on a parked command is written: the entry at `offset` says it. */
+  operated(call: Call, entry: Buffer, offset: number): void {
+    this.#began(call, lsnOf(entry, offset), codeOf(entry, offset), entry, offset)
   }
 
   /** The call repeats a command that has ended; the store has its outcome once it has applied `neededLsn`. */
@@ -126,6 +122,11 @@ export class Answers {
     if (this.#repliers.size === 0) return
     for (const replier of this.#repliers) replier.flush()
     this.#repliers.clear()
+  }
+
+  #began(call: Call, endLsn: Lsn, code: number, entry: Buffer | null, offset: number): void {
+    const { commandLsn, isDuplicate } = call
+    this.ended(call, { commandLsn, endLsn, code, durability: flushed, isDuplicate, firstPosition: 0, entry, offset })
   }
 
   #afterApply(ended: Ended): void {

@@ -281,7 +281,7 @@ export class Gateway implements FollowerRole {
   #operated(b: Buffer, o: number): void {
     const call = this.#takeDrafted(sequenceOf(b, o))
     call.source = null
-    this.#answers.received(call, lsnOf(b, o), codeOf(b, o))
+    this.#answers.operated(call, b, o)
   }
 
   #takeDrafted(sequence: number): Call {
