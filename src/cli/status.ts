@@ -1,18 +1,27 @@
+import { connectHttp } from '../client/connect-adapter.ts'
 import type { DatabaseStatus } from '../supervisor/control-protocol.ts'
-import { exitCodes, UsageError } from './exit-code.ts'
+import { exitCodes } from './exit-code.ts'
 import type { Flags } from './settings.ts'
 import { list, table } from './table.ts'
-import { findTarget, statusOf } from './target.ts'
+import { findTarget, statusOf, type Target, timeoutOf } from './target.ts'
 import type { Terminal } from './terminal.ts'
 
 const mebibyte = 1_048_576
 
 export async function status(terminal: Terminal, flags: Flags): Promise<number> {
   const target = await findTarget(flags)
-  if (target.kind === 'url') throw new UsageError('by URL is next')
-  const found = await statusOf(target.dataDir)
+  const found = target.kind === 'url' ? await statusOfUrl(target, timeoutOf(flags)) : await statusOf(target.dataDir)
   await terminal.out(flags['json'] === true ? `${JSON.stringify(found)}\n` : forPeople(found))
   return exitCodes.done
+}
+
+async function statusOfUrl(target: Extract<Target, { kind: 'url' }>, timeoutMs: number): Promise<DatabaseStatus> {
+  const db = await connectHttp({ ...target, timeoutMs }).open()
+  try {
+    return (await db.status()) as DatabaseStatus
+  } finally {
+    await db.close()
+  }
 }
 
 function forPeople({ ready, role, dataDir, url, lsn, processes }: DatabaseStatus): string {

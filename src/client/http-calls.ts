@@ -1,0 +1,157 @@
+import type { Environment } from '../kernel/environment.ts'
+import { CommanderError, isCommanderError } from '../kernel/errors.ts'
+import { errorOf } from './http-answers.ts'
+import type { HttpAnswer, HttpRequester } from './http-requester.ts'
+
+export interface HttpCall<Result> {
+  readonly method: 'GET' | 'POST'
+  readonly path: string
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: string | null
+  readonly timeoutMs: number
+  /**
+   * When to ask again. `unsent`: only where nothing can have come of it, for what changes something and has no key.
+   * `never`: not even where nobody answers.
+   */
+  readonly repeat: 'always' | 'unsent' | 'never'
+  readonly take: (answer: HttpAnswer) => Promise<Result>
+}
+
+export interface HttpCallsOptions {
+  readonly environment: Environment
+  readonly requester: HttpRequester
+  readonly token: string | undefined
+  readonly maxInFlight: number
+}
+
+/** Calls that wait in the client for others to be answered. */
+const waitingMax = 1_000_000
+const retryDelayMs = 100
+const retryDelayMsMax = 2000
+
+/** Requests with a deadline, asked again while that may help. */
+export class HttpCalls {
+  readonly #o: HttpCallsOptions
+  readonly #closing = new AbortController()
+  #inFlight = 0
+  readonly #waiting: (() => void)[] = []
+
+  constructor(options: HttpCallsOptions) {
+    this.#o = options
+  }
+
+  get closed(): AbortSignal {
+    return this.#closing.signal
+  }
+
+  close(): void {
+    this.#closing.abort()
+    for (const wake of this.#waiting.splice(0)) wake()
+  }
+
+  async call<Result>(call: HttpCall<Result>): Promise<Result> {
+    await this.#enter()
+    try {
+      return await this.#repeat(call)
+    } finally {
+      this.#inFlight--
+      this.#waiting.shift()?.()
+    }
+  }
+
+  /** One request without a deadline, whose answer is a stream: the caller aborts it. */
+  async stream(path: string, headers: Readonly<Record<string, string>>, signal: AbortSignal): Promise<HttpAnswer> {
+    const request = { method: 'GET', path, headers: this.#headers(headers), body: null, signal } as const
+    const answer = await this.#o.requester(request)
+    if (answer.status !== 200) throw await errorOf(answer)
+    return answer
+  }
+
+  /** Ends early when the connection is closed. */
+  sleep(delayMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const end = (): void => {
+        timer.cancel()
+        this.closed.removeEventListener('abort', end)
+        resolve()
+      }
+      const timer = this.#o.environment.scheduler.after(delayMs, end)
+      this.closed.addEventListener('abort', end)
+    })
+  }
+
+  async #enter(): Promise<void> {
+    if (this.#waiting.length >= waitingMax) {
+      const message = `${waitingMax} calls wait in this client already; await some of them first`
+      throw new CommanderError('overloaded', message)
+    }
+    while (this.#inFlight >= this.#o.maxInFlight && !this.closed.aborted) {
+      await new Promise<void>((resolve) => this.#waiting.push(resolve))
+    }
+    this.#inFlight++
+  }
+
+  async #repeat<Result>(call: HttpCall<Result>): Promise<Result> {
+    const { clock, random } = this.#o.environment
+    const endsAtMs = clock.monotonicMs() + call.timeoutMs
+    for (let attempt = 0; ; attempt++) {
+      try {
+        return await this.#attempt(call, endsAtMs - clock.monotonicMs())
+      } catch (error) {
+        if (this.closed.aborted) throw closedError()
+        const delayMs = delayBefore(error, call, attempt)
+        // Spread, so that those who were sent away do not come back all at once.
+        const spreadMs = (delayMs ?? 0) * (0.5 + random.uint32() / 2 ** 33)
+        if (delayMs === null || clock.monotonicMs() + spreadMs >= endsAtMs) throw error
+        await this.sleep(spreadMs)
+      }
+    }
+  }
+
+  async #attempt<Result>(
+    { method, path, headers, body = null, take, timeoutMs }: HttpCall<Result>,
+    leftMs: number,
+  ): Promise<Result> {
+    if (this.closed.aborted) throw closedError()
+    const late = new AbortController()
+    const timer = this.#o.environment.scheduler.after(Math.max(0, leftMs), () => late.abort())
+    const signal = AbortSignal.any([late.signal, this.closed])
+    try {
+      return await take(await this.#o.requester({ method, path, headers: this.#headers(headers), body, signal }))
+    } catch (error) {
+      throw late.signal.aborted ? lateError(method, path, timeoutMs) : error
+    } finally {
+      timer.cancel()
+    }
+  }
+
+  #headers(headers: Readonly<Record<string, string>> = {}): Readonly<Record<string, string>> {
+    const { token } = this.#o
+    return token === undefined ? headers : { ...headers, authorization: `Bearer ${token}` }
+  }
+}
+
+/** How long to wait before asking again, or null where that would not help or might do harm. */
+function delayBefore(error: unknown, { repeat }: HttpCall<unknown>, attempt: number): number | null {
+  if (!isCommanderError(error) || repeat === 'never') return null
+  const usualMs = Math.min(retryDelayMs * 2 ** attempt, retryDelayMsMax)
+  switch (error.code) {
+    case 'no_database':
+      return usualMs
+    case 'connection_lost':
+    case 'timeout':
+      return repeat === 'always' ? usualMs : null
+    default: {
+      const { retryAfterMs } = (error.details ?? {}) as { readonly retryAfterMs?: number }
+      return error.retryable ? (retryAfterMs ?? usualMs) : null
+    }
+  }
+}
+
+export const closedError = (): CommanderError =>
+  new CommanderError('connection_lost', 'this connection was closed; connect again', { retryable: false })
+
+const lateError = (method: string, path: string, timeoutMs: number): CommanderError => {
+  const advice = method === 'GET' ? 'ask again' : 'its outcome is unknown: ask again with the same idempotency key'
+  return new CommanderError('timeout', `${method} ${path} had no answer within ${timeoutMs} ms; ${advice}`)
+}

@@ -1,0 +1,243 @@
+import type { ClientEvent, ClientOutcome } from '../ipc/call-codec.ts'
+import type { Environment } from '../kernel/environment.ts'
+import { CommanderError, isCommanderError } from '../kernel/errors.ts'
+import { limits } from '../kernel/limits.ts'
+import type { AnyAggregate } from '../sdk/aggregate-types.ts'
+import { errorOf, jsonOf, outcomeOf } from './http-answers.ts'
+import { closedError, HttpCalls } from './http-calls.ts'
+import { readLines, readMessages } from './http-events.ts'
+import { bodyOf, keyHeader, query, segment } from './http-names.ts'
+import type { HttpAnswer, HttpRequester } from './http-requester.ts'
+import type {
+  CommandView,
+  Database,
+  EventsOptions,
+  ExecuteOptions,
+  ProjectionView,
+  ReadOptions,
+  StreamOptions,
+} from './options.ts'
+
+export interface HttpDatabaseOptions {
+  readonly environment: Environment
+  readonly requester: HttpRequester
+  readonly token?: string | undefined
+  readonly maxInFlight?: number | undefined
+  readonly timeoutMs?: number | undefined
+}
+
+const timeoutDefaultMs = 30_000
+/** Each call under way has a connection of its own. */
+const maxInFlightDefault = 256
+const reconnectDelayMs = 250
+/** The longest that the server waits for a command in one request. */
+const waitMsMax = 60_000
+
+/**
+ * A client over HTTP. Calls without an idempotency key get one, so that those whose answer was lost can be asked again.
+ * Calls under way at once travel on connections of their own: they take effect in any order.
+ */
+export class HttpDatabase implements Database {
+  readonly #calls: HttpCalls
+  readonly #environment: Environment
+  readonly #timeoutMs: number
+
+  constructor({ environment, requester, token, maxInFlight, timeoutMs }: HttpDatabaseOptions) {
+    this.#environment = environment
+    this.#timeoutMs = timeoutMs ?? timeoutDefaultMs
+    const most = Math.min(maxInFlight ?? maxInFlightDefault, limits.sessionWindowMax)
+    this.#calls = new HttpCalls({ environment, requester, token, maxInFlight: most })
+  }
+
+  /** Resolves once the gateway has answered. @throws CommanderError `no_database` */
+  async open(): Promise<this> {
+    const call = {
+      method: 'GET',
+      path: '/livez',
+      timeoutMs: this.#timeoutMs,
+      repeat: 'never',
+      take: bodyOrError,
+    } as const
+    const { alive } = (await this.#calls.call<unknown>(call)) as { readonly alive?: unknown }
+    if (alive === true) return this
+    throw new CommanderError('protocol_violation', 'the URL leads to something that is not a CommanderDB; correct it')
+  }
+
+  /** As of `commanderdb status --json`. */
+  status(): Promise<unknown> {
+    return this.#get('/v1/status')
+  }
+
+  execute(
+    aggregate: AnyAggregate | string,
+    id: string,
+    command: string,
+    data?: unknown,
+    options: ExecuteOptions = {},
+  ): Promise<never> {
+    return this.#execute(nameOf(aggregate), id, command, data, options) as Promise<never>
+  }
+
+  read(aggregate: AnyAggregate | string, id: string, { atLsn, minLsn }: ReadOptions = {}): Promise<never> {
+    const path = `/v1/aggregates/${segment('aggregate', nameOf(aggregate))}/${segment('id', id)}`
+    return this.#get(`${path}${query({ atLsn, minLsn })}`) as Promise<never>
+  }
+
+  stream(aggregate: AnyAggregate | string, id: string, options: StreamOptions = {}): ReturnType<Database['stream']> {
+    const { from: fromRevision, limit, minLsn } = options
+    const path = `/v1/streams/${segment('aggregate', nameOf(aggregate))}/${segment('id', id)}`
+    return this.#get(`${path}${query({ fromRevision, limit, minLsn })}`) as ReturnType<Database['stream']>
+  }
+
+  async *events(options: EventsOptions = {}): AsyncGenerator<ClientEvent> {
+    for await (const batch of this.eventBatches(options)) yield* batch
+  }
+
+  async *subscribe(options: EventsOptions = {}): AsyncGenerator<ClientEvent> {
+    for await (const batch of this.eventBatches({ ...options, follow: true })) yield* batch
+  }
+
+  async *eventBatches(
+    options: EventsOptions & { readonly follow?: boolean } = {},
+  ): AsyncGenerator<readonly ClientEvent[]> {
+    const { types, signal, follow = false } = options
+    const left = new AbortController()
+    const ended = AbortSignal.any([left.signal, this.#calls.closed, ...(signal === undefined ? [] : [signal])])
+    const accept = follow ? 'text/event-stream' : 'application/x-ndjson'
+    let after = options.after ?? 0
+    try {
+      while (!ended.aborted) {
+        try {
+          const path = `/v1/events${query({ after, types: types?.join(',') })}`
+          const answer = await this.#calls.stream(path, { accept }, ended)
+          const read = follow ? readMessages : readLines
+          for await (const batch of read(answer.chunks(), after)) {
+            after = batch.after
+            if (batch.events.length > 0) yield batch.events
+          }
+          if (!follow) return
+        } catch (error) {
+          if (ended.aborted) break
+          if (!isPassing(error)) throw error
+        }
+        await this.#calls.sleep(reconnectDelayMs)
+      }
+      if (this.#calls.closed.aborted && signal?.aborted !== true) throw closedError()
+    } finally {
+      left.abort()
+    }
+  }
+
+  projection(
+    name: string,
+    key: string,
+    { minLsn }: { readonly minLsn?: number } = {},
+  ): ReturnType<Database['projection']> {
+    const path = `/v1/projections/${segment('projection', name)}/${segment('key', key)}${query({ minLsn })}`
+    return this.#get(path) as ReturnType<Database['projection']>
+  }
+
+  async projections(): Promise<readonly ProjectionView[]> {
+    const { projections } = (await this.#get('/v1/projections')) as { readonly projections: readonly ProjectionView[] }
+    return projections
+  }
+
+  async rebuildProjection(name: string): Promise<void> {
+    await this.#post(`/v1/projections/${segment('projection', name)}:rebuild`, null)
+  }
+
+  async command(id: string, { waitMs = 0 }: { readonly waitMs?: number } = {}): Promise<CommandView> {
+    const { clock } = this.#environment
+    const endsAtMs = clock.monotonicMs() + waitMs
+    const path = `/v1/commands/${segment('command', id)}`
+    for (let leftMs = waitMs; ; leftMs = endsAtMs - clock.monotonicMs()) {
+      const wait = leftMs > 0 ? Math.min(leftMs, waitMsMax) / 1000 : undefined
+      const timeoutMs = this.#timeoutMs + (wait ?? 0) * 1000
+      const view = (await this.#get(`${path}${query({ wait })}`, timeoutMs)) as CommandView
+      if (view.status !== 'pending' || clock.monotonicMs() >= endsAtMs) return view
+    }
+  }
+
+  async commands(state: 'parked' | 'pending', limit: number = limits.pageEventsMax): Promise<readonly CommandView[]> {
+    const answer = await this.#get(`/v1/commands${query({ state, limit })}`)
+    return (answer as { readonly commands: readonly CommandView[] }).commands
+  }
+
+  async retryCommand(id: string): Promise<void> {
+    await this.#post(`/v1/commands/${segment('command', id)}:retry`, null)
+  }
+
+  async skipCommand(id: string, reason = 'skipped by an operator'): Promise<void> {
+    await this.#post(`/v1/commands/${segment('command', id)}:skip`, JSON.stringify({ reason }))
+  }
+
+  async close(): Promise<void> {
+    this.#calls.close()
+  }
+
+  async #execute(
+    type: string,
+    id: string,
+    command: string,
+    data: unknown,
+    options: ExecuteOptions,
+  ): Promise<ClientOutcome> {
+    const path = `/v1/aggregates/${segment('aggregate', type)}/${segment('id', id)}/commands/${segment('command', command)}`
+    const { idempotencyKey, timeoutMs = this.#timeoutMs } = options
+    const headers = headersOf(options, idempotencyKey ?? this.#environment.random.uuid())
+    const context = { aggregate: { type, id }, isKeyGiven: idempotencyKey !== undefined }
+    const take = (answer: HttpAnswer): Promise<ClientOutcome> => outcomeOf(answer, context)
+    return this.#calls.call({ method: 'POST', path, headers, body: bodyOf(data), timeoutMs, repeat: 'always', take })
+  }
+
+  #get(path: string, timeoutMs: number = this.#timeoutMs): Promise<unknown> {
+    return this.#calls.call({ method: 'GET', path, timeoutMs, repeat: 'always', take: bodyOrError })
+  }
+
+  #post(path: string, body: string | null): Promise<unknown> {
+    const headers = body === null ? {} : jsonHeaders
+    const timeoutMs = this.#timeoutMs
+    return this.#calls.call({ method: 'POST', path, headers, body, timeoutMs, repeat: 'unsent', take: bodyOrError })
+  }
+}
+
+const jsonHeaders = { 'content-type': 'application/json' }
+
+const nameOf = (aggregate: AnyAggregate | string): string =>
+  typeof aggregate === 'string' ? aggregate : aggregate.name
+
+async function bodyOrError(answer: HttpAnswer): Promise<unknown> {
+  if (answer.status < 200 || answer.status > 299) throw await errorOf(answer)
+  return jsonOf(answer)
+}
+
+function headersOf(options: ExecuteOptions, key: string): Readonly<Record<string, string>> {
+  const { wait, durability, expectedRevision, metadata } = options
+  const prefer = preferenceOf(wait, durability)
+  return {
+    ...jsonHeaders,
+    'idempotency-key': keyHeader(key),
+    ...(prefer === null ? {} : { prefer }),
+    ...(expectedRevision === undefined ? {} : { 'if-match': `"${expectedRevision}"` }),
+    ...(metadata === undefined ? {} : traceOf(metadata)),
+  }
+}
+
+function preferenceOf(wait: ExecuteOptions['wait'], durability: ExecuteOptions['durability']): string | null {
+  if (wait === 'received') return 'respond-async'
+  if (wait === 'applied') return 'durability=applied'
+  return durability === undefined ? null : `durability=${durability}`
+}
+
+function traceOf(metadata: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  const { traceparent, ...others } = metadata
+  const [other] = Object.keys(others)
+  if (other === undefined) return traceparent === undefined ? {} : { traceparent }
+  const message = `metadata "${other}" cannot go over HTTP, which carries traceparent only; connect by dataDir`
+  throw new CommanderError('invalid_input', message)
+}
+
+/** Reading goes on where it was once the database is there again. */
+function isPassing(error: unknown): boolean {
+  return isCommanderError(error) && (error.retryable || error.code === 'no_database')
+}
