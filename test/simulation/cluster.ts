@@ -102,6 +102,16 @@ export class Cluster {
     process.kill('stopped')
   }
 
+  /** Everybody that is meant to run does, and no command is pending. */
+  get isIdle(): boolean {
+    for (const { isWanted, running } of this.#slots.values()) {
+      if (!isWanted) continue
+      const state = running?.state()
+      if (running === null || (state != null && state.commands.byLsn.size > 0)) return false
+    }
+    return true
+  }
+
   crash(name: RoleName, byItself: boolean): void {
     const slot = this.slot(name)
     slot.former = byItself ? 'crashed' : 'killed'

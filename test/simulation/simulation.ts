@@ -3,10 +3,14 @@ import { readPosition } from '../../src/tables/meta.ts'
 import { SeededRandom } from '../../src/testing/seeded-random.ts'
 import { SimulatedHost } from '../../src/testing/simulated-host.ts'
 import { Trace } from '../../src/testing/trace.ts'
-import { readFrames } from './journal-entries.ts'
+import { checkAnswers, checkRead, checkState, checkStore, checkSubscription } from './checks.ts'
 import { Workload, type WorkloadSettings } from './client.ts'
 import { Cluster, type ClusterSettings, roleNames } from './cluster.ts'
 import { type FaultSettings, Faults } from './faults.ts'
+import { readFrames } from './journal-entries.ts'
+import { Model } from './model.ts'
+import { Observers } from './observers.ts'
+import { StateWatch } from './state-watch.ts'
 
 export interface SimulationOptions {
   readonly seed: number
@@ -23,6 +27,9 @@ export interface SimulationResult {
   readonly entries: number
   readonly calls: number
   readonly completed: number
+  /** Times that the state of a role was compared. */
+  readonly states: number
+  readonly reads: number
   readonly faults: Readonly<Record<string, number>>
 }
 
@@ -30,53 +37,134 @@ const faultsMostMs = 60_000
 const quietMostMs = 120_000
 
 /** One history of the whole database; everything in it follows from the seed. */
-export async function simulate({ seed, print }: SimulationOptions): Promise<SimulationResult> {
-  const trace = new Trace(print ?? null)
-  const plan = planOf(seed)
-  const violations: string[] = []
-  const violate = (what: string): void => {
-    trace.note(host.time.nowMs, 'CHECK', what)
-    if (violations.length < 20) violations.push(what)
-  }
-  const bug = (what: string, error: unknown): void =>
-    violate(`${what}: ${error instanceof Error ? error.stack : String(error)}`)
-  const host: SimulatedHost = new SimulatedHost({
-    seed,
-    trace,
-    copyBytes: plan.copyBytes,
-    ...(plan.windowBytes === undefined ? {} : { windowBytes: plan.windowBytes }),
-    bug,
-    killed: (process) => cluster.ended(process),
-    ran: (process) => cluster.ran(process),
-  })
-  const cluster = new Cluster(host, plan.cluster, { bug, recovered: () => {}, state: () => {} })
-  const workload = new Workload(cluster, plan.workload, bug)
-  const faults = new Faults(cluster, workload, plan.faults)
+export async function simulate(options: SimulationOptions): Promise<SimulationResult> {
+  const history = new History(options)
+  await history.run()
+  return history.result()
+}
 
-  for (const name of roleNames) if (name !== 'bank-2' || plan.instances === 2) cluster.want(name)
-  workload.start()
-  faults.start()
-  await host.time.run(faultsMostMs, () => workload.isDone || violations.length > 0)
-  faults.stop()
-  const until = host.time.nowMs + quietMostMs
-  const isOver = await host.time.run(until, () => violations.length > 0 || (workload.isDone && isStored(host, cluster)))
-  if (!isOver && violations.length === 0) {
-    violate(
-      `liveness: ${workload.unanswered} calls have no answer, the store is at ${readPosition(host.store.now()).applied}`,
-    )
+class History {
+  readonly #o: SimulationOptions
+  readonly #trace: Trace
+  readonly #violations: string[] = []
+  readonly #host: SimulatedHost
+  readonly #cluster: Cluster
+  readonly #workload: Workload
+  readonly #observers: Observers
+  readonly #faults: Faults
+  readonly #watch: StateWatch
+  readonly #instances: number
+
+  constructor(options: SimulationOptions) {
+    this.#o = options
+    this.#trace = new Trace(options.print ?? null)
+    const plan = planOf(options.seed)
+    this.#instances = plan.instances
+    const bug = (what: string, error: unknown): void =>
+      this.#violate(`${what}: ${error instanceof Error ? error.stack : String(error)}`)
+    this.#host = new SimulatedHost({
+      seed: options.seed,
+      trace: this.#trace,
+      copyBytes: plan.copyBytes,
+      ...(plan.windowBytes === undefined ? {} : { windowBytes: plan.windowBytes }),
+      bug,
+      killed: (process) => this.#cluster.ended(process),
+      ran: (process) => this.#cluster.ran(process),
+    })
+    this.#watch = new StateWatch((what) => this.#violate(what))
+    this.#cluster = new Cluster(this.#host, plan.cluster, {
+      bug,
+      recovered: (upTo) => this.#watch.recovered(upTo),
+      state: (role, state) => this.#watch.look(role, state),
+    })
+    this.#workload = new Workload(this.#cluster, plan.workload, bug)
+    this.#observers = new Observers(this.#cluster, plan.workload.accounts, bug)
+    this.#faults = new Faults(this.#cluster, this.#workload, plan.faults)
   }
-  if (print !== undefined) for (const line of journalLines(host, cluster)) print(line)
-  const entries = cluster.journal?.writtenLsn ?? 0
-  return {
-    seed,
-    violations,
-    traceHash: trace.hash,
-    events: host.time.events,
-    virtualMs: Math.round(host.time.nowMs),
-    entries,
-    calls: workload.calls.length,
-    completed: workload.calls.filter(({ outcome }) => outcome?.outcome === 'completed').length,
-    faults: faults.counts,
+
+  async run(): Promise<void> {
+    const { time } = this.#host
+    for (const name of roleNames) if (name !== 'bank-2' || this.#instances === 2) this.#cluster.want(name)
+    this.#workload.start()
+    this.#observers.start()
+    this.#faults.start()
+    await time.run(faultsMostMs, () => this.#workload.isDone || this.#isViolated)
+    this.#faults.stop()
+    this.#observers.stop()
+    const isOver = await time.run(time.nowMs + quietMostMs, () => this.#isViolated || this.#isQuiet())
+    if (!isOver)
+      this.#violate(`liveness: ${this.#workload.unanswered} calls have no answer, the store is at ${this.#stored()}`)
+    if (!this.#isViolated) this.#check()
+    if (this.#o.print !== undefined) for (const line of this.#journalLines()) this.#o.print(line)
+  }
+
+  result(): SimulationResult {
+    const { calls } = this.#workload
+    return {
+      seed: this.#o.seed,
+      violations: this.#violations,
+      traceHash: this.#trace.hash,
+      events: this.#host.time.events,
+      virtualMs: Math.round(this.#host.time.nowMs),
+      entries: this.#cluster.journal?.writtenLsn ?? 0,
+      calls: calls.length,
+      completed: calls.filter(({ outcome }) => outcome?.outcome === 'completed').length,
+      states: this.#watch.observations,
+      reads: this.#observers.read.length + this.#observers.states.length,
+      faults: this.#faults.counts,
+    }
+  }
+
+  get #isViolated(): boolean {
+    return this.#violations.length > 0
+  }
+
+  #violate(what: string): void {
+    this.#trace.note(this.#host.time.nowMs, 'CHECK', what)
+    if (this.#violations.length < 20) this.#violations.push(what)
+  }
+
+  #stored(): number {
+    return readPosition(this.#host.store.now()).applied
+  }
+
+  /** All calls have their answers, nothing is pending, and the store and the subscriber have everything. */
+  #isQuiet(): boolean {
+    const { journal } = this.#cluster
+    if (!this.#workload.isDone || journal === null || journal.flushedLsn !== journal.writtenLsn) return false
+    const { applied, globalPosition } = readPosition(this.#host.store.now())
+    if (applied !== journal.writtenLsn || this.#observers.subscribed.length < globalPosition) return false
+    return this.#cluster.isIdle && [...this.#host.store.now().table('parked').range({ limit: 1 })].length === 0
+  }
+
+  #check(): void {
+    const { journal } = this.#cluster
+    if (journal === null) return
+    const frames = readFrames(this.#host.disk, journal.flushedLsn)
+    const model = new Model()
+    for (const { entries } of frames) for (const entry of entries) model.fold(entry)
+    for (const what of model.violations) this.#violate(what)
+    const violate = (what: string): void => this.#violate(what)
+    checkAnswers(this.#workload.calls, model, this.#workload.powerEpoch, violate)
+    checkStore(this.#host.store.now(), model, violate)
+    for (const { what, event } of this.#observers.read) checkRead(what, event, model, violate)
+    checkSubscription(this.#observers.subscribed, model, violate)
+    for (const read of this.#observers.states) checkState(read, model, violate)
+    const hashes = this.#watch.replay(frames, new Set(model.checkpoints.map(({ upTo }) => upTo)))
+    for (const { upTo, stateHash } of model.checkpoints) {
+      if (hashes.get(upTo) !== stateHash)
+        this.#violate(`G7: the checkpoint at ${upTo} has state ${stateHash}, a replay ${hashes.get(upTo)}`)
+    }
+  }
+
+  #journalLines(): string[] {
+    const { journal } = this.#cluster
+    if (journal === null) return ['no journal writer is running']
+    return readFrames(this.#host.disk, journal.writtenLsn).flatMap(({ entries }) =>
+      entries.map(
+        ({ lsn, origin, sequence, action }) => `ENTRY ${lsn} by ${origin}:${sequence} ${JSON.stringify(action)}`,
+      ),
+    )
   }
 }
 
@@ -128,17 +216,4 @@ function planOf(seed: number): Plan {
       clock: random.chance(0.2),
     },
   }
-}
-
-/** The store has everything that is in the journal, and nothing more will be written. */
-function isStored(host: SimulatedHost, cluster: Cluster): boolean {
-  const { journal } = cluster
-  return journal !== null && readPosition(host.store.now()).applied === journal.writtenLsn
-}
-
-function journalLines(host: SimulatedHost, cluster: Cluster): string[] {
-  if (cluster.journal === null) return ['no journal writer is running']
-  return readFrames(host.disk, cluster.journal.writtenLsn).flatMap(({ entries }) =>
-    entries.map(({ lsn, origin, sequence, action }) => `ENTRY ${lsn} by ${origin}:${sequence} ${JSON.stringify(action)}`),
-  )
 }

@@ -1,0 +1,327 @@
+import type { Action, CommandReceived, Entry, EventDraft } from '../../src/actions/action.ts'
+import type { Movement } from './bank.ts'
+
+export type Ending = 'completed' | 'rejected' | 'parked' | 'skipped'
+
+export interface ModelCommand {
+  readonly lsn: number
+  readonly received: CommandReceived
+  readonly key: string
+  status: 'pending' | Ending
+  token: number
+  instance: string
+  attempts: number
+  crashes: number
+  /** Put back by an operator: its place in the order is no longer that of its LSN. */
+  wasRetried: boolean
+  /** The entries that ended it; more than one only if it was parked in between. */
+  readonly endings: Entry[]
+}
+
+export interface ModelEvent {
+  readonly type: string
+  readonly data: Movement
+  readonly revision: number
+  readonly globalPosition: number
+  readonly lsn: number
+  readonly command: number
+}
+
+export interface ModelAggregate {
+  revision: number
+  balance: number
+  movements: number
+  readonly events: ModelEvent[]
+  blockedBy: number
+}
+
+interface ModelKey {
+  readonly lsn: number
+  readonly digest: string
+  readonly expiresAtMs: number
+}
+
+const maxAttempts = 4
+const crashesMax = 2
+const dispatcher = 'dispatcher'
+
+type EndOfAttempt = Extract<Action, { release: unknown }>
+
+/**
+ * What the journal means, folded a second time without anything of the database but the decoded entries, and as naively
+ * as can be: nothing is ever forgotten, and every decision of the application is decided again.
+ */
+export class Model {
+  readonly commands = new Map<number, ModelCommand>()
+  /** LSN of a `command/received` that is a repetition, and the command that it repeats; -1: one answered long ago. */
+  readonly duplicates = new Map<number, number>()
+  readonly aggregates = new Map<string, ModelAggregate>()
+  readonly events: ModelEvent[] = []
+  readonly violations: string[] = []
+  /** `upTo` and hash of each checkpoint. */
+  readonly checkpoints: { readonly upTo: number; readonly stateHash: string }[] = []
+  /** By key, everything that was ever received under it. */
+  readonly uses = new Map<string, number[]>()
+  readonly #queues = new Map<string, ModelCommand[]>()
+  readonly #keys = new Map<string, ModelKey>()
+  readonly #sessions = new Map<number, { answeredBelow: number; readonly calls: Map<number, number> }>()
+  readonly #instances = new Map<string, number>()
+  #expiredUntilMs = Number.NEGATIVE_INFINITY
+  #lsn = 0
+
+  fold(entry: Entry): void {
+    if (entry.lsn !== this.#lsn + 1) this.#violate(entry, `follows entry ${this.#lsn}`)
+    this.#lsn = entry.lsn
+    const { action } = entry
+    switch (action.type) {
+      case 'command/received':
+        return this.#received(entry.lsn, action)
+      case 'command/started':
+        return this.#started(entry, action.instance, action.commands)
+      case 'command/completed':
+      case 'command/rejected':
+      case 'command/failed':
+      case 'command/parked':
+        return this.#ended(entry, action)
+      case 'command/retried':
+      case 'command/skipped':
+        return this.#operated(entry, action)
+      case 'application/registered':
+        this.#release(action.instance, action.former === 'crashed')
+        this.#instances.set(action.instance, entry.lsn)
+        return
+      case 'application/deregistered':
+        this.#release(action.instance, action.reason === 'crashed')
+        this.#instances.delete(action.instance)
+        return
+      case 'idempotency-key/expired':
+        this.#expiredUntilMs = Math.max(this.#expiredUntilMs, action.untilMs)
+        return
+      case 'checkpoint/completed':
+        this.checkpoints.push(action)
+        return
+      default:
+        return
+    }
+  }
+
+  aggregate(key: string): ModelAggregate {
+    let aggregate = this.aggregates.get(key)
+    if (aggregate === undefined) {
+      aggregate = { revision: 0, balance: 0, movements: 0, events: [], blockedBy: 0 }
+      this.aggregates.set(key, aggregate)
+    }
+    return aggregate
+  }
+
+  #violate(entry: Entry, what: string): void {
+    this.violations.push(`entry ${entry.lsn} ${entry.action.type} ${what}`)
+  }
+
+  #received(lsn: number, received: CommandReceived): void {
+    const repeats = this.#repeats(lsn, received)
+    if (repeats !== 0) {
+      this.duplicates.set(lsn, repeats)
+      return
+    }
+    const key = `${received.aggregate.type}/${received.aggregate.id}`
+    const command: ModelCommand = {
+      lsn,
+      received,
+      key,
+      status: 'pending',
+      token: 0,
+      instance: '',
+      attempts: 0,
+      crashes: 0,
+      wasRetried: false,
+      endings: [],
+    }
+    this.commands.set(lsn, command)
+    this.#queue(key).push(command)
+  }
+
+  /** G6: by key, then by the client's own number of the call. */
+  #repeats(lsn: number, { idempotencyKey, call, receivedAtMs }: CommandReceived): number {
+    let repeats = 0
+    if (idempotencyKey !== null) {
+      const known = this.#keys.get(idempotencyKey.key)
+      if (known !== undefined && known.expiresAtMs > this.#expiredUntilMs) repeats = known.lsn
+    }
+    if (call !== null) {
+      const session = this.#sessions.get(call.session) ?? { answeredBelow: call.answeredBelow, calls: new Map() }
+      this.#sessions.set(call.session, session)
+      const known = session.calls.get(call.sequence)
+      if (repeats === 0 && known !== undefined) repeats = known
+      if (repeats === 0 && call.sequence < session.answeredBelow) repeats = -1
+      if (known === undefined) session.calls.set(call.sequence, repeats === 0 ? lsn : repeats)
+      session.answeredBelow = Math.max(session.answeredBelow, call.answeredBelow)
+    }
+    if (idempotencyKey !== null) this.uses.set(idempotencyKey.key, [...(this.uses.get(idempotencyKey.key) ?? []), lsn])
+    if (repeats === 0 && idempotencyKey !== null) {
+      const digest = Buffer.from(idempotencyKey.digest).toString('hex')
+      this.#keys.set(idempotencyKey.key, { lsn, digest, expiresAtMs: receivedAtMs + idempotencyKey.ttlMs })
+    }
+    return repeats
+  }
+
+  #queue(key: string): ModelCommand[] {
+    let queue = this.#queues.get(key)
+    if (queue === undefined) {
+      queue = []
+      this.#queues.set(key, queue)
+    }
+    return queue
+  }
+
+  #started(entry: Entry, instance: string, lsns: readonly number[]): void {
+    if (instance !== dispatcher && !this.#instances.has(instance)) return
+    for (const lsn of lsns) {
+      const command = this.commands.get(lsn)
+      if (command === undefined) {
+        this.#violate(entry, `starts ${lsn}, which is no command`)
+        continue
+      }
+      if (command.status !== 'pending' || !this.#mayStart(command, instance)) continue
+      command.token = entry.lsn
+      command.instance = instance
+      command.attempts++
+    }
+  }
+
+  /** An assignment that would let a command overtake an earlier one is void. */
+  #mayStart(command: ModelCommand, instance: string): boolean {
+    if (instance === dispatcher) return true
+    const queue = this.#queue(command.key)
+    const before = queue.slice(0, queue.indexOf(command)).findLast((one) => one.instance !== dispatcher)
+    return before === undefined || before.instance === instance
+  }
+
+  #ended(entry: Entry, action: EndOfAttempt): void {
+    const command = this.commands.get(action.command)
+    if (command === undefined) return this.#violate(entry, `ends ${action.command}, which is no command`)
+    if (command.status !== 'pending') return this.#violate(entry, `ends ${command.lsn}, which is ${command.status}`) // G3
+    if (command.token !== action.release)
+      this.#violate(entry, `ends ${command.lsn} under ${action.release}, not ${command.token}`) // G5
+    if (`${action.aggregate.type}/${action.aggregate.id}` !== command.key)
+      this.#violate(entry, `is about another aggregate`)
+    const queue = this.#queue(command.key)
+    const isParkedByDispatcher = action.type === 'command/parked' && command.instance === dispatcher
+    const first = queue.find(({ wasRetried }) => !wasRetried)
+    if (first !== command && !command.wasRetried && !isParkedByDispatcher)
+      this.#violate(entry, `ends ${command.lsn} before ${first?.lsn} of ${command.key}`) // G2
+    this.#decided(entry, action, command)
+    if (action.type === 'command/failed') {
+      command.token = 0
+      command.instance = ''
+      return
+    }
+    command.endings.push(entry)
+    command.status = action.type.slice('command/'.length) as Ending
+    queue.splice(queue.indexOf(command), 1)
+  }
+
+  /** Decides the command again, on this model's own state, and folds what came of it. */
+  #decided(entry: Entry, action: EndOfAttempt, command: ModelCommand): void {
+    const aggregate = this.aggregate(command.key)
+    const expected = this.#decide(command.received, aggregate)
+    const { command: name } = command.received
+    switch (action.type) {
+      case 'command/completed':
+        if (action.baseRevision !== aggregate.revision)
+          this.#violate(entry, `has base revision ${action.baseRevision}, not ${aggregate.revision}`) // G2
+        if (typeof expected === 'string') this.#violate(entry, `completes ${command.lsn}, which is to be ${expected}`)
+        else if (JSON.stringify(expected) !== JSON.stringify(action.events))
+          this.#violate(entry, `decides ${JSON.stringify(action.events)}, not ${JSON.stringify(expected)}`)
+        this.#fold(entry, action.events, aggregate, command)
+        return
+      case 'command/rejected':
+        if (action.code !== expected)
+          this.#violate(entry, `rejects ${command.lsn} with ${action.code}, not ${JSON.stringify(expected)}`)
+        return
+      case 'command/failed':
+        if (name !== 'flaky' || command.attempts >= maxAttempts)
+          this.#violate(entry, `fails ${command.lsn} in attempt ${command.attempts}`)
+        return
+      default: {
+        const isDue =
+          command.instance === dispatcher
+            ? command.crashes >= crashesMax
+            : name === 'flaky' && command.attempts >= maxAttempts
+        if (!isDue)
+          this.#violate(entry, `parks ${command.lsn} after ${command.attempts} attempts, ${command.crashes} crashes`)
+        if (action.blocksAggregate) aggregate.blockedBy = command.lsn
+      }
+    }
+  }
+
+  #decide(
+    { command, data, expectedRevision }: CommandReceived,
+    { balance, revision }: ModelAggregate,
+  ): EventDraft[] | string {
+    const movement = data as Movement
+    if (expectedRevision !== null && expectedRevision !== revision) return 'revision_mismatch'
+    switch (command) {
+      case 'deposit':
+      case 'flaky':
+        return [{ type: 'deposited', data }]
+      case 'withdraw':
+        return balance < movement.amount ? 'insufficient_funds' : [{ type: 'withdrawn', data }]
+      case 'adjust':
+        return [
+          { type: 'deposited', data },
+          { type: 'noted', data: { nonce: movement.nonce } },
+        ]
+      case 'look':
+        return []
+      default:
+        return 'parked'
+    }
+  }
+
+  #fold(entry: Entry, events: readonly EventDraft[], aggregate: ModelAggregate, command: ModelCommand): void {
+    for (const { type, data } of events) {
+      const movement = data as Movement
+      aggregate.revision++
+      if (type === 'deposited') aggregate.balance += movement.amount
+      if (type === 'withdrawn') aggregate.balance -= movement.amount
+      if (type !== 'noted') aggregate.movements++
+      const event: ModelEvent = {
+        type,
+        data: movement,
+        revision: aggregate.revision,
+        globalPosition: this.events.length + 1,
+        lsn: entry.lsn,
+        command: command.lsn,
+      }
+      aggregate.events.push(event)
+      this.events.push(event)
+    }
+  }
+
+  #operated(entry: Entry, action: Extract<Action, { type: 'command/retried' | 'command/skipped' }>): void {
+    const command = this.commands.get(action.command)
+    if (command === undefined) return this.#violate(entry, `is about ${action.command}, which is no command`)
+    if (command.status !== 'parked') return this.#violate(entry, `is about ${command.lsn}, which is ${command.status}`)
+    const aggregate = this.aggregate(command.key)
+    if (aggregate.blockedBy === command.lsn) aggregate.blockedBy = 0
+    if (action.type === 'command/skipped') {
+      command.status = 'skipped'
+      command.endings.push(entry)
+      return
+    }
+    Object.assign(command, { status: 'pending', token: 0, instance: '', attempts: 0, crashes: 0, wasRetried: true })
+    const queue = this.#queue(command.key)
+    queue.push(command)
+    queue.sort((a, b) => a.lsn - b.lsn)
+  }
+
+  #release(instance: string, crashed: boolean): void {
+    for (const command of this.commands.values()) {
+      if (command.instance !== instance || command.status !== 'pending') continue
+      command.instance = ''
+      command.token = 0
+      if (crashed) command.crashes++
+    }
+  }
+}
