@@ -3,21 +3,10 @@ import { actionCodes } from '../actions/action-codes.ts'
 import { startedLsns } from '../actions/decode.ts'
 import { encodeAction } from '../actions/encode.ts'
 import { EntryBatch } from '../actions/entry-batch.ts'
-import {
-  codeOf,
-  hashOf,
-  keyOf,
-  lengthOf,
-  lsnOf,
-  nameOf,
-  originOf,
-  padded,
-  referenceOf,
-} from '../actions/entry-layout.ts'
+import { codeOf, keyOf, lengthOf, lsnOf, nameOf, originOf, padded, referenceOf } from '../actions/entry-layout.ts'
 import type { Refused, Watermark } from '../ipc/journal-protocol.ts'
 import type { Environment, Timer } from '../kernel/environment.ts'
 import type { CommanderError } from '../kernel/errors.ts'
-import { partitionCount, partitionOf } from '../kernel/hash.ts'
 import { type Lsn, lsn } from '../kernel/identifiers.ts'
 import type { Follower, FollowerRole } from '../replica/follower.ts'
 import type { Application } from '../sdk/application.ts'
@@ -26,8 +15,10 @@ import { type RootState, reduce } from '../state/root.ts'
 import type { KeyValueStore } from '../store/key-value-store.ts'
 import { type HostedAggregate, hostedAggregates } from '../tables/hosted-aggregates.ts'
 import { AggregateRestorer } from '../tables/restore-aggregate.ts'
+import { CompletionsElsewhere } from './completions-elsewhere.ts'
 import { DraftOutcomes } from './draft-outcomes.ts'
-import { isIdle, type LiveAggregate, LiveAggregates, type Work } from './live-aggregates.ts'
+import { insertInOrder, isIdle, type LiveAggregate, LiveAggregates, type Work } from './live-aggregates.ts'
+import { registrationOf } from './registration.ts'
 
 export interface ApplicationRuntimeOptions {
   readonly environment: Environment
@@ -72,14 +63,11 @@ export class ApplicationRuntime implements FollowerRole {
   readonly #batch: EntryBatch
   readonly #outcomes: DraftOutcomes
   readonly #inFlight = new Map<Lsn, InFlight>()
-  /** By partition: the last completion by another incarnation, which a store must have before it is restored from. */
-  readonly #foreign = new Float64Array(partitionCount)
+  readonly #elsewhere: CompletionsElsewhere
   #follower: Follower | null = null
   #work: Work[] = []
   #cold = new Set<LiveAggregate>()
   #stored: Lsn = lsn(0)
-  /** The newest completion by anybody; what was forgotten is in a store that has applied it. */
-  #lastCompletion: Lsn
   #registered = false
   #workScheduled = false
   #registerTimer: Timer | null = null
@@ -91,8 +79,7 @@ export class ApplicationRuntime implements FollowerRole {
     this.#restorer = new AggregateRestorer(options.store)
     this.#batch = new EntryBatch(options.origin, 65_536)
     this.#outcomes = new DraftOutcomes(this.#batch, options.environment.clock)
-    this.#lastCompletion = options.state.lsn
-    this.#foreign.fill(options.state.lsn)
+    this.#elsewhere = new CompletionsElsewhere(options.state.lsn)
   }
 
   get state(): RootState {
@@ -179,9 +166,8 @@ export class ApplicationRuntime implements FollowerRole {
         if (this.#registered && nameOf(b, o) === instance) this.#started(b, o)
         return
       case actionCodes['command/completed']:
-        this.#lastCompletion = lsnOf(b, o)
+        this.#elsewhere.note(b, o, originOf(b, o) === origin)
         if (originOf(b, o) === origin) this.#confirmed(referenceOf(b, o), lsnOf(b, o))
-        else this.#foreign[partitionOf(hashOf(b, o))] = lsnOf(b, o)
         return
       case actionCodes['command/rejected']:
       case actionCodes['command/failed']:
@@ -235,8 +221,7 @@ export class ApplicationRuntime implements FollowerRole {
 
   /** It may not be in the store yet: its partition is restored from no older one (I3). */
   #forget(aggregate: LiveAggregate): void {
-    const partition = partitionOf(aggregate.hash)
-    this.#foreign[partition] = Math.max(this.#foreign[partition] as number, aggregate.lastLsn)
+    this.#elsewhere.forget(aggregate)
     this.#aggregates.delete(aggregate)
   }
 
@@ -245,27 +230,14 @@ export class ApplicationRuntime implements FollowerRole {
     this.#inFlight.clear()
     this.#cold.clear()
     this.#aggregates.clear()
-    this.#foreign.fill(this.#lastCompletion)
+    this.#elsewhere.forgetAll()
   }
 
   #register(): void {
     this.#registerTimer?.cancel()
     this.#registerTimer = null
     if (this.#follower?.isConnected !== true) return
-    const { application, instance, origin, former, state } = this.#o
-    const known = state.applications.byInstance.get(instance)
-    encodeAction(
-      this.#batch,
-      {
-        type: 'application/registered',
-        instance,
-        application: application.name,
-        incarnation: origin,
-        aggregateTypes: application.aggregates.map(({ name }) => name),
-        former: known?.incarnation === origin ? 'stopped' : former,
-      },
-      this.#follower.takeSequence(),
-    )
+    encodeAction(this.#batch, registrationOf(this.#o), this.#follower.takeSequence())
     this.#send()
   }
 
@@ -314,8 +286,7 @@ export class ApplicationRuntime implements FollowerRole {
 
   /** False when the store is not there yet (I3). */
   #restore(aggregate: LiveAggregate): boolean {
-    const needed = Math.max(this.#foreign[partitionOf(aggregate.hash)] as number, aggregate.lastLsn)
-    if (this.#stored < needed || aggregate.inFlight > 0) return false
+    if (this.#stored < this.#elsewhere.neededBy(aggregate) || aggregate.inFlight > 0) return false
     const { revision, state } = this.#restorer.restore(aggregate.hosted, aggregate.key)
     aggregate.revision = revision
     aggregate.state = state
@@ -382,11 +353,4 @@ export class ApplicationRuntime implements FollowerRole {
   #send(): void {
     if (this.#batch.count > 0) this.#follower?.sendDrafts(this.#batch.take())
   }
-}
-
-function insertInOrder(backlog: Work[], work: Work): void {
-  let at = backlog.length
-  while (at > 0 && (backlog[at - 1] as Work).command.lsn > work.command.lsn) at--
-  if (at > 0 && (backlog[at - 1] as Work).command === work.command) backlog[at - 1] = work
-  else backlog.splice(at, 0, work)
 }

@@ -132,3 +132,11 @@ export const isIdle = (aggregate: LiveAggregate): boolean =>
   aggregate.backlog.length === 0 &&
   aggregate.readiness !== 'held' &&
   aggregate.readiness !== 'blocked'
+
+/** Into a backlog, which is in LSN order; a command that is started anew replaces its older self. */
+export function insertInOrder(backlog: Work[], work: Work): void {
+  let at = backlog.length
+  while (at > 0 && (backlog[at - 1] as Work).command.lsn > work.command.lsn) at--
+  if (at > 0 && (backlog[at - 1] as Work).command === work.command) backlog[at - 1] = work
+  else backlog.splice(at, 0, work)
+}

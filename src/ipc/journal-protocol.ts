@@ -99,6 +99,24 @@ export interface Refused {
 export const encodeRefused = (message: Refused): Buffer => Buffer.from(pack(message))
 export const decodeRefused = (body: Buffer): Refused => unpack(body, 0, body.length) as Refused
 
+/** What the projection applier says of the store: committed up to `applied`, and a checkpoint taken at `checkpoint`. */
+export interface Applied {
+  readonly applied: Lsn
+  readonly checkpoint: Lsn
+}
+
+export function encodeApplied({ applied, checkpoint }: Applied): Buffer {
+  const body = Buffer.allocUnsafe(16)
+  writeUint64(body, applied, 0)
+  writeUint64(body, checkpoint, 8)
+  return body
+}
+
+export const decodeApplied = (body: Buffer): Applied => ({
+  applied: lsn(readUint64(body, 0)),
+  checkpoint: lsn(readUint64(body, 8)),
+})
+
 export function encodeNumber(value: number): Buffer {
   const body = Buffer.allocUnsafe(8)
   writeUint64(body, value, 0)

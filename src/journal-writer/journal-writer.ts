@@ -1,24 +1,10 @@
-import { actionCodes, actionTypeOf } from '../actions/action-codes.ts'
-import { payloadOf } from '../actions/decode.ts'
-import {
-  codeOf,
-  entryFlags,
-  flagsOf,
-  isWellFormed,
-  lengthOf,
-  originOf,
-  padded,
-  referenceOf,
-  sequenceOf,
-  stampLsn,
-  tokenOf,
-} from '../actions/entry-layout.ts'
+import { isWellFormed, lengthOf, padded } from '../actions/entry-layout.ts'
 import type { Channel, ChannelHandlers } from '../ipc/channel.ts'
 import {
+  decodeApplied,
   decodeNumber,
   decodeSubscribe,
   encodeEntriesHeader,
-  encodeRefused,
   encodeSubscribed,
   encodeWatermark,
   journalFrames,
@@ -27,10 +13,11 @@ import {
 import type { Journal } from '../journal/journal.ts'
 import { crc32 } from '../kernel/checksum.ts'
 import type { Environment } from '../kernel/environment.ts'
-import { CommanderError, isCommanderError, messageOf, toWireError } from '../kernel/errors.ts'
+import { CommanderError, isCommanderError, messageOf } from '../kernel/errors.ts'
 import { type Lsn, lsn, nextLsn } from '../kernel/identifiers.ts'
 import type { TokenGuard } from '../state/token-guard.ts'
 import { Bridge } from './bridge.ts'
+import { DraftIntake, type GatheredBatch } from './draft-intake.ts'
 import { FlushSchedule } from './flush-schedule.ts'
 import type { FlushOptions } from './options.ts'
 import { Subscriber } from './subscriber.ts'
@@ -71,6 +58,7 @@ export class JournalWriter {
   readonly #subscribers = new Map<Channel, Subscriber>()
   readonly #bridge = new Bridge()
   readonly #schedule: FlushSchedule
+  readonly #intake: DraftIntake
   #inbox: Drafts[] = []
   #drainScheduled = false
   #applied: Lsn
@@ -80,6 +68,10 @@ export class JournalWriter {
   constructor(options: JournalWriterOptions) {
     this.#o = options
     this.#applied = options.applied
+    this.#intake = new DraftIntake(options.guard, options.environment.log, (from, error) => {
+      this.#drop(from.channel)
+      from.channel.close(error)
+    })
     this.#schedule = new FlushSchedule({
       journal: options.journal,
       clock: options.environment.clock,
@@ -94,7 +86,7 @@ export class JournalWriter {
     return this.#applied
   }
 
-  /** The store is flushed up to here, as the last `checkpoint/completed` said. */
+  /** The store is flushed up to here, as the projection applier says. */
   get checkpoint(): Lsn {
     return this.#checkpoint
   }
@@ -139,7 +131,8 @@ export class JournalWriter {
         return
       case journalFrames.applied:
         channel.release(body.length)
-        this.#applied = lsn(decodeNumber(body))
+        this.#applied = decodeApplied(body).applied
+        this.#checkpoint = decodeApplied(body).checkpoint
         this.#announce(false)
         return
       default:
@@ -243,9 +236,9 @@ export class JournalWriter {
     guard.begin()
     const payload = Buffer.allocUnsafeSlow(bytes)
     const firstLsn = nextLsn(journal.writtenLsn)
-    const batch = { payload, length: 0, next: firstLsn as Lsn, flush: false }
+    const batch: GatheredBatch = { payload, length: 0, next: firstLsn, flush: false }
     for (const { from, body } of drafts) {
-      this.#admit(from, body, batch)
+      this.#intake.admit(from, body, batch)
       from.channel.release(body.length)
     }
     const count = batch.next - firstLsn
@@ -263,71 +256,6 @@ export class JournalWriter {
     this.#schedule.written(batch.flush)
   }
 
-  /** Copies the drafts that may become entries into the batch, each under its LSN. */
-  #admit(
-    from: Subscriber,
-    body: Buffer,
-    batch: { readonly payload: Buffer; length: number; next: Lsn; flush: boolean },
-  ): void {
-    const { guard } = this.#o
-    const end = body.length
-    let at = 0
-    while (at < end) {
-      if (
-        !isWellFormed(body, at, end) ||
-        originOf(body, at) !== from.origin ||
-        actionTypeOf(codeOf(body, at)) === undefined
-      ) {
-        this.#malformed(from, at)
-        return
-      }
-      const room = padded(lengthOf(body, at))
-      if (from.refusing || !this.#inSequence(from, body, at)) return // I3
-      if (guard.admits(body, at)) {
-        stampLsn(body, at, batch.next)
-        guard.apply(body, at)
-        if (codeOf(body, at) === actionCodes['checkpoint/completed']) this.#checkpoint = checkpointOf(body, at)
-        if ((flagsOf(body, at) & entryFlags.flush) !== 0) batch.flush = true
-        body.copy(batch.payload, batch.length, at, at + room)
-        batch.length += room
-        batch.next = nextLsn(batch.next)
-      } else {
-        this.#refuseStale(from, body, at) // I2
-      }
-      at += room
-    }
-  }
-
-  #inSequence(from: Subscriber, body: Buffer, at: number): boolean {
-    const sequence = sequenceOf(body, at)
-    if (sequence === from.expectedSequence) {
-      from.expectedSequence = (sequence + 1) >>> 0
-      return true
-    }
-    const message = `${from.name} sent draft ${sequence} where ${from.expectedSequence} was expected`
-    from.channel.close(new CommanderError('protocol_violation', message))
-    this.#drop(from.channel)
-    return false
-  }
-
-  #malformed(from: Subscriber, at: number): void {
-    this.#drop(from.channel)
-    from.channel.close(
-      new CommanderError('protocol_violation', `${from.name} sent a draft that is not well formed at byte ${at}`),
-    )
-  }
-
-  #refuseStale(from: Subscriber, body: Buffer, at: number): void {
-    const message = `the assignment ${tokenOf(body, at)} of command ${referenceOf(body, at)} is over`
-    this.#refuse(from, sequenceOf(body, at), new CommanderError('stale_token', message))
-  }
-
-  #refuse(from: Subscriber, sequence: number, error: CommanderError): void {
-    if (from.ordered) from.refusing = true
-    this.#o.environment.log.warn({ follower: from.name, sequence, code: error.code }, `draft refused: ${error.message}`)
-    from.channel.send(journalFrames.refused, encodeRefused({ sequence, error: toWireError(error) }))
-  }
-
   #appendFailed(drafts: readonly Drafts[], cause: unknown): void {
     if (!isCommanderError(cause)) throw cause
     if (cause.code !== 'journal_full') {
@@ -335,10 +263,7 @@ export class JournalWriter {
       return
     }
     for (const { from, body } of drafts) {
-      if (!this.#subscribers.has(from.channel)) continue
-      for (let at = 0; at < body.length && !(from.ordered && from.refusing); at += padded(lengthOf(body, at))) {
-        this.#refuse(from, sequenceOf(body, at), cause)
-      }
+      if (this.#subscribers.has(from.channel)) this.#intake.refuseAll(from, body, cause)
     }
   }
 
@@ -372,5 +297,3 @@ export class JournalWriter {
     this.#o.failed(error)
   }
 }
-
-const checkpointOf = (b: Buffer, o: number): Lsn => (payloadOf(b, o) as { upTo: Lsn }).upTo

@@ -144,7 +144,7 @@ export class ProjectionApplier implements FollowerRole {
   }
 
   connected(): void {
-    this.#follower?.sendApplied(this.#committed)
+    this.#sayApplied()
   }
 
   reset(reason: CommanderError): void {
@@ -261,7 +261,7 @@ export class ProjectionApplier implements FollowerRole {
     if (applied > this.#committed) {
       this.#committed = applied
       forgetSavedKeys(this.#o.state.idempotency, applied)
-      this.#follower?.sendApplied(applied)
+      this.#sayApplied()
     }
     this.#maybeCommit()
   }
@@ -281,10 +281,15 @@ export class ProjectionApplier implements FollowerRole {
     this.#o.store.flush((error) => {
       if (error === null) {
         this.#checkpoint = upTo
+        this.#sayApplied()
         this.#draft({ type: 'checkpoint/completed', upTo, stateHash: hash })
       }
       done(upTo, error)
     })
+  }
+
+  #sayApplied(): void {
+    this.#follower?.sendApplied({ applied: this.#committed, checkpoint: this.#checkpoint })
   }
 
   #draft(action: Parameters<typeof encodeAction>[1]): void {

@@ -1,61 +1,28 @@
-import type { Channel, ChannelHandlers, Transport } from '../ipc/channel.ts'
+import type { Channel, ChannelHandlers } from '../ipc/channel.ts'
 import {
+  type Applied,
   type BatchIdentity,
   decodeRefused,
   decodeSubscribed,
   decodeWatermark,
+  encodeApplied,
   encodeNumber,
   encodeSubscribe,
   entriesHeaderBytes,
   journalFrames,
-  type Refused,
   type Subscribed,
   type Watermark,
 } from '../ipc/journal-protocol.ts'
 import { assert } from '../kernel/assert.ts'
 import { crc32 } from '../kernel/checksum.ts'
-import type { Environment } from '../kernel/environment.ts'
 import { CommanderError, messageOf } from '../kernel/errors.ts'
 import { type Lsn, lsn, nextLsn } from '../kernel/identifiers.ts'
 import { readUint64 } from '../kernel/integers.ts'
 import { limits } from '../kernel/limits.ts'
-import type { SegmentReader, SegmentSource } from './segment-source.ts'
+import type { FollowerOptions } from './follower-role.ts'
+import type { SegmentReader } from './segment-source.ts'
 
-/** What a role does with the stream. */
-export interface FollowerRole {
-  /** One batch of entries, `payload` from `offset` to its end, LSNs `firstLsn` to `lastLsn` without a gap. */
-  apply(payload: Buffer, offset: number, firstLsn: Lsn, lastLsn: Lsn): void
-  /** False while the role has enough to do: batches then wait, unreleased, until `resume`. Default: always true. */
-  accepts?(): boolean
-  /** Called after one or more batches: the place to send what they led to. */
-  applied?(): void
-  watermark?(mark: Watermark): void
-  /** One of this process's drafts was refused. */
-  refused?(refused: Refused): void
-  /**
-   * The connection to the journal writer is new, and everything up to its `written` has been applied: drafts of this
-   * process that have not been seen by now never will be.
-   */
-  connected?(): void
-  disconnected?(): void
-  /** The state is not of this journal (R9): it must be thrown away; the process ends or starts anew from the store. */
-  reset(reason: CommanderError): void
-}
-
-export interface FollowerOptions {
-  readonly environment: Environment
-  readonly transport: Transport
-  /** Address of the journal writer. */
-  readonly address: string
-  readonly name: string
-  readonly origin: number
-  readonly ordered: boolean
-  readonly followsFlush: boolean
-  readonly segments: SegmentSource
-  readonly role: FollowerRole
-  /** The last entry that the role's state holds already. */
-  readonly after: Lsn
-}
+export type { FollowerOptions, FollowerRole } from './follower-role.ts'
 
 interface Queued {
   readonly payload: Buffer
@@ -116,7 +83,7 @@ export class Follower {
   }
 
   get isWritable(): boolean {
-    return this.#isConnected && this.#channel !== null && this.#channel.writable
+    return this.#isConnected && this.#channel?.writable === true
   }
 
   start(): void {
@@ -155,8 +122,8 @@ export class Follower {
     this.#channel?.send(journalFrames.resume, encodeNumber(this.#nextSequence))
   }
 
-  sendApplied(applied: Lsn): void {
-    this.#channel?.send(journalFrames.applied, encodeNumber(applied))
+  sendApplied(applied: Applied): void {
+    this.#channel?.send(journalFrames.applied, encodeApplied(applied))
   }
 
   #connect(): void {

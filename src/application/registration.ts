@@ -1,0 +1,26 @@
+import type { ApplicationRegistered, EndOfIncarnation } from '../actions/action.ts'
+import type { Application } from '../sdk/application.ts'
+import type { RootState } from '../state/root.ts'
+
+export interface Registrant {
+  readonly application: Application
+  readonly instance: string
+  readonly origin: number
+  readonly state: RootState
+  /** How the former incarnation of this instance ended. */
+  readonly former: EndOfIncarnation
+}
+
+/** What this process says when it begins to work, or begins anew. */
+export function registrationOf({ application, instance, origin, state, former }: Registrant): ApplicationRegistered {
+  const known = state.applications.byInstance.get(instance)
+  return {
+    type: 'application/registered',
+    instance,
+    application: application.name,
+    incarnation: origin,
+    aggregateTypes: application.aggregates.map(({ name }) => name),
+    // What ended is a connection, not an incarnation: the commands under way have nothing to do with it.
+    former: known?.incarnation === origin ? 'stopped' : former,
+  }
+}

@@ -1,0 +1,42 @@
+import type { Transport } from '../ipc/channel.ts'
+import type { Refused, Watermark } from '../ipc/journal-protocol.ts'
+import type { Environment } from '../kernel/environment.ts'
+import type { CommanderError } from '../kernel/errors.ts'
+import type { Lsn } from '../kernel/identifiers.ts'
+import type { SegmentSource } from './segment-source.ts'
+
+/** What a role does with the stream. */
+export interface FollowerRole {
+  /** One batch of entries, `payload` from `offset` to its end, LSNs `firstLsn` to `lastLsn` without a gap. */
+  apply(payload: Buffer, offset: number, firstLsn: Lsn, lastLsn: Lsn): void
+  /** False while the role has enough to do: batches then wait, unreleased, until `resume`. Default: always true. */
+  accepts?(): boolean
+  /** Called after one or more batches: the place to send what they led to. */
+  applied?(): void
+  watermark?(mark: Watermark): void
+  /** One of this process's drafts was refused. */
+  refused?(refused: Refused): void
+  /**
+   * The connection to the journal writer is new, and everything up to its `written` has been applied: drafts of this
+   * process that have not been seen by now never will be.
+   */
+  connected?(): void
+  disconnected?(): void
+  /** The state is not of this journal (R9): it must be thrown away; the process ends or starts anew from the store. */
+  reset(reason: CommanderError): void
+}
+
+export interface FollowerOptions {
+  readonly environment: Environment
+  readonly transport: Transport
+  /** Address of the journal writer. */
+  readonly address: string
+  readonly name: string
+  readonly origin: number
+  readonly ordered: boolean
+  readonly followsFlush: boolean
+  readonly segments: SegmentSource
+  readonly role: FollowerRole
+  /** The last entry that the role's state holds already. */
+  readonly after: Lsn
+}
