@@ -183,9 +183,10 @@ export class Dispatcher implements FollowerRole {
 
   /** Sticky: where the aggregate has commands under way they stay together (I1); otherwise the owner of its partition. */
   #instanceFor({ queue, lsn: at }: PendingCommand): string | null {
-    const first = queue.commands[0] as PendingCommand
-    if (first.lsn !== at) {
-      const instance = first.token === 0 ? this.#scheduled.get(first.lsn) : first.instance
+    // Mostly the first one tells; after it failed, those behind it that wait for it do.
+    for (const other of queue.commands) {
+      if (other.lsn === at) continue
+      const instance = other.token === 0 ? this.#scheduled.get(other.lsn) : other.instance
       if (instance !== undefined && instance !== dispatcherName) return instance
     }
     return ownerOf(this.#state.applications, aggregateTypeOf(queue.key), queue.hash)?.instance ?? null
