@@ -49,7 +49,8 @@ export interface ConcurrencyComparison {
 interface Round {
   readonly limit: Figures
   readonly endToEnd: Figures
-  readonly hotKey: Figures | null
+  /** Between two runs on many accounts, so that a database that grows warmer favours neither. */
+  readonly hotKey: { readonly hot: Figures; readonly endToEndAgain: Figures } | null
 }
 
 /** The limit and the database by turns, at each concurrency, every time from an empty directory. */
@@ -94,7 +95,8 @@ async function runDatabase(options: ComparisonOptions, concurrency: number): Pro
       return figuresOf(await runLoad({ program: databaseClient, order, processes }))
     }
     const endToEnd = await run(accounts)
-    return { endToEnd, hotKey: concurrency === options.hotKeyConcurrency ? await run(1) : null }
+    if (concurrency !== options.hotKeyConcurrency) return { endToEnd, hotKey: null }
+    return { endToEnd, hotKey: { hot: await run(1), endToEndAgain: await run(accounts) } }
   } finally {
     await database.kill()
     database.remove()
@@ -116,20 +118,25 @@ function figuresOf({ result, cpuMicrosPerCommand, othersCpus }: Load): Figures {
 }
 
 function summaryOf(concurrency: number, rounds: readonly Round[]): ConcurrencyComparison {
-  const hot = rounds.flatMap(({ hotKey, endToEnd }) => (hotKey === null ? [] : [{ hotKey, endToEnd }]))
-  const hotKey = hot.map((round) => round.hotKey)
   return {
     concurrency,
     limit: medianFigures(rounds.map(({ limit }) => limit)),
     endToEnd: medianFigures(rounds.map(({ endToEnd }) => endToEnd)),
     ratios: ratiosOf(rounds.map(({ limit, endToEnd }) => [endToEnd, limit])),
-    hotKey:
-      hot.length === 0
-        ? null
-        : { ...medianFigures(hotKey), ratios: ratiosOf(hot.map((round) => [round.hotKey, round.endToEnd])) },
+    hotKey: hotKeyOf(rounds),
     rounds,
   }
 }
+
+function hotKeyOf(rounds: readonly Round[]): ConcurrencyComparison['hotKey'] {
+  const pairs = rounds.flatMap(({ hotKey, endToEnd }): [Figures, Figures][] =>
+    hotKey === null ? [] : [[hotKey.hot, meanFigures(endToEnd, hotKey.endToEndAgain)]],
+  )
+  return pairs.length === 0 ? null : { ...medianFigures(pairs.map(([hot]) => hot)), ratios: ratiosOf(pairs) }
+}
+
+/** The median of two is their mean. */
+const meanFigures = (a: Figures, b: Figures): Figures => medianFigures([a, b])
 
 function medianFigures(runs: readonly Figures[]): Figures {
   const of = (key: keyof Figures): number => median(runs.map((run) => run[key]))

@@ -5,9 +5,9 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { connect, isCommanderError } from '../src/client.ts'
 import { DatabaseProcess, databaseClient } from './database-process.ts'
-import { runLoad } from './load.ts'
+import { type Load, runLoad } from './load.ts'
 import { median } from './median.ts'
-import { growthMiB, largest, type MemorySample, sampleMemory, sampleMemoryWhile } from './memory.ts'
+import { largest, type MemorySample, sampleMemory, sampleMemoryWhile } from './memory.ts'
 import type { ReadBack } from './read-back.ts'
 import { accounts, deposit } from './workload.ts'
 
@@ -27,9 +27,6 @@ export interface FilledFigures {
     /** The most while it was filled. */
     readonly loadPssMiB: number
     readonly loadByProcess: MemorySample['byProcess']
-    /** Of the last fifth over the second fifth of the filling: says something when it is long. */
-    readonly growthMiB: number
-    readonly commands: number
   }
   readonly recovery: {
     /** In the journal before those of the first new command; a few are of the restart itself. */
@@ -66,8 +63,6 @@ export async function measureFilled(options: FilledOptions): Promise<FilledFigur
         idleByProcess: idle.byProcess,
         loadPssMiB: most.together,
         loadByProcess: most.byProcess,
-        growthMiB: growthMiB(samples),
-        commands,
       },
       recovery: {
         entries: median(recoveries.map((recovery) => recovery.entries)),
@@ -83,7 +78,8 @@ export async function measureFilled(options: FilledOptions): Promise<FilledFigur
   }
 }
 
-function fill(dataDir: string, commands: number): Promise<unknown> {
+/** Closed loop at full load until all are answered. */
+export function fill(dataDir: string, commands: number): Promise<Load> {
   const order = { dataDir, accounts, concurrency: fillConcurrency, length: { commands }, warmupSeconds: 0 }
   return runLoad({ program: databaseClient, order, processes: [] })
 }

@@ -39,13 +39,25 @@ export function largest(samples: readonly MemorySample[]): MemorySample {
   return samples.reduce((most, sample) => (sample.together > most.together ? sample : most))
 }
 
-/** From the second to the last fifth of the samples: in the first one, caches and heaps find their size. */
-export function growthMiB(samples: readonly MemorySample[]): number {
-  const fifth = (n: number): number =>
-    median(
-      samples
-        .slice(Math.floor((samples.length * n) / 5), Math.ceil((samples.length * (n + 1)) / 5))
-        .map(({ together }) => together),
-    )
-  return fifth(4) - fifth(1)
+export interface Growth {
+  /** Medians of the second and of the last fifth of the samples: in the first one, caches and heaps find their size. */
+  readonly fromMiB: number
+  readonly toMiB: number
+  readonly byProcess: Readonly<Record<string, { readonly fromMiB: number; readonly toMiB: number }>>
+}
+
+export function growthOf(samples: readonly MemorySample[]): Growth {
+  const between = (of: (sample: MemorySample) => number): { readonly fromMiB: number; readonly toMiB: number } => ({
+    fromMiB: median(fifth(samples, 1).map(of)),
+    toMiB: median(fifth(samples, 4).map(of)),
+  })
+  const names = Object.keys(samples[0]?.byProcess ?? {})
+  const byProcess = Object.fromEntries(
+    names.map((name) => [name, between((sample) => sample.byProcess[name] ?? Number.NaN)]),
+  )
+  return { ...between(({ together }) => together), byProcess }
+}
+
+function fifth<T>(values: readonly T[], n: number): readonly T[] {
+  return values.slice(Math.floor((values.length * n) / 5), Math.ceil((values.length * (n + 1)) / 5))
 }

@@ -1,15 +1,20 @@
 import type { ConcurrencyComparison, Figures } from './comparison.ts'
 import type { FilledFigures } from './filled.ts'
+import type { LongRun } from './long-run.ts'
 import type { Target } from './targets.ts'
 
+export interface Report {
+  readonly comparisons: readonly ConcurrencyComparison[]
+  readonly filled: FilledFigures
+  readonly longRun: LongRun | null
+  readonly targets: readonly Target[]
+}
+
 /** For people. Everything in it is in the JSON, too. */
-export function printReport(
-  comparisons: readonly ConcurrencyComparison[],
-  filled: FilledFigures,
-  targets: readonly Target[],
-): void {
+export function printReport({ comparisons, filled, longRun, targets }: Report): void {
   printComparisons(comparisons)
   printFilled(filled)
+  if (longRun !== null) printLongRun(longRun)
   console.log()
   for (const { name, value, bound, target, unit, isMet } of targets) {
     const wanted = `${bound} ${shown(target)} ${unit}`.trimEnd()
@@ -41,15 +46,22 @@ function printFilled({ memory, recovery, readBack }: FilledFigures): void {
     row(`  ${name}`, [idle.toFixed(0), (loadByProcess[name] ?? Number.NaN).toFixed(0)])
   }
   row('  together', [memory.idlePssMiB.toFixed(0), memory.loadPssMiB.toFixed(0)])
-  console.log(
-    `growth from the second to the last fifth of ${shown(memory.commands)} commands: ${memory.growthMiB.toFixed(0)} MiB`,
-  )
   const all = recovery.all.map((value) => value.toFixed(0)).join(', ')
   console.log(`recovery of ${shown(recovery.entries)} entries: ${recovery.milliseconds.toFixed(0)} ms (${all})`)
   const first = shown(readBack.firstPassEventsPerSecond)
   console.log(
     `read-back of ${shown(readBack.events)} events: ${shown(readBack.eventsPerSecond)}/s (first pass ${first}/s)`,
   )
+}
+
+function printLongRun({ commands, commandsPerSecond, byProcess, fromMiB, toMiB, mostMiB }: LongRun): void {
+  console.log()
+  row('long run, MiB', ['second fifth', 'last fifth'])
+  for (const [name, growth] of Object.entries(byProcess)) {
+    row(`  ${name}`, [growth.fromMiB.toFixed(0), growth.toMiB.toFixed(0)])
+  }
+  row('  together', [fromMiB.toFixed(0), toMiB.toFixed(0)])
+  console.log(`${shown(commands)} commands at ${shown(commandsPerSecond)}/s; ${mostMiB.toFixed(0)} MiB at most`)
 }
 
 function cellsOf({ commandsPerSecond, p50Ms, p99Ms, cpuMicrosPerCommand }: Figures): string[] {

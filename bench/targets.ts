@@ -1,5 +1,6 @@
 import type { ConcurrencyComparison } from './comparison.ts'
 import type { FilledFigures } from './filled.ts'
+import type { LongRun } from './long-run.ts'
 
 export interface Target {
   readonly name: string
@@ -11,11 +12,15 @@ export interface Target {
 }
 
 /** What the database is meant to reach. One run on a busy machine misses some: judge by several. */
-export function targetsOf(comparisons: readonly ConcurrencyComparison[], filled: FilledFigures): readonly Target[] {
+export function targetsOf(
+  comparisons: readonly ConcurrencyComparison[],
+  filled: FilledFigures,
+  longRun: LongRun | null,
+): readonly Target[] {
   const at = (concurrency: number): ConcurrencyComparison | undefined =>
     comparisons.find((comparison) => comparison.concurrency === concurrency)
   const { memory, readBack, recovery } = filled
-  return [
+  const targets = [
     atLeast('end-to-end at 1024, of the limit', at(1024)?.ratios.commandsPerSecond, 0.5, ''),
     atLeast('end-to-end at 64, of the limit', at(64)?.ratios.commandsPerSecond, 0.5, ''),
     atLeast('hot key at 64, of end-to-end', at(64)?.hotKey?.ratios.commandsPerSecond, 0.7, ''),
@@ -24,7 +29,15 @@ export function targetsOf(comparisons: readonly ConcurrencyComparison[], filled:
     atMost('recovery to the first command', recovery.milliseconds, 2000, 'ms'),
     atMost('memory, idle', memory.idlePssMiB, 450, 'MiB'),
     atMost('memory, under load', memory.loadPssMiB, 900, 'MiB'),
+    ...(longRun === null
+      ? []
+      : [
+          atMost('memory, the most in the long run', longRun.mostMiB, 900, 'MiB'),
+          atMost('memory, last fifth of second fifth', longRun.toMiB / longRun.fromMiB, 1.1, ''),
+        ]),
   ]
+  // Of a run at other concurrencies, some are not there.
+  return targets.filter(({ value }) => !Number.isNaN(value))
 }
 
 function atLeast(name: string, value = Number.NaN, target: number, unit: string): Target {
