@@ -231,6 +231,20 @@ describe('segments', () => {
     }
   })
 
+  test('always have room for their seal', async () => {
+    for (const spare of [0, 64, 112, 120, 4096, 8192]) {
+      const world = new JournalWorld()
+      const { journal } = await world.open()
+      append(journal, 1, 500_000)
+      append(journal, 1, (1 << 20) - segmentHeaderBytes - 500_000 - 2 * frameOverheadBytes - spare)
+      flush(world, journal)
+      append(journal, 1, 64)
+      flush(world, journal)
+      world.storage.kill()
+      expect((await world.open()).report).toMatchObject({ rule: 'R8', recoveredLsn: 3 })
+    }
+  })
+
   test('are made ahead of time, and one spare stays', async () => {
     const world = new JournalWorld()
     const { journal } = await world.open()

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { JournalReader } from '../../../src/journal/reader.ts'
 import { segmentsOf } from '../../../src/journal/segment-name.ts'
 import { PowerLoss, type StorageOperation } from '../../../src/journal/storage-faults.ts'
 import type { CommanderError } from '../../../src/kernel/errors.ts'
@@ -106,6 +107,74 @@ describe('a torn write', () => {
     const copies = world.storage.list().filter((name) => name.startsWith('torn-'))
     expect(copies).toHaveLength(17)
     expect(copies.at(-1)).toContain(`${world.wallMs}`)
+  })
+})
+
+describe('recovery that is itself cut short', () => {
+  test.each([
+    ['a frame', 0, 8192 + 2048, 1],
+    ['a segment header', 1, 0, 11],
+  ])('comes to the same decision again, with %s and whole segments to cut off', async (_what, index, at, kept) => {
+    for (let operations = 0; operations < 24; operations++) {
+      const world = new JournalWorld(undefined, operations + 1)
+      const { journal } = await world.open()
+      append(journal, 1, 400)
+      flush(world, journal)
+      while (segmentsOf(world.storage.list()).length < 4) append(journal, 1, 100_000)
+      world.storage.kill()
+      plant(world, segmentsOf(world.storage.list())[index]?.name ?? '', Buffer.alloc(512), at)
+      let left = operations
+      world.fault = ({ kind }) => (kind !== 'read' && left-- === 0 ? 'crashAfter' : null)
+      await world.open().catch((error) => expect(error).toBeInstanceOf(PowerLoss))
+      world.fault = () => null
+      world.storage.kill()
+      expect((await world.open()).report).toMatchObject({ recoveredLsn: kept, timeline: 1 })
+    }
+  })
+
+  test('flushes the seal in front of the first segment that it reads', async () => {
+    for (let seed = 1; seed <= 8; seed++) {
+      const world = new JournalWorld(undefined, seed)
+      const { journal } = await world.open()
+      for (let i = 0; i < 10; i++) append(journal, 1, 100_000)
+      flush(world, journal)
+      append(journal, 1, 100_000)
+      world.storage.kill()
+      const { journal: second } = await world.open({ replayFrom: lsn(11) })
+      append(second, 1, 64)
+      flush(world, second)
+      append(second, 1, 64)
+      flush(world, second)
+      world.storage.crash(world.random)
+      expect((await world.open()).report).toMatchObject({ rule: 'R8', recoveredLsn: 13 })
+    }
+  })
+})
+
+describe('a frame of another history', () => {
+  test('is corruption although everything in it holds', async () => {
+    // the same salt, LSNs and places, another first frame
+    const world = new JournalWorld()
+    const other = new JournalWorld()
+    for (const { opened, first } of [
+      { opened: await world.open(), first: 400 },
+      { opened: await other.open(), first: 408 },
+    ]) {
+      const itsWorld = first === 400 ? world : other
+      append(opened.journal, 1, first)
+      flush(itsWorld, opened.journal)
+      append(opened.journal, 1, 400)
+      flush(itsWorld, opened.journal)
+    }
+    expect(() => new JournalReader(world.storage, lsn(1)).read(1 << 20, lsn(2))).not.toThrow()
+    world.storage.kill()
+    plant(world, firstSegment, bytesAt(other, firstSegment, 8192, 4096), 8192)
+    const error = await refused(world)
+    expect(error).toMatchObject({ code: 'journal_corrupt', details: { lsn: 2, offset: 8192, rule: 'R6' } })
+    expect(error.message).toContain('does not follow the one before it')
+    expect(() => new JournalReader(world.storage, lsn(1)).read(1 << 20, lsn(2))).toThrowError(
+      expect.objectContaining({ code: 'journal_corrupt' }),
+    )
   })
 })
 
