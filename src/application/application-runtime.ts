@@ -17,7 +17,7 @@ import { type HostedAggregate, hostedAggregates } from '../tables/hosted-aggrega
 import { AggregateRestorer } from '../tables/restore-aggregate.ts'
 import { CompletionsElsewhere } from './completions-elsewhere.ts'
 import { DraftOutcomes } from './draft-outcomes.ts'
-import { insertInOrder, isIdle, type LiveAggregate, LiveAggregates, type Work } from './live-aggregates.ts'
+import { insertInOrder, isWorking, type LiveAggregate, LiveAggregates, type Work } from './live-aggregates.ts'
 import { registrationOf } from './registration.ts'
 
 export interface ApplicationRuntimeOptions {
@@ -210,7 +210,8 @@ export class ApplicationRuntime implements FollowerRole {
   /** Ownership may have moved: nothing in memory is known to be current but what is being worked on. */
   #membershipChanged(code: number, instance: string, origin: number): void {
     if (instance !== this.#o.instance) {
-      for (const aggregate of this.#aggregates.values()) if (isIdle(aggregate)) this.#forget(aggregate)
+      // Held and blocked ones too: what they wait for may be decided elsewhere now.
+      for (const aggregate of this.#aggregates.values()) if (!isWorking(aggregate)) this.#forget(aggregate)
       return
     }
     // Whatever was started under this name is released, and is started again if it still has to be done.

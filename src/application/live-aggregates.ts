@@ -127,11 +127,11 @@ export class LiveAggregates {
   }
 }
 
-export const isIdle = (aggregate: LiveAggregate): boolean =>
-  aggregate.inFlight === 0 &&
-  aggregate.backlog.length === 0 &&
-  aggregate.readiness !== 'held' &&
-  aggregate.readiness !== 'blocked'
+/** It has drafts or started commands of this process under way. */
+export const isWorking = (aggregate: LiveAggregate): boolean => aggregate.inFlight > 0 || aggregate.backlog.length > 0
+
+const isIdle = (aggregate: LiveAggregate): boolean =>
+  !isWorking(aggregate) && aggregate.readiness !== 'held' && aggregate.readiness !== 'blocked'
 
 /** Into a backlog, which is in LSN order; a command that is started anew replaces its older self. */
 export function insertInOrder(backlog: Work[], work: Work): void {
