@@ -123,6 +123,13 @@ describe("an aggregate's stream", () => {
   })
 })
 
+describe('an id that no aggregate can have', () => {
+  it.each(['x'.repeat(257), encodeURIComponent('é'.repeat(129)), '', '%ff'])('is a 400, as %s', async (id) => {
+    expectProblem(await get(url, `/v1/aggregates/account/${id}`), 400, 'invalid_input')
+    expectProblem(await get(url, `/v1/streams/account/${id}`), 400, 'invalid_input')
+  })
+})
+
 describe('a projection', () => {
   it('answers a row, with what was just written', async () => {
     const { body } = await deposit('projected', 3)

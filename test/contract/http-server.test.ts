@@ -160,9 +160,17 @@ describe('the server', () => {
     expect(metrics.body).toContain('commands_received_total 1')
   })
 
-  it('answers HEAD like GET, without the body', async () => {
-    const response = await fetch(`${world.url}/livez`, { method: 'HEAD' })
-    expect({ status: response.status, body: await response.text() }).toEqual({ status: 200, body: '' })
+  it.each(['/livez', '/v1/aggregates/account/1', '/v1/streams/account/1', '/openapi.json'])(
+    'answers HEAD %s like GET, without the body',
+    async (path) => {
+      const response = await fetch(world.url + path, { method: 'HEAD' })
+      expect({ status: response.status, body: await response.text() }).toEqual({ status: 200, body: '' })
+      expect(response.headers.get('content-type')).toMatch(/^application\/json/)
+    },
+  )
+
+  it('does not answer HEAD where GET may have no end', async () => {
+    expect((await fetch(`${world.url}/v1/events`, { method: 'HEAD' })).status).toBe(405)
   })
 
   it('answers a problem to what is not HTTP and to headers that are too long', async () => {
@@ -211,13 +219,32 @@ describe('the server', () => {
   })
 
   it('closes at once when nothing is under way, although connections are kept', async () => {
-    const own = await openWorld()
-    for (let i = 0; i < 5; i++) await get(own.url, '/livez')
-    const idle = connect(Number(new URL(own.url).port), '127.0.0.1')
-    await new Promise((resolve) => idle.once('connect', resolve))
-    const ended = new Promise((resolve) => idle.once('close', resolve))
-    await own.closeHttp()
+    const warnings: unknown[] = []
+    const log = { ...world.options.log, warn: (fields: unknown) => warnings.push(fields) }
+    const server = createHttpServer({ ...world.options, log })
+    const { url } = await server.listen('127.0.0.1', 0)
+    for (let i = 0; i < 5; i++) await get(url, '/livez')
+    const silent = connect(Number(new URL(url).port), '127.0.0.1')
+    await new Promise((resolve) => silent.once('connect', resolve))
+    const ended = new Promise((resolve) => silent.once('close', resolve))
+    await server.close()
     await ended
+    // It would warn when it had to cut connections off after waiting for them.
+    expect(warnings).toEqual([])
+  })
+
+  it('cuts off what is not answered in time, and says so', async () => {
+    const own = await openWorld({ isApplicationStarted: false })
+    const warnings: unknown[] = []
+    const log = { ...own.options.log, warn: (fields: unknown) => warnings.push(fields) }
+    const server = createHttpServer({ ...own.options, log })
+    const { url } = await server.listen('127.0.0.1', 0)
+    const sent = fetch(`${url}/v1/aggregates/account/1/commands/note`, { method: 'POST' }).catch(() => 'cut off')
+    await eventually(() => own.pendingCommands() === 1)
+    await server.close()
+    expect(await sent).toBe('cut off')
+    expect(warnings).toEqual([{ requests: 1, drainMs: 4000 }])
+    own.startApplication()
     await own.close()
   })
 

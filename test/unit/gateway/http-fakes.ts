@@ -20,7 +20,9 @@ export class RecordedExchange implements HttpExchange {
   isOpen = true
   readonly #closed: (() => void)[] = []
 
-  header(): undefined {}
+  header(_name: string): string | undefined {
+    return undefined
+  }
 
   onClosed(run: () => void): void {
     this.#closed.push(run)
