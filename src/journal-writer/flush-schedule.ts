@@ -32,6 +32,7 @@ export class FlushSchedule {
   #stopped = false
   #flushedBytes = 0
   #timer: Timer | null = null
+  #timerDueMs = 0
 
   constructor(options: FlushScheduleOptions) {
     this.#o = options
@@ -40,10 +41,11 @@ export class FlushSchedule {
 
   /** A batch was written. */
   written(somebodyWaits: boolean): void {
+    if (this.#stopped) return
     const { options, journal } = this.#o
     if (somebodyWaits && options.durability === 'flushed') this.#want(options.commitDelayMicros / 1000)
     else if (journal.writtenBytes - this.#flushedBytes >= options.flushAfterBytes) this.#want(0)
-    else this.#timer ??= this.#o.scheduler.after(options.writerDelayMs, this.#due)
+    else this.#after(options.writerDelayMs)
   }
 
   stop(): void {
@@ -57,11 +59,17 @@ export class FlushSchedule {
       this.#wanted = true
       return
     }
-    if (delayMs > 0) {
-      this.#timer ??= this.#o.scheduler.after(delayMs, this.#due)
-      return
-    }
-    this.#flush()
+    if (delayMs > 0) this.#after(delayMs)
+    else this.#flush()
+  }
+
+  /** Unless a flush is due before that anyway. */
+  #after(delayMs: number): void {
+    const dueMs = this.#o.clock.monotonicMs() + delayMs
+    if (this.#timer !== null && this.#timerDueMs <= dueMs) return
+    this.#timer?.cancel()
+    this.#timerDueMs = dueMs
+    this.#timer = this.#o.scheduler.after(delayMs, this.#due)
   }
 
   readonly #due = (): void => {
