@@ -35,6 +35,8 @@ export interface FilledFigures {
     /** From the start of the supervisor to the first new command completed; the median of several restarts. */
     readonly milliseconds: number
     readonly all: readonly number[]
+    /** The baseline, next to each restart: the same for a new, empty database. */
+    readonly emptyStartMilliseconds: number
   }
   readonly readBack: ReadBack
 }
@@ -69,6 +71,7 @@ export async function measureFilled(options: FilledOptions): Promise<FilledFigur
         events: commands,
         milliseconds: median(recoveries.map((recovery) => recovery.milliseconds)),
         all: recoveries.map((recovery) => recovery.milliseconds),
+        emptyStartMilliseconds: median(recoveries.map((recovery) => recovery.emptyStartMilliseconds)),
       },
       readBack: await readFrom(dataDir, commands, options.readPasses),
     }
@@ -98,9 +101,12 @@ async function recoverRepeatedly(
       cpSync(join(dataDir, part), join(copy, part), { recursive: true, preserveTimestamps: true })
     }
     try {
-      found.push(await recover(copy))
+      const { lsn, milliseconds } = await startToFirstCommand(copy)
+      const empty = await startToFirstCommand(`${copy}-empty`)
+      found.push({ entries: lsn - entriesOfCommand, milliseconds, emptyStartMilliseconds: empty.milliseconds })
     } finally {
       rmSync(copy, { recursive: true, force: true })
+      rmSync(`${copy}-empty`, { recursive: true, force: true })
     }
   }
   return found
@@ -109,14 +115,15 @@ async function recoverRepeatedly(
 interface Recovery {
   readonly entries: number
   readonly milliseconds: number
+  readonly emptyStartMilliseconds: number
 }
 
-async function recover(dataDir: string): Promise<Recovery> {
+async function startToFirstCommand(dataDir: string): Promise<{ readonly lsn: number; readonly milliseconds: number }> {
   const startedMs = performance.now()
   const starting = DatabaseProcess.start({ dataDir })
   try {
     const lsn = await firstCommand(dataDir)
-    return { entries: lsn - entriesOfCommand, milliseconds: performance.now() - startedMs }
+    return { lsn, milliseconds: performance.now() - startedMs }
   } finally {
     const database = await starting
     await database.kill()
@@ -125,7 +132,7 @@ async function recover(dataDir: string): Promise<Recovery> {
 
 /** received, started, completed. */
 const entriesOfCommand = 3
-const retryMs = 5
+const retryMs = 20
 const patienceMs = 60_000
 
 /** Asks again until somebody listens; the database answers when it can. @returns the LSN of the completion */

@@ -47,7 +47,10 @@ function printFilled({ memory, recovery, readBack }: FilledFigures): void {
   }
   row('  together', [memory.idlePssMiB.toFixed(0), memory.loadPssMiB.toFixed(0)])
   const all = recovery.all.map((value) => value.toFixed(0)).join(', ')
-  console.log(`recovery of ${shown(recovery.entries)} entries: ${recovery.milliseconds.toFixed(0)} ms (${all})`)
+  const empty = recovery.emptyStartMilliseconds.toFixed(0)
+  console.log(
+    `recovery of ${shown(recovery.entries)} entries: ${recovery.milliseconds.toFixed(0)} ms (${all}); start of an empty database: ${empty} ms`,
+  )
   const first = shown(readBack.firstPassEventsPerSecond)
   console.log(
     `read-back of ${shown(readBack.events)} events: ${shown(readBack.eventsPerSecond)}/s (first pass ${first}/s)`,
