@@ -1,5 +1,6 @@
 import type { EndOfIncarnation } from '../src/actions/action.ts'
 import { surroundingsOf } from '../src/assembly/file-surroundings-adapter.ts'
+import { journalOptionsOf } from '../src/assembly/journal-settings.ts'
 import { startApplication } from '../src/assembly/start-application.ts'
 import { CommanderError } from '../src/kernel/errors.ts'
 import { loadApplication } from '../src/sdk/load-module-adapter.ts'
@@ -17,6 +18,7 @@ await runChild<ChildSettings<ResolvedConfig>>(async (child) => {
     application,
     instance: settings.instance,
     former: formerOf(child.previousExit),
+    journal: journalOptionsOf(child.config.config),
   })
   child.link.onStop(stop)
   child.link.sample(() => ({ appliedLsn: follower.applied }))

@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module'
 import { surroundingsOf } from '../src/assembly/file-surroundings-adapter.ts'
+import { journalOptionsOf } from '../src/assembly/journal-settings.ts'
 import { loadApplications } from '../src/assembly/load-applications.ts'
 import { type RunningGateway, startGateway } from '../src/assembly/start-gateway.ts'
 import { createHttpServer } from '../src/gateway/http-server.ts'
@@ -17,7 +18,11 @@ type GatewayChild = Child<ChildSettings<ResolvedConfig>>
 await runChild<ChildSettings<ResolvedConfig>>(async (child) => {
   const { config } = child.config
   const applications = await loadApplications(config)
-  const running = await startGateway(surroundingsOf(child), { applications, limits: config.limits })
+  const running = await startGateway(surroundingsOf(child), {
+    applications,
+    limits: config.limits,
+    journal: journalOptionsOf(config),
+  })
   child.link.onStop(running.stop)
   if (config.http !== false) await serveHttp(child, running, config.http)
   reportCounts(child, running)

@@ -1,20 +1,20 @@
 import { makeStore, surroundingsOf } from '../src/assembly/file-surroundings-adapter.ts'
+import { flushOptionsOf, journalOptionsOf } from '../src/assembly/journal-settings.ts'
 import { startJournalWriter } from '../src/assembly/start-journal-writer.ts'
-import { defaultJournalOptions } from '../src/journal/options.ts'
 import { lockDatabase } from '../src/observability/process-lock-adapter.ts'
 import type { ResolvedConfig } from '../src/sdk/resolved-config.ts'
 import { runChild } from '../src/supervisor/child-main.ts'
 import type { ChildSettings } from '../src/supervisor/database-children.ts'
 
 await runChild<ChildSettings<ResolvedConfig>>(async (child) => {
-  const { dataDir, journal } = child.config.config
+  const { config } = child.config
+  const { dataDir } = config
   lockDatabase(dataDir, 'journal-writer')
   const surroundings = surroundingsOf(child)
   await makeStore(surroundings, dataDir)
-  const { segmentBytes, initZero, recycle, writerDelayMs, flushAfterBytes, commitDelayMicros, durability } = journal
   const running = await startJournalWriter(surroundings, {
-    journal: { ...defaultJournalOptions, segmentBytes, initZero, recycle },
-    flush: { writerDelayMs, flushAfterBytes, commitDelayMicros, durability },
+    journal: journalOptionsOf(config),
+    flush: flushOptionsOf(config),
   })
   child.log.info({ ...running.report }, 'journal recovered')
   child.link.onStop(running.stop)

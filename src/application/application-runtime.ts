@@ -6,7 +6,7 @@ import { EntryBatch } from '../actions/entry-batch.ts'
 import { codeOf, keyOf, lengthOf, lsnOf, nameOf, originOf, padded, referenceOf } from '../actions/entry-layout.ts'
 import type { Refused, Watermark } from '../ipc/journal-protocol.ts'
 import type { Environment, Timer } from '../kernel/environment.ts'
-import type { CommanderError } from '../kernel/errors.ts'
+import { type CommanderError, messageOf } from '../kernel/errors.ts'
 import { type Lsn, lsn } from '../kernel/identifiers.ts'
 import type { Follower, FollowerRole } from '../replica/follower.ts'
 import type { Application } from '../sdk/application.ts'
@@ -19,6 +19,7 @@ import { CompletionsElsewhere } from './completions-elsewhere.ts'
 import { DraftOutcomes } from './draft-outcomes.ts'
 import { insertInOrder, isWorking, type LiveAggregate, LiveAggregates, type Work } from './live-aggregates.ts'
 import { registrationOf } from './registration.ts'
+import { Speculation } from './speculation.ts'
 
 export interface ApplicationRuntimeOptions {
   readonly environment: Environment
@@ -33,18 +34,16 @@ export interface ApplicationRuntimeOptions {
   /** How the former incarnation of this instance ended. */
   readonly former: EndOfIncarnation
   readonly liveBytesMax: number
+  /** The largest draft that the journal takes. */
+  readonly draftBytesMax: number
   readonly reset: (reason: CommanderError) => void
-}
-
-interface InFlight {
-  readonly aggregate: LiveAggregate
-  readonly work: Work
-  readonly sequence: number
 }
 
 /** Commands decided before the event loop is given back. */
 const decideSlice = 1024
 const registerDelayMs = 100
+/** Drafts are sent at the end of a slice, or as soon as they are this many bytes. */
+const sendBytes = 1_048_576
 
 /**
  * Runs user code: follows the journal, decides the commands that are started here, and drafts what they decide.
@@ -62,7 +61,7 @@ export class ApplicationRuntime implements FollowerRole {
   readonly #restorer: AggregateRestorer
   readonly #batch: EntryBatch
   readonly #outcomes: DraftOutcomes
-  readonly #inFlight = new Map<Lsn, InFlight>()
+  readonly #speculation = new Speculation()
   readonly #elsewhere: CompletionsElsewhere
   #follower: Follower | null = null
   #work: Work[] = []
@@ -78,7 +77,7 @@ export class ApplicationRuntime implements FollowerRole {
     this.#aggregates = new LiveAggregates(options.liveBytesMax)
     this.#restorer = new AggregateRestorer(options.store)
     this.#batch = new EntryBatch(options.origin, 65_536)
-    this.#outcomes = new DraftOutcomes(this.#batch, options.environment.clock)
+    this.#outcomes = new DraftOutcomes(this.#batch, options.environment.clock, options.draftBytesMax)
     this.#elsewhere = new CompletionsElsewhere(options.state.lsn)
   }
 
@@ -134,6 +133,10 @@ export class ApplicationRuntime implements FollowerRole {
   connected(): void {
     this.#dropSpeculation(null)
     this.#register()
+  }
+
+  writable(): void {
+    this.#run()
   }
 
   disconnected(): void {
@@ -198,11 +201,8 @@ export class ApplicationRuntime implements FollowerRole {
   }
 
   #confirmed(command: Lsn, endLsn: Lsn): void {
-    const inFlight = this.#inFlight.get(command)
-    if (inFlight === undefined) return
-    this.#inFlight.delete(command)
-    const { aggregate } = inFlight
-    aggregate.inFlight--
+    const aggregate = this.#speculation.confirm(command)
+    if (aggregate === undefined) return
     if (endLsn !== 0) aggregate.lastLsn = endLsn
     if (aggregate.readiness === 'cold' && aggregate.inFlight === 0) this.#cold.add(aggregate)
   }
@@ -228,7 +228,7 @@ export class ApplicationRuntime implements FollowerRole {
 
   #forgetAll(): void {
     this.#work = []
-    this.#inFlight.clear()
+    this.#speculation.clear()
     this.#cold.clear()
     this.#aggregates.clear()
     this.#elsewhere.forgetAll()
@@ -249,9 +249,13 @@ export class ApplicationRuntime implements FollowerRole {
   /** Decides what is there, a slice at a time, and sends the drafts of each slice together. */
   #run(): void {
     this.#workScheduled = false
+    if (this.#follower?.isWritable !== true) return
     const work = this.#work
     const slice = Math.min(work.length, decideSlice)
-    for (let i = 0; i < slice; i++) this.#take(work[i] as Work)
+    for (let i = 0; i < slice; i++) {
+      this.#take(work[i] as Work)
+      if (this.#batch.byteLength >= sendBytes) this.#send()
+    }
     this.#work = slice === work.length ? [] : work.slice(slice)
     this.#send()
     if (this.#work.length > 0) this.#runSoon()
@@ -270,6 +274,7 @@ export class ApplicationRuntime implements FollowerRole {
     if (aggregate === null) return
     aggregate.touched = true
     if (aggregate.readiness === 'held' && aggregate.heldBy === command.lsn) aggregate.readiness = 'ready'
+    if (aggregate.defect !== null && aggregate.readiness === 'ready') this.#restore(aggregate)
     if (aggregate.readiness === 'ready') {
       if (this.#decide(aggregate, work) && aggregate.backlog.length > 0) this.#runBacklog(aggregate)
     } else {
@@ -288,11 +293,16 @@ export class ApplicationRuntime implements FollowerRole {
   /** False when the store is not there yet (I3). */
   #restore(aggregate: LiveAggregate): boolean {
     if (this.#stored < this.#elsewhere.neededBy(aggregate) || aggregate.inFlight > 0) return false
-    const { revision, state } = this.#restorer.restore(aggregate.hosted, aggregate.key)
-    aggregate.revision = revision
-    aggregate.state = state
     aggregate.readiness = 'ready'
-    this.#aggregates.weigh(aggregate, this.#outcomes.sizeOf(state))
+    try {
+      const { revision, state } = this.#restorer.restore(aggregate.hosted, aggregate.key)
+      aggregate.revision = revision
+      aggregate.state = state
+      aggregate.defect = null
+      this.#aggregates.weigh(aggregate, this.#outcomes.sizeOf(state))
+    } catch (error) {
+      aggregate.defect = `${aggregate.key} cannot be restored: ${messageOf(error)}`
+    }
     return true
   }
 
@@ -320,8 +330,7 @@ export class ApplicationRuntime implements FollowerRole {
     if (command.token !== token || this.#follower === null) return true
     const sequence = this.#follower.takeSequence()
     const readiness = this.#outcomes.add(aggregate, work, sequence)
-    this.#inFlight.set(command.lsn, { aggregate, work, sequence })
-    aggregate.inFlight++
+    this.#speculation.add(aggregate, work, sequence)
     aggregate.readiness = readiness
     if (readiness !== 'ready') aggregate.heldBy = command.lsn
     if (aggregate.revision % 64 === 0) this.#aggregates.weigh(aggregate, this.#outcomes.sizeOf(aggregate.state))
@@ -336,19 +345,9 @@ export class ApplicationRuntime implements FollowerRole {
     this.#runBacklog(aggregate)
   }
 
-  /**
-   * Drafts from `sequence` on (null: all that have not come back) were dropped: their commands go back to the front
-   * of their aggregates' backlogs, and the aggregates are restored once the drafts before have come back (I2).
-   */
+  /** What was built on a draft that never became an entry is decided again, from the store (I2). */
   #dropSpeculation(sequence: number | null): void {
-    for (const [command, { aggregate, work, sequence: own }] of this.#inFlight) {
-      if (sequence !== null && ((own - sequence) | 0) < 0) continue
-      this.#inFlight.delete(command)
-      aggregate.inFlight--
-      aggregate.readiness = 'cold'
-      insertInOrder(aggregate.backlog, work)
-      this.#cold.add(aggregate)
-    }
+    for (const aggregate of this.#speculation.drop(sequence)) this.#cold.add(aggregate)
   }
 
   #send(): void {

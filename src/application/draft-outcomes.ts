@@ -14,6 +14,8 @@ import { DecideContext } from './decide-context.ts'
 import type { LiveAggregate, Readiness, Work } from './live-aggregates.ts'
 
 const nothing = Buffer.alloc(0)
+/** Header, key and padding of a draft: no more than this. */
+const draftOverheadBytes = 2048
 /** A state that packs to more than this is not saved as a snapshot: its events are read back instead. */
 const snapshotBytesMax = 262_144
 
@@ -26,11 +28,14 @@ interface Envelope {
 export class DraftOutcomes {
   readonly #batch: EntryBatch
   readonly #clock: Clock
+  readonly #draftBytesMax: number
   readonly #fields: EntryFields = emptyFields()
 
-  constructor(batch: EntryBatch, clock: Clock) {
+  /** @param draftBytesMax the largest draft that the journal takes */
+  constructor(batch: EntryBatch, clock: Clock, draftBytesMax: number) {
     this.#batch = batch
     this.#clock = clock
+    this.#draftBytesMax = draftBytesMax - draftOverheadBytes
   }
 
   /** @returns how the aggregate goes on; its state and revision are those after the command. */
@@ -66,6 +71,7 @@ export class DraftOutcomes {
   }
 
   #decide(aggregate: LiveAggregate, at: number, source: Buffer, o: number): Decision {
+    if (aggregate.defect !== null) return { outcome: 'failed', message: aggregate.defect }
     const envelope = envelopeOf(source, o) as Envelope | null
     const expected = envelope?.expectedRevision
     if (expected !== undefined && expected !== aggregate.revision) {
@@ -109,6 +115,10 @@ export class DraftOutcomes {
           const message = `the events cannot be encoded: ${messageOf(error)}`
           return this.#fillFailed(aggregate.hosted.definition, message, attempts)
         }
+        if (fields.payload.length > this.#draftBytesMax) {
+          const message = `the events have ${fields.payload.length} bytes; at most ${this.#draftBytesMax} fit into the journal`
+          return this.#fillFailed(aggregate.hosted.definition, message, attempts)
+        }
         this.#fillCompleted(aggregate, decision)
         return 'ready'
       case 'rejected':
@@ -132,7 +142,7 @@ export class DraftOutcomes {
     const { snapshotEvery } = aggregate.hosted.definition
     if (snapshotEvery > 0 && Math.floor(before / snapshotEvery) !== Math.floor(aggregate.revision / snapshotEvery)) {
       fields.payload = Buffer.from(fields.payload)
-      fields.envelope = snapshotEnvelope(aggregate)
+      fields.envelope = snapshotEnvelope(aggregate, this.#draftBytesMax - fields.payload.length)
       if (fields.envelope.length > 0) fields.flags |= entryFlags.snapshot
     }
   }
@@ -165,10 +175,10 @@ export class DraftOutcomes {
 }
 
 /** Nothing when the state is large or does not come back from its encoding as it was. */
-function snapshotEnvelope(aggregate: LiveAggregate): Buffer {
+function snapshotEnvelope(aggregate: LiveAggregate, roomBytes: number): Buffer {
   try {
     const packed = Buffer.from(pack({ definition: aggregate.hosted.fingerprint, state: aggregate.state }))
-    if (packed.length > snapshotBytesMax) return nothing
+    if (packed.length > Math.min(snapshotBytesMax, roomBytes)) return nothing
     const { state } = unpack(packed, 0, packed.length) as { state: unknown }
     return isDeepStrictEqual(state, aggregate.state) ? packed : nothing
   } catch {

@@ -31,6 +31,8 @@ export interface LiveAggregate {
   lastLsn: Lsn
   /** The command that holds or blocks it. */
   heldBy: Lsn
+  /** Why its events cannot be folded; its commands fail with this until they can. */
+  defect: string | null
   /** Started commands that have to wait, in LSN order. */
   backlog: Work[]
   /** Bytes of its packed state when last looked at, times four for what it takes on the heap. */
@@ -86,6 +88,7 @@ export class LiveAggregates {
       inFlight: 0,
       lastLsn: lsn(0),
       heldBy: lsn(0),
+      defect: null,
       backlog: [],
       weight: overheadBytes,
       touched: true,

@@ -1,9 +1,11 @@
 import type { EndOfIncarnation } from '../actions/action.ts'
 import { ApplicationRuntime } from '../application/application-runtime.ts'
+import type { JournalOptions } from '../journal/options.ts'
 import type { Follower } from '../replica/follower.ts'
 import type { Application } from '../sdk/application.ts'
 import { keyLookup } from '../tables/idempotency-keys.ts'
 import { readRoot } from '../tables/meta.ts'
+import { draftBytesMax } from './draft-bytes.ts'
 import { followerOf, newOrigin } from './start-follower.ts'
 import type { RunningRole, Surroundings } from './surroundings.ts'
 
@@ -14,6 +16,8 @@ export interface ApplicationSettings {
   readonly former: EndOfIncarnation
   /** Memory for aggregates, in bytes of estimated heap. Default 64 MiB. */
   readonly liveBytesMax?: number
+  /** Says how large a draft may be. Default: `defaultJournalOptions`. */
+  readonly journal?: JournalOptions | undefined
 }
 
 export interface RunningApplication extends RunningRole {
@@ -39,6 +43,7 @@ export function startApplication(surroundings: Surroundings, settings: Applicati
     store,
     former: settings.former,
     liveBytesMax: settings.liveBytesMax ?? liveBytesDefault,
+    draftBytesMax: draftBytesMax(settings.journal),
     reset: failed,
   })
   const name = `application-${instance}`

@@ -4,17 +4,21 @@ import { ClientServer } from '../gateway/client-server.ts'
 import { Gateway } from '../gateway/gateway.ts'
 import { Queries } from '../gateway/queries.ts'
 import { askApplier } from '../ipc/applier-client.ts'
+import type { JournalOptions } from '../journal/options.ts'
 import { CommanderError, isCommanderError, messageOf } from '../kernel/errors.ts'
 import type { Follower } from '../replica/follower.ts'
 import type { Application } from '../sdk/application.ts'
 import { keyLookup } from '../tables/idempotency-keys.ts'
 import { readRoot } from '../tables/meta.ts'
+import { draftBytesMax } from './draft-bytes.ts'
 import { followerOf, newOrigin } from './start-follower.ts'
 import type { RunningRole, Surroundings } from './surroundings.ts'
 
 export interface GatewaySettings {
   readonly applications: readonly Application[]
   readonly limits?: Partial<AdmissionLimits>
+  /** Says how large a draft may be. Default: `defaultJournalOptions`. */
+  readonly journal?: JournalOptions | undefined
 }
 
 export interface RunningGateway extends RunningRole {
@@ -25,6 +29,14 @@ export interface RunningGateway extends RunningRole {
   readonly rebuild: (name: string, done: (error: CommanderError | null) => void) => void
 }
 
+/** No command may be larger than what one frame of the journal holds. */
+function admissionLimits({ limits = {}, journal }: GatewaySettings): Partial<AdmissionLimits> {
+  const most = draftBytesMax(journal) - draftRoomBytes
+  return { ...limits, payloadBytes: Math.min(limits.payloadBytes ?? Number.POSITIVE_INFINITY, most) }
+}
+
+/** For everything in a draft but the data. */
+const draftRoomBytes = 16_384
 const drainMs = 5000
 const drainCheckMs = 20
 
@@ -33,7 +45,15 @@ export async function startGateway(surroundings: Surroundings, settings: Gateway
   const store = openStore('read')
   const state = readRoot(store, { lookup: keyLookup(store), keepsPayloads: false })
   const origin = newOrigin(surroundings)
-  const gateway = new Gateway({ environment, store, state, origin, reset: failed, ...settings })
+  const gateway = new Gateway({
+    environment,
+    store,
+    state,
+    origin,
+    reset: failed,
+    ...settings,
+    limits: admissionLimits(settings),
+  })
   const queries = new Queries(gateway, store, settings.applications)
   const waiter = new ApplyWaiter(gateway, environment)
   const follower = followerOf(surroundings, gateway, { name: 'gateway', origin, followsFlush: true, after: state.lsn })

@@ -1,16 +1,16 @@
 import { lengthOf, padded } from '../actions/entry-layout.ts'
 import type { Journal } from '../journal/journal.ts'
 import { openJournal, type RecoveryReport } from '../journal/journal.ts'
-import { framePayloadBytesMax, type JournalOptions } from '../journal/options.ts'
+import type { JournalOptions } from '../journal/options.ts'
 import { JournalReader } from '../journal/reader.ts'
 import type { JournalStorage } from '../journal/storage.ts'
 import { JournalWriter, type ReadBatch } from '../journal-writer/journal-writer.ts'
 import type { FlushOptions } from '../journal-writer/options.ts'
 import { CommanderError } from '../kernel/errors.ts'
 import { type Lsn, nextLsn } from '../kernel/identifiers.ts'
-import { limits } from '../kernel/limits.ts'
 import { TokenGuard } from '../state/token-guard.ts'
 import { readPosition, readRoot } from '../tables/meta.ts'
+import { draftBytesMax } from './draft-bytes.ts'
 import type { RunningRole, Surroundings } from './surroundings.ts'
 
 export interface JournalWriterSettings {
@@ -50,7 +50,7 @@ export async function startJournalWriter(
     journal,
     guard,
     flush: settings.flush,
-    batchBytesMax: Math.min(limits.appendBatchBytesMax, framePayloadBytesMax(settings.journal)),
+    batchBytesMax: draftBytesMax(settings.journal),
     readBatch: batchReader(storage),
     applied,
     failed,

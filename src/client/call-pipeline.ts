@@ -32,6 +32,8 @@ export interface CallPipelineOptions {
 
 /** Calls that wait in the client for others to be answered. */
 const waitingMax = 1_000_000
+/** Calls are sent at the end of the turn, in frames of about this size. */
+const frameBytes = 1_048_576
 const ttlDefaultMs = 86_400_000
 /** Calls have the lower half of the request numbers, queries the upper one. */
 const requestMask = 0x7fffffff
@@ -53,6 +55,8 @@ export class CallPipeline {
   #waiting: (() => void)[] = []
   /** Calls encoded in this turn. */
   #encoded: PendingCall[] = []
+  /** Encoded and not sent yet: the gateway takes no more at the moment, or the turn is not over. */
+  #frames: Buffer[] = []
   #sendScheduled = false
   #nextSequence = 1
   readonly #sendDue: () => void
@@ -83,10 +87,21 @@ export class CallPipeline {
 
   /** The connection is there (again). */
   sendAll(channel: Channel): void {
+    this.#frames = []
     for (const { buffer, at } of this.#calls.values()) {
-      if (buffer !== null) channel.send(clientFrames.call, Buffer.from(callAt(buffer, at)))
+      if (buffer !== null) this.#frames.push(Buffer.from(callAt(buffer, at)))
     }
+    this.writable(channel)
     this.#sendSoon()
+  }
+
+  /** The gateway takes more. */
+  writable(channel: Channel): void {
+    let sent = 0
+    while (sent < this.#frames.length && channel.writable)
+      channel.send(clientFrames.call, this.#frames[sent++] as Buffer)
+    this.#frames = sent === this.#frames.length ? [] : this.#frames.slice(sent)
+    channel.flush()
   }
 
   /** @returns false when no call has this number. */
@@ -169,6 +184,7 @@ export class CallPipeline {
       const call = { session, sequence, resolve, reject, deadlineMs, buffer: null, at }
       this.#calls.set(request, call)
       this.#encoded.push(call)
+      if (this.#encoder.byteLength >= frameBytes) this.#closeFrame()
       this.#sendSoon()
     } catch (error) {
       reject(error as CommanderError)
@@ -182,20 +198,27 @@ export class CallPipeline {
   }
 
   #send(): void {
-    if (this.#encoded.length === 0) return
+    if (this.#encoded.length > 0) this.#closeFrame()
+    // Before the connection is up it is enough to keep them: `sendAll` sends what has no answer.
+    const channel = this.#o.channel()
+    if (channel === null) this.#frames = []
+    else if (this.#frames.length > 0) this.writable(channel)
+  }
+
+  #closeFrame(): void {
     const buffer = this.#encoder.take()
     for (const call of this.#encoded) call.buffer = buffer
     this.#encoded = []
-    // Before the connection is up it is enough to keep them: `sendAll` sends what has no answer.
-    const channel = this.#o.channel()
-    channel?.send(clientFrames.call, buffer)
-    channel?.flush()
+    this.#frames.push(buffer)
   }
 
   #again(request: number): void {
     const call = this.#calls.get(request)
     if (call?.buffer == null) return
-    this.#o.channel()?.send(clientFrames.call, Buffer.from(callAt(call.buffer, call.at)))
+    const channel = this.#o.channel()
+    if (channel === null) return
+    this.#frames.push(Buffer.from(callAt(call.buffer, call.at)))
+    this.#sendSoon()
   }
 
   #finish(request: number, { session, sequence }: PendingCall): void {

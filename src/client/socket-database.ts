@@ -156,6 +156,9 @@ export class SocketDatabase implements Database {
       return {
         opened: () => this.#opened(channel),
         frame: (kind, body) => this.#frame(channel, kind, body),
+        writable: () => {
+          if (channel === this.#openChannel) this.#calls.writable(channel)
+        },
         closed: (error) => this.#lost(channel, error),
       }
     })

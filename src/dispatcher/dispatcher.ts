@@ -108,6 +108,10 @@ export class Dispatcher implements FollowerRole {
     this.#restart()
   }
 
+  writable(): void {
+    this.#startReady()
+  }
+
   disconnected(): void {
     this.#scheduled.clear()
     this.#loads.clear()

@@ -185,6 +185,7 @@ export class Gateway implements FollowerRole {
 
   #submit(replier: Replier, request: number, wait: number, source: Buffer, offset: number): void {
     if (!this.isReady) throw notReady()
+    if (this.#follower?.isWritable !== true) throw notTaken()
     const changed = this.#admission.admit(this.#o.state, this.#drafted.length, source, offset)
     const writtenIsEnough = (flagsOf(source, offset) & entryFlags.writtenIsEnough) !== 0
     const call = new Call(replier, request, wait, writtenIsEnough, source, offset, lengthOf(source, offset))
@@ -240,6 +241,7 @@ export class Gateway implements FollowerRole {
     call.sequence = this.#follower.takeSequence()
     this.#batch.addReceived(call.source, call.offset, call.length, call.sequence, this.#o.environment.clock.wallMs())
     this.#drafted.push(call)
+    if (this.#batch.byteLength >= sendBytes) this.#send()
   }
 
   #sendSoon(): void {
@@ -327,6 +329,14 @@ export class Gateway implements FollowerRole {
     this.#sendSoon()
   }
 }
+
+/** Drafts are sent at the end of the turn, or as soon as they are this many bytes. */
+const sendBytes = 1_048_576
+
+const notTaken = (): CommanderError =>
+  new CommanderError('overloaded', 'the journal writer does not take more at the moment; try again later', {
+    details: { retryAfterMs: 200 },
+  })
 
 const notReady = (): CommanderError =>
   new CommanderError('not_ready', 'the database is starting, stopping or recovering; try again in a moment', {

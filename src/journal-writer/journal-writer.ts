@@ -153,12 +153,22 @@ export class JournalWriter {
         if (next - start > this.#o.batchBytesMax) break
         end = next
       }
-      if (end === start) break
+      if (end === start) {
+        this.#tooLarge(from, body)
+        return
+      }
       this.#inbox.push({ from, body: body.subarray(start, end) })
       start = end
     }
     this.#inbox.push({ from, body: start === 0 ? body : body.subarray(start) })
     this.#scheduleDrain()
+  }
+
+  /** Processes know the bound and keep to it; one that does not is cut off before it fills the journal's frame. */
+  #tooLarge(from: Subscriber, body: Buffer): void {
+    const message = `${from.name} sent a draft larger than the ${this.#o.batchBytesMax} bytes that a frame holds (${body.length})`
+    this.#drop(from.channel)
+    from.channel.close(new CommanderError('protocol_violation', message))
   }
 
   #subscribe(channel: Channel, hello: Subscribe): void {

@@ -22,6 +22,8 @@ export interface FollowerRole {
    */
   connected?(): void
   disconnected?(): void
+  /** Drafts can be sent again: the journal writer had taken none for a while. */
+  writable?(): void
   /** The state is not of this journal (R9): it must be thrown away; the process ends or starts anew from the store. */
   reset(reason: CommanderError): void
 }

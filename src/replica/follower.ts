@@ -138,6 +138,9 @@ export class Follower {
       frame: (kind, body) => {
         if (this.#channel === channel) this.#frame(channel, kind, body)
       },
+      writable: () => {
+        if (this.#channel === channel && this.#isConnected) this.#o.role.writable?.()
+      },
       closed: (error) => {
         if (this.#channel === channel) this.#closed(error)
       },

@@ -73,6 +73,7 @@ export class ApplicationWorld {
       store,
       former: options.former ?? 'unknown',
       liveBytesMax: options.liveBytesMax ?? 1 << 20,
+      draftBytesMax: 1 << 20,
       reset: () => {},
     })
     this.runtime.start(this.follower.asFollower)

@@ -1,0 +1,48 @@
+import type { Lsn } from '../kernel/identifiers.ts'
+import { insertInOrder, type LiveAggregate, type Work } from './live-aggregates.ts'
+
+interface Draft {
+  readonly aggregate: LiveAggregate
+  readonly work: Work
+  readonly sequence: number
+}
+
+/** The commands that were decided here and whose entries have not come back: what is built on nothing but hope. */
+export class Speculation {
+  readonly #drafts = new Map<Lsn, Draft>()
+
+  add(aggregate: LiveAggregate, work: Work, sequence: number): void {
+    this.#drafts.set(work.command.lsn, { aggregate, work, sequence })
+    aggregate.inFlight++
+  }
+
+  /** The entry came back. @returns the aggregate, or undefined when the draft was not of this process. */
+  confirm(command: Lsn): LiveAggregate | undefined {
+    const draft = this.#drafts.get(command)
+    if (draft === undefined) return undefined
+    this.#drafts.delete(command)
+    draft.aggregate.inFlight--
+    return draft.aggregate
+  }
+
+  /**
+   * Drafts from `sequence` on (null: all) were dropped: their commands go back to the front of their aggregates'
+   * backlogs. @returns the aggregates, whose state is no longer known
+   */
+  drop(sequence: number | null): Set<LiveAggregate> {
+    const dropped = new Set<LiveAggregate>()
+    for (const [command, { aggregate, work, sequence: own }] of this.#drafts) {
+      if (sequence !== null && ((own - sequence) | 0) < 0) continue
+      this.#drafts.delete(command)
+      aggregate.inFlight--
+      aggregate.readiness = 'cold'
+      insertInOrder(aggregate.backlog, work)
+      dropped.add(aggregate)
+    }
+    return dropped
+  }
+
+  clear(): void {
+    this.#drafts.clear()
+  }
+}
