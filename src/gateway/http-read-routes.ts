@@ -141,7 +141,7 @@ function projectionRoutes(context: HttpContext): HttpRoute[] {
       method: 'POST',
       path: '/v1/projections/{name}:rebuild',
       operation: 'rebuildProjection',
-      summary: 'Build a projection anew; the present rows are read until that is done',
+      summary: 'Build a projection anew from the first event; it is not read until that is done',
       scopes: ['operate'],
       params: { name: text('Projection') },
       answers: { 202: json('It begins', object({ name: text('Projection') })), 404: problem('Unknown projection') },

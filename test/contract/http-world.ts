@@ -119,7 +119,7 @@ export async function openWorld({
   const writer = await startJournalWriter(surroundings, { journal, flush: defaultFlushOptions })
   const applier = await startProjectionApplier(surroundings, { applications: [bank] })
   const dispatcher = startDispatcher(surroundings)
-  const running = await startGateway(surroundings, { applications: [bank], limits })
+  const running = await startGateway(surroundings, { applications: [bank], limits, journal })
   const start = () => startApplication(surroundings, { application: bank, instance: 1, former: 'unknown' })
   let application = isApplicationStarted ? start() : null
   const { gateway, queries, waiter, rebuild } = running
