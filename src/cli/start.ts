@@ -23,6 +23,8 @@ export async function start(terminal: Terminal, flags: Flags): Promise<number> {
   return exitCode
 }
 
+const checkTimeoutMs = 10_000
+
 /** In a thread of its own: what user code leaves behind when it is loaded must not stay in the supervisor. */
 async function checkApplications(config: ResolvedConfig): Promise<void> {
   if (config.applications.length === 0) return
@@ -31,7 +33,9 @@ async function checkApplications(config: ResolvedConfig): Promise<void> {
   const failure = await new Promise<WireError | null>((resolve, reject) => {
     worker.once('message', resolve)
     worker.once('error', reject)
+    // A module that ends its process or takes its time: its own process will show what is the matter.
     worker.once('exit', () => resolve(null))
+    setTimeout(resolve, checkTimeoutMs, null).unref()
   })
   await worker.terminate()
   if (failure !== null) throw fromWireError(failure)
