@@ -16,7 +16,6 @@ await runChild<ChildSettings<ResolvedConfig>>(async (child) => {
     journal: journalOptionsOf(config),
     flush: flushOptionsOf(config),
   })
-  child.log.info({ ...running.report }, 'journal recovered')
   child.link.onStop(running.stop)
   child.link.sample(() => ({
     appliedLsn: running.journal.writtenLsn,

@@ -39,7 +39,7 @@ export interface ClientEvent {
   readonly at: string
 }
 
-/** What became of a command. */
+/** What became of a command; `lsn` is the entry that says so, to be given to reads as `minLsn`. */
 export type ClientOutcome =
   | {
       readonly outcome: 'completed'
@@ -137,10 +137,10 @@ export function callAt(buffer: Buffer, at: number): Buffer {
 
 /** @throws CommanderError `protocol_violation` */
 export function decodeOutcome(body: Buffer): { readonly request: number; readonly outcome: ClientOutcome } {
-  const { request, code, durability, flags, commandLsn, firstPosition } = decodeOutcomeHeader(body)
+  const { request, code, durability, flags, commandLsn, endLsn, firstPosition } = decodeOutcomeHeader(body)
   const id = String(commandLsn)
   const duplicate = (flags & outcomeFlags.duplicate) !== 0
-  const common = { id, lsn: commandLsn, duplicate }
+  const common = { id, lsn: endLsn, duplicate }
   const reached = durabilities[durability] ?? 'written'
   const o = outcomeHeaderBytes
   switch (code) {
@@ -167,7 +167,7 @@ export function decodeOutcome(body: Buffer): { readonly request: number; readonl
     }
     case actionCodes['command/received']:
     case actionCodes['command/retried']:
-      return { request, outcome: { outcome: 'received', ...common, durability: reached } }
+      return { request, outcome: { outcome: 'received', ...common, lsn: commandLsn, durability: reached } }
     default:
       throw new CommanderError('protocol_violation', `the gateway answered with action ${code}`)
   }

@@ -115,7 +115,7 @@ export async function openWorld({
       throw error
     },
   }
-  const journal = { ...defaultJournalOptions, segmentBytes: 1 << 20 }
+  const journal = { ...defaultJournalOptions, segmentBytes: 4 << 20 }
   const writer = await startJournalWriter(surroundings, { journal, flush: defaultFlushOptions })
   const applier = await startProjectionApplier(surroundings, { applications: [bank] })
   const dispatcher = startDispatcher(surroundings)
