@@ -46,9 +46,9 @@ const minuteMs = 60_000
 export const answeredLongAgo: Lsn = lsn(-1)
 
 /**
- * The command that this call repeats, or 0 when it is new, which is then remembered. A client numbers its calls and
- * says below which number it has all answers, so that a session never holds more than what is under way
- * (as in RIFL: Lee et al., "Implementing Linearizability at Large Scale and Low Latency", SOSP 2015).
+ * The command that this call repeats, or 0 when it is new, which is then remembered as the command that it `became`.
+ * A client numbers its calls and says below which number it has all answers, so that a session never holds more than
+ * what is under way (as in RIFL: Lee et al., "Implementing Linearizability at Large Scale and Low Latency", SOSP 2015).
  */
 export function rememberCall(
   slice: IdempotencySlice,
@@ -56,6 +56,7 @@ export function rememberCall(
   sequence: number,
   answeredBelow: number,
   at: Lsn,
+  became: Lsn = at,
 ): Lsn {
   let session = slice.sessions.get(sessionId)
   if (session === undefined) {
@@ -67,10 +68,11 @@ export function rememberCall(
   if (sequence < session.answeredBelow) return answeredLongAgo
   const known = session.calls.get(sequence)
   if (known !== undefined) return known
-  session.calls.set(sequence, at)
   forgetAnswered(session, answeredBelow)
-  // Only a client that does not keep to its window comes here; it loses its oldest calls, and the state stays bounded.
-  if (session.calls.size > limits.sessionWindowMax) session.calls.delete(session.calls.keys().next().value as number)
+  // Only a client that does not keep to its window gets here. It loses all its calls and not its oldest: which those are
+  // would depend on the order in which the map was filled, and the state must not.
+  if (session.calls.size >= limits.sessionWindowMax) session.calls.clear()
+  if (sequence >= session.answeredBelow) session.calls.set(sequence, became)
   return lsn(0)
 }
 

@@ -127,7 +127,8 @@ function reduceReceived(state: RootState, b: Buffer, o: number, at: Lsn): Repeat
   }
   const session = sessionOf(b, o)
   if (session !== 0) {
-    const call = rememberCall(idempotency, session, sessionSequenceOf(b, o), answeredBelowOf(b, o), at)
+    const became = repeats === isNew ? at : repeats
+    const call = rememberCall(idempotency, session, sessionSequenceOf(b, o), answeredBelowOf(b, o), at, became)
     if (repeats === isNew) repeats = call
   }
   if (repeats !== isNew) return repeats
