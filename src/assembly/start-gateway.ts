@@ -1,4 +1,4 @@
-import type { AdmissionLimits } from '../gateway/admission.ts'
+import { type AdmissionLimits, defaultAdmissionLimits } from '../gateway/admission.ts'
 import { ApplyWaiter } from '../gateway/apply-waiter.ts'
 import { ClientServer } from '../gateway/client-server.ts'
 import { Gateway } from '../gateway/gateway.ts'
@@ -32,7 +32,7 @@ export interface RunningGateway extends RunningRole {
 /** No command may be larger than what one frame of the journal holds. */
 function admissionLimits({ limits = {}, journal }: GatewaySettings): Partial<AdmissionLimits> {
   const most = draftBytesMax(journal) - draftRoomBytes
-  return { ...limits, payloadBytes: Math.min(limits.payloadBytes ?? Number.POSITIVE_INFINITY, most) }
+  return { ...limits, payloadBytes: Math.min(limits.payloadBytes ?? defaultAdmissionLimits.payloadBytes, most) }
 }
 
 /** For everything in a draft but the data. */
