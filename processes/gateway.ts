@@ -3,6 +3,7 @@ import { surroundingsOf } from '../src/assembly/file-surroundings-adapter.ts'
 import { journalOptionsOf } from '../src/assembly/journal-settings.ts'
 import { loadApplications } from '../src/assembly/load-applications.ts'
 import { type RunningGateway, startGateway } from '../src/assembly/start-gateway.ts'
+import { portToTake, rememberPort } from '../src/gateway/http-port-adapter.ts'
 import { createHttpServer } from '../src/gateway/http-server.ts'
 import type { ResolvedConfig } from '../src/sdk/resolved-config.ts'
 import { type Child, runChild } from '../src/supervisor/child-main.ts'
@@ -48,7 +49,8 @@ async function serveHttp(
     metrics: async () => databaseMetrics(await status()),
     version,
   })
-  const { url } = await server.listen(host, port)
+  const { url } = await server.listen(host, portToTake(dataDir, port))
+  rememberPort(dataDir, url)
   child.link.report({ url })
   child.link.onStop(() => server.close())
 }
