@@ -24,15 +24,18 @@ export class DecideContext implements CommandContext {
     this.command = new CommandDescription(at, type, receivedAtMs, metadata ?? noMetadata)
     this.aggregate = { type: aggregateType, id: aggregateId, revision }
     this.#seed = 0
-    this.random = this.random.bind(this)
-    this.uuid = this.uuid.bind(this)
   }
 
-  random(): number {
-    return this.#next() / 4294967296
+  /** A getter, so that it can be taken out of the context, and costs nothing where nobody does. */
+  get random(): () => number {
+    return () => this.#next() / 4294967296
   }
 
-  uuid(): string {
+  get uuid(): () => string {
+    return () => this.#uuid()
+  }
+
+  #uuid(): string {
     const words = [this.#next(), this.#next(), this.#next(), this.#next()] as const
     const bytes = Buffer.alloc(16)
     for (let i = 0; i < 4; i++) bytes.writeUInt32BE(words[i] as number, i * 4)
