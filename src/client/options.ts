@@ -1,4 +1,5 @@
 import type { ClientEvent, ClientOutcome } from '../ipc/call-codec.ts'
+import type { CommandView, ProjectionView } from '../ipc/client-views.ts'
 import type { AnyAggregate, CommandData, CommandName, EventsOf, StateOf } from '../sdk/aggregate-types.ts'
 
 /** Where the database is: its data directory, its socket, or its HTTP address. */
@@ -55,25 +56,7 @@ export interface EventsOptions {
   readonly signal?: AbortSignal
 }
 
-export interface CommandView {
-  readonly id: string
-  readonly lsn: number
-  readonly status: 'pending' | 'completed' | 'rejected' | 'parked' | 'skipped'
-  readonly aggregate: { readonly type: string; readonly id: string } | null
-  readonly command: string | null
-  readonly events?: readonly ClientEvent[]
-  readonly reason?: { readonly code: string; readonly message: string; readonly details?: unknown }
-  readonly attempts?: number
-  readonly endLsn?: number
-}
-
-export interface ProjectionView {
-  readonly name: string
-  readonly version: number | null
-  readonly status: 'live' | 'rebuilding' | 'failed'
-  readonly position: number | null
-  readonly message?: string
-}
+export type { CommandView, ProjectionView } from '../ipc/client-views.ts'
 
 /** The events that an aggregate's commands can decide on, each with its own data. */
 type TypedEvent<A extends AnyAggregate> = {

@@ -2,6 +2,7 @@ import { actionCodes, actionTypeOf } from '../actions/action-codes.ts'
 import { aggregateKey, parseAggregateKey } from '../actions/aggregate-key.ts'
 import { decodeReceived, eventsOf, payloadOf } from '../actions/decode.ts'
 import { codeOf, eventCountOf, keyOf, lsnOf, nameOf, revisionOf, variantOf, wallMsOf } from '../actions/entry-layout.ts'
+import type { CommandView, ProjectionView, ClientEvent as ReadEvent } from '../ipc/client-views.ts'
 import { CommanderError } from '../kernel/errors.ts'
 import { type Lsn, lsn } from '../kernel/identifiers.ts'
 import { limits } from '../kernel/limits.ts'
@@ -18,46 +19,12 @@ import { readHead, streamPointers } from '../tables/streams.ts'
 import { tableNames } from '../tables/table-names.ts'
 import type { Gateway } from './gateway.ts'
 
-/** An event as a reader sees it. */
-export interface ReadEvent {
-  readonly type: string
-  readonly data: unknown
-  readonly aggregate: { readonly type: string; readonly id: string }
-  readonly revision: number
-  readonly globalPosition: number
-  readonly lsn: number
-  readonly at: string
-}
-
-export type CommandStatus = 'pending' | 'completed' | 'rejected' | 'parked' | 'skipped'
-
-/** What is known of one command. */
-export interface CommandView {
-  readonly id: string
-  readonly lsn: number
-  readonly status: CommandStatus
-  readonly aggregate: { readonly type: string; readonly id: string } | null
-  readonly command: string | null
-  /** completed: what it decided. */
-  readonly events?: readonly ReadEvent[]
-  /** rejected and parked: why. */
-  readonly reason?: { readonly code: string; readonly message: string; readonly details?: unknown }
-  readonly attempts?: number
-  readonly endLsn?: number
-}
+export type { ClientEvent as ReadEvent, CommandView, ProjectionView } from '../ipc/client-views.ts'
 
 export interface StateView {
   readonly aggregate: { readonly type: string; readonly id: string }
   readonly revision: number
   readonly state: unknown
-}
-
-export interface ProjectionView {
-  readonly name: string
-  readonly version: number | null
-  readonly status: 'live' | 'rebuilding' | 'failed'
-  readonly position: number | null
-  readonly message?: string
 }
 
 /**

@@ -26,18 +26,9 @@ import {
   outcomeFlags,
   outcomeHeaderBytes,
 } from './client-protocol.ts'
+import type { ClientEvent } from './client-views.ts'
 
-/** An event as a client sees it. */
-export interface ClientEvent {
-  readonly type: string
-  readonly data: unknown
-  readonly aggregate: { readonly type: string; readonly id: string }
-  readonly revision: number
-  readonly globalPosition: number
-  readonly lsn: number
-  /** ISO 8601, UTC. */
-  readonly at: string
-}
+export type { ClientEvent } from './client-views.ts'
 
 /** What became of a command; `lsn` is the entry that says so, to be given to reads as `minLsn`. */
 export type ClientOutcome =
