@@ -72,7 +72,7 @@ export class Importer {
   /**
    * Resolves when every row has its outcome.
    *
-   * @throws LineError for the first row that is malformed or refused, when no other is under way any more
+   * @throws LineError for the first row that is malformed or refused. All rows before it are done, and some after it may be
    */
   async run(rows: AsyncIterable<ImportRow>): Promise<void> {
     try {
@@ -118,21 +118,14 @@ export class Importer {
 
   /** One aggregate's rows, as long as there are any. */
   async #work(key: string, first: Waiting): Promise<void> {
-    for (
-      let next: Waiting | undefined = first;
-      next !== undefined && !this.#isCut(next, first);
-      next = this.#next(key)
-    ) {
+    for (let next: Waiting | undefined = first; next !== undefined; next = this.#next(key)) {
       const { row, command } = next
+      if (this.#isCut(row)) continue
       try {
         this.#count(await this.#ask(command))
       } catch (error) {
-        this.#fail(
-          new LineError(isCommanderError(error) ? `${error.code}: ${error.message}` : messageOf(error), {
-            line: row.line,
-            cause: error,
-          }),
-        )
+        const message = isCommanderError(error) ? `${error.code}: ${error.message}` : messageOf(error)
+        this.#fail(new LineError(message, { line: row.line, cause: error }))
       }
       this.#o.progress(this.counts, this.#bytesRead - this.#waitingBytes)
     }
@@ -141,9 +134,9 @@ export class Importer {
     this.#notify()
   }
 
-  /** What is not under way when the import ends stays undone. */
-  #isCut(next: Waiting, first: Waiting): boolean {
-    return this.#isOver && next !== first
+  /** What waits when the import ends stays undone; but all lines before one that is wrong are done. */
+  #isCut({ line }: ImportRow): boolean {
+    return this.#isStopped || (this.#failure !== null && line > this.#failure.line)
   }
 
   #next(key: string): Waiting | undefined {
