@@ -46,3 +46,11 @@ export const systemRandom: Random = {
 export function createSystemEnvironment(log: Log = silentLog): Environment {
   return { clock: systemClock, scheduler: systemScheduler, random: systemRandom, log }
 }
+
+const hourMs = 3_600_000
+
+/** Keeps the process running until the returned function is called: the timers above do not. */
+export function keepProcessAlive(): () => void {
+  const interval = setInterval(() => {}, hourMs)
+  return () => clearInterval(interval)
+}

@@ -1,0 +1,166 @@
+import { resolve } from 'node:path'
+import { addressesOf, fileSurroundings, makeStore } from '../assembly/file-surroundings-adapter.ts'
+import { startApplication } from '../assembly/start-application.ts'
+import { startDispatcher } from '../assembly/start-dispatcher.ts'
+import { type RunningGateway, startGateway } from '../assembly/start-gateway.ts'
+import { startJournalWriter } from '../assembly/start-journal-writer.ts'
+import { startProjectionApplier } from '../assembly/start-projection-applier.ts'
+import type { RunningRole, Surroundings } from '../assembly/surroundings.ts'
+import type { Database } from '../client/options.ts'
+import { SocketDatabase } from '../client/socket-database.ts'
+import type { AdmissionLimits } from '../gateway/admission.ts'
+import { createMemoryTransport } from '../ipc/memory-transport.ts'
+import { defaultJournalOptions, type JournalOptions } from '../journal/options.ts'
+import { defaultFlushOptions, type FlushOptions } from '../journal-writer/options.ts'
+import type { Environment, Log } from '../kernel/environment.ts'
+import { CommanderError, messageOf } from '../kernel/errors.ts'
+import { createSystemEnvironment, keepProcessAlive } from '../kernel/system-environment.ts'
+import { lockDatabase, type ProcessLock } from '../observability/process-lock-adapter.ts'
+import type { Application } from '../sdk/application.ts'
+import { assertApplicationsFit } from '../sdk/application-set.ts'
+import { loadApplication } from '../sdk/load-module-adapter.ts'
+import { openIdentity, readIdentity } from '../store/identity-adapter.ts'
+import type { KeyValueStore } from '../store/key-value-store.ts'
+import { EmbeddedDatabase } from './embedded-database.ts'
+
+export interface OpenOptions {
+  /** Made when absent. The same directory can be served by `commanderdb start`, one after the other. */
+  readonly dataDir: string
+  /** Applications, or paths of their modules. At least one. */
+  readonly applications: readonly (Application | string)[]
+  readonly limits?: Partial<AdmissionLimits>
+  readonly journal?: Partial<JournalOptions & FlushOptions>
+  /** Default: nowhere. */
+  readonly log?: Log
+  /** Told when the database cannot go on, once; calls then fail with the same error. */
+  readonly onFailure?: (error: CommanderError) => void
+}
+
+/**
+ * Runs the whole database inside the calling process: the same roles over the same files with the same guarantees, and
+ * no other process. User code shares the event loop with the journal, so a slow `decide` slows everything.
+ *
+ * @throws CommanderError `database_locked`, `foreign_database`, `unsupported_version`, `invalid_module`, `journal_corrupt`
+ * @example
+ * const db = await open({ dataDir: './data', applications: [bank] })
+ * await db.execute(account, '42', 'deposit', { amountCents: 500 })
+ * await db.close()
+ */
+export async function open(options: OpenOptions): Promise<Database> {
+  const applications = await Promise.all(
+    options.applications.map((one) => (typeof one === 'string' ? loadApplication(resolve(one)) : one)),
+  )
+  assertApplicationsFit(applications)
+  const dataDir = resolve(options.dataDir)
+  // Before the lock, so that nothing is made in a directory that is not ours.
+  readIdentity(dataDir)
+  const stop = new StopSequence()
+  stop.add(keepProcessAlive())
+  try {
+    return await start({ ...options, dataDir }, applications, stop)
+  } catch (error) {
+    await stop.run()
+    throw error
+  }
+}
+
+/** What has been started, to be stopped in reverse. */
+class StopSequence {
+  #steps: (() => Promise<void> | void)[] = []
+
+  add(step: () => Promise<void> | void): void {
+    this.#steps.push(step)
+  }
+
+  async run(): Promise<void> {
+    const steps = this.#steps.reverse()
+    this.#steps = []
+    for (const step of steps) await step()
+  }
+}
+
+async function start(
+  options: OpenOptions,
+  applications: readonly Application[],
+  stop: StopSequence,
+): Promise<EmbeddedDatabase> {
+  const { dataDir } = options
+  const locks: ProcessLock[] = [lockDatabase(dataDir, 'database'), lockDatabase(dataDir, 'journal-writer')]
+  stop.add(() => {
+    for (const lock of locks) lock.release()
+  })
+  const environment = createSystemEnvironment(options.log)
+  const { databaseId } = openIdentity(dataDir, environment)
+  const database = new EmbeddedDatabase(stop, options.onFailure)
+  const surroundings = await surroundingsOf(environment, dataDir, databaseId, database, stop)
+  const gateway = await startRoles(surroundings, options, applications, stop)
+  await caughtUp(environment, () => gateway.gateway.isReady)
+  const client = new SocketDatabase({
+    environment,
+    transport: surroundings.transport,
+    address: surroundings.addresses.gateway,
+  })
+  await client.open()
+  database.serve(client)
+  return database
+}
+
+/** LMDB wants the writing handle of a process first: it is opened here, and handed to the role that writes. */
+async function surroundingsOf(
+  environment: Environment,
+  dataDir: string,
+  databaseId: string,
+  database: EmbeddedDatabase,
+  stop: StopSequence,
+): Promise<Surroundings> {
+  const transport = createMemoryTransport(environment)
+  const failed = (error: Error): void => database.fail(asCommanderError(error))
+  const files = fileSurroundings({ environment, transport, dataDir, databaseId, failed })
+  await makeStore(files, dataDir)
+  const writing: KeyValueStore = files.openStore('write')
+  stop.add(() => writing.close())
+  return {
+    ...files,
+    addresses: addressesOf(dataDir),
+    openStore: (access) => (access === 'write' ? writing : files.openStore('read')),
+  }
+}
+
+async function startRoles(
+  surroundings: Surroundings,
+  { journal: journalOptions = {}, limits }: OpenOptions,
+  applications: readonly Application[],
+  stop: StopSequence,
+): Promise<RunningGateway> {
+  const started = <Role extends RunningRole>(role: Role): Role => {
+    stop.add(role.stop)
+    return role
+  }
+  const journal = { ...defaultJournalOptions, ...pick(journalOptions, defaultJournalOptions) }
+  const flush = { ...defaultFlushOptions, ...pick(journalOptions, defaultFlushOptions) }
+  started(await startJournalWriter(surroundings, { journal, flush }))
+  started(startDispatcher(surroundings))
+  started(await startProjectionApplier(surroundings, { applications }))
+  const hosts = applications.map((application) =>
+    started(startApplication(surroundings, { application, instance: 1, former: 'unknown', journal })),
+  )
+  await caughtUp(surroundings.environment, () => hosts.every(({ runtime }) => runtime.isRegistered))
+  return started(
+    await startGateway(surroundings, { applications, journal, ...(limits === undefined ? {} : { limits }) }),
+  )
+}
+
+/** The options that belong to one of the two kinds. */
+function pick<Kind extends object>(given: object, kind: Kind): Partial<Kind> {
+  const entries = Object.entries(given).filter(([key, value]) => key in kind && value !== undefined)
+  return Object.fromEntries(entries) as Partial<Kind>
+}
+
+const lookMs = 5
+
+async function caughtUp({ scheduler }: Environment, isCaughtUp: () => boolean): Promise<void> {
+  while (!isCaughtUp()) await new Promise<void>((done) => scheduler.after(lookMs, done))
+}
+
+const asCommanderError = (error: Error): CommanderError =>
+  error instanceof CommanderError ? error : new CommanderError('internal', messageOf(error), { cause: error })
