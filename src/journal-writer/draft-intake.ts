@@ -5,6 +5,7 @@ import {
   flagsOf,
   isWellFormed,
   lengthOf,
+  lsnOf,
   originOf,
   padded,
   referenceOf,
@@ -65,10 +66,17 @@ export class DraftIntake {
     }
   }
 
-  /** None of these drafts was appended. */
-  refuseAll(from: Subscriber, body: Buffer, error: CommanderError): void {
-    for (let at = 0; at < body.length && !(from.ordered && from.refusing); at += padded(lengthOf(body, at))) {
-      this.refuse(from, sequenceOf(body, at), error)
+  /**
+   * None of these drafts was appended, although some had been admitted. Who was told of a later one of an ordered run
+   * already is cut off: it would take a second refusal for one of what it has decided anew since.
+   */
+  refuseAll(drafts: readonly { readonly from: Subscriber; readonly body: Buffer }[], error: CommanderError): void {
+    const told = new Set(drafts.flatMap(({ from }) => (from.ordered && from.refusing ? [from] : [])))
+    for (const { from, body } of drafts) {
+      for (const sequence of admittedIn(body)) {
+        if (told.has(from)) this.#cutOff(from, error)
+        else if (!from.ordered || !from.refusing) this.refuse(from, sequence, error)
+      }
     }
   }
 
@@ -86,6 +94,13 @@ export class DraftIntake {
     }
     this.#cutOff(from, violation(`${from.name} sent draft ${sequence} where ${from.expectedSequence} was expected`))
     return false
+  }
+}
+
+/** Sequences of the drafts that had got an LSN. */
+function* admittedIn(body: Buffer): Generator<number> {
+  for (let at = 0; isWellFormed(body, at, body.length); at += padded(lengthOf(body, at))) {
+    if (lsnOf(body, at) !== 0) yield sequenceOf(body, at)
   }
 }
 

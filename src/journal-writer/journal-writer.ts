@@ -272,9 +272,10 @@ export class JournalWriter {
       this.#fail(cause)
       return
     }
-    for (const { from, body } of drafts) {
-      if (this.#subscribers.has(from.channel)) this.#intake.refuseAll(from, body, cause)
-    }
+    this.#intake.refuseAll(
+      drafts.filter(({ from }) => this.#subscribers.get(from.channel) === from),
+      cause,
+    )
   }
 
   #fanOut(batch: { readonly firstLsn: Lsn; readonly lastLsn: Lsn; readonly payload: Buffer }): void {
