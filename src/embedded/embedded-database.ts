@@ -29,12 +29,14 @@ export class EmbeddedDatabase implements Database {
     )
   }
 
-  readonly execute: Database['execute'] = (...args: Parameters<SocketDatabase['execute']>) =>
-    this.#open().execute(...args)
+  readonly execute: Database['execute'] = (...args: Parameters<SocketDatabase['execute']>) => {
+    const reason = this.#reason()
+    return reason === null ? this.#open().execute(...args) : Promise.reject(reason)
+  }
 
-  readonly read: Database['read'] = (...args: Parameters<SocketDatabase['read']>) => this.#open().read(...args)
+  readonly read: Database['read'] = async (...args: Parameters<SocketDatabase['read']>) => this.#open().read(...args)
 
-  readonly stream: Database['stream'] = (...args) => this.#open().stream(...args)
+  readonly stream: Database['stream'] = async (...args) => this.#open().stream(...args)
 
   readonly events: Database['events'] = (options) => this.#open().events(options)
 
@@ -42,19 +44,19 @@ export class EmbeddedDatabase implements Database {
 
   readonly eventBatches: Database['eventBatches'] = (options) => this.#open().eventBatches(options)
 
-  readonly projection: Database['projection'] = (...args) => this.#open().projection(...args)
+  readonly projection: Database['projection'] = async (...args) => this.#open().projection(...args)
 
-  readonly projections: Database['projections'] = () => this.#open().projections()
+  readonly projections: Database['projections'] = async () => this.#open().projections()
 
-  readonly rebuildProjection: Database['rebuildProjection'] = (name) => this.#open().rebuildProjection(name)
+  readonly rebuildProjection: Database['rebuildProjection'] = async (name) => this.#open().rebuildProjection(name)
 
-  readonly command: Database['command'] = (...args) => this.#open().command(...args)
+  readonly command: Database['command'] = async (...args) => this.#open().command(...args)
 
-  readonly commands: Database['commands'] = (...args) => this.#open().commands(...args)
+  readonly commands: Database['commands'] = async (...args) => this.#open().commands(...args)
 
-  readonly retryCommand: Database['retryCommand'] = (id) => this.#open().retryCommand(id)
+  readonly retryCommand: Database['retryCommand'] = async (id) => this.#open().retryCommand(id)
 
-  readonly skipCommand: Database['skipCommand'] = (...args) => this.#open().skipCommand(...args)
+  readonly skipCommand: Database['skipCommand'] = async (...args) => this.#open().skipCommand(...args)
 
   close(): Promise<void> {
     this.#closed ??= this.#close()
@@ -66,11 +68,16 @@ export class EmbeddedDatabase implements Database {
     await this.#stop.run()
   }
 
+  /** @throws CommanderError why it cannot be asked */
   #open(): SocketDatabase {
-    if (this.#failure !== null) throw this.#failure
-    if (this.#client === null || this.#closed !== null) {
-      throw new CommanderError('connection_lost', 'the database was closed; open it again', { retryable: false })
-    }
-    return this.#client
+    const reason = this.#reason()
+    if (reason !== null) throw reason
+    return this.#client as SocketDatabase
+  }
+
+  #reason(): CommanderError | null {
+    if (this.#failure !== null) return this.#failure
+    if (this.#client !== null && this.#closed === null) return null
+    return new CommanderError('connection_lost', 'the database was closed; open it again', { retryable: false })
   }
 }

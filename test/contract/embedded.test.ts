@@ -1,0 +1,67 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { connect } from '../../src/client/connect-adapter.ts'
+import { open } from '../../src/embedded/open.ts'
+import bank, { account } from '../../src/examples/bank/bank.ts'
+
+let dataDir = ''
+
+beforeEach(() => {
+  dataDir = mkdtempSync(join(tmpdir(), 'commanderdb-embedded-'))
+})
+
+afterEach(() => rmSync(dataDir, { recursive: true, force: true }))
+
+const openBank = (): ReturnType<typeof open> => open({ dataDir, applications: [bank] })
+
+describe('a database opened inside this process', () => {
+  it('executes, rejects, reads and projects', async () => {
+    const db = await openBank()
+    const deposited = await db.execute(account, '1', 'deposit', { amountCents: 500 })
+    expect(deposited).toMatchObject({ outcome: 'completed', durability: 'flushed', events: [{ revision: 1 }] })
+    const refused = await db.execute(account, '1', 'withdraw', { amountCents: 501 })
+    expect(refused).toMatchObject({ outcome: 'rejected', code: 'insufficient_funds' })
+    expect((await db.read(account, '1')).state.balanceCents).toBe(500)
+    expect(await db.projection('balances', '1')).toMatchObject({ value: { balanceCents: 500, movements: 1 } })
+    await db.close()
+  })
+
+  it('has after closing and opening again what it had, and remembers keys', async () => {
+    const first = await openBank()
+    for (let i = 0; i < 300; i++) void first.execute(account, String(i % 7), 'deposit', { amountCents: 1 })
+    const once = await first.execute(account, 'keyed', 'deposit', { amountCents: 9 }, { idempotencyKey: 'k' })
+    await first.close()
+    const second = await openBank()
+    const again = await second.execute(account, 'keyed', 'deposit', { amountCents: 9 }, { idempotencyKey: 'k' })
+    expect(again).toMatchObject({ id: once.id, duplicate: true })
+    const conflict = second.execute(account, 'keyed', 'deposit', { amountCents: 8 }, { idempotencyKey: 'k' })
+    await expect(conflict).rejects.toMatchObject({ code: 'idempotency_conflict' })
+    expect((await second.read(account, 'keyed')).state.balanceCents).toBe(9)
+    const { events } = await second.stream(account, 'keyed')
+    expect(events.map(({ revision }) => revision)).toEqual([1])
+    await second.close()
+  })
+
+  it('is refused to a second opener with the pid of the holder, and to who opens a foreign directory', async () => {
+    const db = await openBank()
+    await expect(openBank()).rejects.toMatchObject({
+      code: 'database_locked',
+      message: expect.stringContaining(String(process.pid)),
+    })
+    await db.close()
+    const foreign = mkdtempSync(join(tmpdir(), 'commanderdb-foreign-'))
+    writeFileSync(join(foreign, 'letters.txt'), 'not a database')
+    await expect(open({ dataDir: foreign, applications: [bank] })).rejects.toMatchObject({ code: 'foreign_database' })
+    rmSync(foreign, { recursive: true, force: true })
+  })
+
+  it('takes nothing after it was closed, and leaves nobody listening', async () => {
+    const db = await openBank()
+    await db.close()
+    await db.close()
+    await expect(db.execute(account, '1', 'deposit', { amountCents: 1 })).rejects.toThrowError(/was closed/)
+    await expect(connect({ dataDir })).rejects.toMatchObject({ code: 'no_database' })
+  })
+})
