@@ -58,5 +58,5 @@ it('hands the config over and tells each application process who it is', () => {
     module: '/processes/application.ts',
     config: { config, databaseId: 'id', application: { name: 'bank', module: '/bank.ts', instance: 2, instances: 2 } },
   })
-  expect(children[5]?.resources).toEqual({ nice: 8, maxRssMb: 9 })
+  expect(children[5]?.resources).toEqual({ maxSemiSpaceMb: 16, nice: 8, maxRssMb: 9 })
 })
