@@ -29,8 +29,7 @@ export class ApplierServer {
     try {
       switch (question.ask) {
         case 'rebuild':
-          this.#applier.rebuild(question.name)
-          reply({ request })
+          this.#applier.rebuild(question.name, () => reply({ request }))
           return
         case 'checkpoint':
           this.#applier.takeCheckpoint((upTo, error) => {

@@ -72,6 +72,7 @@ export class ProjectionApplier implements FollowerRole {
   #waitingBytes = 0
   #flushed: Lsn = lsn(0)
   #committing = false
+  #rebuildsAsked: (() => void)[] = []
   #committed: Lsn
   #checkpoint: Lsn = lsn(0)
   #nextCommitMs = 0
@@ -112,8 +113,13 @@ export class ProjectionApplier implements FollowerRole {
     follower.start()
   }
 
-  rebuild(name: string): void {
+  /**
+   * Builds a projection anew. `begun` is called once that is in the store: readers see it, and a crash does not undo it.
+   * @throws CommanderError `unknown_projection`
+   */
+  rebuild(name: string, begun: () => void): void {
     this.#projections.rebuild(name)
+    this.#rebuildsAsked.push(begun)
     this.#maybeCommit()
   }
 
@@ -174,9 +180,14 @@ export class ProjectionApplier implements FollowerRole {
     const applied = batches.at(-1)?.lastLsn ?? this.#committed
     const expired = this.#expiredBy(batches)
     const slices = this.#projections.isRebuilding ? this.#projections.slices() : []
+    const begun = this.#rebuildsAsked
+    this.#rebuildsAsked = []
     store.write(
       (batch) => this.#fill(batch, batches, slices, applied, expired),
-      (error) => this.#done(applied, error),
+      (error) => {
+        this.#done(applied, error)
+        if (error === null) for (const tell of begun) tell()
+      },
     )
   }
 
