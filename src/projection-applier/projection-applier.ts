@@ -75,6 +75,8 @@ export class ProjectionApplier implements FollowerRole {
   #rebuildsAsked: (() => void)[] = []
   #committed: Lsn
   #checkpoint: Lsn = lsn(0)
+  /** Asked for while the state was not at a commit. */
+  #checkpointsDue: ((upTo: Lsn, error: CommanderError | null) => void)[] = []
   #nextCommitMs = 0
   #timer: Timer | null = null
   #checkpointTimer: Timer | null = null
@@ -146,6 +148,7 @@ export class ProjectionApplier implements FollowerRole {
 
   watermark(mark: Watermark): void {
     this.#flushed = mark.flushed
+    if (this.#checkpointsDue.length > 0 && !this.#committing) this.#takeCheckpointsDue()
     this.#maybeCommit()
   }
 
@@ -274,19 +277,28 @@ export class ProjectionApplier implements FollowerRole {
       forgetSavedKeys(this.#o.state.idempotency, applied)
       this.#sayApplied()
     }
+    if (this.#checkpointsDue.length > 0) this.#takeCheckpointsDue()
     this.#maybeCommit()
   }
 
   #checkpointLater(): void {
     this.#checkpointTimer = this.#o.environment.scheduler.after(this.#o.checkpointTimeoutMs ?? 300_000, () => {
-      if (this.#committed > this.#checkpoint + ownEntries) this.takeCheckpoint(() => {})
+      const isDue = this.#committed > this.#checkpoint + ownEntries && this.#checkpointsDue.length === 0
+      if (isDue) this.takeCheckpoint(() => {})
       this.#checkpointLater()
     })
   }
 
-  /** Flushes the store up to what it has committed now, and says so in the journal. */
+  /**
+   * Flushes the store up to what it has committed, and says so in the journal. While a transaction is under way, or the
+   * state is being brought up to the tables, it waits: the hash must be that of the state at `upTo` (G7).
+   */
   takeCheckpoint(done: (upTo: Lsn, error: CommanderError | null) => void): void {
     const upTo = this.#committed
+    if (this.#committing || this.#o.state.lsn !== upTo) {
+      this.#checkpointsDue.push(done)
+      return
+    }
     const hash = stateHash(this.#o.state)
     this.#draft({ type: 'checkpoint/started', upTo })
     this.#o.store.flush((error) => {
@@ -297,6 +309,12 @@ export class ProjectionApplier implements FollowerRole {
       }
       done(upTo, error)
     })
+  }
+
+  #takeCheckpointsDue(): void {
+    const due = this.#checkpointsDue
+    this.#checkpointsDue = []
+    for (const done of due) this.takeCheckpoint(done)
   }
 
   #sayApplied(): void {
