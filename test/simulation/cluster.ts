@@ -89,7 +89,7 @@ export class Cluster {
   async leave(name: RoleName, comesBack: boolean): Promise<void> {
     const slot = this.slot(name)
     const { process, running } = slot
-    slot.isWanted = comesBack
+    slot.isWanted = comesBack && slot.isWanted
     if (process === null || running === null) return
     this.host.trace.note(this.host.time.nowMs, name, 'is asked to stop')
     slot.running = null
@@ -110,6 +110,17 @@ export class Cluster {
       if (running === null || (state != null && state.commands.byLsn.size > 0)) return false
     }
     return true
+  }
+
+  /** Who runs, and what is pending there. */
+  describe(): string {
+    const lines = [...this.#slots.values()].map(({ name, isWanted, process, running }) => {
+      const state = running?.state()
+      const pending =
+        state == null ? '' : ` at ${state.lsn}, pending ${[...state.commands.byLsn.keys()].join(' ') || 'nothing'}`
+      return `${name} ${running !== null ? 'runs' : process !== null ? 'starts' : isWanted ? 'is down' : 'is not wanted'}${pending}`
+    })
+    return lines.join('; ')
   }
 
   crash(name: RoleName, byItself: boolean): void {

@@ -92,8 +92,7 @@ class History {
     this.#faults.stop()
     this.#observers.stop()
     const isOver = await time.run(time.nowMs + quietMostMs, () => this.#isViolated || this.#isQuiet())
-    if (!isOver)
-      this.#violate(`liveness: ${this.#workload.unanswered} calls have no answer, the store is at ${this.#stored()}`)
+    if (!isOver) this.#violate(`liveness: ${this.#whatIsLeft()}`)
     if (!this.#isViolated) this.#check()
     if (this.#o.print !== undefined) for (const line of this.#journalLines()) this.#o.print(line)
   }
@@ -124,8 +123,14 @@ class History {
     if (this.#violations.length < 20) this.#violations.push(what)
   }
 
-  #stored(): number {
-    return readPosition(this.#host.store.now()).applied
+  #whatIsLeft(): string {
+    const { applied, globalPosition } = readPosition(this.#host.store.now())
+    return [
+      `${this.#workload.unanswered} calls have no answer`,
+      `the journal is written up to ${this.#cluster.journal?.writtenLsn}, flushed up to ${this.#cluster.journal?.flushedLsn}`,
+      `the store has ${applied}, ${globalPosition} events, the subscriber ${this.#observers.subscribed.length}`,
+      this.#cluster.describe(),
+    ].join('; ')
   }
 
   /** All calls have their answers, nothing is pending, and the store and the subscriber have everything. */
