@@ -63,6 +63,14 @@ describe('the documents', () => {
     expect(wrong).toEqual([])
   })
 
+  it.each(documents)('%s names scripts that package.json has', (name) => {
+    const { scripts } = JSON.parse(textOf('package.json')) as { readonly scripts: Readonly<Record<string, string>> }
+    const named = [...textOf(name).matchAll(/\bnpm (?:run )?(start|test|(?<=run )[a-z]+)\b/g)].map(
+      ([, script = '']) => script,
+    )
+    expect(named.filter((script) => !(script in scripts))).toEqual([])
+  })
+
   it.each(documents)('%s names keys and variables that the config has', (name) => {
     const spans = codeSpans(textOf(name).replace(/^```[\s\S]*?^```$/gm, ''))
     const paths = configKeys.map(({ path }) => path)
