@@ -133,6 +133,11 @@ class ClientConnection implements Replier {
   }
 
   #query(request: number, query: Query): void {
+    // A greeting reads nothing, and an applier that is down keeps nobody from sending commands.
+    if (query.ask === 'hello' || query.ask === 'rebuild') {
+      this.#answer(request, query)
+      return
+    }
     this.#o.waiter.wait('minLsn' in query ? query.minLsn : undefined, readWaitMs, (error) => {
       if (error === null) this.#answer(request, query)
       else this.failed(request, error)

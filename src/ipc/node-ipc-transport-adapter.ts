@@ -1,3 +1,4 @@
+/// <reference path="./node-ipc.d.ts" />
 import type { Socket } from 'node:net'
 import { dirname } from 'node:path'
 import { IPCModule, type Server } from 'node-ipc'
