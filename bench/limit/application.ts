@@ -25,6 +25,7 @@ function complete(lsn: number): void {
   state.balance += data.amount
   states.set(aggregate, state)
   const event = { type: 'deposited', data: { amount: data.amount }, balance: state.balance }
-  const entry: Completed = { lsn, id, aggregate, revision: state.revision, events: [event] }
-  out.add(kinds.completed, packr.pack({ type: 'command/completed', ...entry }))
+  const { revision } = state
+  const entry: Completed = { type: 'command/completed', lsn, id, aggregate, revision, events: [event] }
+  out.add(kinds.completed, packr.pack(entry))
 }

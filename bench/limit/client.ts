@@ -4,7 +4,7 @@ import { type LoadOrder, warmupConcurrency } from '../load-protocol.ts'
 import { deposit } from '../workload.ts'
 import { follow } from './follow.ts'
 import { Gatherer, headerBytes, kindAt, kinds, numberAt } from './frame.ts'
-import { type Completed, packr } from './messages.ts'
+import { type Completed, packr, type Received } from './messages.ts'
 
 /** A program: the client of the limit, in its own process, as load-client.ts is of the database. */
 const order = JSON.parse(process.argv[2] ?? '') as LoadOrder
@@ -16,10 +16,15 @@ let sent = 0
 const loop = new ClosedLoop(slots, (slot) => {
   const aggregate = `account-${sent % order.accounts}`
   const id = sent++ * slots + slot
-  out.add(
-    kinds.received,
-    packr.pack({ type: 'command/received', id, aggregate, command: 'deposit', at: Date.now(), data: deposit }),
-  )
+  const command: Received = {
+    type: 'command/received',
+    id,
+    aggregate,
+    command: 'deposit',
+    at: Date.now(),
+    data: deposit,
+  }
+  out.add(kinds.received, packr.pack(command))
 })
 
 const out = new Gatherer((batch) => socket.write(batch))

@@ -38,7 +38,7 @@ function dequeue(aggregate: string): void {
 /** One entry for all that came in this turn. */
 function start(): void {
   isDue = false
-  const entry: Started = { application: 1, lsns: started }
+  const entry: Started = { type: 'command/started', application: 1, lsns: started }
   started = []
-  out.add(kinds.started, packr.pack({ type: 'command/started', ...entry }))
+  out.add(kinds.started, packr.pack(entry))
 }

@@ -1,6 +1,7 @@
 import { Packr } from 'msgpackr'
 
 export interface Received {
+  readonly type: 'command/received'
   readonly id: number
   readonly aggregate: string
   readonly command: string
@@ -9,11 +10,13 @@ export interface Received {
 }
 
 export interface Started {
+  readonly type: 'command/started'
   readonly application: number
   readonly lsns: readonly number[]
 }
 
 export interface Completed {
+  readonly type: 'command/completed'
   readonly lsn: number
   readonly id: number
   readonly aggregate: string
