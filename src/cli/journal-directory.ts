@@ -42,7 +42,8 @@ export async function runningDatabase({ dataDir }: JournalDirectory): Promise<Da
   try {
     return await requestStatus(controlClient(dataDir))
   } catch (error) {
-    if (isCommanderError(error) && error.code === 'no_database') return null
+    // A copy of a directory has sockets that nobody would listen at: they are open to others, or no sockets any more.
+    if (isCommanderError(error) && (error.code === 'no_database' || error.code === 'invalid_config')) return null
     throw error
   }
 }
