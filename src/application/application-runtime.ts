@@ -1,43 +1,23 @@
-import type { EndOfIncarnation } from '../actions/action.ts'
 import { actionCodes } from '../actions/action-codes.ts'
 import { startedLsns } from '../actions/decode.ts'
 import { encodeAction } from '../actions/encode.ts'
 import { EntryBatch } from '../actions/entry-batch.ts'
 import { codeOf, keyOf, lengthOf, lsnOf, nameOf, originOf, padded, referenceOf } from '../actions/entry-layout.ts'
 import type { Refused, Watermark } from '../ipc/journal-protocol.ts'
-import type { Environment, Timer } from '../kernel/environment.ts'
+import type { Timer } from '../kernel/environment.ts'
 import { type CommanderError, messageOf } from '../kernel/errors.ts'
 import { type Lsn, lsn } from '../kernel/identifiers.ts'
 import type { Follower, FollowerRole } from '../replica/follower.ts'
-import type { Application } from '../sdk/application.ts'
 import { forgetSavedKeys } from '../state/idempotency.ts'
 import { type RootState, reduce } from '../state/root.ts'
-import type { KeyValueStore } from '../store/key-value-store.ts'
 import { type HostedAggregate, hostedAggregates } from '../tables/hosted-aggregates.ts'
 import { AggregateRestorer } from '../tables/restore-aggregate.ts'
+import type { ApplicationRuntimeOptions } from './application-runtime-options.ts'
 import { CompletionsElsewhere } from './completions-elsewhere.ts'
 import { DraftOutcomes } from './draft-outcomes.ts'
 import { insertInOrder, isWorking, type LiveAggregate, LiveAggregates, type Work } from './live-aggregates.ts'
 import { registrationOf } from './registration.ts'
 import { Speculation } from './speculation.ts'
-
-export interface ApplicationRuntimeOptions {
-  readonly environment: Environment
-  readonly application: Application
-  /** For example `bank-1`. */
-  readonly instance: string
-  /** Number of this process incarnation. */
-  readonly origin: number
-  /** As of the store's root; keeps payloads. */
-  readonly state: RootState
-  readonly store: KeyValueStore
-  /** How the former incarnation of this instance ended. */
-  readonly former: EndOfIncarnation
-  readonly liveBytesMax: number
-  /** The largest draft that the journal takes. */
-  readonly draftBytesMax: number
-  readonly reset: (reason: CommanderError) => void
-}
 
 /** Commands decided before the event loop is given back. */
 const decideSlice = 1024
@@ -65,6 +45,7 @@ export class ApplicationRuntime implements FollowerRole {
   readonly #elsewhere: CompletionsElsewhere
   #follower: Follower | null = null
   #work: Work[] = []
+  /** To be restored, or to go on with its backlog. */
   #cold = new Set<LiveAggregate>()
   #stored: Lsn = lsn(0)
   #registered = false
@@ -136,7 +117,7 @@ export class ApplicationRuntime implements FollowerRole {
   }
 
   writable(): void {
-    this.#run()
+    this.applied()
   }
 
   disconnected(): void {
@@ -252,10 +233,7 @@ export class ApplicationRuntime implements FollowerRole {
     if (this.#follower?.isWritable !== true) return
     const work = this.#work
     const slice = Math.min(work.length, decideSlice)
-    for (let i = 0; i < slice; i++) {
-      this.#take(work[i] as Work)
-      if (this.#batch.byteLength >= sendBytes) this.#send()
-    }
+    for (let i = 0; i < slice; i++) this.#take(work[i] as Work)
     this.#work = slice === work.length ? [] : work.slice(slice)
     this.#send()
     if (this.#work.length > 0) this.#runSoon()
@@ -275,10 +253,11 @@ export class ApplicationRuntime implements FollowerRole {
     aggregate.touched = true
     if (aggregate.readiness === 'held' && aggregate.heldBy === command.lsn) aggregate.readiness = 'ready'
     if (aggregate.defect !== null && aggregate.readiness === 'ready') this.#restore(aggregate)
-    if (aggregate.readiness === 'ready') {
-      if (this.#decide(aggregate, work) && aggregate.backlog.length > 0) this.#runBacklog(aggregate)
+    if (aggregate.readiness === 'ready' && aggregate.backlog.length === 0 && this.#canSend) {
+      this.#decide(aggregate, work)
     } else {
       insertInOrder(aggregate.backlog, work)
+      this.#runBacklog(aggregate)
     }
   }
 
@@ -309,7 +288,7 @@ export class ApplicationRuntime implements FollowerRole {
   #restoreCold(): void {
     this.#o.store.refresh()
     for (const aggregate of this.#cold) {
-      if (aggregate.inFlight > 0) continue
+      if (!this.#canSend) break
       if (aggregate.readiness === 'cold' && !this.#restore(aggregate)) continue
       this.#cold.delete(aggregate)
       this.#runBacklog(aggregate)
@@ -317,24 +296,31 @@ export class ApplicationRuntime implements FollowerRole {
     this.#send()
   }
 
+  /** As far as it goes; when the journal writer takes no more for now, the rest waits for its turn (G10). */
   #runBacklog(aggregate: LiveAggregate): void {
     const { backlog } = aggregate
     let taken = 0
-    while (taken < backlog.length && aggregate.readiness === 'ready') this.#decide(aggregate, backlog[taken++] as Work)
+    while (taken < backlog.length && aggregate.readiness === 'ready' && this.#canSend) {
+      this.#decide(aggregate, backlog[taken++] as Work)
+    }
     aggregate.backlog = backlog.slice(taken)
+    if (aggregate.readiness === 'ready' && aggregate.backlog.length > 0) this.#cold.add(aggregate)
   }
 
-  /** @returns whether the aggregate can go on with its next command. */
-  #decide(aggregate: LiveAggregate, work: Work): boolean {
+  get #canSend(): boolean {
+    return this.#follower?.isWritable === true
+  }
+
+  #decide(aggregate: LiveAggregate, work: Work): void {
     const { command, token } = work
-    if (command.token !== token || this.#follower === null) return true
+    if (command.token !== token || this.#follower === null) return
     const sequence = this.#follower.takeSequence()
     const readiness = this.#outcomes.add(aggregate, work, sequence)
     this.#speculation.add(aggregate, work, sequence)
     aggregate.readiness = readiness
     if (readiness !== 'ready') aggregate.heldBy = command.lsn
     if (aggregate.revision % 64 === 0) this.#aggregates.weigh(aggregate, this.#outcomes.sizeOf(aggregate.state))
-    return readiness === 'ready'
+    if (this.#batch.byteLength >= sendBytes) this.#send()
   }
 
   /** A retried command is started again, and then goes first; a skipped one is out of the way. */
@@ -342,7 +328,7 @@ export class ApplicationRuntime implements FollowerRole {
     const aggregate = this.#aggregates.get(key)
     if (aggregate === undefined || aggregate.readiness !== 'blocked' || aggregate.heldBy !== command) return
     aggregate.readiness = readiness
-    this.#runBacklog(aggregate)
+    this.#cold.add(aggregate)
   }
 
   /** What was built on a draft that never became an entry is decided again, from the store (I2). */

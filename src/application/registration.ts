@@ -4,8 +4,11 @@ import type { RootState } from '../state/root.ts'
 
 export interface Registrant {
   readonly application: Application
+  /** For example `bank-1`. */
   readonly instance: string
+  /** Number of this process incarnation. */
   readonly origin: number
+  /** As of the store's root; keeps payloads. */
   readonly state: RootState
   /** How the former incarnation of this instance ended. */
   readonly former: EndOfIncarnation

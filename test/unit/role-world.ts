@@ -41,7 +41,9 @@ export class RoleWorld {
 /** What a role hands to its follower, and what it is told of. */
 export class StubFollower {
   isConnected = true
-  isWritable = true
+  /** Drafts that it takes before it is no longer writable. */
+  takesDrafts: number = Number.POSITIVE_INFINITY
+  largestFrameBytes = 0
   #sequence = 0
   /** Drafts in the order in which they were sent. */
   readonly drafts: Entry[] = []
@@ -53,6 +55,14 @@ export class StubFollower {
   /** A role takes the class; to the role this is one. */
   get asFollower(): Follower {
     return this as unknown as Follower
+  }
+
+  get isWritable(): boolean {
+    return this.isConnected && this.drafts.length < this.takesDrafts
+  }
+
+  set isWritable(isWritable: boolean) {
+    this.takesDrafts = isWritable ? Number.POSITIVE_INFINITY : 0
   }
 
   start(): void {}
@@ -68,6 +78,7 @@ export class StubFollower {
   }
 
   sendDrafts(drafts: Buffer): void {
+    this.largestFrameBytes = Math.max(this.largestFrameBytes, drafts.length)
     for (let o = 0; o < drafts.length; o += padded(lengthOf(drafts, o))) this.drafts.push(decodeEntry(drafts, o))
   }
 

@@ -331,6 +331,57 @@ describe('an instance that comes or goes', () => {
   })
 })
 
+describe('a journal writer that takes nothing for now', () => {
+  it('is sent little more than it takes, and the rest in order once it takes more', () => {
+    app.follower.takesDrafts = 0
+    const commands = app.start(...Array.from({ length: 300 }, (_, i) => received(`c${i % 3}`, 'add', { amount: i })))
+    expect(calls.decided).toBe(0)
+    app.follower.isWritable = true
+    app.runtime.writable()
+    app.world.scheduler.settle()
+    const actions = app.acceptDrafts() as Extract<Action, { type: 'command/completed' }>[]
+    expect(actions.map(({ command }) => command).sort((a, b) => a - b)).toEqual(commands)
+    for (const id of ['c0', 'c1', 'c2']) {
+      const own = actions.filter(({ aggregate }) => aggregate.id === id)
+      expect(own.map(({ baseRevision }) => baseRevision)).toEqual(own.map((_, i) => i))
+      expect(own.map(({ command }) => command)).toEqual([...own.map(({ command }) => command)].sort((a, b) => a - b))
+    }
+  })
+
+  it('is not flooded by large decisions, also after a refusal, and no frame is too large', () => {
+    const bytes = 100_000
+    app.follower.takesDrafts = 20
+    const commands = app.start(...Array.from({ length: 200 }, (_, i) => received(`c${i}`, 'produce', { bytes })))
+    expect(app.follower.drafts.length).toBeLessThan(40)
+    const [first] = app.follower.drafts as [Entry]
+    app.follower.takeDrafts()
+    app.refuse(first.sequence)
+    expect(app.follower.drafts.length).toBeLessThan(40)
+    const done = new Set<number>()
+    for (let round = 0; round < 50 && done.size < commands.length; round++) {
+      for (const action of app.acceptDrafts()) if (action.type === 'command/completed') done.add(action.command)
+      app.runtime.writable()
+      app.world.scheduler.settle()
+      expect(app.follower.drafts.length).toBeLessThan(40)
+    }
+    expect(done.size).toBe(commands.length)
+    expect(app.follower.largestFrameBytes).toBeLessThan(2_000_000)
+  })
+
+  it('keeps the order of an aggregate over its pauses', () => {
+    app.follower.takesDrafts = 3
+    const first = app.start(...Array.from({ length: 10 }, (_, i) => received('a', 'add', { amount: i })))
+    const second = app.start(...Array.from({ length: 10 }, (_, i) => received('a', 'add', { amount: 10 + i })))
+    const order: Lsn[] = []
+    for (let round = 0; round < 50; round++) {
+      for (const action of app.acceptDrafts()) if (action.type === 'command/completed') order.push(action.command)
+      app.runtime.writable()
+      app.world.scheduler.settle()
+    }
+    expect(order).toEqual([...first, ...second])
+  })
+})
+
 describe('a lost connection', () => {
   it('has everything that was under way decided anew once it is started anew, and nothing before', () => {
     const command = app.add('a', 1)

@@ -23,7 +23,7 @@ export const counter = defineAggregate({
       { type: 'added', data },
       { type: 'added', data },
     ],
-    nothing: () => [],
+    produce: (data: { bytes: number }) => ({ type: 'added', data: { amount: 1, text: 'x'.repeat(data.bytes) } }),
     assertValue: (data: { value: number }, state) => {
       if (state.value !== data.value) throw new CommandRejected('other_value', 'no', { value: state.value })
       return []

@@ -1,0 +1,14 @@
+import type { Environment } from '../kernel/environment.ts'
+import type { CommanderError } from '../kernel/errors.ts'
+import type { KeyValueStore } from '../store/key-value-store.ts'
+import type { Registrant } from './registration.ts'
+
+export interface ApplicationRuntimeOptions extends Registrant {
+  readonly environment: Environment
+  readonly store: KeyValueStore
+  /** Memory for aggregates, in bytes of estimated heap. */
+  readonly liveBytesMax: number
+  /** The largest draft that the journal takes. */
+  readonly draftBytesMax: number
+  readonly reset: (reason: CommanderError) => void
+}
