@@ -25,10 +25,13 @@ await runChild<ChildSettings<ResolvedConfig>>(async (child) => {
   reportReadiness(child, () => runtime.isRegistered)
 })
 
-/** A process that a stranger killed says nothing about the command that it was at; one that ended by itself does. */
+/**
+ * A process that a stranger killed says nothing about the command that it was at; one that ended by itself does, with
+ * whatever code: at an orderly stop it has said goodbye, and nothing is started on it any more.
+ */
 function formerOf(exit: PreviousExit | undefined): EndOfIncarnation {
   if (exit === undefined) return 'unknown'
   if (exit.reason === 'watchdog') return 'crashed'
-  if (exit.reason === 'rss' || exit.code === 0) return 'stopped'
+  if (exit.reason === 'rss') return 'stopped'
   return exit.signal === 'SIGKILL' || exit.signal === 'SIGTERM' ? 'killed' : 'crashed'
 }
