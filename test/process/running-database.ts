@@ -97,7 +97,7 @@ export class RunningDatabase {
 
   async ready(): Promise<DatabaseStatus> {
     return until('the database to be ready', async () => {
-      if (this.#supervisor?.exitCode !== null) throw new Error(`the supervisor ended:\n${this.log.slice(-4000)}`)
+      if (this.#supervisor?.exitCode !== null) throw new Error(`the supervisor ended:\n${this.log.slice(-1000)}`)
       const status = await this.status()
       return status?.ready === true ? status : null
     })
