@@ -75,9 +75,9 @@ function checkOutcome(call: Call, model: Model, violate: Violate): void {
   const { outcome } = call
   if (outcome === null) return
   const name = `call #${call.number}`
-  const command = model.commands.get(outcome.lsn)
+  const command = model.commands.get(Number(outcome.id))
   if (command === undefined) {
-    violate(`G1: ${name} was answered with command ${outcome.lsn}, which is not in the journal`)
+    violate(`G1: ${name} was answered with command ${outcome.id}, which is not in the journal`)
     return
   }
   const { received } = command
@@ -89,16 +89,16 @@ function checkOutcome(call: Call, model: Model, violate: Violate): void {
     data.amount === call.data.amount
   if (!isMine) {
     violate(
-      `G6: ${name} ${call.command} ${call.data.nonce} was answered with command ${outcome.lsn}, ${received.command} ${data.nonce}`,
+      `G6: ${name} ${call.command} ${call.data.nonce} was answered with command ${outcome.id}, ${received.command} ${data.nonce}`,
     )
     return
   }
   if (call.wait !== 'received' && outcome.outcome === 'received')
     violate(`${name} was to wait for more than ${outcome.outcome}`)
   if (outcome.outcome === 'received') return
-  const ending = command.endings.find(({ action }) => action.type === `command/${outcome.outcome}`)
-  if (ending === undefined) {
-    violate(`G1: ${name} was answered that command ${outcome.lsn} is ${outcome.outcome}; it is ${command.status}`)
+  const ending = command.endings.find(({ lsn, action }) => lsn === outcome.lsn && action.type === `command/${outcome.outcome}`)
+  if (ending?.lsn !== outcome.lsn) {
+    violate(`G1: ${name} was answered that command ${outcome.id} is ${outcome.outcome} by entry ${outcome.lsn}; it is ${command.status} by ${command.endings.map(({ lsn }) => lsn).join()}`)
     return
   }
   if (
