@@ -22,9 +22,9 @@ import { readUint64 } from '../kernel/integers.ts'
 import { limits } from '../kernel/limits.ts'
 import type { Follower, FollowerRole } from '../replica/follower.ts'
 import { ownerOf } from '../state/applications.ts'
-import type { AggregateQueue, PendingCommand } from '../state/commands.ts'
+import { type AggregateQueue, dispatcherName, type PendingCommand } from '../state/commands.ts'
 import { forgetSavedKeys } from '../state/idempotency.ts'
-import { dispatcherName, type RootState, reduce } from '../state/root.ts'
+import { type RootState, reduce } from '../state/root.ts'
 import { Housekeeping } from './housekeeping.ts'
 import { type InstanceLoad, InstanceLoads } from './instance-loads.ts'
 import { type DispatcherOptions, defaultDispatcherOptions } from './options.ts'
@@ -204,15 +204,22 @@ export class Dispatcher implements FollowerRole {
     }
     const load = this.#loads.of(instance)
     load.lastProgressMs = this.#environment.clock.monotonicMs()
+    const token = lsnOf(b, o)
     const end = entryEnd(b, o)
     for (let i = payloadStart(b, o); i + 8 <= end; i += 8) {
       const at = lsn(readUint64(b, i))
       this.#scheduled.delete(at)
       const command = this.#state.commands.byLsn.get(at)
       if (command === undefined) continue
-      if (command.token === 0) this.#offer(command.queue)
-      else load.started++
+      if (command.token === (token as number)) load.started++
+      else this.#voided(load, command)
     }
+  }
+
+  /** Its instance has gone or begun anew, or the command before it was released, since this was drafted. */
+  #voided(load: InstanceLoad, command: PendingCommand): void {
+    if (command.crashes > 0) load.probing = false
+    this.#offer(command.queue)
   }
 
   #ended(command: PendingCommand): void {

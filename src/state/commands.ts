@@ -1,10 +1,15 @@
 import type { Lsn, Token } from '../kernel/identifiers.ts'
 import { lsn, token } from '../kernel/identifiers.ts'
 
+/** The name under which the dispatcher assigns a command to itself, to park it. */
+export const dispatcherName = 'dispatcher'
+
 /** A command that was received and has no terminal entry yet. */
 export interface PendingCommand {
   readonly lsn: Lsn
   readonly queue: AggregateQueue
+  /** The pending command before it in its queue. */
+  before: PendingCommand | null
   /** The application instance that it was started on last; '' while it is started nowhere. */
   instance: string
   /** LSN of the `command/started` that assigned its aggregate; 0 while it is started nowhere. */
@@ -65,6 +70,7 @@ export function addPending(
   const command: PendingCommand = {
     lsn: at,
     queue,
+    before: null,
     instance: '',
     token: token(0),
     attempts: 0,
@@ -84,8 +90,14 @@ export function addPending(
 function insertInOrder(commands: PendingCommand[], command: PendingCommand): void {
   let at = commands.length
   while (at > 0 && (commands[at - 1] as PendingCommand).lsn > command.lsn) at--
-  if (at === commands.length) commands.push(command)
-  else commands.splice(at, 0, command)
+  command.before = commands[at - 1] ?? null
+  const next = commands[at]
+  if (next === undefined) {
+    commands.push(command)
+    return
+  }
+  next.before = command
+  commands.splice(at, 0, command)
 }
 
 export function removePending(slice: CommandsSlice, at: Lsn): PendingCommand | undefined {
@@ -94,19 +106,35 @@ export function removePending(slice: CommandsSlice, at: Lsn): PendingCommand | u
   slice.byLsn.delete(at)
   slice.pendingBytes -= command.bytes
   const { commands } = command.queue
-  if (commands[0] === command) commands.shift()
-  else commands.splice(commands.indexOf(command), 1)
+  const index = commands[0] === command ? 0 : commands.indexOf(command)
+  const next = commands[index + 1]
+  if (next !== undefined) next.before = command.before
+  command.before = null
+  if (index === 0) commands.shift()
+  else commands.splice(index, 1)
   forgetIfIdle(slice, command.queue)
   return command
 }
 
+/** An assignment that would let the command overtake an earlier one of its aggregate is void from the start (G2). */
 export function markStarted(slice: CommandsSlice, at: Lsn, instance: string, assignment: Token): void {
   const command = slice.byLsn.get(at)
-  if (command === undefined) return
+  if (command === undefined || !mayStart(command, instance)) return
   command.instance = instance
   command.token = assignment
   command.retryAtMs = 0
   command.attempts++
+}
+
+/**
+ * Whether the command before it is on the same instance. It is not when that one was released after the assignment was
+ * drafted. What the dispatcher holds it parks, which takes no effect on the aggregate.
+ */
+function mayStart(command: PendingCommand, instance: string): boolean {
+  if (instance === dispatcherName) return true
+  let { before } = command
+  while (before !== null && before.instance === dispatcherName) before = before.before
+  return before === null || before.instance === instance
 }
 
 export function markFailed(slice: CommandsSlice, at: Lsn, retryAtMs: number): void {

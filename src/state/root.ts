@@ -33,6 +33,7 @@ import {
   addPending,
   blockAggregate,
   type CommandsSlice,
+  dispatcherName,
   emptyCommands,
   markFailed,
   markStarted,
@@ -79,9 +80,6 @@ export const emptyRoot = ({ lookup, keepsPayloads }: RootOptions): RootState => 
   idempotency: emptyIdempotency(lookup),
   keepsPayloads,
 })
-
-/** The name under which the dispatcher assigns a command to itself, to park it. */
-export const dispatcherName = 'dispatcher'
 
 /** What a received command turned out to be: 0 for a new one, otherwise the LSN of the command that it repeats. */
 export type Repeats = Lsn

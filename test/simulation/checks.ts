@@ -96,9 +96,13 @@ function checkOutcome(call: Call, model: Model, violate: Violate): void {
   if (call.wait !== 'received' && outcome.outcome === 'received')
     violate(`${name} was to wait for more than ${outcome.outcome}`)
   if (outcome.outcome === 'received') return
-  const ending = command.endings.find(({ lsn, action }) => lsn === outcome.lsn && action.type === `command/${outcome.outcome}`)
+  const ending = command.endings.find(
+    ({ lsn, action }) => lsn === outcome.lsn && action.type === `command/${outcome.outcome}`,
+  )
   if (ending?.lsn !== outcome.lsn) {
-    violate(`G1: ${name} was answered that command ${outcome.id} is ${outcome.outcome} by entry ${outcome.lsn}; it is ${command.status} by ${command.endings.map(({ lsn }) => lsn).join()}`)
+    violate(
+      `G1: ${name} was answered that command ${outcome.id} is ${outcome.outcome} by entry ${outcome.lsn}; it is ${command.status} by ${command.endings.map(({ lsn }) => lsn).join()}`,
+    )
     return
   }
   if (

@@ -194,7 +194,8 @@ export class Model {
     if (instance === dispatcher) return true
     const queue = this.#queue(command.key)
     const before = queue.slice(0, queue.indexOf(command)).findLast((one) => one.instance !== dispatcher)
-    return before === undefined || before.instance === instance || true
+    if (instance === dispatcher) return true
+    return before === undefined || before.instance === instance
   }
 
   #ended(entry: Entry, action: EndOfAttempt): void {
