@@ -53,6 +53,14 @@ interface Round {
   readonly hotKey: { readonly hot: Figures; readonly endToEndAgain: Figures } | null
 }
 
+/** Runs everything once, so that every process that is measured finds its code compiled. */
+export async function keepCompiledCode(options: ComparisonOptions): Promise<void> {
+  options.progress('keeping compiled code')
+  const brief = { ...options, warmupSeconds: 0, seconds: 0.2, hotKeyConcurrency: 0 }
+  await runLimit(brief, 1)
+  await runDatabase(brief, 1)
+}
+
 /** The limit and the database by turns, at each concurrency, every time from an empty directory. */
 export async function compareWithLimit(options: ComparisonOptions): Promise<readonly ConcurrencyComparison[]> {
   const comparisons: ConcurrencyComparison[] = []

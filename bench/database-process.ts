@@ -6,8 +6,8 @@ import { createNodeIpcTransport } from '../src/ipc/node-ipc-transport-adapter.ts
 import { createSystemEnvironment } from '../src/kernel/system-environment.ts'
 import type { Config, ProcessResources } from '../src/sdk/config.ts'
 import { resolveConfig } from '../src/sdk/resolve-config.ts'
-import { compileCacheDirectory } from '../src/supervisor/compile-cache-adapter.ts'
 import { requestStatus } from '../src/supervisor/status-client.ts'
+import { measuredEnvironment } from './compile-cache.ts'
 import type { ProcessName } from './load.ts'
 
 /** The roles whose processes can be given resources of their own. */
@@ -49,8 +49,7 @@ export class DatabaseProcess {
     const { config } = resolveConfig({ file: fileOf(dataDir, resources), env: {}, flags: {}, cwd: dataDir })
     const supervisor = spawn(process.execPath, [supervisorProgram, JSON.stringify(config)], {
       stdio: ['ignore', 'pipe', 'inherit'],
-      // As the command line does for itself.
-      env: { NODE_COMPILE_CACHE: compileCacheDirectory(), ...process.env, COMMANDERDB_LOG_LEVEL: 'warn' },
+      env: { ...measuredEnvironment(), COMMANDERDB_LOG_LEVEL: 'warn' },
     })
     const database = new DatabaseProcess(dataDir, supervisor)
     try {

@@ -4,6 +4,7 @@ import { cpSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { connect, isCommanderError } from '../src/client.ts'
+import { measuredEnvironment } from './compile-cache.ts'
 import { DatabaseProcess, databaseClient } from './database-process.ts'
 import { type Load, runLoad } from './load.ts'
 import { median } from './median.ts'
@@ -164,7 +165,9 @@ async function readFrom(dataDir: string, commands: number, passes: number): Prom
     const db = await connect({ dataDir })
     await db.execute('account', '1', 'deposit', deposit, { wait: 'applied' })
     await db.close()
-    const reader = fork(join(import.meta.dirname, 'read-client.ts'), [dataDir, String(commands + 1), String(passes)])
+    const reader = fork(join(import.meta.dirname, 'read-client.ts'), [dataDir, String(commands + 1), String(passes)], {
+      env: measuredEnvironment(),
+    })
     try {
       const [message] = await Promise.race([once(reader, 'message'), once(reader, 'exit')])
       if (typeof message !== 'object') throw new Error(`the reader ended with ${message} before it had a result`)

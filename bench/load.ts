@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import type { LoadResult } from './closed-loop.ts'
+import { measuredEnvironment } from './compile-cache.ts'
 import type { LoadOrder, LoadReport } from './load-protocol.ts'
 import { type CpuUse, cpuSecondsOf, cpuUseBetween, readBusySeconds, readCpuUse } from './process-usage.ts'
 
@@ -33,7 +34,10 @@ export interface Load {
 /** Runs a load client in a process of its own. */
 export async function runLoad(options: LoadOptions): Promise<Load> {
   const { program, order, nodeOptions = [] } = options
-  const client = fork(program, [JSON.stringify(order)], { execArgv: [...nodeOptions] })
+  const client = fork(program, [JSON.stringify(order)], {
+    execArgv: [...nodeOptions],
+    env: measuredEnvironment(),
+  })
   const exited = once(client, 'exit')
   try {
     const load = await Promise.race([watch(client, options.processes), exited.then(() => failed(client))])

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { compareWithLimit } from './comparison.ts'
+import { compareWithLimit, keepCompiledCode } from './comparison.ts'
 import { measureFilled } from './filled.ts'
 import { measureLongRun } from './long-run.ts'
 import { printReport } from './report.ts'
@@ -33,7 +33,7 @@ const directory = mkdtempSync(join(values.directory, 'commanderdb-bench-'))
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(1))
 process.on('exit', () => rmSync(directory, { recursive: true, force: true, maxRetries: 10 }))
 
-const comparisons = await compareWithLimit({
+const comparisonOptions = {
   directory,
   concurrencies: values.concurrency.split(',').map(Number),
   rounds: Number(values.rounds),
@@ -41,7 +41,9 @@ const comparisons = await compareWithLimit({
   seconds: Number(values.seconds),
   hotKeyConcurrency: 64,
   progress,
-})
+}
+await keepCompiledCode(comparisonOptions)
+const comparisons = await compareWithLimit(comparisonOptions)
 const filled = await measureFilled({ directory, commands: 200_000, recoveries: 3, readPasses: 3, progress })
 if (values.long) progress('2,000,000 commands, for the memory')
 const longRun = values.long ? await measureLongRun(directory, 2_000_000) : null

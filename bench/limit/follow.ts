@@ -1,3 +1,4 @@
+import { flushCompileCache } from 'node:module'
 import { connect, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { Deframer, headerOnly, kindAt, kinds, type OnFrame } from './frame.ts'
@@ -20,6 +21,8 @@ export function follow(directory: string, wantsFlushed: boolean, onFrame: OnFram
 
 /** What every process of the limit but the client does when it works, and when its parent is gone. */
 export function standBy(): void {
+  // They are killed in the end, and Node writes its cache at a normal exit only.
+  flushCompileCache()
   process.send?.('ready')
   process.on('disconnect', () => process.exit())
 }

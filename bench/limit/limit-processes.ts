@@ -2,6 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { measuredEnvironment } from '../compile-cache.ts'
 import type { ProcessName } from '../load.ts'
 
 interface NamedChild {
@@ -28,7 +29,7 @@ export class LimitProcesses {
     const limit = new LimitProcesses(dataDir, children)
     try {
       for (const name of ['writer', 'dispatcher', 'application', 'applier']) {
-        const child = fork(join(import.meta.dirname, `${name}.ts`), [dataDir])
+        const child = fork(join(import.meta.dirname, `${name}.ts`), [dataDir], { env: measuredEnvironment() })
         children.push({ name, child })
         const [message] = await Promise.race([once(child, 'message'), once(child, 'exit')])
         if (message !== 'ready') throw new Error(`the limit's ${name} ended with ${message} before it was ready`)
