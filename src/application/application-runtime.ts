@@ -106,6 +106,7 @@ export class ApplicationRuntime implements FollowerRole {
   watermark(mark: Watermark): void {
     if (mark.applied === this.#stored) return
     this.#stored = mark.applied
+    this.#o.store.refresh() // I3: or it might show what it was before
     forgetSavedKeys(this.#o.state.idempotency, mark.applied)
     if (this.#cold.size > 0) this.#restoreCold()
     this.#aggregates.passivate(mark.applied)
