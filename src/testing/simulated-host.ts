@@ -22,6 +22,8 @@ export interface SimulatedHostOptions {
   readonly windowBytes?: number
   /** As sockets do; false as the embedded database does. */
   readonly copyBytes?: boolean
+  /** Default: `usualPace`. */
+  readonly pace?: Pace
   readonly bug: (what: string, error: unknown) => void
   /** A process is gone, by whatever cause. */
   readonly killed: (process: SimulatedProcess) => void
@@ -40,6 +42,8 @@ export interface Pace {
 }
 
 export const usualPace: Pace = { turnMs: 0.05, deliveryMs: 0.2, flushMs: 0.5, commitMs: 2 }
+/** Much happens within the millisecond that a reader of the store may be behind. */
+export const fastPace: Pace = { turnMs: 0.005, deliveryMs: 0.02, flushMs: 0.05, commitMs: 0.1 }
 
 const addresses: Addresses = { journal: 'journal', gateway: 'gateway', applier: 'applier' }
 const journalId = Buffer.from('commanderdb-test')
@@ -53,7 +57,7 @@ export class SimulatedHost {
   readonly disk: MemoryStorage
   readonly store: SimulatedStore
   readonly network: MemoryTransport
-  readonly pace: Pace = { ...usualPace }
+  readonly pace: Pace
   /** The wall clock is off by so much; it may jump. */
   wallOffsetMs = 0
   readonly processes = new Set<SimulatedProcess>()
@@ -66,6 +70,7 @@ export class SimulatedHost {
   constructor(options: SimulatedHostOptions) {
     this.#o = options
     this.trace = options.trace
+    this.pace = { ...(options.pace ?? usualPace) }
     this.random = new SeededRandom(options.seed)
     this.time = new VirtualTime(this.random)
     const world = { scheduler: this.#ofWorld(), log: silentLog }

@@ -33,6 +33,9 @@ export interface WorkloadSettings {
   readonly thinkMs: number
   readonly accounts: number
   readonly padding: number
+  /** How many of the calls have an idempotency key, and how many repeat one. */
+  readonly keyed: number
+  readonly repeated: number
   readonly timeoutMs: number
 }
 
@@ -154,10 +157,11 @@ export class Workload {
 
   #make(client: string): Call {
     const { random, time } = this.#cluster.host
-    const { accounts, padding } = this.#settings
+    const { accounts, padding, keyed, repeated } = this.#settings
     const number = ++this.#number
-    const earlier = random.chance(0.12) ? this.calls.filter(({ key }) => key !== null) : []
-    const again = earlier.length === 0 ? null : random.pick(earlier)
+    const earlier = random.chance(repeated) ? this.calls.filter(({ key }) => key !== null) : []
+    const recent = random.chance(0.5) ? earlier.slice(-4) : earlier
+    const again = recent.length === 0 ? null : random.pick(recent)
     const isSame = again !== null && random.chance(0.7)
     const command = random.pick([
       'deposit',
@@ -188,7 +192,7 @@ export class Workload {
       number,
       client,
       ...what,
-      key: again?.key ?? (random.chance(0.35) ? `key-${number}` : null),
+      key: again?.key ?? (random.chance(keyed) ? `key-${number}` : null),
       wait: random.pick(['completed', 'completed', 'completed', 'received', 'applied']),
       durability: random.chance(0.15) ? 'written' : 'flushed',
       expectedRevision: random.chance(0.08) ? random.integer(0, 6) : null,

@@ -1,4 +1,4 @@
-import { usualPace } from '../../src/testing/simulated-host.ts'
+import type { Pace } from '../../src/testing/simulated-host.ts'
 import type { Workload } from './client.ts'
 import { type Cluster, type RoleName, roleNames } from './cluster.ts'
 
@@ -9,6 +9,8 @@ export interface FaultSettings {
   readonly power: boolean
   readonly disk: boolean
   readonly clock: boolean
+  /** How fast everything is while nothing slows it down. */
+  readonly pace: Pace
 }
 
 /** What goes wrong, by chance. */
@@ -35,7 +37,7 @@ export class Faults {
   stop(): void {
     this.#isOver = true
     const { host } = this.#cluster
-    Object.assign(host.pace, usualPace)
+    Object.assign(host.pace, this.#settings.pace)
     host.wallOffsetMs = Math.max(0, host.wallOffsetMs)
     for (const process of host.processes) process.killAfterSteps(Number.POSITIVE_INFINITY)
     for (const name of roleNames) if (name !== 'bank-2') this.#cluster.want(name)
@@ -115,7 +117,7 @@ export class Faults {
     pace.deliveryMs = random.pick([0, 0.2, 20])
     pace.flushMs = random.pick([0, 0.5, 30])
     pace.commitMs = random.pick([0.5, 2, 50])
-    host.time.after(random.fraction() * 500, () => Object.assign(pace, usualPace))
+    host.time.after(random.fraction() * 500, () => Object.assign(pace, this.#settings.pace))
   }
 
   #leave(name: RoleName): void {

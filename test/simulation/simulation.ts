@@ -1,7 +1,7 @@
 import { defaultJournalOptions } from '../../src/journal/options.ts'
 import { readPosition } from '../../src/tables/meta.ts'
 import { SeededRandom } from '../../src/testing/seeded-random.ts'
-import { SimulatedHost } from '../../src/testing/simulated-host.ts'
+import { fastPace, SimulatedHost, usualPace } from '../../src/testing/simulated-host.ts'
 import { Trace } from '../../src/testing/trace.ts'
 import { checkAnswers, checkRead, checkState, checkStore, checkSubscription } from './checks.ts'
 import { Workload, type WorkloadSettings } from './client.ts'
@@ -66,6 +66,7 @@ class History {
       seed: options.seed,
       trace: this.#trace,
       copyBytes: plan.copyBytes,
+      pace: plan.faults.pace,
       ...(plan.windowBytes === undefined ? {} : { windowBytes: plan.windowBytes }),
       bug,
       killed: (process) => this.#cluster.ended(process),
@@ -208,7 +209,9 @@ function planOf(seed: number): Plan {
       clients: random.integer(1, 3),
       workers: random.integer(1, 6),
       callsPerClient: random.integer(10, 45),
-      thinkMs: isSlow ? 2_000 : random.pick([1, 5, 50]),
+      thinkMs: isSlow ? 2_000 : random.pick([0, 1, 5, 50]),
+      keyed: random.pick([0.3, 0.3, 0.9]),
+      repeated: random.pick([0.1, 0.1, 0.8]),
       accounts: random.pick([1, 2, 4, 8]),
       padding: random.pick([0, 0, 0, 300, 20_000]),
       timeoutMs: 30_000,
@@ -219,6 +222,7 @@ function planOf(seed: number): Plan {
       power: random.chance(0.5),
       disk: random.chance(0.2),
       clock: random.chance(0.2),
+      pace: random.pick([usualPace, fastPace]),
     },
   }
 }
