@@ -19,7 +19,10 @@ function keepCompiledCode() {
     mkdirSync(directory, { recursive: true, mode: 0o700 })
     const stat = lstatSync(directory)
     const isPrivate = stat.isDirectory() && (userId === undefined || (stat.uid === userId && (stat.mode & 0o077) === 0))
-    if (isPrivate) module.enableCompileCache(join(directory, 'compile-cache'))
+    if (!isPrivate || process.env.NODE_COMPILE_CACHE !== undefined) return
+    module.enableCompileCache(join(directory, 'compile-cache'))
+    // For threads, which do not take it over: without it each would load the compiler that strips types.
+    process.env.NODE_COMPILE_CACHE = join(directory, 'compile-cache')
   } catch {
     // Everything works without it, slower.
   }

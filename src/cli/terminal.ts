@@ -15,14 +15,16 @@ export interface Terminal {
 
 /** The streams of this process. */
 export function processTerminal(): Terminal {
-  const { stdin, stdout, stderr } = process
+  const { stdout, stderr } = process
   let isClosed = false
   stdout.on('error', () => {
     isClosed = true
   })
   stderr.on('error', () => {})
   return {
-    input: stdin,
+    get input() {
+      return process.stdin
+    },
     out: (text) => (isClosed ? Promise.resolve() : written(stdout, text)),
     error: (text) => void stderr.write(text),
     isInteractive: stderr.isTTY === true,
