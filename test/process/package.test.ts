@@ -1,4 +1,5 @@
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import {
   cpSync,
   existsSync,
@@ -12,6 +13,7 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { delimiter, dirname, join, resolve } from 'node:path'
+import type { Readable } from 'node:stream'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { packagedManifest, swapManifest } from '../../scripts/package-manifest.ts'
 
@@ -184,4 +186,62 @@ describe('the installed package', () => {
     expect(compile(program('deposited', '0'))).toEqual({ status: 0, stdout: '', stderr: '' })
     expect(compile(program('withdrawn', '0')).stdout).toMatch(/application\.ts\(\d+,\d+\): error TS/)
   })
+
+  it.each([
+    ['TypeScript', 'till.ts', '(data: { cents: number })', '(state, data: { cents: number })'],
+    ['JavaScript', 'till.js', '(data)', '(state, data)'],
+  ])('runs a database with an application in %s', async (_, file, decideParameters, evolveParameters) => {
+    const program = `
+      import { CommandRejected, defineAggregate, defineApplication } from 'commanderdb'
+      const till = defineAggregate({
+        name: 'till',
+        initialState: () => ({ cents: 0 }),
+        decide: {
+          put: ${decideParameters} => {
+            if (data.cents < 0) throw new CommandRejected('negative', 'cents are below 0')
+            return { type: 'put', data }
+          },
+        },
+        evolve: { put: ${evolveParameters} => ({ cents: state.cents + data.cents }) },
+      })
+      export default defineApplication({ name: 'shop', aggregates: [till] })\n`
+    writeFileSync(join(consumer, file), program)
+    const dataDir = join(consumer, `data-${file}`)
+    const commanderdb = (...args: string[]): Result =>
+      run(consumer, 'npx', '--no-install', 'commanderdb', ...args, '--data-dir', dataDir)
+    const binary = join(consumer, 'node_modules', '.bin', 'commanderdb')
+    const args = ['start', '--app', `./${file}`, '--data-dir', dataDir, '--http-port', '0']
+    const database = spawn(process.execPath, [binary, ...args], { cwd: consumer, stdio: ['ignore', 'pipe', 'inherit'] })
+    const ended = once(database, 'exit')
+    try {
+      await Promise.race([ready(database.stdout), ended])
+      expect(JSON.parse(commanderdb('status', '--json').stdout)).toMatchObject({ ready: true, dataDir })
+      const sent = commanderdb('send', 'till/1', 'put', '{"cents":5}', '--json')
+      expect(JSON.parse(sent.stdout)).toMatchObject({
+        outcome: 'completed',
+        events: [{ type: 'put', data: { cents: 5 } }],
+      })
+      expect(commanderdb('send', 'till/1', 'put', '{"cents":-5}')).toMatchObject({ status: 3 })
+      const client = `import { connect } from 'commanderdb/client'
+        const db = await connect({ dataDir: ${JSON.stringify(dataDir)} })
+        console.log((await db.read('till', '1', { minLsn: ${JSON.parse(sent.stdout).events[0].lsn} })).state.cents)
+        await db.close()`
+      expect(runWell(consumer, process.execPath, '--input-type=module', '--eval', client)).toBe('5\n')
+      expect(commanderdb('stop')).toMatchObject({ status: 0, stderr: '' })
+      expect(await ended).toEqual([0, null])
+    } finally {
+      database.kill('SIGTERM')
+      await ended
+    }
+  })
 })
+
+async function ready(output: Readable): Promise<void> {
+  let text = ''
+  for await (const chunk of output) {
+    text += chunk
+    if (/^ready .*$/m.test(text)) break
+  }
+  // Nobody reads the log from here on.
+  output.resume()
+}
