@@ -59,6 +59,8 @@ const rootEveryMs = 10_000
  * I1. Only flushed entries are applied: the store is never ahead of the journal, whatever crashes.
  * I2. A transaction holds whole batches, and the LSN that it brings the store to.
  * I3. What waits is bounded: a slow store makes the journal writer send this process back to the segments (G10).
+ * I4. The root knows of every expiry of keys that the tables know of: a child that starts from it looks keys up in the
+ *     tables, where one that was used again since, or deleted, would look unused to an entry before its expiry.
  */
 export class ProjectionApplier implements FollowerRole {
   readonly #o: ProjectionApplierOptions
@@ -133,8 +135,13 @@ export class ProjectionApplier implements FollowerRole {
     this.#follower?.stop()
   }
 
+  /**
+   * False while a slow store is what everything waits for. What waits for its flush is no reason: the word that it is
+   * flushed comes behind further entries, and only when those are taken.
+   */
   accepts(): boolean {
-    return this.#waitingBytes < waitingBytesMax
+    const first = this.#waiting[0]
+    return this.#waitingBytes < waitingBytesMax || (first !== undefined && first.lastLsn > this.#flushed)
   }
 
   apply(payload: Buffer, offset: number, _firstLsn: Lsn, lastLsn: Lsn): void {
@@ -212,6 +219,7 @@ export class ProjectionApplier implements FollowerRole {
     keys.enter(batch)
     // A rebuild's slice was read from the log as it is now: its goal is what the log holds now.
     for (const slice of slices) this.#projections.applySlice(batch, slice, state.globalPosition)
+    const { expiredUntilMs } = state.idempotency
     for (const { payload, offset } of batches) {
       for (let o = offset; o < payload.length; o += padded(lengthOf(payload, o))) {
         if (lsnOf(payload, o) <= this.#tablesAt) reduce(state, payload, o)
@@ -220,7 +228,7 @@ export class ProjectionApplier implements FollowerRole {
     }
     this.#writer.finish(batch)
     putPosition(batch, { applied, globalPosition: state.globalPosition })
-    this.#maybePutRoot(batch)
+    this.#maybePutRoot(batch, state.idempotency.expiredUntilMs !== expiredUntilMs) // I4
     keys.leave()
   }
 
@@ -235,10 +243,9 @@ export class ProjectionApplier implements FollowerRole {
     }
     const batches = this.#waiting.slice(0, taken)
     this.#waiting = this.#waiting.slice(taken)
-    const wasFull = !this.accepts()
     this.#waitingBytes -= bytes
     this.#bytesSinceRoot += bytes
-    if (wasFull && this.accepts()) this.#follower?.resume()
+    if (taken > 0 && this.accepts()) this.#follower?.resume()
     return batches
   }
 
@@ -253,9 +260,9 @@ export class ProjectionApplier implements FollowerRole {
     return expired
   }
 
-  #maybePutRoot(batch: WriteBatch): void {
+  #maybePutRoot(batch: WriteBatch, must: boolean): void {
     const nowMs = this.#o.environment.clock.monotonicMs()
-    const isDue = this.#bytesSinceRoot >= Math.max(rootEveryBytes, this.#rootBytes * 2)
+    const isDue = must || this.#bytesSinceRoot >= Math.max(rootEveryBytes, this.#rootBytes * 2)
     if (!isDue && (nowMs - this.#rootAtMs < rootEveryMs || this.#bytesSinceRoot === 0)) return
     const root = encodeRoot(this.#o.state)
     putRoot(batch, root)

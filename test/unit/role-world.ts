@@ -49,7 +49,7 @@ export class StubFollower {
   readonly drafts: Entry[] = []
   /** After how many drafts the role said that it dropped what was refused, and the sequence to go on with. */
   readonly resumed: { readonly afterDrafts: number; readonly sequence: number }[] = []
-  readonly applied: Lsn[] = []
+  readonly applied: unknown[] = []
   stopped = false
 
   /** A role takes the class; to the role this is one. */
@@ -86,7 +86,7 @@ export class StubFollower {
     this.resumed.push({ afterDrafts: this.drafts.length, sequence: this.#sequence })
   }
 
-  sendApplied(applied: Lsn): void {
+  sendApplied(applied: unknown): void {
     this.applied.push(applied)
   }
 

@@ -1,0 +1,134 @@
+import { afterEach, describe, expect, it } from 'vitest'
+import { type ClientOutcome, type CommanderError, type Database, isCommanderError } from '../../src/client.ts'
+import { allEvents } from './bank-load.ts'
+import { fixtureApplication, RunningDatabase, residentBytesOf, until } from './running-database.ts'
+
+const mebibyte = 1 << 20
+const troublesome = fixtureApplication('troublesome')
+const application = 'application-troublesome-1'
+
+let database: RunningDatabase | undefined
+afterEach(async () => {
+  await database?.remove()
+  database = undefined
+})
+
+async function start(config: ConstructorParameters<typeof RunningDatabase>[0] = {}): Promise<RunningDatabase> {
+  database = await RunningDatabase.start({ applications: [{ module: troublesome }], ...config })
+  return database
+}
+
+const completedOnly = (outcomes: readonly ClientOutcome[]): void =>
+  expect(new Set(outcomes.map(({ outcome }) => outcome))).toEqual(new Set(['completed']))
+
+/** Counts on many aggregates; each must be there once in the end. */
+async function verifyCounts(client: Database, count: number): Promise<void> {
+  const status = await until('a status', () => database?.status())
+  await client.read('thing', '0', { minLsn: status.lsn.flushed })
+  expect((await allEvents(client)).length).toBe(count)
+}
+
+describe('100,000 commands at once to an application that is stopped', () => {
+  it('wait without using up memory, and are all completed once it goes on', async () => {
+    const db = await start()
+    const client = await db.connect({ timeoutMs: 900_000 })
+    await db.signal(application, 'SIGSTOP')
+    const count = 100_000
+    const all = Promise.all(Array.from({ length: count }, (_, i) => client.execute('thing', `${i % 1000}`, 'count')))
+    await until('the commands to be received', async () => (await client.commands('pending')).length >= 1000)
+    expect(await db.residentBytes()).toBeLessThan(1400 * mebibyte)
+    await db.signal(application, 'SIGCONT')
+    completedOnly(await all)
+    expect(await db.residentBytes()).toBeLessThan(1400 * mebibyte)
+    await verifyCounts(client, count)
+  })
+
+  it('are sent away as overloaded beyond the limit, and none of those received is lost', async () => {
+    const db = await start({ limits: { pendingCommands: 500 } })
+    const impatient = await db.connect({ timeoutMs: 3000, maxInFlight: 16_384 })
+    await db.signal(application, 'SIGSTOP')
+    const keys = Array.from({ length: 20_000 }, (_, i) => `key-${i}`)
+    const execute = (client: Database, key: string, i: number): Promise<ClientOutcome> =>
+      client.execute('thing', `${i % 100}`, 'count', null, { idempotencyKey: key })
+    const settled = await Promise.allSettled(keys.slice(0, 10_000).map((key, i) => execute(impatient, key, i)))
+    const codes = new Set(
+      settled.map((one) => (one.status === 'rejected' ? (one.reason as CommanderError).code : 'none')),
+    )
+    expect([...codes].sort()).toEqual(expect.arrayContaining(['timeout']))
+    for (const one of settled) expect(one.status === 'rejected' && (one.reason as CommanderError).retryable).toBe(true)
+    expect((await impatient.commands('pending')).length).toBeLessThanOrEqual(500)
+    expect(await db.residentBytes()).toBeLessThan(1400 * mebibyte)
+    await db.signal(application, 'SIGCONT')
+    const patient = await db.connect({ timeoutMs: 600_000 })
+    completedOnly(await Promise.all(keys.map((key, i) => execute(patient, key, i))))
+    await verifyCounts(patient, keys.length)
+  })
+})
+
+describe('a follower that is stopped', () => {
+  it.each(['projection-applier', 'dispatcher', application])(
+    'like %s does not make the journal writer grow, and catches up when it goes on',
+    async (name) => {
+      const db = await start({ limits: { pendingCommands: 100_000, pendingBytes: 1 << 30 } })
+      const client = await db.connect({ timeoutMs: 900_000, maxInFlight: 256 })
+      completedOnly(await Promise.all(Array.from({ length: 2000 }, (_, i) => client.execute('thing', `${i}`, 'count'))))
+      const writer = await db.pidOf('journal-writer')
+      const before = residentBytesOf(writer)
+      await db.signal(name, 'SIGSTOP')
+      const text = 'x'.repeat(20_000)
+      const count = 6000
+      const sent = Promise.all(
+        Array.from({ length: count }, (_, i) =>
+          client.execute('thing', `${i % 500}`, 'count', { text }, { wait: 'received' }),
+        ),
+      )
+      await sent
+      expect(residentBytesOf(writer) - before).toBeLessThan(110 * mebibyte)
+      await db.signal(name, 'SIGCONT')
+      await until('everything to be stored', async () => {
+        const status = await db.status()
+        return status?.processes.find((one) => one.name === 'projection-applier')?.appliedLsn === status?.lsn.written
+      })
+      await until('everything to be completed', async () => (await client.commands('pending')).length === 0)
+      await verifyCounts(client, 2000 + count)
+      expect(await db.pidOf('journal-writer')).toBe(writer)
+    },
+  )
+})
+
+describe('a journal writer that is stopped', () => {
+  it('does not make the gateway grow, however much is pushed, and all is completed when it goes on', async () => {
+    const db = await start()
+    const client = await db.connect({ timeoutMs: 900_000, maxInFlight: 16_384 })
+    await client.execute('thing', 'a', 'count')
+    const gateway = await db.pidOf('gateway')
+    const before = residentBytesOf(gateway)
+    await db.signal('journal-writer', 'SIGSTOP')
+    const text = 'x'.repeat(50_000)
+    const count = 6000
+    const all = Promise.all(
+      Array.from({ length: count }, (_, i) => client.execute('thing', `${i % 500}`, 'count', { text })),
+    )
+    for (let look = 0; look < 20; look++) {
+      await new Promise((resolve) => setTimeout(resolve, 100))
+      expect(residentBytesOf(gateway) - before).toBeLessThan(200 * mebibyte)
+    }
+    await db.signal('journal-writer', 'SIGCONT')
+    completedOnly(await all)
+    await verifyCounts(client, count + 1)
+  })
+})
+
+describe('a client that is closed', () => {
+  it('leaves no call without an answer, those that waited in it included', async () => {
+    const db = await start()
+    const client = await db.connect({ maxInFlight: 10 })
+    await db.signal(application, 'SIGSTOP')
+    const calls = Array.from({ length: 1000 }, () => client.execute('thing', 'a', 'count'))
+    const settled = Promise.allSettled(calls)
+    await client.close()
+    for (const one of await settled) {
+      expect(one.status === 'rejected' && isCommanderError(one.reason) && one.reason.code).toBe('connection_lost')
+    }
+  })
+})
