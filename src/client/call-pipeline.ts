@@ -22,6 +22,12 @@ interface PendingCall {
   readonly at: number
 }
 
+interface WaitingCall {
+  readonly deadlineMs: number
+  readonly begin: () => void
+  readonly reject: Reject
+}
+
 export interface CallPipelineOptions {
   readonly environment: Environment
   readonly maxInFlight: number
@@ -52,7 +58,8 @@ export class CallPipeline {
   /** By request number. */
   readonly #calls = new Map<number, PendingCall>()
   #session: CallSession
-  #waiting: (() => void)[] = []
+  /** In the order in which they were made. */
+  readonly #waiting = new Set<WaitingCall>()
   /** Calls encoded in this turn. */
   #encoded: PendingCall[] = []
   /** Encoded and not sent yet: the gateway takes no more at the moment, or the turn is not over. */
@@ -77,10 +84,13 @@ export class CallPipeline {
     data: unknown,
     options: ExecuteOptions,
   ): Promise<ClientOutcome> {
+    const deadlineMs = this.#o.environment.clock.monotonicMs() + (options.timeoutMs ?? this.#o.timeoutMs)
     return new Promise<ClientOutcome>((resolve, reject) => {
-      if (this.#calls.size < this.#o.maxInFlight) this.#call(aggregate, id, command, data, options, resolve, reject)
-      else if (this.#waiting.length < waitingMax) {
-        this.#waiting.push(() => this.#call(aggregate, id, command, data, options, resolve, reject))
+      if (this.#calls.size < this.#o.maxInFlight) {
+        this.#call(aggregate, id, command, data, options, deadlineMs, resolve, reject)
+      } else if (this.#waiting.size < waitingMax) {
+        const begin = (): void => this.#call(aggregate, id, command, data, options, deadlineMs, resolve, reject)
+        this.#waiting.add({ deadlineMs, begin, reject })
       } else reject(tooManyWaiting())
     })
   }
@@ -139,10 +149,16 @@ export class CallPipeline {
       this.#finish(request, call)
       call.reject(late())
     }
+    for (const call of this.#waiting) {
+      if (call.deadlineMs > nowMs) break
+      this.#waiting.delete(call)
+      call.reject(late())
+    }
   }
 
   rejectAll(error: CommanderError): void {
-    this.#waiting = []
+    for (const { reject } of this.#waiting) reject(error)
+    this.#waiting.clear()
     for (const { reject } of this.#calls.values()) reject(error)
     this.#calls.clear()
   }
@@ -153,11 +169,12 @@ export class CallPipeline {
     command: string,
     data: unknown,
     options: ExecuteOptions,
+    deadlineMs: number,
     resolve: Resolve,
     reject: Reject,
   ): void {
     const sequence = this.#nextSequence
-    const { clock, random } = this.#o.environment
+    const { random } = this.#o.environment
     if (this.#session.isTooWide(sequence)) this.#session = new CallSession(random)
     const session = this.#session
     const request = sequence & requestMask
@@ -180,7 +197,6 @@ export class CallPipeline {
       )
       this.#nextSequence++
       session.add(sequence)
-      const deadlineMs = clock.monotonicMs() + (options.timeoutMs ?? this.#o.timeoutMs)
       const call = { session, sequence, resolve, reject, deadlineMs, buffer: null, at }
       this.#calls.set(request, call)
       this.#encoded.push(call)
@@ -224,7 +240,11 @@ export class CallPipeline {
   #finish(request: number, { session, sequence }: PendingCall): void {
     session.answered(sequence)
     this.#calls.delete(request)
-    while (this.#waiting.length > 0 && this.#calls.size < this.#o.maxInFlight) this.#waiting.shift()?.()
+    for (const next of this.#waiting) {
+      if (this.#calls.size >= this.#o.maxInFlight) return
+      this.#waiting.delete(next)
+      next.begin()
+    }
   }
 }
 
