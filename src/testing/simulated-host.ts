@@ -58,8 +58,8 @@ export class SimulatedHost {
   readonly store: SimulatedStore
   readonly network: MemoryTransport
   readonly pace: Pace
-  /** The wall clock is off by so much; it may jump. */
-  wallOffsetMs = 0
+  /** What the wall clock shows more than the time since the start; it may jump. */
+  wallOffsetMs: number
   readonly processes = new Set<SimulatedProcess>()
   readonly #o: SimulatedHostOptions
   readonly #endpoints = new Map<SimulatedProcess, MemoryEndpoint>()
@@ -72,6 +72,7 @@ export class SimulatedHost {
     this.trace = options.trace
     this.pace = { ...(options.pace ?? usualPace) }
     this.random = new SeededRandom(options.seed)
+    this.wallOffsetMs = startWallMs + this.random.integer(0, 60_000)
     this.time = new VirtualTime(this.random)
     const world = { scheduler: this.#ofWorld(), log: silentLog }
     const { windowBytes, copyBytes = true } = options
@@ -98,7 +99,7 @@ export class SimulatedHost {
   }
 
   get wallMs(): number {
-    return Math.floor(startWallMs + this.time.nowMs + this.wallOffsetMs)
+    return Math.floor(this.time.nowMs + this.wallOffsetMs)
   }
 
   start(name: string, isRemote = false): SimulatedProcess {

@@ -38,7 +38,6 @@ export class Faults {
     this.#isOver = true
     const { host } = this.#cluster
     Object.assign(host.pace, this.#settings.pace)
-    host.wallOffsetMs = Math.max(0, host.wallOffsetMs)
     for (const process of host.processes) process.killAfterSteps(Number.POSITIVE_INFINITY)
     for (const name of roleNames) if (name !== 'bank-2') this.#cluster.want(name)
     if (!this.#cluster.hasPower) this.#cluster.powerIsBack()
