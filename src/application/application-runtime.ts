@@ -254,12 +254,10 @@ export class ApplicationRuntime implements FollowerRole {
     aggregate.touched = true
     if (aggregate.readiness === 'held' && aggregate.heldBy === command.lsn) aggregate.readiness = 'ready'
     if (aggregate.defect !== null && aggregate.readiness === 'ready') this.#restore(aggregate)
-    if (aggregate.readiness === 'ready' && aggregate.backlog.length === 0 && this.#canSend) {
-      this.#decide(aggregate, work)
-    } else {
-      insertInOrder(aggregate.backlog, work)
-      this.#runBacklog(aggregate)
-    }
+    const isNext = aggregate.readiness === 'ready' && aggregate.backlog.length === 0 && this.#canSend
+    if (isNext && this.#decide(aggregate, work)) return
+    insertInOrder(aggregate.backlog, work)
+    this.#runBacklog(aggregate)
   }
 
   #adopt(key: string, hash: number): LiveAggregate | null {
@@ -302,7 +300,8 @@ export class ApplicationRuntime implements FollowerRole {
     const { backlog } = aggregate
     let taken = 0
     while (taken < backlog.length && aggregate.readiness === 'ready' && this.#canSend) {
-      this.#decide(aggregate, backlog[taken++] as Work)
+      if (!this.#decide(aggregate, backlog[taken] as Work)) break
+      taken++
     }
     aggregate.backlog = backlog.slice(taken)
     if (aggregate.readiness === 'ready' && aggregate.backlog.length > 0) this.#cold.add(aggregate)
@@ -312,9 +311,16 @@ export class ApplicationRuntime implements FollowerRole {
     return this.#follower?.isWritable === true
   }
 
-  #decide(aggregate: LiveAggregate, work: Work): void {
+  /** @returns false when it has to wait for a command before it (I1), which may have failed in an aggregate forgotten since. */
+  #decide(aggregate: LiveAggregate, work: Work): boolean {
     const { command, token } = work
-    if (command.token !== token || this.#follower === null) return
+    if (command.token !== token || this.#follower === null) return true
+    const obstacle = this.#speculation.obstacleTo(command)
+    if (obstacle !== 0) {
+      aggregate.readiness = obstacle === command.queue.blockedBy ? 'blocked' : 'held'
+      aggregate.heldBy = obstacle
+      return false
+    }
     const sequence = this.#follower.takeSequence()
     const readiness = this.#outcomes.add(aggregate, work, sequence)
     this.#speculation.add(aggregate, work, sequence)
@@ -322,6 +328,7 @@ export class ApplicationRuntime implements FollowerRole {
     if (readiness !== 'ready') aggregate.heldBy = command.lsn
     if (aggregate.revision % 64 === 0) this.#aggregates.weigh(aggregate, this.#outcomes.sizeOf(aggregate.state))
     if (this.#batch.byteLength >= sendBytes) this.#send()
+    return true
   }
 
   /** A retried command is started again, and then goes first; a skipped one is out of the way. */

@@ -1,4 +1,5 @@
-import type { Lsn } from '../kernel/identifiers.ts'
+import { type Lsn, lsn } from '../kernel/identifiers.ts'
+import { dispatcherName, type PendingCommand } from '../state/commands.ts'
 import { insertInOrder, type LiveAggregate, type Work } from './live-aggregates.ts'
 
 interface Draft {
@@ -23,6 +24,14 @@ export class Speculation {
     this.#drafts.delete(command)
     draft.aggregate.inFlight--
     return draft.aggregate
+  }
+
+  /** The command before this one that is neither decided nor out of the way, or the parked one that blocks both; or 0. */
+  obstacleTo({ before, queue }: PendingCommand): Lsn {
+    if (queue.blockedBy !== 0) return queue.blockedBy
+    let nearest = before
+    while (nearest !== null && nearest.instance === dispatcherName) nearest = nearest.before
+    return nearest === null || this.#drafts.has(nearest.lsn) ? lsn(0) : nearest.lsn
   }
 
   /**
