@@ -29,6 +29,7 @@ import { Admission, type AdmissionLimits } from './admission.ts'
 import { Answers } from './answers.ts'
 import { Call, type Replier } from './call.ts'
 import { Queue } from './call-queue.ts'
+import { isOperation, Operations } from './operations.ts'
 import { rewriteDraft } from './rewrite-draft.ts'
 
 export interface GatewayOptions {
@@ -55,6 +56,7 @@ export class Gateway implements FollowerRole {
   readonly #admission: Admission
   readonly #answers: Answers
   readonly #batch: EntryBatch
+  readonly #operations = new Operations()
   #follower: Follower | null = null
   /** Drafts that have not come back as entries, in the order of their sequences. */
   readonly #drafted = new Queue<Call>()
@@ -135,8 +137,9 @@ export class Gateway implements FollowerRole {
     request: number,
     action: Extract<Action, { type: 'command/retried' | 'command/skipped' }>,
   ): void {
-    if (!this.isReady) {
-      this.#fail(replier, request, notReady())
+    const refusal = this.isReady ? this.#operations.begin(action.command) : notReady()
+    if (refusal !== null) {
+      this.#fail(replier, request, refusal)
       return
     }
     const alone = new EntryBatch(this.#o.origin, 512)
@@ -174,6 +177,8 @@ export class Gateway implements FollowerRole {
     for (const call of this.#drafted) {
       if (call.sequence !== sequence) continue
       call.isRefused = true
+      if (call.source !== null && isOperation(codeOf(call.source, call.offset)))
+        this.#operations.failed(call.commandLsn)
       this.#fail(call.replier, call.request, fromWireError(error))
       return
     }
@@ -276,8 +281,9 @@ export class Gateway implements FollowerRole {
       }
       default:
     }
-    const isOperation = code === actionCodes['command/retried'] || code === actionCodes['command/skipped']
-    if (isOperation && originOf(b, o) === this.#o.origin) this.#operated(b, o)
+    if (!isOperation(code)) return
+    this.#operations.decided(referenceOf(b, o), lsnOf(b, o))
+    if (originOf(b, o) === this.#o.origin) this.#operated(b, o)
   }
 
   #operated(b: Buffer, o: number): void {
@@ -320,6 +326,7 @@ export class Gateway implements FollowerRole {
   #storeApplied(mark: Lsn): void {
     this.#o.store.refresh()
     forgetSavedKeys(this.#o.state.idempotency, mark)
+    this.#operations.storeApplied(mark)
     this.#answers.appliedUpTo(mark)
     for (const listener of this.#appliedListeners) listener(mark)
   }
