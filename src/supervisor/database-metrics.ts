@@ -13,7 +13,11 @@ function samplesOf({ name, rssBytes, eventLoopLagMs, appliedLsn, restarts, metri
     process: name,
     samples: [
       ...gauge('resident_memory_bytes', 'Resident memory of the process.', rssBytes),
-      ...gauge('event_loop_lag_seconds', 'Longest delay of its event loop in the last second.', (eventLoopLagMs ?? 0) / 1000),
+      ...gauge(
+        'event_loop_lag_seconds',
+        'Longest delay of its event loop in the last second.',
+        (eventLoopLagMs ?? 0) / 1000,
+      ),
       ...gauge('applied_lsn', 'The last journal entry that the process has reduced.', appliedLsn),
       { name: 'restarts_total', kind: 'counter', help: 'How often the process was started again.', value: restarts },
       ...metrics,

@@ -65,7 +65,7 @@ export function expiredKeys(
   untilMs: number,
 ): { readonly expiry: Buffer; readonly key: string }[] {
   const to = encodeKey(untilMs + 1)
-  const expired = []
+  const expired: { readonly expiry: Buffer; readonly key: string }[] = []
   for (const { key: expiry } of store.table(tableNames.expiries).range({ to, limit: deletedMax })) {
     expired.push({ expiry, key: decodeKey(expiry, ['number', 'string'])[1] as string })
   }

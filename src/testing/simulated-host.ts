@@ -60,7 +60,7 @@ export class SimulatedHost {
   readonly pace: Pace
   /** What the wall clock shows more than the time since the start; it may jump. */
   wallOffsetMs: number
-  readonly processes = new Set<SimulatedProcess>()
+  readonly processes: Set<SimulatedProcess> = new Set()
   readonly #o: SimulatedHostOptions
   readonly #endpoints = new Map<SimulatedProcess, MemoryEndpoint>()
   /** Whoever writes the journal or the store: what they have under way ends with them. */

@@ -1,0 +1,1 @@
+export { VirtualTime } from './testing/virtual-time.ts'
