@@ -12,7 +12,11 @@ export interface KeyRecord {
 }
 
 /** Keys that are in the store already. A record may be newer than the reader's LSN; the slice checks. */
-export type KeyLookup = (key: string) => KeyRecord | undefined
+export interface KeyLookup {
+  (key: string): KeyRecord | undefined
+  /** Sees all that is in the store by now; without it a reader may be a millisecond behind. */
+  readonly refresh?: () => void
+}
 
 interface Session {
   lastLsn: Lsn
@@ -130,6 +134,7 @@ export function nextExpiryMs(slice: IdempotencySlice): number | null {
 
 /** The store has applied up to `applied`: keys up to there are found by look-up from now on. */
 export function forgetSavedKeys(slice: IdempotencySlice, applied: Lsn): void {
+  if (slice.recentKeys.size > 0) slice.lookup.refresh?.()
   for (const [key, record] of slice.recentKeys) {
     if (record.lsn > applied) return
     slice.recentKeys.delete(key)

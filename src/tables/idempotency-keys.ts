@@ -25,10 +25,11 @@ const recordOf = (value: Buffer): KeyRecord => ({
 
 export function keyLookup(store: KeyValueStore): KeyLookup {
   const keys = store.table(tableNames.keys)
-  return (key) => {
+  const lookup = (key: string): KeyRecord | undefined => {
     const value = keys.get(encodeKey(key))
     return value === undefined ? undefined : recordOf(value)
   }
+  return Object.assign(lookup, { refresh: () => store.refresh() })
 }
 
 /** Look-ups of the process that writes the store: inside a transaction they see what it has put so far. */

@@ -22,6 +22,8 @@ export interface SimulatedHostOptions {
   readonly windowBytes?: number
   /** As sockets do; false as the embedded database does. */
   readonly copyBytes?: boolean
+  /** What the wall clock shows at first. */
+  readonly startWallMs?: number
   /** Default: `usualPace`. */
   readonly pace?: Pace
   readonly bug: (what: string, error: unknown) => void
@@ -47,7 +49,6 @@ export const fastPace: Pace = { turnMs: 0.005, deliveryMs: 0.02, flushMs: 0.05, 
 
 const addresses: Addresses = { journal: 'journal', gateway: 'gateway', applier: 'applier' }
 const journalId = Buffer.from('commanderdb-test')
-const startWallMs = 1_700_000_000_000
 
 /** One host: processes over a virtual disk, a store and a network, in virtual time. Everything follows from the seed. */
 export class SimulatedHost {
@@ -72,7 +73,7 @@ export class SimulatedHost {
     this.trace = options.trace
     this.pace = { ...(options.pace ?? usualPace) }
     this.random = new SeededRandom(options.seed)
-    this.wallOffsetMs = startWallMs + this.random.integer(0, 60_000)
+    this.wallOffsetMs = options.startWallMs ?? 1_700_000_000_000
     this.time = new VirtualTime(this.random)
     const world = { scheduler: this.#ofWorld(), log: silentLog }
     const { windowBytes, copyBytes = true } = options
