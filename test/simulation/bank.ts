@@ -14,7 +14,7 @@ export interface Movement {
   readonly padding?: string
 }
 
-export const shortTtlMs = 2_000
+export const shortTtlMs = 100
 
 /** @param ofInstance the process that decides: its application instance's own world. */
 export function bankOf(world: World): Application {

@@ -181,7 +181,7 @@ export class Workload {
       ...(padding === 0 ? {} : { padding: 'x'.repeat(random.integer(0, padding)) }),
     }
     const fresh = {
-      aggregate: random.chance(0.8) ? ('account' as const) : ('voucher' as const),
+      aggregate: random.chance(0.7) ? ('account' as const) : ('voucher' as const),
       id: String(random.integer(1, accounts)),
       command: rare,
       data: own,

@@ -35,6 +35,7 @@ export interface SimulationResult {
 
 const faultsMostMs = 60_000
 const quietMostMs = 120_000
+const minuteMs = 60_000
 
 /** One history of the whole database; everything in it follows from the seed. */
 export async function simulate(options: SimulationOptions): Promise<SimulationResult> {
@@ -66,6 +67,7 @@ class History {
       seed: options.seed,
       trace: this.#trace,
       copyBytes: plan.copyBytes,
+      startWallMs: plan.startWallMs,
       pace: plan.faults.pace,
       ...(plan.windowBytes === undefined ? {} : { windowBytes: plan.windowBytes }),
       bug,
@@ -175,6 +177,7 @@ class History {
 }
 
 interface Plan {
+  readonly startWallMs: number
   readonly copyBytes: boolean
   readonly windowBytes: number | undefined
   readonly instances: number
@@ -188,6 +191,9 @@ function planOf(seed: number): Plan {
   const random = new SeededRandom(seed ^ 0x5eed)
   const isSlow = random.chance(0.15)
   return {
+    // Keys expire by the minute: mostly it is over soon.
+    startWallMs:
+      minuteMs * 28_333_333 + (random.chance(0.7) ? random.integer(58_000, 59_950) : random.integer(0, 59_999)),
     copyBytes: random.chance(0.7),
     windowBytes: random.pick([undefined, undefined, 65_536, 8_192]),
     instances: random.pick([1, 2]),
