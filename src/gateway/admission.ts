@@ -1,11 +1,13 @@
 import type { IdempotencyKey } from '../actions/action.ts'
 import { actionCodes } from '../actions/action-codes.ts'
-import { envelopeOf, payloadOf } from '../actions/decode.ts'
+import { aggregateTypeOf } from '../actions/aggregate-key.ts'
+import { payloadOf } from '../actions/decode.ts'
 import {
   codeOf,
   entryFlags,
   entryHeaderBytes,
   entryOffsets,
+  envelopeBytesOf,
   flagsOf,
   isWellFormed,
   keyBytesOf,
@@ -14,13 +16,15 @@ import {
   nameOf,
   payloadStart,
 } from '../actions/entry-layout.ts'
-import { CommanderError } from '../kernel/errors.ts'
+import { CommanderError, messageOf } from '../kernel/errors.ts'
 import { hash32 } from '../kernel/hash.ts'
 import { limits } from '../kernel/limits.ts'
 import type { AnyAggregate } from '../sdk/aggregate-types.ts'
 import type { Application } from '../sdk/application.ts'
 import { checkSchema } from '../sdk/schema-check.ts'
 import type { RootState } from '../state/root.ts'
+import { checkEnvelope } from './check-envelope.ts'
+import type { Rewriting } from './rewrite-draft.ts'
 
 export interface AdmissionLimits {
   /** Bytes of one command's data. */
@@ -36,12 +40,6 @@ export const defaultAdmissionLimits: AdmissionLimits = {
   pendingCommands: limits.pendingCommandsDefault,
   pendingPerAggregate: limits.pendingPerAggregateDefault,
   pendingBytes: limits.pendingBytesDefault,
-}
-
-export interface Envelope {
-  readonly idempotencyKey?: IdempotencyKey
-  readonly expectedRevision?: number
-  readonly metadata?: Readonly<Record<string, string>>
 }
 
 interface KnownAggregate {
@@ -119,26 +117,23 @@ export class Admission {
     b.writeUInt16LE(flagsOf(b, o) & (entryFlags.idempotencyKey | entryFlags.writtenIsEnough), o + entryOffsets.flags)
     const schema = known.definition.schemas?.commands?.[command]
     if (schema === undefined) return null
-    return { data: checkSchema(schema, payloadOf(b, o), `data of command "${command}" of ${key}`) }
+    return { data: checkSchema(schema, dataOf(b, o), `data of command "${command}" of ${key}`) }
   }
 
-  /** The command's idempotency key, whose time to live is the aggregate's. */
+  /** Checks what the call says beside its header, and returns its idempotency key, if it has one. */
   keyOf(b: Buffer, o: number): IdempotencyKey | null {
-    if ((flagsOf(b, o) & entryFlags.idempotencyKey) === 0) return null
-    const { idempotencyKey } = (envelopeOf(b, o) ?? {}) as Envelope
-    const isKey =
-      typeof idempotencyKey?.key === 'string' &&
-      idempotencyKey.digest instanceof Uint8Array &&
-      idempotencyKey.digest.length === 16 &&
-      Number.isSafeInteger(idempotencyKey.ttlMs)
-    if (!isKey)
-      throw new CommanderError('protocol_violation', 'the call says that it has an idempotency key, but has none')
-    const bytes = Buffer.byteLength(idempotencyKey.key)
-    if (bytes >= 1 && bytes <= limits.idempotencyKeyBytesMax && idempotencyKey.key.isWellFormed()) return idempotencyKey
-    throw new CommanderError(
-      'invalid_input',
-      `an idempotency key must have 1 to ${limits.idempotencyKeyBytesMax} bytes, not ${bytes}`,
-    )
+    const hasKey = (flagsOf(b, o) & entryFlags.idempotencyKey) !== 0
+    if (!hasKey && envelopeBytesOf(b, o) === 0) return null
+    return checkEnvelope(b, o, hasKey).idempotencyKey ?? null
+  }
+
+  /** What the draft must say instead: what its schema changed, and how long the aggregate's keys are remembered. */
+  rewriting(b: Buffer, o: number, changed: Changed | null, key: IdempotencyKey | null): Rewriting | null {
+    if (key === null) return changed
+    const { idempotencyTtlMs } = this.aggregate(aggregateTypeOf(keyOf(b, o)))
+    if (key.ttlMs === idempotencyTtlMs) return changed
+    const idempotencyKey = { ...key, ttlMs: idempotencyTtlMs }
+    return { ...changed, envelope: { ...checkEnvelope(b, o, true), idempotencyKey } }
   }
 
   #checkRoom({ commands }: RootState, drafted: number, key: string): void {
@@ -157,6 +152,15 @@ export class Admission {
         `${pending} commands are pending on ${key}; limits.pendingPerAggregate is ${pendingPerAggregate}`,
       )
     }
+  }
+}
+
+function dataOf(b: Buffer, o: number): unknown {
+  try {
+    return payloadOf(b, o)
+  } catch (error) {
+    const message = `the data of the command is no MessagePack: ${messageOf(error)}`
+    throw new CommanderError('invalid_input', message, { cause: error })
   }
 }
 

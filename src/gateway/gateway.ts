@@ -180,8 +180,10 @@ export class Gateway implements FollowerRole {
       if (call.source !== null && isOperation(codeOf(call.source, call.offset)))
         this.#operations.failed(call.commandLsn)
       this.#fail(call.replier, call.request, fromWireError(error))
-      return
+      break
     }
+    // They are drafts no longer; those behind others go when an entry of a later one comes back.
+    while (this.#drafted.peek()?.isRefused === true) this.#drafted.shift()
   }
 
   reset(reason: CommanderError): void {
@@ -198,7 +200,8 @@ export class Gateway implements FollowerRole {
     if (key !== null && this.#isKnown(call, key)) return
     if (wait === waitModes.received)
       source.writeUInt16LE(flagsOf(source, offset) | entryFlags.flush, offset + entryOffsets.flags)
-    if (changed !== null) call.replaceSource(rewriteDraft(source, offset, changed.data))
+    const rewriting = this.#admission.rewriting(source, offset, changed, key)
+    if (rewriting !== null) call.replaceSource(rewriteDraft(source, offset, rewriting))
     this.#draft(call)
     this.#sendSoon()
   }
