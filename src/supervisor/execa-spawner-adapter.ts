@@ -1,3 +1,4 @@
+import type { ChildProcess } from 'node:child_process'
 import { accessSync, constants } from 'node:fs'
 import { setPriority } from 'node:os'
 import { delimiter, join } from 'node:path'
@@ -8,7 +9,7 @@ import type { LogOutput } from '../observability/log-output-adapter.ts'
 import type { LogLevel } from '../observability/logger-adapter.ts'
 import type { ChildEnvelope } from './child-main.ts'
 import { ChildOutput } from './child-output.ts'
-import { previousExitVariable } from './child-report.ts'
+import { type PreviousExit, previousExitVariable } from './child-report.ts'
 import type { ChildSpecification } from './child-specification.ts'
 import { compileCacheDirectory } from './compile-cache-adapter.ts'
 import type { ExitReport, SpawnedChild, Spawner, SpawnRequest } from './spawner.ts'
@@ -37,6 +38,29 @@ const spawnOptions = {
   forceKillAfterDelay: false,
 } as const satisfies Options
 
+/** A process that waits for its envelope before it does anything. */
+interface LaunchedProcess extends SpawnedChild {
+  isRunning(): boolean
+  begin(envelope: string, onExit: (exit: ExitReport) => void): void
+}
+
+/** The end of a process, told to whoever asks, before or after. */
+class ExitOfProcess {
+  #report: ExitReport | null = null
+  #listener: ((exit: ExitReport) => void) | null = null
+
+  happened(report: ExitReport): void {
+    this.#report = report
+    this.#listener?.(report)
+  }
+
+  tell(listener: (exit: ExitReport) => void): void {
+    this.#listener = listener
+    const report = this.#report
+    if (report !== null) queueMicrotask(() => listener(report))
+  }
+}
+
 /** From the exit of a process to the end of its output, which a grandchild may hold open for ever. */
 const outputGraceMs = 250
 
@@ -45,13 +69,33 @@ export class ExecaSpawner implements Spawner {
   readonly #compileCache: string | undefined = compileCacheDirectory()
   readonly #warned = new Set<string>()
   readonly #deathSignalPrefix: readonly string[]
+  readonly #prepared = new Map<string, LaunchedProcess>()
 
   constructor(options: ExecaSpawnerOptions) {
     this.#options = options
     this.#deathSignalPrefix = this.#findDeathSignalPrefix()
   }
 
+  /** Loading a program takes longer than what it then does to start: all of them load at the same time. */
+  prepare(specification: ChildSpecification): void {
+    this.#prepared.set(specification.name, this.#launch(specification, undefined))
+  }
+
+  /** Ends what was prepared and never spawned. */
+  discard(): void {
+    for (const { kill } of this.#prepared.values()) kill()
+    this.#prepared.clear()
+  }
+
   spawn({ specification, previousExit }: SpawnRequest, onExit: (exit: ExitReport) => void): SpawnedChild {
+    const prepared = this.#prepared.get(specification.name)
+    this.#prepared.delete(specification.name)
+    const process = prepared?.isRunning() ? prepared : this.#launch(specification, previousExit)
+    process.begin(`${JSON.stringify(this.#envelopeOf(specification))}\n`, onExit)
+    return process
+  }
+
+  #launch(specification: ChildSpecification, previousExit: PreviousExit | undefined): LaunchedProcess {
     const env = {
       ...optional('NODE_COMPILE_CACHE', this.#compileCache),
       ...this.#options.env,
@@ -63,32 +107,29 @@ export class ExecaSpawner implements Spawner {
     const subprocess = execa(file, args, { ...spawnOptions, env })
     const { pid } = subprocess
     const output = new ChildOutput(this.#options.output, this.#options.log.child({ child: specification.name, pid }))
+    const exit = new ExitOfProcess()
     if (pid === undefined) {
-      void subprocess.then((result) =>
-        onExit({ code: null, signal: null, fatal: spawnFailure(file, result.originalMessage) }),
-      )
-      return { pid, terminate() {}, kill() {} }
+      const failed = (reason: string | undefined): void =>
+        exit.happened({ code: null, signal: null, fatal: spawnFailure(file, reason) })
+      void subprocess.then(({ originalMessage }) => failed(originalMessage))
+      return { pid, isRunning: () => false, begin: (_, onExit) => exit.tell(onExit), terminate() {}, kill() {} }
     }
     this.#setNice(specification, pid)
     // A child that ended before it read its envelope breaks the pipe; its exit tells more.
     subprocess.stdin.on('error', () => {})
-    subprocess.stdin.write(`${JSON.stringify(this.#envelopeOf(specification))}\n`)
     subprocess.stdout.on('data', (chunk: Buffer) => output.stdout.push(chunk))
     subprocess.stderr.on('data', (chunk: Buffer) => output.stderr.push(chunk))
-    const { nodeChildProcess } = subprocess
-    nodeChildProcess.once('exit', (code, signal) => {
-      const report = (): void => {
-        clearTimeout(timer)
-        nodeChildProcess.off('close', report)
-        output.stdout.end()
-        output.stderr.end()
-        const fatal = output.lastWords
-        onExit({ code, signal, ...(fatal === undefined ? {} : { fatal }) })
-      }
-      const timer = setTimeout(report, outputGraceMs)
-      nodeChildProcess.once('close', report)
-    })
-    return { pid, terminate: () => void subprocess.kill('SIGTERM'), kill: () => void subprocess.kill('SIGKILL') }
+    reportExit(subprocess.nodeChildProcess, output, exit)
+    return {
+      pid,
+      isRunning: () => subprocess.nodeChildProcess.exitCode === null && subprocess.nodeChildProcess.signalCode === null,
+      begin(envelope, onExit) {
+        exit.tell(onExit)
+        subprocess.stdin.write(envelope)
+      },
+      terminate: () => void subprocess.kill('SIGTERM'),
+      kill: () => void subprocess.kill('SIGKILL'),
+    }
   }
 
   #envelopeOf({ name, role, config }: ChildSpecification): ChildEnvelope {
@@ -167,4 +208,19 @@ function isOnPath(program: string): boolean {
 
 function spawnFailure(file: string, reason: string | undefined): WireError {
   return { code: 'process_failed', message: `cannot start ${file}: ${reason ?? 'no reason given'}`, retryable: true }
+}
+
+function reportExit(child: ChildProcess, output: ChildOutput, exit: ExitOfProcess): void {
+  child.once('exit', (code, signal) => {
+    const report = (): void => {
+      clearTimeout(timer)
+      child.off('close', report)
+      output.stdout.end()
+      output.stderr.end()
+      const fatal = output.lastWords
+      exit.happened({ code, signal, ...(fatal === undefined ? {} : { fatal }) })
+    }
+    const timer = setTimeout(report, outputGraceMs)
+    child.once('close', report)
+  })
 }

@@ -26,6 +26,11 @@ export interface SpawnedChild {
 
 /** What the supervision needs of the operating system. */
 export interface Spawner {
+  /**
+   * The child will be spawned for the first time before long: its program may be loaded meanwhile, but must do nothing.
+   * A child that is prepared and never spawned ends with the supervisor.
+   */
+  prepare?(specification: ChildSpecification): void
   /** @param onExit called exactly once, and never from within `spawn` or a method of the child. */
   spawn(request: SpawnRequest, onExit: (exit: ExitReport) => void): SpawnedChild
 }

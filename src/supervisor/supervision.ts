@@ -52,6 +52,7 @@ export class Supervision implements SupervisedChildOwner {
   readonly children: readonly SupervisedChild[]
   readonly #environment: Environment
   readonly #events: SupervisionEvents
+  readonly #spawner: Spawner
   readonly #byName: ReadonlyMap<string, SupervisedChild>
   #phase: 'new' | 'running' | 'stopping' | 'ended' = 'new'
   #wasReady = false
@@ -65,6 +66,7 @@ export class Supervision implements SupervisedChildOwner {
   constructor({ environment, spawner, specifications, events }: SupervisionOptions) {
     this.#environment = environment
     this.#events = events
+    this.#spawner = spawner
     this.children = orderChildren(specifications).map((each) => new SupervisedChild(each, environment, spawner, this))
     this.#byName = new Map(this.children.map((child) => [child.name, child]))
   }
@@ -92,6 +94,7 @@ export class Supervision implements SupervisedChildOwner {
 
   start(): void {
     this.#phase = 'running'
+    for (const { specification } of this.children) this.#spawner.prepare?.(specification)
     this.#watchedAtMs = this.#environment.clock.monotonicMs()
     this.#scheduleWatch()
     this.#advance()

@@ -18,12 +18,15 @@ export interface SuperviseOptions {
   readonly children: () => readonly ChildSpecification[]
 }
 
+/** Interrupts that follow the first one this soon are the same one. */
+const sameInterruptMs = 500
+
 /** A reader of our output that has stopped reading must not keep the process from ending. */
 const flushTimeoutMs = 1000
 
 /**
  * Makes this process the supervisor of a database: lock, children, control socket, signals, the `ready` line and the
- * log on standard output. SIGTERM, SIGHUP or SIGINT drain and stop; a second SIGINT ends everything at once.
+ * log on standard error. SIGTERM, SIGHUP or SIGINT drain and stop; a second SIGINT ends everything at once.
  *
  * @returns how it ended, when all children have ended. The caller exits with `exitCode`.
  * @throws CommanderError `database_locked`, `invalid_config`, and what `children` throws
@@ -31,7 +34,7 @@ const flushTimeoutMs = 1000
 export async function superviseDatabase(options: SuperviseOptions): Promise<SupervisionOutcome> {
   const dataDir = resolve(options.dataDir)
   const lock = lockDatabase(dataDir, 'database')
-  const output = createLogOutput(process.stdout)
+  const output = createLogOutput(process.stderr)
   try {
     return await supervise({ ...options, dataDir }, output)
   } finally {
@@ -45,18 +48,28 @@ async function supervise(options: SuperviseOptions, output: LogOutput): Promise<
   const log = createLogger({ process: 'supervisor', role: 'supervisor', level: logLevel, output })
   const environment = createSystemEnvironment(log)
   const monitor = monitorEventLoop()
+  const spawner = new ExecaSpawner({
+    controlAddress: controlAddressOf(dataDir),
+    logLevel,
+    output,
+    log,
+    env: process.env,
+  })
   const supervisor = new Supervisor({
     environment,
     transport: createNodeIpcTransport(environment),
-    spawner: new ExecaSpawner({ controlAddress: controlAddressOf(dataDir), logLevel, output, log, env: process.env }),
+    spawner,
     dataDir,
     pid: process.pid,
     specifications: options.children(),
     measure: () => ({ eventLoopLagMs: monitor.takeMaxLagMs(), rssBytes: process.memoryUsage.rss() }),
-    ready: (status) => output.write(readyLine(status)),
+    ready: (status) => void process.stdout.write(readyLine(status)),
   })
   const forget = stopOnSignals(supervisor)
-  const outcome = await supervisor.run().finally(forget)
+  const outcome = await supervisor.run().finally(() => {
+    forget()
+    spawner.discard()
+  })
   monitor.stop()
   return outcome
 }
@@ -66,12 +79,14 @@ function readyLine({ url, dataDir }: DatabaseStatus): string {
 }
 
 function stopOnSignals(supervisor: Supervisor): () => void {
-  let interrupted = false
+  let interruptedAtMs: number | null = null
   const stop = (): void => supervisor.stop()
   const interrupt = (): void => {
-    if (interrupted) supervisor.kill()
-    else supervisor.stop()
-    interrupted = true
+    const nowMs = performance.now()
+    if (interruptedAtMs === null) supervisor.stop()
+    // npm passes on a signal that the terminal has sent us already: one Ctrl-C, two signals.
+    else if (nowMs - interruptedAtMs > sameInterruptMs) supervisor.kill()
+    interruptedAtMs ??= nowMs
   }
   process.on('SIGTERM', stop).on('SIGHUP', stop).on('SIGINT', interrupt)
   return () => {

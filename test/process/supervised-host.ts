@@ -85,6 +85,7 @@ export class SupervisedHost {
   /** As one whose terminal has stopped: nothing of its output is read from now on. */
   stopReading(host: ChildProcess): void {
     host.stdout?.removeAllListeners('data').pause()
+    host.stderr?.removeAllListeners('data').pause()
   }
 
   exitCodeOf(host: ChildProcess): Promise<number> {
