@@ -50,7 +50,7 @@ const pauseMsMin = 5
 const pauseBytesPerMs = 4096
 const transactionBytesMax = 8_388_608
 /** A root is put after this much of the journal, or twice its own size, or this long: a child starts from it. */
-const rootEveryBytes = 33_554_432
+const rootEveryBytes = 8_388_608
 const rootEveryMs = 10_000
 
 /**
