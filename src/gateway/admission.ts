@@ -159,10 +159,12 @@ function dataOf(b: Buffer, o: number): unknown {
   try {
     return payloadOf(b, o)
   } catch (error) {
-    const message = `the data of the command is no MessagePack: ${messageOf(error)}`
-    throw new CommanderError('invalid_input', message, { cause: error })
+    throw notMessagePack(error)
   }
 }
+
+const notMessagePack = (error: unknown): CommanderError =>
+  new CommanderError('invalid_input', `the data of the command is no MessagePack: ${messageOf(error)}`)
 
 const overloaded = (why: string): CommanderError =>
   new CommanderError('overloaded', `${why}: try again later`, { details: { retryAfterMs: 1000 } })
