@@ -10,11 +10,13 @@ import {
   type Query,
   requestOf,
 } from '../ipc/client-protocol.ts'
+import { unreachable } from '../kernel/assert.ts'
 import type { Environment } from '../kernel/environment.ts'
 import { CommanderError, isCommanderError, messageOf, toWireError } from '../kernel/errors.ts'
 import { lastPosition } from '../tables/event-log.ts'
 import type { ApplyWaiter } from './apply-waiter.ts'
 import type { CallOutcome, Replier } from './call.ts'
+import { checkQuery } from './check-query.ts'
 import type { Gateway } from './gateway.ts'
 import { commandLsn, type Queries } from './queries.ts'
 
@@ -28,6 +30,10 @@ export interface ClientServerOptions {
 }
 
 const readWaitMs = 10_000
+/** A command's end is waited for so long at most; the client asks again. */
+const commandWaitMsMax = 3_600_000
+/** Readings of events that one client may have under way. */
+const readingsMax = 1024
 /** Blocks of the event log sent before the event loop is given back. */
 const blocksPerTurn = 32
 
@@ -82,7 +88,7 @@ class ClientConnection implements Replier {
   frame(kind: number, body: Buffer): void {
     this.#channel.release(body.length)
     if (kind === clientFrames.call) this.#call(body)
-    else if (kind === clientFrames.query) this.#query(requestOf(body), decodeQuery(body))
+    else if (kind === clientFrames.query) this.#question(requestOf(body), decodeQuery(body))
     else if (kind === clientFrames.cancel) this.#readings.delete(requestOf(body))
     else this.#channel.close(new CommanderError('protocol_violation', `a client sent a frame of kind ${kind}`))
   }
@@ -132,6 +138,14 @@ class ClientConnection implements Replier {
     }
   }
 
+  #question(request: number, question: unknown): void {
+    try {
+      this.#query(request, checkQuery(question))
+    } catch (error) {
+      this.failed(request, knownError(error))
+    }
+  }
+
   #query(request: number, query: Query): void {
     // A greeting reads nothing, and an applier that is down keeps nobody from sending commands.
     if (query.ask === 'hello' || query.ask === 'rebuild') {
@@ -149,8 +163,7 @@ class ClientConnection implements Replier {
     try {
       this.#ask(request, query)
     } catch (error) {
-      const known = isCommanderError(error) ? error : new CommanderError('internal', messageOf(error), { cause: error })
-      this.failed(request, known)
+      this.failed(request, knownError(error))
     }
   }
 
@@ -168,7 +181,7 @@ class ClientConnection implements Replier {
       case 'projections':
         return this.#result(request, queries.projections())
       case 'command':
-        return this.#command(request, query.id, query.waitMs ?? 0)
+        return this.#command(request, query.id, Math.min(query.waitMs ?? 0, commandWaitMsMax))
       case 'commands':
         return this.#result(request, queries.commands(query.state, query.limit))
       case 'retry': {
@@ -193,11 +206,12 @@ class ClientConnection implements Replier {
         })
         return
       case 'events':
+        if (this.#readings.size >= readingsMax) throw tooManyReadings()
         this.#readings.set(request, { request, follow: query.follow, after: query.after })
         this.#turnSoon()
         return
       default:
-        throw new CommanderError('protocol_violation', `a client asked ${JSON.stringify(query)}`)
+        unreachable(query)
     }
   }
 
@@ -239,6 +253,15 @@ class ClientConnection implements Replier {
 
   #read(reading: Reading): void {
     if (this.#isClosed) return
+    try {
+      this.#readOn(reading)
+    } catch (error) {
+      this.#readings.delete(reading.request)
+      this.failed(reading.request, knownError(error))
+    }
+  }
+
+  #readOn(reading: Reading): void {
     let sent = 0
     for (const block of this.#o.queries.log.blocksFrom(reading.after + 1)) {
       const last = lastPosition(block)
@@ -257,3 +280,9 @@ class ClientConnection implements Replier {
     this.#channel.send(clientFrames.events, encodeEventsHeader(reading.request, 1, reading.after + 1))
   }
 }
+
+const knownError = (error: unknown): CommanderError =>
+  isCommanderError(error) ? error : new CommanderError('internal', messageOf(error), { cause: error })
+
+const tooManyReadings = (): CommanderError =>
+  new CommanderError('overloaded', `this client reads events ${readingsMax} times at once already; end some of them`)

@@ -1,0 +1,54 @@
+import type { Query } from '../ipc/client-protocol.ts'
+import { CommanderError } from '../kernel/errors.ts'
+
+interface Field {
+  readonly holds: (value: unknown) => boolean
+  readonly expected: string
+  readonly isOptional?: boolean
+}
+
+const text: Field = { holds: (value) => typeof value === 'string', expected: 'a text' }
+const flag: Field = { holds: (value) => typeof value === 'boolean', expected: 'true or false' }
+const state: Field = { holds: (value) => value === 'parked' || value === 'pending', expected: 'parked or pending' }
+const whole = (least: number): Field => ({
+  holds: (value) => Number.isSafeInteger(value) && (value as number) >= least,
+  expected: `a whole number from ${least} on`,
+})
+const optional = (field: Field): Field => ({ ...field, isOptional: true })
+
+const fieldsByQuestion: { readonly [Ask in Query['ask']]: Readonly<Record<string, Field>> } = {
+  hello: {},
+  state: { aggregate: text, id: text, atLsn: optional(whole(0)), minLsn: optional(whole(0)) },
+  stream: { aggregate: text, id: text, from: whole(0), limit: whole(1), minLsn: optional(whole(0)) },
+  projection: { name: text, key: text, minLsn: optional(whole(0)) },
+  projections: {},
+  rebuild: { name: text },
+  command: { id: text, waitMs: optional(whole(0)) },
+  commands: { state, limit: whole(1) },
+  retry: { id: text },
+  skip: { id: text, reason: text },
+  events: { after: whole(0), follow: flag },
+}
+
+/**
+ * A question as a client sent it: anything at all. What it leaves out or sends as nothing is absent afterwards.
+ * @throws CommanderError `protocol_violation` for a question that there is not, `invalid_input` for a wrong field
+ */
+export function checkQuery(input: unknown): Query {
+  const raw = (typeof input === 'object' && input !== null ? input : {}) as Readonly<Record<string, unknown>>
+  const { ask } = raw
+  if (typeof ask !== 'string' || !Object.hasOwn(fieldsByQuestion, ask)) {
+    throw new CommanderError('protocol_violation', `a client asked ${JSON.stringify(ask)}, which is no question`)
+  }
+  const query: Record<string, unknown> = { ask }
+  for (const [name, field] of Object.entries(fieldsByQuestion[ask as Query['ask']])) {
+    const value = raw[name] ?? undefined
+    if (value === undefined && field.isOptional === true) continue
+    if (!field.holds(value)) {
+      const message = `"${name}" of the question "${ask}" is ${JSON.stringify(value)}, but must be ${field.expected}`
+      throw new CommanderError('invalid_input', message)
+    }
+    query[name] = value
+  }
+  return query as Query
+}
