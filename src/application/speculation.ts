@@ -1,4 +1,5 @@
 import { type Lsn, lsn } from '../kernel/identifiers.ts'
+import { NumberMap } from '../kernel/number-map.ts'
 import { dispatcherName, type PendingCommand } from '../state/commands.ts'
 import { insertInOrder, type LiveAggregate, type Work } from './live-aggregates.ts'
 
@@ -10,7 +11,7 @@ interface Draft {
 
 /** The commands that were decided here and whose entries have not come back: what is built on nothing but hope. */
 export class Speculation {
-  readonly #drafts = new Map<Lsn, Draft>()
+  readonly #drafts = new NumberMap<Draft>()
 
   add(aggregate: LiveAggregate, work: Work, sequence: number): void {
     this.#drafts.set(work.command.lsn, { aggregate, work, sequence })
@@ -40,7 +41,7 @@ export class Speculation {
    */
   drop(sequence: number | null): Set<LiveAggregate> {
     const dropped = new Set<LiveAggregate>()
-    for (const [command, { aggregate, work, sequence: own }] of this.#drafts) {
+    for (const [command, { aggregate, work, sequence: own }] of this.#drafts.entries()) {
       if (sequence !== null && ((own - sequence) | 0) < 0) continue
       this.#drafts.delete(command)
       aggregate.inFlight--

@@ -3,6 +3,7 @@ import type { Channel } from '../ipc/channel.ts'
 import { clientFrames, waitModes } from '../ipc/client-protocol.ts'
 import type { Environment } from '../kernel/environment.ts'
 import { CommanderError } from '../kernel/errors.ts'
+import { NumberMap } from '../kernel/number-map.ts'
 import type { AnyAggregate } from '../sdk/aggregate-types.ts'
 import { commandDigest } from '../sdk/command-payload.ts'
 import { CallSession } from './call-session.ts'
@@ -56,7 +57,7 @@ export class CallPipeline {
   readonly #o: CallPipelineOptions
   readonly #encoder = new CallEncoder()
   /** By request number. */
-  readonly #calls = new Map<number, PendingCall>()
+  readonly #calls = new NumberMap<PendingCall>()
   #session: CallSession
   /** In the order in which they were made. */
   readonly #waiting = new Set<WaitingCall>()
@@ -98,7 +99,8 @@ export class CallPipeline {
   /** The connection is there (again). */
   sendAll(channel: Channel): void {
     this.#frames = []
-    for (const { buffer, at } of this.#calls.values()) {
+    // In their order: commands of one client on one aggregate take effect in the order in which it called.
+    for (const { buffer, at } of this.#calls.values().sort((a, b) => a.sequence - b.sequence)) {
       if (buffer !== null) this.#frames.push(Buffer.from(callAt(buffer, at)))
     }
     this.writable(channel)

@@ -20,6 +20,7 @@ import type { CommanderError } from '../kernel/errors.ts'
 import { type Lsn, lsn } from '../kernel/identifiers.ts'
 import { readUint64 } from '../kernel/integers.ts'
 import { limits } from '../kernel/limits.ts'
+import { NumberMap } from '../kernel/number-map.ts'
 import type { Follower, FollowerRole } from '../replica/follower.ts'
 import { ownerOf } from '../state/applications.ts'
 import { type AggregateQueue, dispatcherName, type PendingCommand } from '../state/commands.ts'
@@ -50,7 +51,7 @@ export class Dispatcher implements FollowerRole {
   readonly #housekeeping: Housekeeping
   #follower: Follower | null = null
   /** Ready to be started, or in a draft that has not come back yet, each with its instance. */
-  readonly #scheduled = new Map<Lsn, string>()
+  readonly #scheduled = new NumberMap<string>()
   readonly #retryTimers = new Map<string, Timer>()
   #sweepTimer: Timer | null = null
   #restartTimer: Timer | null = null

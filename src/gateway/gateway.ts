@@ -20,6 +20,7 @@ import { assert } from '../kernel/assert.ts'
 import type { Environment } from '../kernel/environment.ts'
 import { CommanderError, fromWireError, isCommanderError, messageOf } from '../kernel/errors.ts'
 import { type Lsn, lsn } from '../kernel/identifiers.ts'
+import { NumberMap } from '../kernel/number-map.ts'
 import type { Follower, FollowerRole } from '../replica/follower.ts'
 import type { Application } from '../sdk/application.ts'
 import { findKey, forgetSavedKeys, type KeyRecord } from '../state/idempotency.ts'
@@ -60,7 +61,7 @@ export class Gateway implements FollowerRole {
   #follower: Follower | null = null
   /** Drafts that have not come back as entries, in the order of their sequences. */
   readonly #drafted = new Queue<Call>()
-  readonly #waiting = new Map<Lsn, Call>()
+  readonly #waiting = new NumberMap<Call>()
   readonly #appliedListeners = new Set<(applied: Lsn) => void>()
   #sendScheduled = false
   #stopping = false

@@ -1,5 +1,6 @@
 import type { Lsn, Token } from '../kernel/identifiers.ts'
 import { lsn, token } from '../kernel/identifiers.ts'
+import { NumberMap } from '../kernel/number-map.ts'
 
 /** The name under which the dispatcher assigns a command to itself, to park it. */
 export const dispatcherName = 'dispatcher'
@@ -35,7 +36,7 @@ export interface AggregateQueue {
 }
 
 export interface CommandsSlice {
-  readonly byLsn: Map<Lsn, PendingCommand>
+  readonly byLsn: NumberMap<PendingCommand>
   readonly byAggregate: Map<string, AggregateQueue>
   pendingBytes: number
   /** Terminal entries since the beginning, by kind. */
@@ -45,7 +46,7 @@ export interface CommandsSlice {
 }
 
 export const emptyCommands = (): CommandsSlice => ({
-  byLsn: new Map(),
+  byLsn: new NumberMap(),
   byAggregate: new Map(),
   pendingBytes: 0,
   completed: 0,

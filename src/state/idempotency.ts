@@ -2,6 +2,7 @@ import type { IdempotencyKey } from '../actions/action.ts'
 import type { Lsn } from '../kernel/identifiers.ts'
 import { lsn } from '../kernel/identifiers.ts'
 import { limits } from '../kernel/limits.ts'
+import { NumberMap } from '../kernel/number-map.ts'
 
 /** What is known of a key that was used. */
 export interface KeyRecord {
@@ -22,7 +23,7 @@ interface Session {
   lastLsn: Lsn
   answeredBelow: number
   /** Calls from `answeredBelow` on, by their number. */
-  readonly calls: Map<number, Lsn>
+  readonly calls: NumberMap<Lsn>
 }
 
 export interface IdempotencySlice {
@@ -64,7 +65,7 @@ export function rememberCall(
 ): Lsn {
   let session = slice.sessions.get(sessionId)
   if (session === undefined) {
-    session = { lastLsn: at, answeredBelow, calls: new Map() }
+    session = { lastLsn: at, answeredBelow, calls: new NumberMap() }
     slice.sessions.set(sessionId, session)
     if (slice.sessions.size > limits.sessionsMax) forgetOldestSession(slice)
   }

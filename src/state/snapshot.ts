@@ -1,7 +1,8 @@
 import { lengthOf } from '../actions/entry-layout.ts'
 import { pack, unpack } from '../actions/message-pack.ts'
 import { digest16 } from '../kernel/checksum.ts'
-import { lsn, token } from '../kernel/identifiers.ts'
+import { type Lsn, lsn, token } from '../kernel/identifiers.ts'
+import { NumberMap } from '../kernel/number-map.ts'
 import { type ApplicationInstance, rebalance } from './applications.ts'
 import { addPending, blockAggregate, type PendingCommand } from './commands.ts'
 import { emptyRoot, type RootOptions, type RootState } from './root.ts'
@@ -103,7 +104,7 @@ export function decodeRoot(bytes: Buffer, options: RootOptions): RootState {
   for (const instance of form.applications) applications.byInstance.set(instance.instance, instance)
   rebalance(applications)
   for (const [id, lastLsn, answeredBelow, calls] of form.sessions) {
-    const session = { lastLsn: lsn(lastLsn), answeredBelow, calls: new Map() }
+    const session = { lastLsn: lsn(lastLsn), answeredBelow, calls: new NumberMap<Lsn>() }
     for (let i = 0; i < calls.length; i += 2) session.calls.set(calls[i] as number, lsn(calls[i + 1] as number))
     idempotency.sessions.set(id, session)
   }

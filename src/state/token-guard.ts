@@ -2,6 +2,7 @@ import { actionCodes } from '../actions/action-codes.ts'
 import { codeOf, entryEnd, lsnOf, nameOf, payloadStart, referenceOf, tokenOf } from '../actions/entry-layout.ts'
 import { type Lsn, lsn } from '../kernel/identifiers.ts'
 import { readUint64 } from '../kernel/integers.ts'
+import { NumberMap } from '../kernel/number-map.ts'
 import type { RootState } from './root.ts'
 
 interface Assignment {
@@ -15,7 +16,7 @@ interface Assignment {
  * is not here, so it cannot end twice).
  */
 export class TokenGuard {
-  readonly #assignments = new Map<Lsn, Assignment>()
+  readonly #assignments = new NumberMap<Assignment>()
   /** What the drafts applied since `begin` replaced, so that a batch that could not be written can be taken back. */
   #undo: [Lsn, Assignment | undefined][] = []
 
@@ -74,7 +75,8 @@ export class TokenGuard {
   }
 
   #release(instance: string): void {
-    for (const [command, assignment] of this.#assignments) if (assignment.instance === instance) this.#end(command)
+    for (const [command, assignment] of this.#assignments.entries())
+      if (assignment.instance === instance) this.#end(lsn(command))
   }
 }
 
