@@ -22,8 +22,9 @@ import { Speculation } from './speculation.ts'
 /** Commands decided before the event loop is given back. */
 const decideSlice = 1024
 const registerDelayMs = 100
-/** Drafts are sent at the end of a slice, or as soon as they are this many bytes. */
+/** Drafts are sent at the end of a slice, or as soon as they are so many: the others have work meanwhile. */
 const sendBytes = 1_048_576
+const sendDrafts = 128
 
 /**
  * Runs user code: follows the journal, decides the commands that are started here, and drafts what they decide.
@@ -327,7 +328,7 @@ export class ApplicationRuntime implements FollowerRole {
     aggregate.readiness = readiness
     if (readiness !== 'ready') aggregate.heldBy = command.lsn
     if (aggregate.revision % 64 === 0) this.#aggregates.weigh(aggregate, this.#outcomes.sizeOf(aggregate.state))
-    if (this.#batch.byteLength >= sendBytes) this.#send()
+    if (this.#batch.count >= sendDrafts || this.#batch.byteLength >= sendBytes) this.#send()
     return true
   }
 

@@ -39,8 +39,9 @@ export interface CallPipelineOptions {
 
 /** Calls that wait in the client for others to be answered. */
 const waitingMax = 1_000_000
-/** Calls are sent at the end of the turn, in frames of about this size. */
+/** Calls are sent at the end of the turn, or as soon as they are so many: the database has work meanwhile. */
 const frameBytes = 1_048_576
+const frameCalls = 128
 const ttlDefaultMs = 86_400_000
 /** Calls have the lower half of the request numbers, queries the upper one. */
 const requestMask = 0x7fffffff
@@ -202,7 +203,7 @@ export class CallPipeline {
       const call = { session, sequence, resolve, reject, deadlineMs, buffer: null, at }
       this.#calls.set(request, call)
       this.#encoded.push(call)
-      if (this.#encoder.byteLength >= frameBytes) this.#closeFrame()
+      if (this.#encoded.length >= frameCalls || this.#encoder.byteLength >= frameBytes) this.#send()
       this.#sendSoon()
     } catch (error) {
       reject(error as CommanderError)

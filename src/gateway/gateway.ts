@@ -250,7 +250,7 @@ export class Gateway implements FollowerRole {
     call.sequence = this.#follower.takeSequence()
     this.#batch.addReceived(call.source, call.offset, call.length, call.sequence, this.#o.environment.clock.wallMs())
     this.#drafted.push(call)
-    if (this.#batch.byteLength >= sendBytes) this.#send()
+    if (this.#batch.count >= sendDrafts || this.#batch.byteLength >= sendBytes) this.#send()
   }
 
   #sendSoon(): void {
@@ -341,8 +341,9 @@ export class Gateway implements FollowerRole {
   }
 }
 
-/** Drafts are sent at the end of the turn, or as soon as they are this many bytes. */
+/** Drafts are sent at the end of the turn, or as soon as they are so many: the others have work meanwhile. */
 const sendBytes = 1_048_576
+const sendDrafts = 128
 
 const notTaken = (): CommanderError =>
   new CommanderError('overloaded', 'the journal writer does not take more at the moment; try again later', {
