@@ -75,7 +75,7 @@ export class ProjectionRunner {
   }
 
   get isRebuilding(): boolean {
-    return this.#running.some(({ progress, stale }) => progress.building !== null || stale !== null)
+    return this.#running.some(isAtWork)
   }
 
   /** New events of one entry, for the projections that are up to date. */
@@ -90,8 +90,8 @@ export class ProjectionRunner {
   slices(): RebuildSlice[] {
     const slices: RebuildSlice[] = []
     for (const running of this.#running) {
+      if (!isAtWork(running)) continue
       const { building } = running.progress
-      if (building === null && running.stale === null) continue
       const blocks: LogBlock[] = []
       if (building !== null && building.position >= 0) {
         for (const block of this.#logReader.blocksFrom(building.position + 1)) {
@@ -150,22 +150,24 @@ export class ProjectionRunner {
     const base = revisionOf(b, o)
     const definition = this.#aggregates.get(aggregate.type)
     const table = tableFor(batch, projection)
+    let position = firstPosition
     try {
       eventsOf(b, o).forEach((stored, i) => {
+        position = firstPosition + i
         const { type, data } = definition === undefined ? stored : upcastEvent(definition, stored, variantOf(b, o))
         const event: ProjectionEvent = {
           type,
           data,
           aggregate,
           revision: base + i + 1,
-          globalPosition: firstPosition + i,
+          globalPosition: position,
           lsn: lsnOf(b, o),
           at: new Date(wallMsOf(b, o)).toISOString(),
         }
         handlers[type]?.(table, event)
       })
     } catch (error) {
-      this.#failed(batch, running, firstPosition, error)
+      this.#failed(batch, running, position, error)
     }
   }
 
@@ -180,6 +182,10 @@ export class ProjectionRunner {
     putProgress(batch, projection.name, running.progress)
   }
 }
+
+/** A build that failed is none: nothing goes on until somebody mends it. */
+const isAtWork = ({ progress: { building, failed }, stale }: Running): boolean =>
+  (building !== null && failed === null) || stale !== null
 
 function begin(store: KeyValueStore, projection: Projection): Running {
   const stored = readProgress(store, projection.name)
