@@ -134,9 +134,9 @@ describe('two instances', () => {
     await until('some work', () => done > before + 400)
     stop = true
     const counts = await Promise.all(work)
-    const status = await until('a status', () => database.status())
+    // Not with the flushed LSN of the status, which is up to a second old: by itself a read waits for what was answered.
     for (const [i, id] of ids.entries()) {
-      const { revision, state } = await client.read('thing', id, { minLsn: status.lsn.flushed })
+      const { revision, state } = await client.read('thing', id)
       expect([revision, state]).toEqual([counts[i], { count: counts[i] }])
     }
   })
