@@ -22,6 +22,8 @@ export interface SimulatedHostOptions {
   readonly windowBytes?: number
   /** As sockets do; false as the embedded database does. */
   readonly copyBytes?: boolean
+  /** Every commit of the store is flushed, as LMDB's are. Default true. */
+  readonly flushesCommits?: boolean
   /** What the wall clock shows at first. */
   readonly startWallMs?: number
   /** Default: `usualPace`. */
@@ -96,7 +98,7 @@ export class SimulatedHost {
       environment: { ...environment, scheduler: this.#ofStore() },
       commitDelayMs: () => this.#some(this.pace.commitMs),
     })
-    this.store = new SimulatedStore(memory)
+    this.store = new SimulatedStore(memory, options.flushesCommits ?? true)
   }
 
   get wallMs(): number {

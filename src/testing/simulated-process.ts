@@ -40,6 +40,8 @@ export class SimulatedProcess {
   /** What came in while it was stopped, in order. */
   #held: (() => void)[] = []
   #stepsLeft: number = Number.POSITIVE_INFINITY
+  #stepsToSuspension: number = Number.POSITIVE_INFINITY
+  #suspensionMs = 0
 
   constructor(options: ProcessOptions) {
     this.#o = options
@@ -82,9 +84,16 @@ export class SimulatedProcess {
     this.#o.time.at(this.#resumesAtMs, () => this.#resume())
   }
 
+  /** The same in the middle of what it will be doing: what it was about to send leaves when it goes on. */
+  suspendAfterSteps(steps: number, durationMs: number): void {
+    this.#stepsToSuspension = steps
+    this.#suspensionMs = durationMs
+  }
+
   /** Every action of the process on the world passes here first. @throws ProcessKilled */
   step(): void {
     if (this.#isAlive && --this.#stepsLeft < 0) this.kill('in the middle of a step')
+    if (this.#isAlive && --this.#stepsToSuspension < 0) this.#suspendNow()
     if (!this.#isAlive) throw new ProcessKilled(this.name)
   }
 
@@ -108,6 +117,11 @@ export class SimulatedProcess {
     if (!this.#isAlive) return
     if (this.isSuspended) this.#held.push(run)
     else this.#guarded(run, false)
+  }
+
+  #suspendNow(): void {
+    this.#stepsToSuspension = Number.POSITIVE_INFINITY
+    this.suspend(this.#suspensionMs)
   }
 
   #resume(): void {

@@ -26,13 +26,16 @@ const staleMs = 1
  * of their last read, until it is a millisecond old or they ask for a newer one.
  */
 export class SimulatedStore {
+  readonly flushesCommits: boolean
   readonly #memory: MemoryStore
   /** Of each transaction, oldest first, what was there before. */
   #history: (readonly Change[])[] = []
   #writer: SimulatedProcess | null = null
 
-  constructor(memory: MemoryStore) {
+  /** @param flushesCommits as the one over LMDB: a transaction survives the power soon after it is committed. */
+  constructor(memory: MemoryStore, flushesCommits: boolean) {
     this.#memory = memory
+    this.flushesCommits = flushesCommits
   }
 
   /** Transactions committed since the last crash. */
@@ -113,6 +116,7 @@ class SteppedWriter implements KeyValueStore {
         this.#process.completion(() => done(error))
       },
     )
+    if (this.#shared.flushesCommits) this.#memory.flush(() => {})
     this.#process.step()
   }
 

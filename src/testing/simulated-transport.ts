@@ -75,7 +75,8 @@ class SteppedChannel implements Channel {
 
   flush(): void {
     this.#process.step()
-    this.#inner.flush()
+    // The frames leave at the end of the turn then, and that comes when the process goes on.
+    if (!this.#process.isSuspended) this.#inner.flush()
   }
 
   release(bytes: number): void {

@@ -3,7 +3,9 @@ import type { Application } from '../../src/sdk/application.ts'
 
 /** What the outside world does to a decision; not part of the database's state. */
 export interface World {
-  /** Called before each decision on such a command; throws when this one is to fail, or kills the process. */
+  /** Called in each decision. */
+  deciding(): void
+  /** Called in each decision on such a command; throws when this one is to fail, or kills the process. */
   flaky(nonce: string): void
   poison(nonce: string): void
 }
@@ -16,11 +18,14 @@ export interface Movement {
 
 export const shortTtlMs = 100
 
-/** @param ofInstance the process that decides: its application instance's own world. */
 export function bankOf(world: World): Application {
   const decide = {
-    deposit: (data: Movement) => ({ type: 'deposited' as const, data }),
+    deposit: (data: Movement) => {
+      world.deciding()
+      return { type: 'deposited' as const, data }
+    },
     withdraw: (data: Movement, state: { balance: number }) => {
+      world.deciding()
       if (state.balance < data.amount) throw new CommandRejected('insufficient_funds', 'too low', state.balance)
       return { type: 'withdrawn' as const, data }
     },

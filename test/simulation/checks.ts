@@ -22,6 +22,7 @@ const unexpectedErrors: ReadonlySet<string> = new Set([
   'not_found',
   'protocol_violation',
   'stale_token',
+  'timeout',
   'unknown_aggregate',
   'unknown_command',
   'invalid_input',

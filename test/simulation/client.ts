@@ -50,6 +50,8 @@ interface Client {
 export class Workload {
   readonly calls: Call[] = []
   powerEpoch = 0
+  /** Told of each call before it is made. */
+  calling: (count: number) => void = () => {}
   readonly #cluster: Cluster
   readonly #settings: WorkloadSettings
   readonly #bug: (what: string, error: unknown) => void
@@ -67,6 +69,11 @@ export class Workload {
   /** Everything was called, and everything has its answer. */
   get isDone(): boolean {
     return this.#budgets.every(({ left }) => left === 0) && this.unanswered === 0
+  }
+
+  /** Calls that all clients together will make. */
+  get planned(): number {
+    return this.#settings.clients * this.#settings.callsPerClient
   }
 
   get unanswered(): number {
@@ -150,6 +157,7 @@ export class Workload {
       budget.left--
       const call = this.#make(name)
       this.calls.push(call)
+      this.calling(this.calls.length)
       await this.#execute(database, call)
       await this.#pause(process, this.#settings.thinkMs)
     }

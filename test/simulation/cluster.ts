@@ -54,8 +54,10 @@ export class Cluster {
   readonly #slots = new Map<RoleName, Slot>()
   /** How often each flaky command has still to fail; set by whoever sends it. */
   readonly failuresLeft = new Map<string, number>()
-  readonly clientApplication = bankOf({ flaky: () => {}, poison: () => {} })
+  readonly clientApplication = bankOf({ deciding: () => {}, flaky: () => {}, poison: () => {} })
   hasPower = true
+  /** The next decision takes this long; 0: no time at all. */
+  wedgeMs = 0
   /** Longest pause before a role that ended is started again. */
   restartDelayMs = 200
   /** Of the journal writer that runs; null while none does. */
@@ -96,7 +98,7 @@ export class Cluster {
     try {
       await running.stop()
     } catch (error) {
-      if (!(error instanceof ProcessKilled)) this.#watcher.bug(`${name} does not stop`, error)
+      if (process.isAlive && !(error instanceof ProcessKilled)) this.#watcher.bug(`${name} does not stop`, error)
     }
     if (slot.process === process) slot.former = 'stopped'
     process.kill('stopped')
@@ -215,6 +217,7 @@ export class Cluster {
       }
       default: {
         const application = bankOf({
+          deciding: () => this.#wedgeIfDue(process),
           flaky: (nonce) => this.#failIfDue(nonce),
           poison: () => {
             slot.former = 'crashed'
@@ -229,6 +232,11 @@ export class Cluster {
         return { stop, state: () => runtime.state }
       }
     }
+  }
+
+  #wedgeIfDue(process: SimulatedProcess): void {
+    if (this.wedgeMs > 0) process.suspend(this.wedgeMs)
+    this.wedgeMs = 0
   }
 
   #failIfDue(nonce: string): void {

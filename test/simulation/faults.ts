@@ -3,9 +3,10 @@ import type { Workload } from './client.ts'
 import { type Cluster, type RoleName, roleNames } from './cluster.ts'
 
 export interface FaultSettings {
-  readonly meanPauseMs: number
-  /** Faults in this history at most. */
-  readonly most: number
+  /** Faults that strike while the clients are at work, each at some call of theirs. */
+  readonly struck: number
+  /** How many of them are followed by another one at once, while the first is not over. */
+  readonly doubled: number
   readonly power: boolean
   readonly disk: boolean
   readonly clock: boolean
@@ -19,18 +20,25 @@ export class Faults {
   readonly #cluster: Cluster
   readonly #workload: Workload
   readonly #settings: FaultSettings
-  #left: number
+  /** Strikes when so many calls have been made; the next one last. */
+  readonly #due: number[]
   #isOver = false
 
   constructor(cluster: Cluster, workload: Workload, settings: FaultSettings) {
     this.#cluster = cluster
     this.#workload = workload
     this.#settings = settings
-    this.#left = settings.most
+    const { random } = cluster.host
+    const strikes = Array.from({ length: settings.struck }, () => random.integer(1, workload.planned))
+    this.#due = strikes.sort((a, b) => b - a)
   }
 
-  start(): void {
-    this.#next()
+  /** A client makes its `count`th call of all. */
+  called(count: number): void {
+    while (!this.#isOver && (this.#due.at(-1) ?? Number.POSITIVE_INFINITY) <= count) {
+      this.#due.pop()
+      this.#strikeSoon(2)
+    }
   }
 
   /** Nothing goes wrong any more, and what is down comes up. */
@@ -38,25 +46,41 @@ export class Faults {
     this.#isOver = true
     const { host } = this.#cluster
     Object.assign(host.pace, this.#settings.pace)
-    for (const process of host.processes) process.killAfterSteps(Number.POSITIVE_INFINITY)
+    this.#cluster.wedgeMs = 0
+    for (const process of host.processes) {
+      process.killAfterSteps(Number.POSITIVE_INFINITY)
+      process.suspendAfterSteps(Number.POSITIVE_INFINITY, 0)
+    }
     for (const name of roleNames) if (name !== 'bank-2') this.#cluster.want(name)
     if (!this.#cluster.hasPower) this.#cluster.powerIsBack()
   }
 
-  #next(): void {
+  #strikeSoon(mostMs: number): void {
     const { host } = this.#cluster
-    if (this.#left-- <= 0) return
-    host.time.after(host.random.fraction() * 2 * this.#settings.meanPauseMs, () => {
+    host.time.after(host.random.fraction() * mostMs, () => {
       if (this.#isOver) return
       this.#strike()
-      this.#next()
+      if (host.random.chance(this.#settings.doubled)) this.#strikeSoon(host.random.pick([1, 20, 200]))
     })
   }
 
   #strike(): void {
     const { random } = this.#cluster.host
     const kinds = [
-      ...['crash', 'crash', 'crash', 'crashInStep', 'crashInStep', 'crashInStep', 'sever', 'sever', 'suspend', 'pace'],
+      ...[
+        'crash',
+        'crash',
+        'crash',
+        'crashInStep',
+        'crashInStep',
+        'crashInStep',
+        'sever',
+        'sever',
+        'suspend',
+        'suspendInStep',
+        'wedge',
+        'pace',
+      ],
       ...['leave', 'crashClient', 'restartAll'],
       ...(this.#settings.power ? ['power', 'power'] : []),
       ...(this.#settings.clock ? ['clock'] : []),
@@ -84,6 +108,12 @@ export class Faults {
         return
       case 'suspend':
         process?.suspend(random.pick([20, 300, 2_500]))
+        return
+      case 'suspendInStep':
+        process?.suspendAfterSteps(random.integer(0, 20), random.pick([20, 300, 2_500]))
+        return
+      case 'wedge':
+        this.#cluster.wedgeMs = random.pick([300, 1_500, 2_500])
         return
       case 'pace':
         this.#changePace()

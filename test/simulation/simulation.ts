@@ -67,6 +67,7 @@ class History {
       seed: options.seed,
       trace: this.#trace,
       copyBytes: plan.copyBytes,
+      flushesCommits: plan.flushesCommits,
       startWallMs: plan.startWallMs,
       pace: plan.faults.pace,
       ...(plan.windowBytes === undefined ? {} : { windowBytes: plan.windowBytes }),
@@ -90,7 +91,7 @@ class History {
     for (const name of roleNames) if (name !== 'bank-2' || this.#instances === 2) this.#cluster.want(name)
     this.#workload.start()
     this.#observers.start()
-    this.#faults.start()
+    this.#workload.calling = (count) => this.#faults.called(count)
     await time.run(faultsMostMs, () => this.#workload.isDone || this.#isViolated)
     this.#faults.stop()
     this.#observers.stop()
@@ -177,6 +178,7 @@ class History {
 }
 
 interface Plan {
+  readonly flushesCommits: boolean
   readonly startWallMs: number
   readonly copyBytes: boolean
   readonly windowBytes: number | undefined
@@ -195,6 +197,7 @@ function planOf(seed: number): Plan {
     startWallMs:
       minuteMs * 28_333_333 + (random.chance(0.7) ? random.integer(58_000, 59_950) : random.integer(0, 59_999)),
     copyBytes: random.chance(0.7),
+    flushesCommits: random.chance(0.6),
     windowBytes: random.pick([undefined, undefined, 65_536, 8_192]),
     instances: random.pick([1, 2]),
     cluster: {
@@ -223,8 +226,8 @@ function planOf(seed: number): Plan {
       timeoutMs: 30_000,
     },
     faults: {
-      meanPauseMs: isSlow ? 1_000 : random.pick([10, 30, 100, 300]),
-      most: random.integer(0, 12),
+      struck: random.integer(0, 12),
+      doubled: random.pick([0, 0.2, 0.5]),
       power: random.chance(0.5),
       disk: random.chance(0.2),
       clock: random.chance(0.2),

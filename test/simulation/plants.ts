@@ -1,0 +1,183 @@
+import { ApplicationRuntime } from '../../src/application/application-runtime.ts'
+import { Dispatcher } from '../../src/dispatcher/dispatcher.ts'
+import { Gateway } from '../../src/gateway/gateway.ts'
+import type { Watermark } from '../../src/ipc/journal-protocol.ts'
+import { JournalAppender } from '../../src/journal/journal-appender.ts'
+import type { Lsn } from '../../src/kernel/identifiers.ts'
+import { ProjectionApplier } from '../../src/projection-applier/projection-applier.ts'
+import type { RootState } from '../../src/state/root.ts'
+import { TokenGuard } from '../../src/state/token-guard.ts'
+
+/** A mistake that somebody could make, put in from outside for as long as a test of the simulation needs it. */
+export interface Plant {
+  readonly name: string
+  /** What the simulation must find, in its own words. */
+  readonly finds: RegExp
+  /** @returns how to take it out. */
+  plant(): () => void
+}
+
+type Method<Arguments extends unknown[]> = (...args: Arguments) => unknown
+
+/** Puts another method in the place of one, and tells it what it replaces. */
+function replace<Arguments extends unknown[]>(
+  type: { readonly prototype: object },
+  name: string,
+  make: (original: Method<Arguments>) => (this: never, ...args: Arguments) => unknown,
+): () => void {
+  const prototype = type.prototype as Record<string, unknown>
+  const original = prototype[name] as Method<Arguments>
+  prototype[name] = make(original)
+  return () => {
+    prototype[name] = original
+  }
+}
+
+const all =
+  (...undo: readonly (() => void)[]) =>
+  (): void => {
+    for (const one of undo) one()
+  }
+
+type FlushDone = (flushed: Lsn, error: null) => void
+
+interface Role {
+  readonly state: RootState
+}
+
+const roles = [Dispatcher, ProjectionApplier, Gateway, ApplicationRuntime]
+
+/** Every role that applies entries does `after` to its state. */
+const afterApplying = (after: (state: RootState) => void): (() => void) =>
+  all(
+    ...roles.map((role) =>
+      replace<unknown[]>(
+        role,
+        'apply',
+        (original) =>
+          function apply(this: Role, ...args): void {
+            original.apply(this, args)
+            after(this.state)
+          },
+      ),
+    ),
+  )
+
+export const plants: readonly Plant[] = [
+  {
+    name: 'a guard that admits every token',
+    finds: /G5|G3|G2|ends \d+|base revision|is at revision/,
+    plant: () => replace(TokenGuard, 'admits', () => () => true),
+  },
+  {
+    name: 'a gateway that answers before the flush',
+    finds: /G1/,
+    plant: () =>
+      replace<unknown[]>(
+        Gateway,
+        'applied',
+        (original) =>
+          function applied(this: Gateway): void {
+            this.watermark({ ...this.marks, flushed: this.state.lsn })
+            original.call(this)
+          },
+      ),
+  },
+  {
+    name: 'an applier that applies what is not flushed',
+    finds: /journal_corrupt|not in the journal|G[1789]|is missing|fails/,
+    plant: () =>
+      replace<[Buffer, number, Lsn, Lsn]>(
+        ProjectionApplier,
+        'apply',
+        (original) =>
+          function apply(this: ProjectionApplier, ...args): void {
+            original.apply(this, args)
+            this.watermark({ written: args[3], flushed: args[3], applied: this.committed })
+          },
+      ),
+  },
+  {
+    name: 'a flush that only says so',
+    finds: /G[1-9]|journal_corrupt|fails/,
+    plant: () =>
+      replace<[FlushDone]>(
+        JournalAppender,
+        'flush',
+        () =>
+          function flush(this: JournalAppender, done): void {
+            const target = this.writtenLsn
+            queueMicrotask(() => {
+              this.flushedLsn = target
+              done(target, null)
+            })
+          },
+      ),
+  },
+  {
+    name: 'reducers that forget keys and calls',
+    finds: /G[3678]|never ended|carries out|no command/,
+    plant: () =>
+      afterApplying(({ idempotency }) => {
+        idempotency.recentKeys.clear()
+        idempotency.sessions.clear()
+      }),
+  },
+  {
+    name: 'one role that counts events differently',
+    finds: /G7/,
+    plant: () =>
+      replace<unknown[]>(
+        Dispatcher,
+        'apply',
+        (original) =>
+          function apply(this: Role, ...args): void {
+            original.apply(this, args)
+            if (this.state.globalPosition === 5) this.state.globalPosition = 6
+          },
+      ),
+  },
+  {
+    name: 'a role that skips a batch',
+    finds: /follows entry/,
+    plant: () => {
+      let batches = 0
+      return replace<unknown[]>(
+        Dispatcher,
+        'apply',
+        (original) =>
+          function apply(this: Dispatcher, ...args): void {
+            if (++batches % 50 !== 0) original.apply(this, args)
+          },
+      )
+    },
+  },
+  {
+    name: 'an application that does not hear of refusals',
+    finds: /liveness|never ended/,
+    plant: () => replace(ApplicationRuntime, 'refused', () => () => {}),
+  },
+  {
+    name: 'an application that believes the store to have everything',
+    finds: /base revision|is at revision/,
+    plant: () =>
+      replace<[Watermark]>(
+        ApplicationRuntime,
+        'watermark',
+        (original) =>
+          function watermark(this: ApplicationRuntime, mark): void {
+            original.call(this, { ...mark, applied: mark.written })
+          },
+      ),
+  },
+  {
+    name: 'a gateway that forgets what it drafted when it loses the journal writer',
+    finds: /timeout|no answer within|comes back in order/,
+    plant: () => replace(Gateway, 'connected', () => () => {}),
+  },
+  {
+    name: 'a dispatcher that does not look again after a lost connection',
+    finds: /liveness|never ended/,
+    plant: () => replace(Dispatcher, 'connected', () => () => {}),
+  },
+]
