@@ -22,8 +22,8 @@ export interface Call {
   outcome: ClientOutcome | null
   errorCode: string | null
   error: unknown
-  /** When the answer came, in power failures. */
-  powerEpoch: number
+  /** When it was made, in power failures. */
+  readonly powerEpoch: number
 }
 
 export interface WorkloadSettings {
@@ -209,7 +209,7 @@ export class Workload {
       outcome: null,
       errorCode: null,
       error: null,
-      powerEpoch: 0,
+      powerEpoch: this.powerEpoch,
     }
   }
 
@@ -243,7 +243,6 @@ export class Workload {
       call.errorCode = isCommanderError(error) ? error.code : 'none'
       trace.note(time.nowMs, call.client, `error #${call.number} ${call.errorCode} ${String(error)}`)
     }
-    call.powerEpoch = this.powerEpoch
   }
 }
 
