@@ -26,7 +26,7 @@ const flushTimeoutMs = 1000
 
 /**
  * Makes this process the supervisor of a database: lock, children, control socket, signals, the `ready` line and the
- * log on standard error. SIGTERM, SIGHUP or SIGINT drain and stop; a second SIGINT ends everything at once.
+ * log on standard output. SIGTERM, SIGHUP or SIGINT drain and stop; a second SIGINT ends everything at once.
  *
  * @returns how it ended, when all children have ended. The caller exits with `exitCode`.
  * @throws CommanderError `database_locked`, `invalid_config`, and what `children` throws
@@ -34,7 +34,7 @@ const flushTimeoutMs = 1000
 export async function superviseDatabase(options: SuperviseOptions): Promise<SupervisionOutcome> {
   const dataDir = resolve(options.dataDir)
   const lock = lockDatabase(dataDir, 'database')
-  const output = createLogOutput(process.stderr)
+  const output = createLogOutput(process.stdout)
   try {
     return await supervise({ ...options, dataDir }, output)
   } finally {
@@ -63,7 +63,7 @@ async function supervise(options: SuperviseOptions, output: LogOutput): Promise<
     pid: process.pid,
     specifications: options.children(),
     measure: () => ({ eventLoopLagMs: monitor.takeMaxLagMs(), rssBytes: process.memoryUsage.rss() }),
-    ready: (status) => void process.stdout.write(readyLine(status)),
+    ready: (status) => output.write(readyLine(status)),
   })
   const forget = stopOnSignals(supervisor)
   const outcome = await supervisor.run().finally(() => {
@@ -80,8 +80,10 @@ function readyLine({ url, dataDir }: DatabaseStatus): string {
 
 function stopOnSignals(supervisor: Supervisor): () => void {
   let interruptedAtMs: number | null = null
+  let isOver = false
   const stop = (): void => supervisor.stop()
   const interrupt = (): void => {
+    if (isOver) return
     const nowMs = performance.now()
     if (interruptedAtMs === null) supervisor.stop()
     // npm passes on a signal that the terminal has sent us already: one Ctrl-C, two signals.
@@ -90,6 +92,8 @@ function stopOnSignals(supervisor: Supervisor): () => void {
   }
   process.on('SIGTERM', stop).on('SIGHUP', stop).on('SIGINT', interrupt)
   return () => {
-    process.off('SIGTERM', stop).off('SIGHUP', stop).off('SIGINT', interrupt)
+    // One more interrupt while the process says its last words must not end it as if it had failed.
+    isOver = true
+    process.off('SIGTERM', stop).off('SIGHUP', stop)
   }
 }

@@ -55,16 +55,19 @@ describe('start and stop', () => {
     await expect(requestStatus(host.client)).rejects.toMatchObject({ code: 'no_database' })
   })
 
-  it('says on standard output that it is ready, and passes the lines of its children on as JSON to the log', async () => {
+  it('passes the lines of its children on as JSON and nothing else but the ready line', async () => {
     const supervisor = await host.startReady([host.specification('writer', serve)])
     supervisor.kill('SIGTERM')
     await host.exitCodeOf(supervisor)
-    const lines = host.stderr.trim().split('\n')
+    const lines = host.stdout
+      .trim()
+      .split('\n')
+      .filter((line) => !line.startsWith('ready '))
     const parsed = lines.map((line) => JSON.parse(line) as Record<string, unknown>)
     expect(parsed).toContainEqual(
       expect.objectContaining({ child: 'writer', stream: 'stdout', msg: 'a plain line of user code' }),
     )
-    expect(host.stdout).toMatch(/^ready [^\n]*\n$/)
+    expect(host.stderr).toBe('')
   })
 
   it('goes on, and stops, although nobody reads its output', async () => {
@@ -236,7 +239,7 @@ describe('a killed supervisor', () => {
 
   it('leaves no serving child behind where setpriv is not installed', async () => {
     const supervisor = await host.startReady([host.specification('serving', serve)], { PATH: '/nonexistent' })
-    expect(host.stderr).toContain('setpriv is not usable')
+    expect(host.stdout).toContain('setpriv is not usable')
     supervisor.kill('SIGKILL')
     await until('the child is gone', () => host.diary.every(({ pid }) => !isAlive(pid)))
   })
