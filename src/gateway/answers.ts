@@ -19,6 +19,12 @@ interface LookUp {
   readonly neededLsn: Lsn
 }
 
+interface Refusal {
+  readonly call: Call
+  readonly error: CommanderError
+  readonly at: Lsn
+}
+
 const written = 0
 const flushed = 1
 const applied = 2
@@ -32,6 +38,7 @@ export class Answers {
   readonly #log: EventLogReader
   readonly #unflushed = new Queue<Ended>()
   readonly #unapplied = new Queue<Ended>()
+  readonly #refusals = new Queue<Refusal>()
   #lookUps: LookUp[] = []
   readonly #repliers = new Set<Replier>()
   #flushed: Lsn = lsn(0)
@@ -57,7 +64,7 @@ export class Answers {
   }
 
   get pending(): number {
-    return this.#unflushed.length + this.#unapplied.length + this.#lookUps.length
+    return this.#unflushed.length + this.#unapplied.length + this.#refusals.length + this.#lookUps.length
   }
 
   /** The entry at `outcome.endLsn` says how the call came out. */
@@ -84,6 +91,12 @@ export class Answers {
     else this.#answerFromStore(call)
   }
 
+  /** What the entries up to `at` say forbids the call; its caller is told once they are flushed (G9). */
+  refuse(call: Call, error: CommanderError, at: Lsn): void {
+    if (at <= this.#flushed) this.fail(call.replier, call.request, error)
+    else this.#refusals.push({ call, error, at })
+  }
+
   fail(replier: Replier, request: number, error: CommanderError): void {
     replier.failed(request, error)
     this.#repliers.add(replier)
@@ -101,6 +114,11 @@ export class Answers {
       queue.shift()
       if (ended.call.wait === waitModes.applied) this.#afterApply(ended)
       else this.#answer(ended.call, ended.outcome, flushed)
+    }
+    const refusals = this.#refusals
+    for (let next = refusals.peek(); next !== undefined && next.at <= this.#flushed; next = refusals.peek()) {
+      refusals.shift()
+      this.fail(next.call.replier, next.call.request, next.error)
     }
   }
 

@@ -219,11 +219,9 @@ export class Gateway implements FollowerRole {
   #repeat(call: Call, first: Lsn, record: KeyRecord | undefined, key: IdempotencyKey | null, neededLsn: Lsn): void {
     if (key !== null && record !== undefined && Buffer.compare(key.digest, record.digest) !== 0) {
       const message = `the idempotency key "${key.key}" was used by command ${first} with other data; use a new key for a new command`
-      this.#fail(
-        call.replier,
-        call.request,
-        new CommanderError('idempotency_conflict', message, { details: { command: String(first) } }),
-      )
+      const details = { command: String(first) }
+      this.#answers.refuse(call, new CommanderError('idempotency_conflict', message, { details }), neededLsn)
+      this.#sendSoon()
       return
     }
     call.isDuplicate = true

@@ -127,13 +127,16 @@ describe('an idempotency key', () => {
     expect(db.answer(again)).toMatchObject({ outcome: 'completed', id: String(command), duplicate: true })
   })
 
-  it('with other data is a conflict, at once or from the journal', () => {
+  it('with other data is a conflict, at once or from the journal, told once its first use is flushed', () => {
     const other = { idempotencyKey: key('k', 2) }
     db.call({ idempotencyKey })
     const crossing = db.call(other)
     db.accept()
     const late = db.call(other)
+    expect([db.outcome(crossing), db.outcome(late)]).toEqual([undefined, undefined])
+    db.flush()
     expect([db.outcome(crossing), db.outcome(late)]).toEqual(['idempotency_conflict', 'idempotency_conflict'])
+    expect(db.outcome(db.call(other))).toBe('idempotency_conflict')
     expect(db.gateway.state.commands.byLsn.size).toBe(1)
   })
 
