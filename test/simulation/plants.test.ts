@@ -1,0 +1,23 @@
+import { expect, test } from 'vitest'
+import { plants } from './plants.ts'
+import { simulate } from './simulation.ts'
+
+const seedsMost = 200
+
+/** A simulation that finds nothing may be looking at nothing: each of these mistakes must be found, and for what it is. */
+test.each(plants)('finds $name', { timeout: 120_000 }, async ({ plant, finds }) => {
+  const takeOut = plant()
+  try {
+    expect(await firstViolations()).toMatch(finds)
+  } finally {
+    takeOut()
+  }
+})
+
+async function firstViolations(): Promise<string> {
+  for (let seed = 1; seed <= seedsMost; seed++) {
+    const { violations } = await simulate({ seed })
+    if (violations.length > 0) return violations.join('\n')
+  }
+  return `nothing in ${seedsMost} seeds`
+}
