@@ -35,7 +35,7 @@ describe('kill -9 in the middle of the load', () => {
     database = await RunningDatabase.start({ applications: [{ module: bank }] })
     const load = new BankLoad(await database.connect(), movementsOf(11, 3000))
     const done = load.run()
-    for (const share of [0.2, 0.5, 0.8]) {
+    for (const share of [0.3, 0.7]) {
       await load.answered(share * load.movements.length)
       await database.status()
       await database.signal('supervisor', 'SIGKILL')
@@ -50,7 +50,7 @@ describe('kill -9 in the middle of the load', () => {
     database = await RunningDatabase.start({ applications: [{ module: bank }] })
     const load = new BankLoad(await database.connect(), movementsOf(12, 3000))
     const done = load.run()
-    for (const share of [0.2, 0.5, 0.8]) {
+    for (const share of [0.3, 0.7]) {
       await load.answered(share * load.movements.length)
       await database.killAll()
       await database.start()
