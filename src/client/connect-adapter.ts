@@ -1,7 +1,8 @@
 import { join } from 'node:path'
 import { createNodeIpcTransport } from '../ipc/node-ipc-transport-adapter.ts'
+import type { Environment } from '../kernel/environment.ts'
 import { CommanderError } from '../kernel/errors.ts'
-import { createSystemEnvironment } from '../kernel/system-environment.ts'
+import { createSystemEnvironment, wakefulScheduler } from '../kernel/system-environment.ts'
 import { HttpDatabase } from './http-database.ts'
 import { createHttpRequester } from './http-requester-adapter.ts'
 import type { ConnectOptions, Database } from './options.ts'
@@ -27,11 +28,10 @@ export async function connect(options: ConnectOptions): Promise<Database> {
 type HttpOptions = Extract<ConnectOptions, { readonly url: string }>
 
 function socketDatabase(options: Exclude<ConnectOptions, HttpOptions>): SocketDatabase {
-  const environment = createSystemEnvironment()
-  const transport = createNodeIpcTransport(environment)
+  const transport = createNodeIpcTransport(createSystemEnvironment())
   const address = options.socket ?? join(options.dataDir as string, 'run', 'gateway.sock')
   const { maxInFlight, timeoutMs } = options
-  return new SocketDatabase({ environment, transport, address, maxInFlight, timeoutMs })
+  return new SocketDatabase({ environment: clientEnvironment(), transport, address, maxInFlight, timeoutMs })
 }
 
 /** A client over HTTP that has not connected yet. */
@@ -41,5 +41,8 @@ export function connectHttp({ url, token, maxInFlight, timeoutMs }: HttpOptions)
     throw new CommanderError('invalid_input', `the URL "${url}" is not one such as http://127.0.0.1:7400`)
   }
   const requester = createHttpRequester(parsed.href.replace(/\/+$/, ''))
-  return new HttpDatabase({ environment: createSystemEnvironment(), requester, token, maxInFlight, timeoutMs })
+  return new HttpDatabase({ environment: clientEnvironment(), requester, token, maxInFlight, timeoutMs })
 }
+
+/** While a client has no connection, its timers are all that keeps the program of its caller from ending. */
+const clientEnvironment = (): Environment => ({ ...createSystemEnvironment(), scheduler: wakefulScheduler })

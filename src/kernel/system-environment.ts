@@ -25,6 +25,15 @@ export const systemScheduler: Scheduler = {
   },
 }
 
+/** As `systemScheduler`, but its timers keep the process running: for clients, on whom somebody waits. */
+export const wakefulScheduler: Scheduler = {
+  after(delayMs: number, run: () => void): Timer {
+    const timer = setTimeout(run, delayMs)
+    return { cancel: () => clearTimeout(timer) }
+  },
+  soon: systemScheduler.soon,
+}
+
 /** One system call for 1024 numbers instead of one each. */
 const pool = Buffer.allocUnsafeSlow(4096)
 let poolOffset = pool.length
