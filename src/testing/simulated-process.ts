@@ -35,6 +35,7 @@ export class SimulatedProcess {
   readonly environment: Environment
   readonly #o: ProcessOptions
   #isAlive = true
+  #isInTurn = false
   #resumesAtMs = 0
   #lastTurnMs = 0
   /** What came in while it was stopped, in order. */
@@ -92,9 +93,16 @@ export class SimulatedProcess {
 
   /** Every action of the process on the world passes here first. @throws ProcessKilled */
   step(): void {
+    if (!this.takeStep()) throw new ProcessKilled(this.name)
+  }
+
+  /** The same for an action that is simply not done by a dead process. @returns whether it lives */
+  takeStep(): boolean {
     if (this.#isAlive && --this.#stepsLeft < 0) this.kill('in the middle of a step')
     if (this.#isAlive && --this.#stepsToSuspension < 0) this.#suspendNow()
-    if (!this.#isAlive) throw new ProcessKilled(this.name)
+    // What a promise goes on with has no stack to unwind: it runs to its end and reaches nobody.
+    if (!this.#isAlive && this.#isInTurn) throw new ProcessKilled(this.name)
+    return this.#isAlive
   }
 
   /** The same for an action that the world may still see done. */
@@ -135,6 +143,7 @@ export class SimulatedProcess {
   /** @param passOn the caller has a way of its own to deal with an exception, as the transport has. */
   #guarded(run: () => void, passOn: boolean): void {
     if (!this.#isAlive) return
+    this.#isInTurn = true
     try {
       run()
       if (this.#isAlive) this.#o.ran?.(this)
@@ -146,6 +155,8 @@ export class SimulatedProcess {
       this.#o.bug(`${this.name}: uncaught`, error)
       if (passOn) throw error
       this.kill('an exception that nobody caught')
+    } finally {
+      this.#isInTurn = false
     }
   }
 

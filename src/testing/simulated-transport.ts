@@ -69,14 +69,12 @@ class SteppedChannel implements Channel {
   }
 
   send(kind: number, ...body: Buffer[]): void {
-    this.#process.step()
-    this.#inner.send(kind, ...body)
+    if (this.#process.takeStep()) this.#inner.send(kind, ...body)
   }
 
   flush(): void {
-    this.#process.step()
-    // The frames leave at the end of the turn then, and that comes when the process goes on.
-    if (!this.#process.isSuspended) this.#inner.flush()
+    // A suspended process has its frames leave at the end of the turn, and that comes when it goes on.
+    if (this.#process.takeStep() && !this.#process.isSuspended) this.#inner.flush()
   }
 
   release(bytes: number): void {

@@ -213,8 +213,27 @@ export class Workload {
     }
   }
 
+  /** Read your writes: with the answer's LSN a read sees at least what the answer says. */
+  async #readBack(
+    database: SocketDatabase,
+    call: Call,
+    outcome: Extract<ClientOutcome, { outcome: 'completed' }>,
+  ): Promise<void> {
+    try {
+      const { revision } = (await database.read(call.aggregate, call.id, { minLsn: outcome.lsn })) as {
+        revision: number
+      }
+      const answered = outcome.events.at(-1)?.revision ?? 0
+      if (revision < answered)
+        this.#bug(`call #${call.number} was answered revision ${answered} and reads ${revision}`, null)
+    } catch (error) {
+      if (!isCommanderError(error) || !['connection_lost', 'not_ready'].includes(error.code))
+        this.#bug('a client cannot read', error)
+    }
+  }
+
   async #execute(database: SocketDatabase, call: Call): Promise<void> {
-    const { trace, time } = this.#cluster.host
+    const { trace, time, random } = this.#cluster.host
     trace.note(
       time.nowMs,
       call.client,
@@ -222,20 +241,16 @@ export class Workload {
     )
     const aggregate = this.#cluster.clientApplication.aggregates.find(({ name }) => name === call.aggregate)
     try {
-      const outcome: ClientOutcome = await database.execute(
-        aggregate as never,
-        call.id,
-        call.command as never,
-        call.data as never,
-        {
-          wait: call.wait,
-          durability: call.durability,
-          ...(call.key === null ? {} : { idempotencyKey: call.key }),
-          ...(call.expectedRevision === null ? {} : { expectedRevision: call.expectedRevision }),
-        },
-      )
+      const outcome = (await database.execute(aggregate as never, call.id, call.command as never, call.data as never, {
+        wait: call.wait,
+        durability: call.durability,
+        ...(call.key === null ? {} : { idempotencyKey: call.key }),
+        ...(call.expectedRevision === null ? {} : { expectedRevision: call.expectedRevision }),
+      })) as ClientOutcome
       if (call.isAbandoned) return
       call.outcome = outcome
+      if (outcome.outcome === 'completed' && outcome.durability !== 'written' && random.chance(0.2))
+        await this.#readBack(database, call, outcome)
       trace.note(time.nowMs, call.client, `answer #${call.number} ${JSON.stringify(outcome)}`)
     } catch (error) {
       if (call.isAbandoned) return

@@ -71,6 +71,7 @@ export class Observers {
     for (;;) {
       await this.#pause(process, 600)
       await this.#attempt('the operator', async () => {
+        if (random.chance(0.1)) await database.rebuildProjection('balances')
         for (const { id } of await database.commands('parked', 10)) {
           if (random.chance(0.3)) await database.retryCommand(id)
           else await database.skipCommand(id)
