@@ -68,6 +68,8 @@ export class ProjectionApplier implements FollowerRole {
   readonly #projections: ProjectionRunner
   /** Up to here the tables are filled already; the state follows without touching them. */
   readonly #tablesAt: Lsn
+  /** The last event that the tables held at the start: the state may be behind it for a while. */
+  readonly #tablesPosition: number
   readonly #commitIntervalMs: number
   #follower: Follower | null = null
   #waiting: Waiting[] = []
@@ -91,6 +93,7 @@ export class ProjectionApplier implements FollowerRole {
     this.#o = options
     const position = readPosition(options.store)
     this.#tablesAt = position.applied
+    this.#tablesPosition = position.globalPosition
     this.#committed = position.applied
     this.#projections = new ProjectionRunner(options.store, options.applications, options.environment.log)
     this.#writer = new TableWriter(options.state, options.store, this.#projections, position.globalPosition + 1)
@@ -218,7 +221,8 @@ export class ProjectionApplier implements FollowerRole {
     const { keys, state } = this.#o
     keys.enter(batch)
     // A rebuild's slice was read from the log as it is now: its goal is what the log holds now.
-    for (const slice of slices) this.#projections.applySlice(batch, slice, state.globalPosition)
+    const goal = Math.max(state.globalPosition, this.#tablesPosition)
+    for (const slice of slices) this.#projections.applySlice(batch, slice, goal)
     const { expiredUntilMs } = state.idempotency
     for (const { payload, offset } of batches) {
       for (let o = offset; o < payload.length; o += padded(lengthOf(payload, o))) {
@@ -227,7 +231,7 @@ export class ProjectionApplier implements FollowerRole {
       }
     }
     this.#writer.finish(batch)
-    putPosition(batch, { applied, globalPosition: state.globalPosition })
+    putPosition(batch, { applied, globalPosition: Math.max(state.globalPosition, this.#tablesPosition) })
     this.#maybePutRoot(batch, state.idempotency.expiredUntilMs !== expiredUntilMs) // I4
     keys.leave()
   }
