@@ -1,3 +1,4 @@
+import type { StorageFault, StorageOperation } from '../../src/journal/storage-faults.ts'
 import type { Pace } from '../../src/testing/simulated-host.ts'
 import type { Workload } from './client.ts'
 import { type Cluster, type RoleName, roleNames } from './cluster.ts'
@@ -23,6 +24,9 @@ export class Faults {
   /** Strikes when so many calls have been made; the next one last. */
   readonly #due: number[]
   #isOver = false
+  /** What the disk does to the next operation of this kind. */
+  #diskError: { readonly kind: StorageOperation['kind']; readonly fault: StorageFault } | null = null
+  #isDiskFull = false
 
   constructor(cluster: Cluster, workload: Workload, settings: FaultSettings) {
     this.#cluster = cluster
@@ -47,12 +51,23 @@ export class Faults {
     const { host } = this.#cluster
     Object.assign(host.pace, this.#settings.pace)
     this.#cluster.wedgeMs = 0
+    this.#diskError = null
+    this.#isDiskFull = false
     for (const process of host.processes) {
       process.killAfterSteps(Number.POSITIVE_INFINITY)
       process.suspendAfterSteps(Number.POSITIVE_INFINITY, 0)
     }
     for (const name of roleNames) if (name !== 'bank-2') this.#cluster.want(name)
     if (!this.#cluster.hasPower) this.#cluster.powerIsBack()
+  }
+
+  /** How the disk is to do this operation. */
+  onDisk({ kind }: StorageOperation): StorageFault | null {
+    if (this.#isDiskFull && (kind === 'write' || kind === 'create' || kind === 'writeWhole')) return 'enospc'
+    if (this.#diskError?.kind !== kind) return null
+    const { fault } = this.#diskError
+    this.#diskError = null
+    return fault
   }
 
   #strikeSoon(mostMs: number): void {
@@ -84,6 +99,7 @@ export class Faults {
       ...['leave', 'crashClient', 'restartAll'],
       ...(this.#settings.power ? ['power', 'power'] : []),
       ...(this.#settings.clock ? ['clock'] : []),
+      ...(this.#settings.disk ? ['diskError', 'diskError', 'diskFull'] : []),
     ]
     const kind = random.pick(kinds)
     this.counts[kind] = (this.counts[kind] ?? 0) + 1
@@ -131,6 +147,20 @@ export class Faults {
         this.#workload.powerEpoch++
         this.#cluster.losePower()
         time.after(random.fraction() * 100, () => this.#cluster.powerIsBack())
+        return
+      case 'diskError':
+        this.#diskError = random.pick([
+          { kind: 'write', fault: 'eio' },
+          { kind: 'write', fault: 'short' },
+          { kind: 'flush', fault: 'eio' },
+          { kind: 'create', fault: 'enospc' },
+        ] as const)
+        return
+      case 'diskFull':
+        this.#isDiskFull = true
+        time.after(random.fraction() * 200, () => {
+          this.#isDiskFull = false
+        })
         return
       case 'clock':
         host.wallOffsetMs += random.integer(-3_000, 3_000)

@@ -72,6 +72,7 @@ class History {
       pace: plan.faults.pace,
       ...(plan.windowBytes === undefined ? {} : { windowBytes: plan.windowBytes }),
       bug,
+      diskFault: (operation) => this.#faults.onDisk(operation),
       killed: (process) => this.#cluster.ended(process),
       ran: (process) => this.#cluster.ran(process),
     })
@@ -229,7 +230,7 @@ function planOf(seed: number): Plan {
       struck: random.integer(0, 12),
       doubled: random.pick([0, 0.2, 0.5]),
       power: random.chance(0.5),
-      disk: random.chance(0.2),
+      disk: random.chance(0.25),
       clock: random.chance(0.2),
       pace: random.pick([usualPace, fastPace]),
     },
