@@ -159,7 +159,8 @@ export const plants: readonly Plant[] = [
   },
   {
     name: 'an application that believes the store to have everything',
-    finds: /base revision|is at revision/,
+    // It decides on a state that lacks events: a wrong answer, or a wrong revision, whichever a history shows first.
+    finds: /base revision|is at revision|with insufficient_funds, not/,
     plant: () =>
       replace<[Watermark]>(
         ApplicationRuntime,
