@@ -98,7 +98,9 @@ export class Cluster {
     try {
       await running.stop()
     } catch (error) {
-      if (process.isAlive && !(error instanceof ProcessKilled)) this.#watcher.bug(`${name} does not stop`, error)
+      const isDiskFailure =
+        isCommanderError(error) && (error.code === 'journal_full' || error.code === 'journal_failed')
+      if (process.isAlive && !isDiskFailure) this.#watcher.bug(`${name} does not stop`, error)
     }
     if (slot.process === process) slot.former = 'stopped'
     process.kill('stopped')

@@ -1,5 +1,6 @@
 import { defaultJournalOptions } from '../../src/journal/options.ts'
 import { readPosition } from '../../src/tables/meta.ts'
+import { readProgress } from '../../src/tables/projection-rows.ts'
 import { SeededRandom } from '../../src/testing/seeded-random.ts'
 import { fastPace, SimulatedHost, usualPace } from '../../src/testing/simulated-host.ts'
 import { Trace } from '../../src/testing/trace.ts'
@@ -144,7 +145,10 @@ class History {
     if (!this.#workload.isDone || journal === null || journal.flushedLsn !== journal.writtenLsn) return false
     const { applied, globalPosition } = readPosition(this.#host.store.now())
     if (applied !== journal.writtenLsn || this.#observers.subscribed.length < globalPosition) return false
-    return this.#cluster.isIdle && [...this.#host.store.now().table('parked').range({ limit: 1 })].length === 0
+    const isBuilt = readProgress(this.#host.store.now(), 'balances')?.building === null
+    return (
+      isBuilt && this.#cluster.isIdle && [...this.#host.store.now().table('parked').range({ limit: 1 })].length === 0
+    )
   }
 
   #check(): void {
