@@ -13,6 +13,7 @@ import {
   padded,
   payloadStart,
   referenceOf,
+  wallMsOf,
 } from '../actions/entry-layout.ts'
 import type { Refused, Watermark } from '../ipc/journal-protocol.ts'
 import type { Environment, Timer } from '../kernel/environment.ts'
@@ -29,8 +30,8 @@ import { type RootState, reduce } from '../state/root.ts'
 import { Housekeeping } from './housekeeping.ts'
 import { type InstanceLoad, InstanceLoads } from './instance-loads.ts'
 import { type DispatcherOptions, defaultDispatcherOptions } from './options.ts'
+import { Retries } from './retries.ts'
 
-const retryDelayMsMax = 3_600_000
 const refusedDelayMs = 100
 
 /**
@@ -52,7 +53,7 @@ export class Dispatcher implements FollowerRole {
   #follower: Follower | null = null
   /** Ready to be started, or in a draft that has not come back yet, each with its instance. */
   readonly #scheduled = new NumberMap<string>()
-  readonly #retryTimers = new Map<string, Timer>()
+  readonly #retries: Retries
   #sweepTimer: Timer | null = null
   #restartTimer: Timer | null = null
   #keysAppliedUpTo: Lsn = lsn(0)
@@ -69,6 +70,7 @@ export class Dispatcher implements FollowerRole {
     this.#state = state
     this.#batch = new EntryBatch(origin)
     this.#reset = reset
+    this.#retries = new Retries(environment)
     this.#options = { ...defaultDispatcherOptions, ...options }
     this.#housekeeping = new Housekeeping(environment, state, this.#loads, this.#options.silenceMs)
   }
@@ -87,8 +89,7 @@ export class Dispatcher implements FollowerRole {
     this.#follower?.stop()
     this.#sweepTimer?.cancel()
     this.#restartTimer?.cancel()
-    for (const timer of this.#retryTimers.values()) timer.cancel()
-    this.#retryTimers.clear()
+    this.#retries.stop()
   }
 
   apply(b: Buffer, offset: number): void {
@@ -149,7 +150,9 @@ export class Dispatcher implements FollowerRole {
         const command = commands.byLsn.get(referenceOf(b, o))
         if (command !== undefined) this.#ended(command)
         reduce(this.#state, b, o)
-        if (command !== undefined && code >= actionCodes['command/failed']) this.#offer(command.queue)
+        if (command === undefined || code < actionCodes['command/failed']) return
+        if (code === actionCodes['command/failed']) this.#retries.failed(command, wallMsOf(b, o))
+        this.#offer(command.queue)
         return
       }
       case actionCodes['command/retried']:
@@ -224,6 +227,7 @@ export class Dispatcher implements FollowerRole {
   }
 
   #ended(command: PendingCommand): void {
+    this.#retries.ended(command.lsn)
     if (command.token === 0 || command.instance === dispatcherName) return
     const load = this.#loads.of(command.instance)
     load.started--
@@ -236,9 +240,9 @@ export class Dispatcher implements FollowerRole {
     if (queue.blockedBy !== 0) return
     for (const command of queue.commands) {
       if (command.token !== 0 || this.#scheduled.has(command.lsn)) continue
-      const waitMs = command.retryAtMs - this.#environment.clock.wallMs()
-      if (command.retryAtMs > 0 && waitMs > 0) {
-        this.#retryLater(queue, Math.min(waitMs, retryDelayMsMax))
+      const waitMs = this.#retries.waitMs(command)
+      if (waitMs > 0) {
+        this.#retryLater(queue, waitMs)
         return
       }
       if (!this.#schedule(command)) return
@@ -258,15 +262,12 @@ export class Dispatcher implements FollowerRole {
     this.#offerAll()
   }
 
-  #retryLater(queue: AggregateQueue, delayMs: number): void {
-    if (this.#retryTimers.has(queue.key)) return
-    const timer = this.#environment.scheduler.after(delayMs, () => {
-      this.#retryTimers.delete(queue.key)
-      const current = this.#state.commands.byAggregate.get(queue.key)
-      if (current !== undefined) this.#offer(current)
+  #retryLater({ key }: AggregateQueue, delayMs: number): void {
+    this.#retries.later(key, delayMs, () => {
+      const queue = this.#state.commands.byAggregate.get(key)
+      if (queue !== undefined) this.#offer(queue)
       this.#startReady()
     })
-    this.#retryTimers.set(queue.key, timer)
   }
 
   /** Everything anew from the state: after a new connection, when drafts may have been lost (I3). */
