@@ -163,7 +163,7 @@ export class Faults {
         })
         return
       case 'clock':
-        host.wallOffsetMs += random.integer(-3_000, 3_000)
+        host.wallOffsetMs += random.pick([-1, 1]) * random.pick([random.integer(1, 3_000), 600_000])
         return
       default:
     }
