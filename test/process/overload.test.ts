@@ -36,10 +36,10 @@ describe('100,000 commands at once to an application that is stopped', () => {
     const count = 100_000
     const all = Promise.all(Array.from({ length: count }, (_, i) => client.execute('thing', `${i % 1000}`, 'count')))
     await until('the commands to be received', async () => (await client.commands('pending')).length >= 1000)
-    expect(await db.residentBytes()).toBeLessThan(1400 * mebibyte)
+    expect(await db.residentBytes()).toBeLessThan(1100 * mebibyte)
     await db.signal(application, 'SIGCONT')
     completedOnly(await all)
-    expect(await db.residentBytes()).toBeLessThan(1400 * mebibyte)
+    expect(await db.residentBytes()).toBeLessThan(1100 * mebibyte)
     await verifyCounts(client, count)
   })
 
@@ -57,7 +57,7 @@ describe('100,000 commands at once to an application that is stopped', () => {
     expect([...codes].sort()).toEqual(expect.arrayContaining(['timeout']))
     for (const one of settled) expect(one.status === 'rejected' && (one.reason as CommanderError).retryable).toBe(true)
     expect((await impatient.commands('pending')).length).toBeLessThanOrEqual(500)
-    expect(await db.residentBytes()).toBeLessThan(1400 * mebibyte)
+    expect(await db.residentBytes()).toBeLessThan(1100 * mebibyte)
     await db.signal(application, 'SIGCONT')
     const patient = await db.connect({ timeoutMs: 600_000 })
     completedOnly(await Promise.all(keys.map((key, i) => execute(patient, key, i))))
@@ -76,7 +76,7 @@ describe('a follower that is stopped', () => {
       const before = residentBytesOf(writer)
       await db.signal(name, 'SIGSTOP')
       const text = 'x'.repeat(20_000)
-      const count = 6000
+      const count = 8000
       const sent = Promise.all(
         Array.from({ length: count }, (_, i) =>
           client.execute('thing', `${i % 500}`, 'count', { text }, { wait: 'received' }),
