@@ -154,7 +154,7 @@ export const plants: readonly Plant[] = [
   },
   {
     name: 'an application that does not hear of refusals',
-    finds: /liveness|never ended/,
+    finds: /liveness|never ended|had no answer within/,
     plant: () => replace(ApplicationRuntime, 'refused', () => () => {}),
   },
   {
@@ -178,7 +178,7 @@ export const plants: readonly Plant[] = [
   },
   {
     name: 'a dispatcher that does not look again after a lost connection',
-    finds: /liveness|never ended/,
+    finds: /liveness|never ended|had no answer within/,
     plant: () => replace(Dispatcher, 'connected', () => () => {}),
   },
 ]
