@@ -11,7 +11,7 @@ const say = (line: string | number): void => void fs.writeSync(1, `${line}\n`)
 const open = (readOnly: boolean): KeyValueStore =>
   openLmdbStore({ path, tables: historyTables, readOnly, environment: createSystemEnvironment() })
 
-/** Continues the history until it is killed, and says each number once its transaction is done. */
+/** Says where it starts, continues the history until it is killed, and says each number once its transaction is done. */
 function writeOn(): void {
   const store = open(false)
   const next = (n: number): void =>
@@ -23,8 +23,9 @@ function writeOn(): void {
         next(n + 1)
       },
     )
-  say('open')
-  next(positionOf(store) + 1)
+  const from = positionOf(store)
+  say(from)
+  next(from + 1)
 }
 
 /** Follows the history until it is killed, and says each position once it has checked everything. */

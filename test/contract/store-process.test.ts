@@ -97,11 +97,13 @@ describe('the LMDB store and other processes', () => {
     let position = 0
     for (let round = 0; round < 16; round++) {
       const writer = start('writeOn')
-      await writer.line()
+      const from = Number(await writer.line())
+      // A writer killed between a commit and the word of it to readers leaves it to the next writer to show it.
+      expect(from - position).toBeOneOf([0, 1])
       const here = round % 2 === 0 ? openHere(true) : null
       await pause(3 + ((round * 7) % 40))
       await kill(writer.process)
-      const reported = Number(writer.lines.filter((line) => line !== 'open').at(-1) ?? position)
+      const reported = Number(writer.lines.at(-1))
       const reader = here ?? openHere(true)
       reader.refresh()
       position = checkedPosition(reader)
