@@ -99,23 +99,34 @@ export interface Refused {
 export const encodeRefused = (message: Refused): Buffer => Buffer.from(pack(message))
 export const decodeRefused = (body: Buffer): Refused => unpack(body, 0, body.length) as Refused
 
-/** What the projection applier says of the store: committed up to `applied`, and a checkpoint taken at `checkpoint`. */
+/** What the projection applier says of the store and of the archive. */
 export interface Applied {
+  /** The store has committed up to here. */
   readonly applied: Lsn
+  /** A checkpoint was taken here: no child that starts needs this entry or an older one. */
   readonly checkpoint: Lsn
+  /** The archive has everything up to here; `null` where there is no archive. */
+  readonly archived: Lsn | null
 }
 
-export function encodeApplied({ applied, checkpoint }: Applied): Buffer {
-  const body = Buffer.allocUnsafe(16)
+const noArchive = Number.MAX_SAFE_INTEGER
+
+export function encodeApplied({ applied, checkpoint, archived }: Applied): Buffer {
+  const body = Buffer.allocUnsafe(24)
   writeUint64(body, applied, 0)
   writeUint64(body, checkpoint, 8)
+  writeUint64(body, archived ?? noArchive, 16)
   return body
 }
 
-export const decodeApplied = (body: Buffer): Applied => ({
-  applied: lsn(readUint64(body, 0)),
-  checkpoint: lsn(readUint64(body, 8)),
-})
+export function decodeApplied(body: Buffer): Applied {
+  const archived = readUint64(body, 16)
+  return {
+    applied: lsn(readUint64(body, 0)),
+    checkpoint: lsn(readUint64(body, 8)),
+    archived: archived === noArchive ? null : lsn(archived),
+  }
+}
 
 export function encodeNumber(value: number): Buffer {
   const body = Buffer.allocUnsafe(8)

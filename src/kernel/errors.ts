@@ -24,6 +24,7 @@ export const errorCodes = {
   timeout: 'no answer in time; the outcome may still come',
   connection_lost: 'the connection ended before the answer; the outcome is unknown',
   journal_full: 'there is no room on the disk for the journal',
+  archive_unavailable: 'the archive is down, refuses, or has no room',
   // the database or its host is damaged or misused
   database_locked: 'another process has this database open',
   foreign_database: 'the directory belongs to another database or to something else',
@@ -31,6 +32,8 @@ export const errorCodes = {
   journal_corrupt: 'the journal is damaged',
   journal_failed: 'the journal could not be written or flushed',
   store_failed: 'the store could not be read or written',
+  archive_conflict: 'the archive holds something else under that name',
+  archive_corrupt: 'the archive or the backup is damaged or incomplete',
   stale_token: 'the assignment that this draft was made under is over',
   protocol_violation: 'a peer sent bytes that are not of the protocol',
   unsupported_version: 'written by a newer version',
@@ -55,6 +58,7 @@ const retryableCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'timeout',
   'connection_lost',
   'journal_full',
+  'archive_unavailable',
   'stale_token',
 ])
 

@@ -329,7 +329,7 @@ export class ProjectionApplier implements FollowerRole {
   }
 
   #sayApplied(): void {
-    this.#follower?.sendApplied({ applied: this.#committed, checkpoint: this.#checkpoint })
+    this.#follower?.sendApplied({ applied: this.#committed, checkpoint: this.#checkpoint, archived: null })
   }
 
   #draft(action: Parameters<typeof encodeAction>[1]): void {
