@@ -72,7 +72,9 @@ export class NumberMap<Value> {
 
   /** As of now: what changes while a caller goes through it does not show. */
   keys(): number[] {
-    return Array.from(this.#keys).filter((key) => key !== none)
+    const keys: number[] = []
+    for (const key of this.#keys) if (key !== none) keys.push(key)
+    return keys
   }
 
   /** As of now. */

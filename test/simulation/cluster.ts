@@ -245,6 +245,9 @@ export class Cluster {
     const left = this.failuresLeft.get(nonce) ?? 0
     if (left === 0) return
     this.failuresLeft.set(nonce, left - 1)
-    throw new Error(`fails on purpose ${left} more times`)
+    const error = new Error(`fails on purpose ${left} more times`)
+    // The stack goes into the journal: a history must not depend on where the project lies.
+    error.stack = `${error.name}: ${error.message}`
+    throw error
   }
 }

@@ -1,29 +1,77 @@
 import { parseArgs } from 'node:util'
-import { simulate } from './simulation.ts'
+import { type SimulationResult, simulate } from './simulation.ts'
 
-/** `node test/simulation/run.ts --seeds N [--seed S] [--trace]`: histories from seed S (default 1) on, or one of them in full. */
-const { values } = parseArgs({
-  options: {
-    seeds: { type: 'string', default: '1' },
-    seed: { type: 'string', default: '1' },
-    trace: { type: 'boolean', default: false },
-    keepGoing: { type: 'boolean', default: false },
-  },
-})
-const first = Number(values.seed)
-const write = (line: string): void => void process.stdout.write(`${line}\n`)
-let failed = 0
-const started = process.cpuUsage()
-let events = 0
-for (let seed = first; seed < first + Number(values.seeds); seed++) {
-  const result = await simulate({ seed, ...(values.trace ? { print: write } : {}) })
-  events += result.events
-  if (values.trace || Number(values.seeds) === 1) write(JSON.stringify(result))
-  if (result.violations.length === 0) continue
-  failed++
-  write(`seed ${seed} failed: ${result.violations[0]}`)
-  if (!values.keepGoing) break
+const usage = `npm run simulate -- [--seeds N] [--seed S] [--trace] [--keep-going]
+  --seeds N      so many histories, one seed after the other (default 1)
+  --seed S       the first of them (default 1)
+  --trace        print everything that happens
+  --keep-going   do not stop at the first history that fails
+Exit code 0: all went well. 1: a history failed. 2: wrong use.`
+
+interface RunOptions {
+  readonly seeds: number
+  readonly seed: number
+  readonly trace: boolean
+  readonly keepGoing: boolean
 }
-const { user, system } = process.cpuUsage(started)
-write(`${failed} failed, ${events} events, ${((user + system) / 1e6).toFixed(1)} s of CPU`)
-process.exitCode = failed === 0 ? 0 : 1
+
+const write = (line: string): void => void process.stdout.write(`${line}\n`)
+
+const options = optionsOf(process.argv.slice(2))
+if (options !== null) process.exitCode = await run(options)
+
+/** `null` when there is nothing to run: help was asked for, or the use is wrong and the exit code says so. */
+function optionsOf(args: string[]): RunOptions | null {
+  try {
+    const { values } = parseArgs({
+      args,
+      options: {
+        seeds: { type: 'string', default: '1' },
+        seed: { type: 'string', default: '1' },
+        trace: { type: 'boolean', default: false },
+        'keep-going': { type: 'boolean', default: false },
+        help: { type: 'boolean', short: 'h', default: false },
+      },
+    })
+    const seeds = numberOf('--seeds', values.seeds)
+    const seed = numberOf('--seed', values.seed)
+    if (!values.help) return { seeds, seed, trace: values.trace, keepGoing: values['keep-going'] }
+    write(usage)
+  } catch (error) {
+    process.stderr.write(`simulate: ${(error as Error).message}; --help shows what there is\n`)
+    process.exitCode = 2
+  }
+  return null
+}
+
+function numberOf(name: string, text: string): number {
+  const value = Number(text)
+  if (/^\d+$/.test(text) && value >= 1 && value <= 0xffff_ffff) return value
+  throw new Error(`${name} is ${JSON.stringify(text)}; it must be an integer from 1 to 4294967295`)
+}
+
+async function run({ seeds, seed: first, trace, keepGoing }: RunOptions): Promise<number> {
+  const started = process.cpuUsage()
+  let failed = 0
+  let events = 0
+  let ran = 0
+  for (let seed = first; seed < first + seeds; seed++) {
+    const result = await simulate({ seed, ...(trace ? { print: write } : {}) })
+    ran++
+    events += result.events
+    if (trace || seeds === 1) write(JSON.stringify(result))
+    if (result.violations.length === 0) continue
+    failed++
+    tell(result)
+    if (!keepGoing) break
+  }
+  const { user, system } = process.cpuUsage(started)
+  write(`${ran} histories, ${failed} failed, ${events} events, ${((user + system) / 1e6).toFixed(1)} s of CPU`)
+  return failed === 0 ? 0 : 1
+}
+
+function tell({ seed, traceHash, violations }: SimulationResult): void {
+  write(`seed ${seed} failed, trace ${traceHash}: ${violations[0]}`)
+  for (const violation of violations.slice(1)) write(`  and ${violation}`)
+  write(`replay: npm run simulate -- --seed ${seed} --trace`)
+}

@@ -16,6 +16,8 @@ import { StateWatch } from './state-watch.ts'
 export interface SimulationOptions {
   readonly seed: number
   readonly print?: (line: string) => void
+  /** Default: as the seed has it. */
+  readonly length?: Length
 }
 
 export interface SimulationResult {
@@ -60,7 +62,7 @@ class History {
   constructor(options: SimulationOptions) {
     this.#o = options
     this.#trace = new Trace(options.print ?? null)
-    const plan = planOf(options.seed)
+    const plan = planOf(options.seed, options.length)
     this.#instances = plan.instances
     const bug = (what: string, error: unknown): void =>
       this.#violate(`${what}: ${error instanceof Error ? error.stack : String(error)}`)
@@ -193,10 +195,22 @@ interface Plan {
   readonly faults: FaultSettings
 }
 
+/** Calls of one client, at least and at most. */
+const callsOf = { short: [3, 15], usual: [10, 45], long: [60, 120] } as const
+type Length = keyof typeof callsOf
+/** Many short histories, few long ones. */
+const lengths: readonly Length[] = [
+  ...new Array<Length>(11).fill('short'),
+  ...new Array<Length>(8).fill('usual'),
+  'long',
+]
+
 /** How this history is; drawn from numbers of its own, so that a change of the plan does not change the chances within. */
-function planOf(seed: number): Plan {
+function planOf(seed: number, length: Length | undefined): Plan {
   const random = new SeededRandom(seed ^ 0x5eed)
   const isSlow = random.chance(0.15)
+  const lengthOfSeed = random.pick(lengths)
+  const [callsAtLeast, callsAtMost] = callsOf[length ?? lengthOfSeed]
   return {
     // Keys expire by the minute: mostly it is over soon.
     startWallMs:
@@ -222,7 +236,7 @@ function planOf(seed: number): Plan {
     workload: {
       clients: random.integer(1, 3),
       workers: random.integer(1, 6),
-      callsPerClient: random.integer(10, 45),
+      callsPerClient: random.integer(callsAtLeast, callsAtMost),
       thinkMs: isSlow ? 2_000 : random.pick([0, 1, 5, 50]),
       keyed: random.pick([0.3, 0.3, 0.9]),
       repeated: random.pick([0.1, 0.1, 0.8]),
