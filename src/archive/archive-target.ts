@@ -18,10 +18,20 @@ export interface ArchiveTarget {
    * which is left as it is; the caller compares.
    */
   putFile(name: string, path: string): Promise<'created' | 'exists'>
+  /**
+   * The same for what is made while it is put. The stream is read to its end or destroyed; an error of it leaves no object,
+   * and is thrown as it is when it is a CommanderError.
+   */
+  putStream(name: string, source: Readable): Promise<'created' | 'exists'>
   /** The same for a few bytes. */
   putBytes(name: string, bytes: Uint8Array): Promise<'created' | 'exists'>
   /** The object's bytes. A stream that breaks off ends with an error, never early. */
   read(name: string): Promise<Readable>
+  /**
+   * Finds out, with an object that is there, whether the place itself refuses a taken name. A sentence for operators when it
+   * does not, so that names are only looked up before; `null` when all is well.
+   */
+  check(name: string): Promise<string | null>
   /** Frees connections; what is under way fails with `archive_unavailable`. */
   close(): Promise<void>
 }

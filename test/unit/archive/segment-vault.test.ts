@@ -1,0 +1,51 @@
+import fs from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import { zstdDecompressSync } from 'node:zlib'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { listArchivedSegments } from '../../../src/archive/archived-segments.ts'
+import { fetchArchivedSegment } from '../../../src/archive/file-archived-segment.ts'
+import { ArchiveWorld } from './archive-world.ts'
+
+const first = 'segments/00000001/0000000001-0000000000000001.segment.zst'
+
+let directory: string
+beforeEach(() => {
+  directory = fs.mkdtempSync(path.join(os.tmpdir(), 'commanderdb-archive-'))
+})
+afterEach(() => fs.rmSync(directory, { recursive: true }))
+
+function localBytes(world: ArchiveWorld, name: string): Buffer {
+  return world.journal.storage.readWhole(name) ?? Buffer.alloc(0)
+}
+
+describe('a sealed segment', () => {
+  test('comes back from the archive as it lay in the journal', async () => {
+    const world = new ArchiveWorld()
+    await world.filled(3)
+    for (const segment of world.sealed()) expect(await world.vault.store(segment)).toBe('created')
+    const archived = await listArchivedSegments(world.target)
+    expect(archived.map(({ segNo, timeline }) => [segNo, timeline])).toEqual([
+      [1, 1],
+      [2, 1],
+      [3, 1],
+    ])
+    for (const segment of archived) {
+      const file = path.join(directory, segment.name)
+      expect(await fetchArchivedSegment(world.target, segment, file)).toEqual({ bytes: 1_048_576 })
+      expect(fs.readFileSync(file).equals(localBytes(world, segment.name))).toBe(true)
+    }
+    expect(fs.readdirSync(directory)).toHaveLength(3)
+  })
+
+  test('is packed with a checksum and much smaller', async () => {
+    const world = new ArchiveWorld()
+    await world.filled(1)
+    for (const segment of world.sealed()) await world.vault.store(segment)
+    const object = world.target.objects.get(first) ?? Buffer.alloc(0)
+    expect(object.length).toBeLessThan(100_000)
+    const last = object.length - 1
+    object[last] = (object[last] ?? 0) ^ 1
+    expect(() => zstdDecompressSync(object)).toThrow(/checksum/)
+  })
+})
