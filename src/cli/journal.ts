@@ -1,6 +1,6 @@
 import type { Entry } from '../actions/action.ts'
 import type { InspectRow, JournalSummary } from '../journal/inspect.ts'
-import { inspectJournal, verifyJournal } from '../journal/inspect.ts'
+import { inspectJournal, verifyJournal, verifyRunningJournal } from '../journal/inspect.ts'
 import { JournalReader } from '../journal/reader.ts'
 import { CommanderError, isCommanderError } from '../kernel/errors.ts'
 import { lsn } from '../kernel/identifiers.ts'
@@ -73,11 +73,14 @@ export async function inspect(terminal: Terminal, directory: string | undefined,
   }
 }
 
-/** Checks every byte. */
+/** Checks every byte: of a running database of all that is flushed. */
 export async function verify(terminal: Terminal, directory: string | undefined, flags: Flags): Promise<number> {
   const journal = await findJournal(directory, flags)
-  await assertStopped(journal)
-  const summary = verifyJournal(journal.storage, await floorOf(journal))
+  const status = await runningDatabase(journal)
+  const summary =
+    status === null
+      ? verifyJournal(journal.storage, await floorOf(journal))
+      : verifyRunningJournal(journal.storage, lsn(status.lsn.flushed))
   return conclude(terminal, journal, summary, flags['json'] === true)
 }
 

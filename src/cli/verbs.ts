@@ -234,7 +234,7 @@ const keeping: readonly VerbDefinition[] = [
   },
   {
     path: 'journal verify',
-    help: 'check every byte of the journal of a stopped database; exit code 1 where it is damaged',
+    help: 'check every byte of the journal, of a running database up to what is flushed; exit code 1 where it is damaged',
     arguments: directoryArgument,
     flags: ofDirectory,
     load: async () => (await import('./journal.ts')).verify,

@@ -1,8 +1,10 @@
+import { CommanderError, isCommanderError } from '../kernel/errors.ts'
 import { type Lsn, lsn, noLsn } from '../kernel/identifiers.ts'
 import { readCleanStop } from './clean-stop.ts'
 import type { FrameHeader } from './frame.ts'
 import type { BadPlace, JournalScan } from './journal-scan.ts'
 import { scanJournal } from './journal-scanner.ts'
+import { JournalReader } from './reader.ts'
 import { floorOf } from './recovery.ts'
 import { decide, type RecoveryRule } from './recovery-table.ts'
 import { readSegmentChain, type SegmentFile } from './segment-chain.ts'
@@ -90,6 +92,59 @@ function* headersOf(segments: readonly SegmentFile[]): Generator<SegmentRow> {
 export function verifyJournal(storage: JournalStorage, floorLsn: Lsn = noLsn): JournalSummary {
   const rows = inspectJournal(storage, floorLsn)
   for (let step = rows.next(); ; step = rows.next()) if (step.done) return step.value
+}
+
+/**
+ * The same beside a running writer: every byte of the frames up to `flushedLsn`, an LSN that the writer has said to be
+ * flushed. Segments that are removed meanwhile are left out; what is written behind that LSN is not looked at.
+ * @throws CommanderError unsupported_version | journal_failed
+ */
+export function verifyRunningJournal(storage: JournalStorage, flushedLsn: Lsn): JournalSummary {
+  const totals = { frames: 0, bytes: 0 }
+  let firstLsn = segmentsOf(storage.list())[0]?.baseLsn ?? lsn(1)
+  let lastLsn = lsn(firstLsn - 1)
+  let place: BadPlace | null = null
+  let reader = new JournalReader(storage, firstLsn, 'both')
+  while (lastLsn < flushedLsn && place === null) {
+    try {
+      const batches = reader.read(readBytes, flushedLsn)
+      if (batches.length === 0) break
+      for (const { payload, firstLsn: first, entryCount } of batches) {
+        totals.frames++
+        totals.bytes += payload.length
+        lastLsn = lsn(first + entryCount - 1)
+      }
+    } catch (error) {
+      const removed = oldestAfter(error, lastLsn)
+      if (removed === null) place = placeOf(error)
+      else {
+        reader.close()
+        if (totals.frames === 0) firstLsn = removed
+        lastLsn = lsn(removed - 1)
+        reader = new JournalReader(storage, removed, 'both')
+      }
+    }
+  }
+  reader.close()
+  const segments = segmentsOf(storage.list()).filter(({ baseLsn }) => baseLsn <= flushedLsn).length
+  const status = place === null ? 'ok' : 'corrupt'
+  const rule = place === null ? 'R8' : 'R6'
+  return { status, rule, place, segments, ...totals, firstLsn, lastLsn, floorLsn: flushedLsn }
+}
+
+const readBytes = 4_194_304
+
+/** Where the journal begins now, if the entry that was to be read has been removed. */
+function oldestAfter(error: unknown, lastLsn: Lsn): Lsn | null {
+  if (!isCommanderError(error) || error.code !== 'not_found') return null
+  const { firstLsn } = error.details as { readonly firstLsn: number | null }
+  return firstLsn === null || firstLsn <= lastLsn + 1 ? null : lsn(firstLsn)
+}
+
+function placeOf(error: unknown): BadPlace {
+  if (!(error instanceof CommanderError) || error.code !== 'journal_corrupt') throw error
+  const { segment, offset, lsn: at, reason } = error.details as BadPlace & { readonly rule: string }
+  return { segment, offset, lsn: at, reason }
 }
 
 function summarize(scan: JournalScan, totals: { frames: number; bytes: number }): JournalSummary {

@@ -2,7 +2,7 @@ import { CommanderError, isCommanderError } from '../kernel/errors.ts'
 import { type Lsn, lsn } from '../kernel/identifiers.ts'
 import type { JournalBatch } from './batch.ts'
 import { damagedHeader, faultText } from './fault-text.ts'
-import { frameBytes } from './frame.ts'
+import { frameBytes, type PayloadCheck } from './frame.ts'
 import { journalLimits, segmentHeaderBytes } from './options.ts'
 import { readSegmentHeader } from './segment-chain.ts'
 import { type Frame, SegmentCursor } from './segment-cursor.ts'
@@ -11,11 +11,12 @@ import { type SegmentName, segmentsOf } from './segment-name.ts'
 import type { JournalFile, JournalStorage } from './storage.ts'
 
 /**
- * Reads entries while another process appends: to catch up from disk. Checks place, chain and CRC of every frame; the
- * digests are recovery's and `journal verify`'s to check.
+ * Reads entries while another process appends: to catch up from disk. Checks place, chain and CRC of every frame, unless
+ * told otherwise; the digests are recovery's and `journal verify`'s to check.
  */
 export class JournalReader {
   private readonly storage: JournalStorage
+  private readonly check: PayloadCheck
   private nextLsn: Lsn
   private segment: SegmentName | null = null
   private file: JournalFile | null = null
@@ -24,8 +25,9 @@ export class JournalReader {
   private held: Frame | null = null
 
   /** `fromLsn`: the first entry that is wanted; the frame that holds it is returned whole. */
-  constructor(storage: JournalStorage, fromLsn: Lsn) {
+  constructor(storage: JournalStorage, fromLsn: Lsn, check: PayloadCheck = 'crc') {
     this.storage = storage
+    this.check = check
     this.nextLsn = fromLsn
   }
 
@@ -33,7 +35,7 @@ export class JournalReader {
    * The next frames in order, about `maxBytes` of them but at least one if there is one; none that ends beyond `untilLsn`,
    * which must be an LSN that the writer has said to be written. Empty when there is nothing more up to there.
    * @throws CommanderError not_found with details { firstLsn } when the wanted entries are in segments that were removed;
-   * journal_corrupt with details { segment, offset, lsn, rule }
+   * journal_corrupt with details { segment, offset, lsn, rule, reason }
    */
   read(maxBytes: number, untilLsn: Lsn): JournalBatch[] {
     const batches: JournalBatch[] = []
@@ -99,7 +101,7 @@ export class JournalReader {
       position: segmentHeaderBytes,
       nextLsn: header.baseLsn,
       digest: header.prevSegDigest,
-      check: 'crc',
+      check: this.check,
       sliceBytes: journalLimits.readerSliceBytes,
     })
     return this.cursor
@@ -124,7 +126,7 @@ export class JournalReader {
       'journal_corrupt',
       `the journal is damaged in segment ${name} at byte ${offset}, while reading LSN ${this.nextLsn}: ${reason}. ` +
         'Stop the database and run journal verify on it',
-      { details: { segment: name, offset, lsn: this.nextLsn, rule: 'R6' } },
+      { details: { segment: name, offset, lsn: this.nextLsn, rule: 'R6', reason } },
     )
   }
 }

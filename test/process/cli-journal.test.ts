@@ -1,7 +1,8 @@
-import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { closeSync, cpSync, mkdirSync, openSync, readdirSync, readFileSync, writeFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { CommandLine, jsonOf, linesOf, type Result, till } from './command-line.ts'
+import { until } from './running-database.ts'
 
 let cli: CommandLine
 /** A database with a few commands in it, stopped. */
@@ -120,6 +121,26 @@ describe('journal verify', () => {
     bytes.fill(0, frames.at(-2)?.offset)
     writeFileSync(join(dataDir, 'journal', name), bytes)
     expectError(await cli.run('journal', 'verify', dataDir), 1, 'damaged', 'had been flushed')
+  })
+
+  it('checks a running database up to what is flushed, while it is written to', async () => {
+    const dataDir = join(cli.directory, 'running')
+    const { command } = await cli.start('--data-dir', dataDir, '--app', till)
+    for (const cents of [1, 2, 3])
+      await cli.run('send', 'till/1', 'put', JSON.stringify({ cents }), '--data-dir', dataDir)
+    // The status that says how far it is flushed is up to a second old.
+    await until('all that was answered', async () => {
+      const summary = jsonOf<Row>(await cli.run('journal', 'verify', dataDir, '--json'))
+      expect(summary).toMatchObject({ kind: 'summary', status: 'ok', segments: 1 })
+      return (summary.lastLsn as number) >= 9
+    })
+    const [name = ''] = segmentsOf(join(dataDir, 'journal'))
+    const file = openSync(join(dataDir, 'journal', name), 'r+')
+    writeSync(file, Buffer.of(0xee), 0, 1, 4096 + 120)
+    closeSync(file)
+    expectError(await cli.run('journal', 'verify', dataDir), 1, 'damaged', name, 'byte 4096')
+    command.process.kill('SIGTERM')
+    await command.ended
   })
 
   it.each(['absent', '.'])('refuses %s, which has no journal', async (directory) => {

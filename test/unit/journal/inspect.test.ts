@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { inspectJournal, verifyJournal } from '../../../src/journal/inspect.ts'
+import { inspectJournal, verifyJournal, verifyRunningJournal } from '../../../src/journal/inspect.ts'
 import { MemoryStorage } from '../../../src/journal/memory-storage.ts'
 import { segmentsOf } from '../../../src/journal/segment-name.ts'
 import { lsn } from '../../../src/kernel/identifiers.ts'
@@ -112,5 +112,50 @@ describe('verifying a journal', () => {
     const { world, names } = await twoSegments()
     world.storage.remove(names[0] ?? '')
     expect(verifyJournal(world.storage)).toMatchObject({ status: 'ok', firstLsn: 21, lastLsn: 25 })
+  })
+})
+
+describe('verifying the journal of a running database', () => {
+  test('checks what is flushed and does not look behind it', async () => {
+    const { world, names } = await twoSegments()
+    const last = names[1] ?? ''
+    const behind = 4096 + Math.ceil((2 * (100_000 + 120)) / 4096) * 4096
+    world.storage.flipBit(last, (behind + 100) * 8)
+    expect(verifyRunningJournal(world.storage, lsn(24))).toEqual({
+      status: 'ok',
+      rule: 'R8',
+      place: null,
+      segments: 2,
+      frames: 12,
+      bytes: 12 * 100_000,
+      firstLsn: 1,
+      lastLsn: 24,
+      floorLsn: 24,
+    })
+  })
+
+  test('finds in it what a CRC cannot, and says where', async () => {
+    const { world, names } = await twoSegments()
+    const name = names[0] ?? ''
+    const bytes = world.storage.readWhole(name) ?? Buffer.alloc(0)
+    const first = 4096 + 100_120 - 16
+    bytes.copy(bytes, first, first + 100_120, first + 100_120 + 16)
+    world.storage.replace(name, bytes)
+    expect(verifyRunningJournal(world.storage, lsn(24))).toMatchObject({
+      status: 'corrupt',
+      place: { segment: name, offset: 4096, lsn: 1, reason: expect.stringContaining('damaged') },
+    })
+  })
+
+  test('leaves out a segment that is removed meanwhile', async () => {
+    const { world, names } = await twoSegments()
+    const { storage } = world
+    const list = storage.list.bind(storage)
+    let looks = 0
+    storage.list = () => {
+      if (++looks === 2) storage.remove(names[0] ?? '')
+      return list()
+    }
+    expect(verifyRunningJournal(storage, lsn(24))).toMatchObject({ status: 'ok', firstLsn: 21, lastLsn: 24, frames: 2 })
   })
 })
