@@ -30,11 +30,16 @@ export type Expired = ReturnType<typeof expiredKeys>
 export class TableWriter {
   readonly #state: RootState
   readonly #store: KeyValueStore
-  readonly #projections: ProjectionRunner
+  readonly #projections: Pick<ProjectionRunner, 'apply'>
   readonly #log: EventLogAppender
   readonly #streams = new StreamAppender()
 
-  constructor(state: RootState, store: KeyValueStore, projections: ProjectionRunner, nextPosition: number) {
+  constructor(
+    state: RootState,
+    store: KeyValueStore,
+    projections: Pick<ProjectionRunner, 'apply'>,
+    nextPosition: number,
+  ) {
     this.#state = state
     this.#store = store
     this.#projections = projections

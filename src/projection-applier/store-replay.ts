@@ -1,0 +1,158 @@
+import { actionCodes } from '../actions/action-codes.ts'
+import { codeOf, lengthOf, lsnOf, padded } from '../actions/entry-layout.ts'
+import { assert } from '../kernel/assert.ts'
+import { type Lsn, lsn } from '../kernel/identifiers.ts'
+import { forgetSavedKeys } from '../state/idempotency.ts'
+import { type RootState, reduce } from '../state/root.ts'
+import { encodeRoot, stateHash } from '../state/snapshot.ts'
+import type { KeyValueStore, WriteBatch } from '../store/key-value-store.ts'
+import { WriterKeyLookup } from '../tables/idempotency-keys.ts'
+import { putPosition, putRoot, readPosition, readRoot } from '../tables/meta.ts'
+import { listProgress, type ProjectionProgress, putProgress } from '../tables/projection-rows.ts'
+import { type Expired, TableWriter } from './table-writer.ts'
+
+/** Entries gathered for one transaction, in bytes: twice what the applier takes, for nobody waits for its reads. */
+const transactionBytesMax = 16_777_216
+
+interface Gathered {
+  readonly payload: Buffer
+  /** Bytes of it that are applied. */
+  readonly end: number
+}
+
+/**
+ * Brings a store that nobody uses up to an entry of the journal, as fast as it goes: large transactions without pauses.
+ *
+ * I1. The tables end as the applier would have filled them, and the root state is that of the last entry.
+ * I2. Rows of projections need the user's code, which is not at hand: projections that were up to date are marked as being
+ *     built from where they are, and the applier goes on there.
+ */
+export class StoreReplay {
+  readonly state: RootState
+  readonly #store: KeyValueStore
+  readonly #keys: WriterKeyLookup
+  readonly #writer: TableWriter
+  /** Up to here the tables are filled already; the state follows without touching them. */
+  readonly #tablesAt: Lsn
+  readonly #positionAtStart: number
+  #gathered: Gathered[] = []
+  #gatheredBytes = 0
+  #gatheredEntries = 0
+  #hashesWanted: Lsn[] = []
+  readonly #hashes = new Map<Lsn, string>()
+
+  constructor(store: KeyValueStore) {
+    const { applied, globalPosition } = readPosition(store)
+    this.#store = store
+    this.#keys = new WriterKeyLookup(store)
+    this.state = readRoot(store, { lookup: this.#keys.lookup, keepsPayloads: true })
+    this.#tablesAt = applied
+    this.#positionAtStart = globalPosition
+    this.#writer = new TableWriter(this.state, store, { apply: () => {} }, globalPosition + 1)
+  }
+
+  /** The entry that `apply` must be given next. */
+  get next(): Lsn {
+    return lsn(this.state.lsn + 1 + this.#gatheredEntries)
+  }
+
+  /** The store holds everything up to here, whatever its root says. */
+  get tablesAt(): Lsn {
+    return this.#tablesAt
+  }
+
+  /** The hash of the state at this entry will be had from `hashAt`. To be asked in order, before the entry is given. */
+  wantHash(at: Lsn): void {
+    if (at >= this.next && at > (this.#hashesWanted.at(-1) ?? 0)) this.#hashesWanted.push(at)
+  }
+
+  hashAt(at: Lsn): string | undefined {
+    return this.#hashes.get(at)
+  }
+
+  /** The next entries, in order; `end` is that of the last one. Resolves when more may come. */
+  async apply(payload: Buffer, end: number, entries: number): Promise<void> {
+    if (holdsDeletion(payload, end)) await this.#commit()
+    this.#gathered.push({ payload, end })
+    this.#gatheredBytes += end
+    this.#gatheredEntries += entries
+    if (this.#gatheredBytes >= transactionBytesMax) await this.#commit()
+  }
+
+  /** Puts the rest into the store, with the state to start from. Returns the state's hash. */
+  async finish(): Promise<string> {
+    const progress = listProgress(this.#store)
+    await this.#commit((batch) => this.#leaveRoot(batch, progress))
+    assert(this.state.lsn >= this.#tablesAt, `the store is at entry ${this.#tablesAt}, behind entry ${this.state.lsn}`)
+    return stateHash(this.state)
+  }
+
+  async #commit(last?: (batch: WriteBatch) => void): Promise<void> {
+    if (this.#gathered.length === 0 && last === undefined) return
+    const expired = this.#expired()
+    await new Promise<void>((resolve, reject) => {
+      this.#store.write(
+        (batch) => {
+          this.#fill(batch, expired)
+          last?.(batch)
+        },
+        (error) => (error === null ? resolve() : reject(error)),
+      )
+    })
+    this.#gathered = []
+    this.#gatheredBytes = 0
+    this.#gatheredEntries = 0
+    forgetSavedKeys(this.state.idempotency, this.state.lsn)
+  }
+
+  #fill(batch: WriteBatch, expired: Expired): void {
+    const { state } = this
+    this.#keys.enter(batch)
+    for (const { payload, end } of this.#gathered) {
+      for (let o = 0; o < end; o += padded(lengthOf(payload, o))) {
+        if (lsnOf(payload, o) > this.#tablesAt) this.#writer.apply(batch, payload, o, expired)
+        else reduce(state, payload, o)
+        if (state.lsn === this.#hashesWanted[0]) this.#takeHash()
+      }
+    }
+    this.#writer.finish(batch)
+    this.#keys.leave()
+    if (state.lsn >= this.#tablesAt) putPosition(batch, { applied: state.lsn, globalPosition: state.globalPosition })
+  }
+
+  #leaveRoot(batch: WriteBatch, progress: readonly { name: string; progress: ProjectionProgress }[]): void {
+    putRoot(batch, encodeRoot(this.state))
+    if (this.state.globalPosition === this.#positionAtStart) return
+    for (const {
+      name,
+      progress: { live, building, failed },
+    } of progress) {
+      if (live === null || building !== null || failed !== null) continue
+      // I2
+      putProgress(batch, name, { live: null, building: { version: live, position: this.#positionAtStart }, failed })
+    }
+  }
+
+  #takeHash(): void {
+    const at = this.#hashesWanted.shift()
+    assert(at !== undefined, 'a hash is wanted')
+    this.#hashes.set(at, stateHash(this.state))
+  }
+
+  /** Before the transaction, since a range must not be read inside it; what they delete is committed by then. */
+  #expired(): Expired {
+    const expired: Expired = []
+    for (const { payload, end } of this.#gathered) {
+      for (let o = 0; o < end; o += padded(lengthOf(payload, o)))
+        if (isDeletion(payload, o)) expired.push(...this.#writer.expired(payload, o))
+    }
+    return expired
+  }
+}
+
+const isDeletion = (b: Buffer, o: number): boolean => codeOf(b, o) === actionCodes['idempotency-key/deleted']
+
+function holdsDeletion(payload: Buffer, end: number): boolean {
+  for (let o = 0; o < end; o += padded(lengthOf(payload, o))) if (isDeletion(payload, o)) return true
+  return false
+}
