@@ -9,6 +9,7 @@ export type {
   ProjectionView,
   ReadOptions,
   StreamOptions,
+  StreamView,
 } from './client/options.ts'
 export type { ClientEvent, ClientOutcome } from './ipc/call-codec.ts'
 export { CommanderError, type ErrorCode, isCommanderError } from './kernel/errors.ts'

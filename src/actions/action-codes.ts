@@ -13,6 +13,8 @@ export const actionCodes = {
   'command/skipped': 8,
   'stream/migrated': 16,
   'stream/archived': 17,
+  'stream/closed': 18,
+  'stream/deleted': 19,
   'idempotency-key/expired': 24,
   'idempotency-key/deleted': 25,
   'application/registered': 32,

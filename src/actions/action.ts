@@ -137,6 +137,28 @@ export interface StreamArchived {
   readonly upTo: Revision
 }
 
+/**
+ * an aggregate takes no further command: those received before this entry are still decided, later ones are refused. For
+ * good: of several such entries the first one counts
+ */
+export interface StreamClosed {
+  readonly type: 'stream/closed'
+  readonly aggregate: AggregateReference
+  readonly atMs: number
+}
+
+/**
+ * the events, snapshot and indexes of a closed stream are removed from the store; its id stays taken. Void while a command
+ * from before `closedLsn` is pending, for it may still decide on events
+ */
+export interface StreamDeleted {
+  readonly type: 'stream/deleted'
+  readonly aggregate: AggregateReference
+  /** The `stream/closed` that goes before. */
+  readonly closedLsn: Lsn
+  readonly atMs: number
+}
+
 /** keys whose time was over at `untilMs` no longer count */
 export interface IdempotencyKeyExpired {
   readonly type: 'idempotency-key/expired'
@@ -211,6 +233,8 @@ export type Action =
   | CommandSkipped
   | StreamMigrated
   | StreamArchived
+  | StreamClosed
+  | StreamDeleted
   | IdempotencyKeyExpired
   | IdempotencyKeyDeleted
   | ApplicationRegistered

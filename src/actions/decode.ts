@@ -108,6 +108,10 @@ function decodeAction(b: Buffer, o: number, type: ActionType): Action {
       return { type, aggregate: parseAggregateKey(keyOf(b, o)), instance: nameOf(b, o) }
     case 'stream/archived':
       return { type, aggregate: parseAggregateKey(keyOf(b, o)), ...(payloadOf(b, o) as object) } as Action
+    case 'stream/closed':
+      return { type, aggregate: parseAggregateKey(keyOf(b, o)), atMs: wallMsOf(b, o) }
+    case 'stream/deleted':
+      return { type, aggregate: parseAggregateKey(keyOf(b, o)), closedLsn: referenceOf(b, o), atMs: wallMsOf(b, o) }
     case 'stream/migrated':
     case 'idempotency-key/expired':
     case 'idempotency-key/deleted':

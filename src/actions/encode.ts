@@ -73,6 +73,12 @@ function fill(fields: EntryFields, action: Action): void {
       fields.payload = copyOf(pack({ upTo: action.upTo }))
       return
     }
+    case 'stream/closed':
+    case 'stream/deleted':
+      about(fields, action.aggregate)
+      fields.wallMs = action.atMs
+      if (action.type === 'stream/deleted') fields.reference = action.closedLsn
+      return
     case 'stream/migrated':
     case 'idempotency-key/expired':
     case 'idempotency-key/deleted':

@@ -58,6 +58,8 @@ export const entryFlags = {
   writtenIsEnough: 16,
   /** The entry carries a snapshot of the aggregate in its envelope. */
   snapshot: 8,
+  /** Never in the journal: in the store's log, what is left of an entry whose events were removed. */
+  removed: 32,
 } as const
 
 export const padded = (length: number): number => (length + 7) & ~7
@@ -83,6 +85,8 @@ export const envelopeBytesOf = (b: Buffer, o: number): number => b.readUInt32LE(
 export const sessionOf = (b: Buffer, o: number): number => readUint64(b, o + 16)
 export const sessionSequenceOf = (b: Buffer, o: number): number => readUint64(b, o + 24)
 export const answeredBelowOf = (b: Buffer, o: number): number => readUint64(b, o + 48)
+
+export const isRemoved = (b: Buffer, o: number): boolean => (flagsOf(b, o) & entryFlags.removed) !== 0
 
 export const stampLsn = (b: Buffer, o: number, value: Lsn): void => writeUint64(b, value, o + 8)
 

@@ -4,24 +4,29 @@ import { encodeAction } from '../actions/encode.ts'
 import { EntryBatch } from '../actions/entry-batch.ts'
 import { codeOf, keyOf, lengthOf, lsnOf, nameOf, originOf, padded, referenceOf } from '../actions/entry-layout.ts'
 import type { Refused, Watermark } from '../ipc/journal-protocol.ts'
-import type { Timer } from '../kernel/environment.ts'
-import { type CommanderError, messageOf } from '../kernel/errors.ts'
+import type { CommanderError } from '../kernel/errors.ts'
 import { type Lsn, lsn } from '../kernel/identifiers.ts'
 import type { Follower, FollowerRole } from '../replica/follower.ts'
 import { forgetSavedKeys } from '../state/idempotency.ts'
-import { type RootState, reduce } from '../state/root.ts'
+import { isVoidDeletion, type RootState, reduce } from '../state/root.ts'
 import { type HostedAggregate, hostedAggregates } from '../tables/hosted-aggregates.ts'
-import { AggregateRestorer } from '../tables/restore-aggregate.ts'
+import { AggregateLoader } from './aggregate-loader.ts'
 import type { ApplicationRuntimeOptions } from './application-runtime-options.ts'
 import { CompletionsElsewhere } from './completions-elsewhere.ts'
 import { DraftOutcomes } from './draft-outcomes.ts'
-import { insertInOrder, isWorking, type LiveAggregate, LiveAggregates, type Work } from './live-aggregates.ts'
-import { registrationOf } from './registration.ts'
+import {
+  insertInOrder,
+  isWorking,
+  type LiveAggregate,
+  LiveAggregates,
+  markEnded,
+  type Work,
+} from './live-aggregates.ts'
+import { DelayedRegistration, registrationOf } from './registration.ts'
 import { Speculation } from './speculation.ts'
 
 /** Commands decided before the event loop is given back. */
 const decideSlice = 1024
-const registerDelayMs = 100
 /** Drafts are sent at the end of a slice, or as soon as they are so many: the others have work meanwhile. */
 const sendBytes = 1_048_576
 const sendDrafts = 128
@@ -39,7 +44,7 @@ export class ApplicationRuntime implements FollowerRole {
   readonly #o: ApplicationRuntimeOptions
   readonly #hosted: ReadonlyMap<string, HostedAggregate>
   readonly #aggregates: LiveAggregates
-  readonly #restorer: AggregateRestorer
+  readonly #loader: AggregateLoader
   readonly #batch: EntryBatch
   readonly #outcomes: DraftOutcomes
   readonly #speculation = new Speculation()
@@ -51,13 +56,14 @@ export class ApplicationRuntime implements FollowerRole {
   #stored: Lsn = lsn(0)
   #registered = false
   #workScheduled = false
-  #registerTimer: Timer | null = null
+  readonly #registrar: DelayedRegistration
 
   constructor(options: ApplicationRuntimeOptions) {
     this.#o = options
     this.#hosted = hostedAggregates(options.application)
     this.#aggregates = new LiveAggregates(options.liveBytesMax)
-    this.#restorer = new AggregateRestorer(options.store)
+    this.#loader = new AggregateLoader(options.store)
+    this.#registrar = new DelayedRegistration(options.environment.scheduler, () => this.#register())
     this.#batch = new EntryBatch(options.origin, 65_536)
     this.#outcomes = new DraftOutcomes(this.#batch, options.environment.clock, options.draftBytesMax)
     this.#elsewhere = new CompletionsElsewhere(options.state.lsn)
@@ -82,7 +88,7 @@ export class ApplicationRuntime implements FollowerRole {
   }
 
   stop(): void {
-    this.#registerTimer?.cancel()
+    this.#registrar.cancel()
     this.#follower?.stop()
   }
 
@@ -133,7 +139,7 @@ export class ApplicationRuntime implements FollowerRole {
     // Before anything is decided anew: what is sent ahead of it is dropped with the rest.
     this.#follower?.resumeDrafts()
     if (this.#cold.size > 0) this.#restoreCold()
-    if (!this.#registered) this.#registerLater()
+    if (!this.#registered) this.#registrar.later()
   }
 
   reset(reason: CommanderError): void {
@@ -143,6 +149,7 @@ export class ApplicationRuntime implements FollowerRole {
   #applyEntry(b: Buffer, o: number): void {
     const { state, instance, origin } = this.#o
     const code = codeOf(b, o)
+    const isVoid = code === actionCodes['stream/deleted'] && isVoidDeletion(state, b, o)
     reduce(state, b, o)
     switch (code) {
       case actionCodes['command/received']:
@@ -165,6 +172,10 @@ export class ApplicationRuntime implements FollowerRole {
         return
       case actionCodes['command/retried']:
         this.#unblock(keyOf(b, o), referenceOf(b, o), 'held')
+        return
+      case actionCodes['stream/closed']:
+      case actionCodes['stream/deleted']:
+        if (!isVoid) this.#streamEnded(b, o, code === actionCodes['stream/deleted'])
         return
       case actionCodes['application/registered']:
       case actionCodes['application/deregistered']:
@@ -190,6 +201,13 @@ export class ApplicationRuntime implements FollowerRole {
     if (aggregate.readiness === 'cold' && aggregate.inFlight === 0) this.#cold.add(aggregate)
   }
 
+  /** Those not in memory are restored from a store that knows of it (I3). */
+  #streamEnded(b: Buffer, o: number, isDeleted: boolean): void {
+    this.#elsewhere.note(b, o, false)
+    const aggregate = this.#aggregates.get(keyOf(b, o))
+    if (aggregate !== undefined) markEnded(aggregate, lsnOf(b, o), isDeleted)
+  }
+
   /** Ownership may have moved: nothing in memory is known to be current but what is being worked on. */
   #membershipChanged(code: number, instance: string, origin: number): void {
     if (instance !== this.#o.instance) {
@@ -200,7 +218,7 @@ export class ApplicationRuntime implements FollowerRole {
     // Whatever was started under this name is released, and is started again if it still has to be done.
     this.#forgetAll()
     this.#registered = code === actionCodes['application/registered'] && origin === this.#o.origin
-    if (code === actionCodes['application/deregistered'] && origin !== this.#o.origin) this.#registerLater()
+    if (code === actionCodes['application/deregistered'] && origin !== this.#o.origin) this.#registrar.later()
   }
 
   /** It may not be in the store yet: its partition is restored from no older one (I3). */
@@ -218,15 +236,10 @@ export class ApplicationRuntime implements FollowerRole {
   }
 
   #register(): void {
-    this.#registerTimer?.cancel()
-    this.#registerTimer = null
+    this.#registrar.cancel()
     if (this.#follower?.isConnected !== true) return
     encodeAction(this.#batch, registrationOf(this.#o), this.#follower.takeSequence())
     this.#send()
-  }
-
-  #registerLater(): void {
-    this.#registerTimer ??= this.#o.environment.scheduler.after(registerDelayMs, () => this.#register())
   }
 
   /** Decides what is there, a slice at a time, and sends the drafts of each slice together. */
@@ -273,15 +286,8 @@ export class ApplicationRuntime implements FollowerRole {
   #restore(aggregate: LiveAggregate): boolean {
     if (this.#stored < this.#elsewhere.neededBy(aggregate) || aggregate.inFlight > 0) return false
     aggregate.readiness = 'ready'
-    try {
-      const { revision, state } = this.#restorer.restore(aggregate.hosted, aggregate.key)
-      aggregate.revision = revision
-      aggregate.state = state
-      aggregate.defect = null
-      this.#aggregates.weigh(aggregate, this.#outcomes.sizeOf(state))
-    } catch (error) {
-      aggregate.defect = `${aggregate.key} cannot be restored: ${messageOf(error)}`
-    }
+    this.#loader.load(aggregate)
+    if (aggregate.defect === null) this.#aggregates.weigh(aggregate, this.#outcomes.sizeOf(aggregate.state))
     return true
   }
 

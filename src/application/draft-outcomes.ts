@@ -71,6 +71,7 @@ export class DraftOutcomes {
   }
 
   #decide(aggregate: LiveAggregate, at: number, source: Buffer, o: number): Decision {
+    if (aggregate.closedLsn !== 0 && (aggregate.isDeleted || at > aggregate.closedLsn)) return refusalOf(aggregate)
     if (aggregate.defect !== null) return { outcome: 'failed', message: aggregate.defect }
     const envelope = envelopeOf(source, o) as Envelope | null
     const expected = envelope?.expectedRevision
@@ -172,6 +173,13 @@ export class DraftOutcomes {
     fields.flags |= entryFlags.blocksAggregate
     return 'blocked'
   }
+}
+
+/** The stream was closed before the command was received; or it is gone, and somebody had an old command decided again. */
+function refusalOf({ key, closedLsn, isDeleted }: LiveAggregate): Decision {
+  const [code, what] = isDeleted ? ['stream_deleted', 'was deleted'] : ['stream_closed', 'was closed']
+  const message = `${key} ${what} and takes no further command; use another id`
+  return { outcome: 'rejected', code, message, details: { closedLsn } }
 }
 
 /** Nothing when the state is large or does not come back from its encoding as it was. */

@@ -33,6 +33,9 @@ export interface LiveAggregate {
   heldBy: Lsn
   /** Why its events cannot be folded; its commands fail with this until they can. */
   defect: string | null
+  /** The entry that closed its stream: later commands are refused. 0 while it is open. */
+  closedLsn: Lsn
+  isDeleted: boolean
   /** Started commands that have to wait, in LSN order. */
   backlog: Work[]
   /** Bytes of its packed state when last looked at, times four for what it takes on the heap. */
@@ -89,6 +92,8 @@ export class LiveAggregates {
       lastLsn: lsn(0),
       heldBy: lsn(0),
       defect: null,
+      closedLsn: lsn(0),
+      isDeleted: false,
       backlog: [],
       weight: overheadBytes,
       touched: true,
@@ -135,6 +140,12 @@ export const isWorking = (aggregate: LiveAggregate): boolean => aggregate.inFlig
 
 const isIdle = (aggregate: LiveAggregate): boolean =>
   !isWorking(aggregate) && aggregate.readiness !== 'held' && aggregate.readiness !== 'blocked'
+
+/** Its stream was closed by the entry at `closedLsn`, if it was not before, or deleted. */
+export function markEnded(aggregate: LiveAggregate, closedLsn: Lsn, isDeleted: boolean): void {
+  if (aggregate.closedLsn === 0) aggregate.closedLsn = closedLsn
+  if (isDeleted) aggregate.isDeleted = true
+}
 
 /** Into a backlog, which is in LSN order; a command that is started anew replaces its older self. */
 export function insertInOrder(backlog: Work[], work: Work): void {

@@ -1,4 +1,5 @@
 import type { ApplicationRegistered, EndOfIncarnation } from '../actions/action.ts'
+import type { Scheduler, Timer } from '../kernel/environment.ts'
 import type { Application } from '../sdk/application.ts'
 import type { RootState } from '../state/root.ts'
 
@@ -25,5 +26,28 @@ export function registrationOf({ application, instance, origin, state, former }:
     aggregateTypes: application.aggregates.map(({ name }) => name),
     // What ended is a connection, not an incarnation: the commands under way have nothing to do with it.
     former: known?.incarnation === origin ? 'stopped' : former,
+  }
+}
+
+const registerDelayMs = 100
+
+/** A registration that was undone or refused is made again after a moment. */
+export class DelayedRegistration {
+  readonly #scheduler: Scheduler
+  readonly #register: () => void
+  #timer: Timer | null = null
+
+  constructor(scheduler: Scheduler, register: () => void) {
+    this.#scheduler = scheduler
+    this.#register = register
+  }
+
+  later(): void {
+    this.#timer ??= this.#scheduler.after(registerDelayMs, this.#register)
+  }
+
+  cancel(): void {
+    this.#timer?.cancel()
+    this.#timer = null
   }
 }

@@ -3,6 +3,7 @@ import { ApplyWaiter } from '../gateway/apply-waiter.ts'
 import { ClientServer } from '../gateway/client-server.ts'
 import { Gateway } from '../gateway/gateway.ts'
 import { Queries } from '../gateway/queries.ts'
+import { StreamOperations } from '../gateway/stream-operations.ts'
 import { askApplier } from '../ipc/applier-client.ts'
 import type { JournalOptions } from '../journal/options.ts'
 import { CommanderError, isCommanderError, messageOf } from '../kernel/errors.ts'
@@ -25,6 +26,7 @@ export interface RunningGateway extends RunningRole {
   readonly gateway: Gateway
   readonly queries: Queries
   readonly waiter: ApplyWaiter
+  readonly streams: StreamOperations
   readonly follower: Follower
   readonly rebuild: (name: string, done: (error: CommanderError | null) => void) => void
 }
@@ -63,7 +65,8 @@ export async function startGateway(surroundings: Surroundings, settings: Gateway
       (error: unknown) => done(isCommanderError(error) ? error : new CommanderError('internal', messageOf(error))),
     )
   }
-  const server = new ClientServer({ environment, gateway, queries, waiter, rebuild })
+  const streams = new StreamOperations({ environment, gateway, queries, waiter })
+  const server = new ClientServer({ environment, gateway, queries, waiter, streams, rebuild })
   gateway.start(follower)
   const listener = await transport.listen(addresses.gateway, (channel) => server.accept(channel))
   const stop = async (): Promise<void> => {
@@ -73,7 +76,7 @@ export async function startGateway(surroundings: Surroundings, settings: Gateway
     gateway.stop()
     await store.close()
   }
-  return { gateway, queries, waiter, follower, rebuild, stop }
+  return { gateway, queries, waiter, streams, follower, rebuild, stop }
 }
 
 /** Calls under way get their answers before the connections end, within a bound. */

@@ -17,9 +17,14 @@ export async function getCommand(terminal: Terminal, id: string, flags: Flags): 
 
 /** Lists parked or pending commands. */
 export async function listCommands(terminal: Terminal, flags: Flags): Promise<number> {
-  const { state = 'parked', limit } = flags as { readonly state?: 'parked' | 'pending'; readonly limit?: string }
+  const {
+    state = 'parked',
+    limit,
+    after,
+  } = flags as { readonly state?: 'parked' | 'pending'; readonly limit?: string; readonly after?: string }
   const most = limit === undefined ? undefined : parseInteger('--limit', limit, 1)
-  const views = await withDatabase(flags, (db) => db.commands(state, most))
+  const first = after === undefined ? 0 : parseInteger('--after', after)
+  const views = await withDatabase(flags, (db) => db.commands(state, most, first))
   const rows = views.map((view) => [view.id, view.status, whereOf(view), view.command, view.attempts, reasonOf(view)])
   const head = ['id', 'status', 'aggregate', 'command', 'attempts', 'reason']
   await terminal.out(flags['json'] === true ? `${JSON.stringify(views)}\n` : table(head, rows))

@@ -27,7 +27,7 @@ export interface VerbDefinition {
 
 /** What stands above the verbs of two words. */
 export const groups: Readonly<Record<string, string>> = {
-  stream: 'events of one aggregate',
+  stream: 'events of one aggregate, and their end',
   projection: 'read models',
   command: 'single commands',
   journal: 'the journal of a database, or an archive of segments',
@@ -131,13 +131,36 @@ const writing: readonly VerbDefinition[] = [
   },
 ]
 
+const aggregateArgument = [['<AGGREGATE/ID>', 'for example account/42']] as const
+
 const reading: readonly VerbDefinition[] = [
   {
     path: 'stream read',
     help: 'print the events of one aggregate',
-    arguments: [['<AGGREGATE/ID>', 'for example account/42']],
+    arguments: aggregateArgument,
     flags: [{ flag: '--from <REVISION>', help: 'first revision; default 1' }, limit, ...ofDatabase],
     load: async () => (await import('./events.ts')).readStream,
+  },
+  {
+    path: 'stream show',
+    help: 'whether a stream is open, closed or deleted',
+    arguments: aggregateArgument,
+    flags: ofDatabase,
+    load: async () => (await import('./stream.ts')).show,
+  },
+  {
+    path: 'stream close',
+    help: 'let an aggregate take no further command, for good; its events stay',
+    arguments: aggregateArgument,
+    flags: ofDatabase,
+    load: async () => (await import('./stream.ts')).close,
+  },
+  {
+    path: 'stream delete',
+    help: 'close a stream and remove its events from the store, for good',
+    arguments: aggregateArgument,
+    flags: ofDatabase,
+    load: async () => (await import('./stream.ts')).remove,
   },
   {
     path: 'events',
@@ -154,7 +177,7 @@ const reading: readonly VerbDefinition[] = [
   {
     path: 'state',
     help: 'print the state of one aggregate',
-    arguments: [['<AGGREGATE/ID>', 'for example account/42']],
+    arguments: aggregateArgument,
     flags: [{ flag: '--at <LSN>', help: 'as it was when this entry was applied' }, minLsn, ...ofDatabase],
     load: async () => (await import('./state.ts')).state,
   },
@@ -196,7 +219,12 @@ const operating: readonly VerbDefinition[] = [
   {
     path: 'command list',
     help: 'parked or pending commands',
-    flags: [{ flag: '--state <STATE>', help: 'default: parked', choices: ['parked', 'pending'] }, limit, ...ofDatabase],
+    flags: [
+      { flag: '--state <STATE>', help: 'default: parked', choices: ['parked', 'pending'] },
+      { flag: '--after <ID>', help: 'go on after this command' },
+      limit,
+      ...ofDatabase,
+    ],
     load: async () => (await import('./command.ts')).listCommands,
   },
   {

@@ -2,7 +2,7 @@ import { CallEncoder, type ClientOutcome, callAt } from '../ipc/call-codec.ts'
 import type { Channel } from '../ipc/channel.ts'
 import { clientFrames, waitModes } from '../ipc/client-protocol.ts'
 import type { Environment } from '../kernel/environment.ts'
-import { CommanderError } from '../kernel/errors.ts'
+import { CommanderError, type ErrorCode, refusalCodes } from '../kernel/errors.ts'
 import { NumberMap } from '../kernel/number-map.ts'
 import type { AnyAggregate } from '../sdk/aggregate-types.ts'
 import { commandDigest } from '../sdk/command-payload.ts'
@@ -122,8 +122,8 @@ export class CallPipeline {
     const call = this.#calls.get(request)
     if (call === undefined) return false
     this.#finish(request, call)
-    if (outcome.outcome === 'rejected' && outcome.code === 'revision_mismatch') {
-      call.reject(new CommanderError('revision_mismatch', outcome.message, { details: outcome.details }))
+    if (outcome.outcome === 'rejected' && refusalCodes.has(outcome.code)) {
+      call.reject(new CommanderError(outcome.code as ErrorCode, outcome.message, { details: outcome.details }))
     } else call.resolve(outcome)
     return true
   }

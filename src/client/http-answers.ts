@@ -1,5 +1,5 @@
 import type { ClientEvent, ClientOutcome } from '../ipc/call-codec.ts'
-import { CommanderError, type ErrorCode, errorCodes } from '../kernel/errors.ts'
+import { CommanderError, type ErrorCode, errorCodes, refusalCodes } from '../kernel/errors.ts'
 import type { HttpAnswer } from './http-requester.ts'
 
 type Body = Readonly<Record<string, unknown>>
@@ -55,7 +55,7 @@ export interface CallContext {
   readonly isKeyGiven: boolean
 }
 
-/** Others are errors, and 412 is one too: a revision that does not match. */
+/** Others are errors, and so is what the database refused: a revision that does not match, a stream that is closed. */
 const outcomeStatuses: ReadonlySet<number> = new Set([200, 202, 409, 422, 500])
 
 /**
@@ -78,6 +78,7 @@ export async function outcomeOf(answer: HttpAnswer, context: CallContext): Promi
       return { outcome, ...common, durability: reached }
     case 'rejected': {
       const { code, message, details } = body
+      if (refusalCodes.has(String(code))) throw problemOf(status, body)
       return { outcome, ...common, code: String(code), message: String(message), details }
     }
     case 'parked':

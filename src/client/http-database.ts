@@ -16,6 +16,7 @@ import type {
   ProjectionView,
   ReadOptions,
   StreamOptions,
+  StreamView,
 } from './options.ts'
 
 export interface HttpDatabaseOptions {
@@ -85,8 +86,21 @@ export class HttpDatabase implements Database {
 
   stream(aggregate: AnyAggregate | string, id: string, options: StreamOptions = {}): ReturnType<Database['stream']> {
     const { from: fromRevision, limit, minLsn } = options
-    const path = `/v1/streams/${segment('aggregate', nameOf(aggregate))}/${segment('id', id)}`
-    return this.#get(`${path}${query({ fromRevision, limit, minLsn })}`) as ReturnType<Database['stream']>
+    return this.#get(`${streamPath(aggregate, id)}${query({ fromRevision, limit, minLsn })}`) as ReturnType<
+      Database['stream']
+    >
+  }
+
+  streamLife(aggregate: AnyAggregate | string, id: string): Promise<StreamView> {
+    return this.#get(`${streamPath(aggregate, id)}/life`) as Promise<StreamView>
+  }
+
+  closeStream(aggregate: AnyAggregate | string, id: string): Promise<StreamView> {
+    return this.#post(`${streamPath(aggregate, id)}:close`, null, 'always') as Promise<StreamView>
+  }
+
+  deleteStream(aggregate: AnyAggregate | string, id: string): Promise<StreamView> {
+    return this.#post(`${streamPath(aggregate, id)}:delete`, null, 'always') as Promise<StreamView>
   }
 
   async *events(options: EventsOptions = {}): AsyncGenerator<ClientEvent> {
@@ -158,8 +172,12 @@ export class HttpDatabase implements Database {
     }
   }
 
-  async commands(state: 'parked' | 'pending', limit: number = limits.pageEventsMax): Promise<readonly CommandView[]> {
-    const answer = await this.#get(`/v1/commands${query({ state, limit })}`)
+  async commands(
+    state: 'parked' | 'pending',
+    limit: number = limits.pageEventsMax,
+    after?: number,
+  ): Promise<readonly CommandView[]> {
+    const answer = await this.#get(`/v1/commands${query({ state, limit, after })}`)
     return (answer as { readonly commands: readonly CommandView[] }).commands
   }
 
@@ -194,12 +212,15 @@ export class HttpDatabase implements Database {
     return this.#calls.call({ method: 'GET', path, timeoutMs, repeat: 'always', take: bodyOrError })
   }
 
-  #post(path: string, body: string | null): Promise<unknown> {
+  #post(path: string, body: string | null, repeat: 'always' | 'unsent' = 'unsent'): Promise<unknown> {
     const headers = body === null ? {} : jsonHeaders
     const timeoutMs = this.#timeoutMs
-    return this.#calls.call({ method: 'POST', path, headers, body, timeoutMs, repeat: 'unsent', take: bodyOrError })
+    return this.#calls.call({ method: 'POST', path, headers, body, timeoutMs, repeat, take: bodyOrError })
   }
 }
+
+const streamPath = (aggregate: AnyAggregate | string, id: string): string =>
+  `/v1/streams/${segment('aggregate', nameOf(aggregate))}/${segment('id', id)}`
 
 const jsonHeaders = { 'content-type': 'application/json' }
 

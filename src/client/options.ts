@@ -1,5 +1,5 @@
 import type { ClientEvent, ClientOutcome } from '../ipc/call-codec.ts'
-import type { CommandView, ProjectionView } from '../ipc/client-views.ts'
+import type { CommandView, ProjectionView, StreamView } from '../ipc/client-views.ts'
 import type { AnyAggregate, CommandData, CommandName, EventsOf, StateOf } from '../sdk/aggregate-types.ts'
 
 /** Where the database is: its data directory, its socket, or its HTTP address. */
@@ -56,7 +56,7 @@ export interface EventsOptions {
   readonly signal?: AbortSignal
 }
 
-export type { CommandView, ProjectionView } from '../ipc/client-views.ts'
+export type { CommandView, ProjectionView, StreamView } from '../ipc/client-views.ts'
 
 /** The events that an aggregate's commands can decide on, each with its own data. */
 type TypedEvent<A extends AnyAggregate> = {
@@ -77,7 +77,7 @@ export interface Database {
    * A call whose outcome is unknown after a lost connection is asked again under the same number; it takes effect once.
    *
    * @throws CommanderError `unknown_aggregate`, `unknown_command`, `schema_violation`, `payload_too_large`,
-   * `invalid_input`, `idempotency_conflict`, `revision_mismatch`, `overloaded`, `not_ready`, `timeout`
+   * `invalid_input`, `idempotency_conflict`, `revision_mismatch`, `stream_closed`, `stream_deleted`, `overloaded`, `not_ready`, `timeout`
    */
   execute<A extends AnyAggregate, Name extends CommandName<A>>(
     aggregate: A,
@@ -110,7 +110,22 @@ export interface Database {
     id: string,
     options?: StreamOptions,
   ): Promise<{ readonly events: readonly ClientEvent[]; readonly nextRevision: number }>
-  /** All events up to now, in order. */
+  /** What has become of a stream: whether it is open, closed or deleted. */
+  streamLife(aggregate: AnyAggregate | string, id: string): Promise<StreamView>
+  /**
+   * The aggregate takes no further command: those received before are still decided, later ones fail with
+   * `stream_closed`. Reads go on. For good; closing what is closed is no error.
+   * @throws CommanderError `unknown_aggregate`, `not_found`, `stream_deleted`
+   */
+  closeStream(aggregate: AnyAggregate | string, id: string): Promise<StreamView>
+  /**
+   * Closes a stream and removes its events, snapshots and indexes from the store. The other events keep their
+   * positions, the numbers of its own are left out. Its id is not used again: commands and reads fail with
+   * `stream_deleted`. Idempotency keys go on answering, without the events.
+   * @throws CommanderError `unknown_aggregate`, `not_found`, `stream_busy`
+   */
+  deleteStream(aggregate: AnyAggregate | string, id: string): Promise<StreamView>
+  /** All events up to now, in order. A position that is left out belongs to an event that was deleted. */
   events(options?: EventsOptions): AsyncIterable<ClientEvent>
   /** All events, those to come included, until the signal aborts or the loop is left. */
   subscribe(options?: EventsOptions): AsyncIterable<ClientEvent>
@@ -124,7 +139,8 @@ export interface Database {
   projections(): Promise<readonly ProjectionView[]>
   rebuildProjection(name: string): Promise<void>
   command(id: string, options?: { readonly waitMs?: number }): Promise<CommandView>
-  commands(state: 'parked' | 'pending', limit?: number): Promise<readonly CommandView[]>
+  /** Oldest first. @param after go on after the command with this id, or LSN; default: from the first */
+  commands(state: 'parked' | 'pending', limit?: number, after?: number): Promise<readonly CommandView[]>
   retryCommand(id: string): Promise<void>
   skipCommand(id: string, reason?: string): Promise<void>
   /** Calls without an answer fail with `connection_lost`. */

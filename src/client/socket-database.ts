@@ -15,6 +15,7 @@ import type {
   ProjectionView,
   ReadOptions,
   StreamOptions,
+  StreamView,
 } from './options.ts'
 import { PendingQueries } from './pending-queries.ts'
 
@@ -84,6 +85,18 @@ export class SocketDatabase implements Database {
     return this.#ask(query, true) as ReturnType<Database['stream']>
   }
 
+  streamLife(aggregate: AnyAggregate | string, id: string): Promise<StreamView> {
+    return this.#ask({ ask: 'streamLife', aggregate: nameOf(aggregate), id }, true) as Promise<StreamView>
+  }
+
+  closeStream(aggregate: AnyAggregate | string, id: string): Promise<StreamView> {
+    return this.#ask({ ask: 'closeStream', aggregate: nameOf(aggregate), id }, true) as Promise<StreamView>
+  }
+
+  deleteStream(aggregate: AnyAggregate | string, id: string): Promise<StreamView> {
+    return this.#ask({ ask: 'deleteStream', aggregate: nameOf(aggregate), id }, true) as Promise<StreamView>
+  }
+
   async *events(options: EventsOptions = {}): AsyncGenerator<ClientEvent> {
     for await (const batch of this.eventBatches(options)) yield* batch
   }
@@ -116,8 +129,12 @@ export class SocketDatabase implements Database {
     return this.#ask({ ask: 'command', id, ...options }, true) as Promise<CommandView>
   }
 
-  commands(state: 'parked' | 'pending', limit: number = limits.pageEventsMax): Promise<readonly CommandView[]> {
-    return this.#ask({ ask: 'commands', state, limit }, true) as Promise<readonly CommandView[]>
+  commands(
+    state: 'parked' | 'pending',
+    limit: number = limits.pageEventsMax,
+    after: number = 0,
+  ): Promise<readonly CommandView[]> {
+    return this.#ask({ ask: 'commands', state, limit, after }, true) as Promise<readonly CommandView[]>
   }
 
   async retryCommand(id: string): Promise<void> {

@@ -38,6 +38,12 @@ export class EmbeddedDatabase implements Database {
 
   readonly stream: Database['stream'] = async (...args) => this.#open().stream(...args)
 
+  readonly streamLife: Database['streamLife'] = async (...args) => this.#open().streamLife(...args)
+
+  readonly closeStream: Database['closeStream'] = async (...args) => this.#open().closeStream(...args)
+
+  readonly deleteStream: Database['deleteStream'] = async (...args) => this.#open().deleteStream(...args)
+
   readonly events: Database['events'] = (options) => this.#open().events(options)
 
   readonly subscribe: Database['subscribe'] = (options) => this.#open().subscribe(options)

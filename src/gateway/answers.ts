@@ -124,6 +124,7 @@ export class Answers {
 
   appliedUpTo(mark: Lsn): void {
     this.#applied = mark
+    this.#log.forget()
     const queue = this.#unapplied
     for (let ended = queue.peek(); ended !== undefined && ended.outcome.endLsn <= mark; ended = queue.peek()) {
       queue.shift()

@@ -19,12 +19,14 @@ import type { CallOutcome, Replier } from './call.ts'
 import { checkQuery } from './check-query.ts'
 import type { Gateway } from './gateway.ts'
 import { commandLsn, type Queries } from './queries.ts'
+import type { StreamOperations } from './stream-operations.ts'
 
 export interface ClientServerOptions {
   readonly environment: Environment
   readonly gateway: Gateway
   readonly queries: Queries
   readonly waiter: ApplyWaiter
+  readonly streams: StreamOperations
   /** Asks the projection applier, which is another process, to rebuild a projection. */
   readonly rebuild: (name: string, done: (error: CommanderError | null) => void) => void
 }
@@ -183,10 +185,9 @@ class ClientConnection implements Replier {
       case 'command':
         return this.#command(request, query.id, Math.min(query.waitMs ?? 0, commandWaitMsMax))
       case 'commands':
-        return this.#result(request, queries.commands(query.state, query.limit))
+        return this.#result(request, queries.commands(query.state, query.limit, query.after))
       case 'retry': {
-        const parked = queries.parked(query.id)
-        gateway.operate(this, request, { type: 'command/retried', ...parked })
+        gateway.operate(this, request, { type: 'command/retried', ...queries.retryable(query.id) })
         return
       }
       case 'skip': {
@@ -205,6 +206,12 @@ class ClientConnection implements Replier {
           else this.failed(request, error)
         })
         return
+      case 'streamLife':
+        return this.#resultOf(request, this.#o.streams.life(query.aggregate, query.id))
+      case 'closeStream':
+        return this.#resultOf(request, this.#o.streams.close(query.aggregate, query.id))
+      case 'deleteStream':
+        return this.#resultOf(request, this.#o.streams.delete(query.aggregate, query.id))
       case 'events':
         if (this.#readings.size >= readingsMax) throw tooManyReadings()
         this.#readings.set(request, { request, follow: query.follow, after: query.after })
@@ -213,6 +220,13 @@ class ClientConnection implements Replier {
       default:
         unreachable(query)
     }
+  }
+
+  #resultOf(request: number, result: Promise<unknown>): void {
+    result.then(
+      (value) => this.#result(request, value),
+      (error: unknown) => this.failed(request, knownError(error)),
+    )
   }
 
   #result(request: number, value: unknown): void {

@@ -125,7 +125,7 @@ function addRoute(
     method: route.method,
     url: route.path
       .replace(/:/g, '::')
-      .replace(/\{(\w+)\}::/g, ':$1(^[^:]+)::')
+      .replace(/\{(\w+)\}::/g, ':$1(^.+)::')
       .replace(/\{(\w+)\}/g, ':$1'),
     exposeHeadRoute: route.method === 'GET' && !route.streams,
     schema: { querystring: querySchema(route) },

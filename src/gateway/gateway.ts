@@ -17,32 +17,20 @@ import {
 import { waitModes } from '../ipc/client-protocol.ts'
 import type { Refused, Watermark } from '../ipc/journal-protocol.ts'
 import { assert } from '../kernel/assert.ts'
-import type { Environment } from '../kernel/environment.ts'
 import { CommanderError, fromWireError, isCommanderError, messageOf } from '../kernel/errors.ts'
 import { type Lsn, lsn } from '../kernel/identifiers.ts'
 import { NumberMap } from '../kernel/number-map.ts'
 import type { Follower, FollowerRole } from '../replica/follower.ts'
-import type { Application } from '../sdk/application.ts'
 import { findKey, forgetSavedKeys, type KeyRecord } from '../state/idempotency.ts'
-import { type RootState, reduce } from '../state/root.ts'
-import type { KeyValueStore } from '../store/key-value-store.ts'
-import { Admission, type AdmissionLimits } from './admission.ts'
+import { isVoidDeletion, type RootState, reduce } from '../state/root.ts'
+import { Admission } from './admission.ts'
 import { Answers } from './answers.ts'
 import { Call, type Replier } from './call.ts'
 import { Queue } from './call-queue.ts'
-import { isOperation, Operations } from './operations.ts'
+import type { GatewayOptions } from './gateway-options.ts'
+import { isOperation, Operations, type StreamAction } from './operations.ts'
+import { notReady, notTaken, tookNoEffect } from './refusals.ts'
 import { rewriteDraft } from './rewrite-draft.ts'
-
-export interface GatewayOptions {
-  readonly environment: Environment
-  readonly applications: readonly Application[]
-  readonly origin: number
-  /** As of the store's root; keeps no payloads. */
-  readonly state: RootState
-  readonly store: KeyValueStore
-  readonly limits?: Partial<AdmissionLimits>
-  readonly reset: (reason: CommanderError) => void
-}
 
 /**
  * Takes commands in and gives their outcomes back. It holds nothing that is not in the journal or at the client: after
@@ -143,13 +131,13 @@ export class Gateway implements FollowerRole {
       this.#fail(replier, request, refusal)
       return
     }
-    const alone = new EntryBatch(this.#o.origin, 512)
-    encodeAction(alone, action, 0, entryFlags.flush)
-    const source = alone.take()
-    const call = new Call(replier, request, waitModes.received, false, source, 0, lengthOf(source, 0))
-    call.commandLsn = action.command
-    this.#draft(call)
-    this.#sendSoon()
+    this.#draftAction(replier, request, waitModes.received, action).commandLsn = action.command
+  }
+
+  /** Drafts what an operator decided on a stream; answered when the store has applied it. */
+  propose(replier: Replier, action: StreamAction): void {
+    if (this.isReady) this.#draftAction(replier, 0, waitModes.applied, action)
+    else this.#fail(replier, 0, notReady())
   }
 
   apply(b: Buffer, offset: number): void {
@@ -251,6 +239,16 @@ export class Gateway implements FollowerRole {
     if (this.#batch.count >= sendDrafts || this.#batch.byteLength >= sendBytes) this.#send()
   }
 
+  #draftAction(replier: Replier, request: number, wait: number, action: Action): Call {
+    const alone = new EntryBatch(this.#o.origin, 512)
+    encodeAction(alone, action, 0, entryFlags.flush)
+    const source = alone.take()
+    const call = new Call(replier, request, wait, false, source, 0, lengthOf(source, 0))
+    this.#draft(call)
+    this.#sendSoon()
+    return call
+  }
+
   #sendSoon(): void {
     if (this.#sendScheduled) return
     this.#sendScheduled = true
@@ -270,6 +268,7 @@ export class Gateway implements FollowerRole {
       return
     }
     const firstPosition = state.globalPosition + 1
+    const isVoid = code === actionCodes['stream/deleted'] && isVoidDeletion(state, b, o)
     reduce(state, b, o)
     switch (code) {
       case actionCodes['command/completed']:
@@ -281,16 +280,24 @@ export class Gateway implements FollowerRole {
         if (call !== undefined) this.#ended(call, command, b, o, firstPosition)
         break
       }
+      case actionCodes['stream/closed']:
+      case actionCodes['stream/deleted']:
+        if (originOf(b, o) === this.#o.origin) this.#operated(b, o, isVoid)
+        return
       default:
     }
     if (!isOperation(code)) return
     this.#operations.decided(referenceOf(b, o), lsnOf(b, o))
-    if (originOf(b, o) === this.#o.origin) this.#operated(b, o)
+    if (originOf(b, o) === this.#o.origin) this.#operated(b, o, false)
   }
 
-  #operated(b: Buffer, o: number): void {
+  #operated(b: Buffer, o: number, isVoid: boolean): void {
     const call = this.#takeDrafted(sequenceOf(b, o))
     call.source = null
+    if (isVoid) {
+      this.#answers.refuse(call, tookNoEffect(), lsnOf(b, o))
+      return
+    }
     this.#answers.operated(call, b, o)
   }
 
@@ -342,13 +349,3 @@ export class Gateway implements FollowerRole {
 /** Drafts are sent at the end of the turn, or as soon as they are so many: the others have work meanwhile. */
 const sendBytes = 1_048_576
 const sendDrafts = 128
-
-const notTaken = (): CommanderError =>
-  new CommanderError('overloaded', 'the journal writer does not take more at the moment; try again later', {
-    details: { retryAfterMs: 200 },
-  })
-
-const notReady = (): CommanderError =>
-  new CommanderError('not_ready', 'the database is starting, stopping or recovering; try again in a moment', {
-    details: { retryAfterMs: 500 },
-  })

@@ -10,6 +10,7 @@ export interface EventText {
 
 interface Cached {
   readonly firstPosition: number
+  readonly holes: number
   readonly texts: readonly EventText[]
 }
 
@@ -24,7 +25,8 @@ export const textOf = (event: ReadEvent): EventText => ({
 
 /**
  * Blocks of the event log as text. The latest are kept, because whoever follows the log reads them at the same time:
- * an event is decoded and written as JSON once, and not once for each of them. A block never changes.
+ * an event is decoded and written as JSON once, and not once for each of them. A block changes only
+ * where events are removed.
  */
 export class EventTexts {
   readonly #eventsOf: (block: LogBlock) => readonly ReadEvent[]
@@ -35,12 +37,16 @@ export class EventTexts {
   }
 
   of(block: LogBlock): readonly EventText[] {
-    const { firstPosition, entries } = block
-    const known = this.#cached.find((cached) => cached.firstPosition === firstPosition)
-    if (known !== undefined) return known.texts
+    const { firstPosition, entries, holes } = block
+    const known = this.#cached.findIndex((cached) => cached.firstPosition === firstPosition)
+    if (known >= 0) {
+      const { texts, holes: then } = this.#cached[known] as Cached
+      if (then === holes) return texts
+      this.#cached.splice(known, 1)
+    }
     const texts = this.#eventsOf(block).map(textOf)
     if (entries.length <= blockBytesMax) {
-      this.#cached.push({ firstPosition, texts })
+      this.#cached.push({ firstPosition, holes, texts })
       if (this.#cached.length > blocksMax) this.#cached.shift()
     }
     return texts

@@ -6,7 +6,7 @@ import { whenApplied } from './http-apply-wait.ts'
 import type { CommandWaits } from './http-command-waits.ts'
 import { httpLimits } from './http-limits.ts'
 import type { HttpReplier } from './http-replier.ts'
-import type { HttpContext, HttpExchange, HttpQueries, HttpRoute } from './http-route.ts'
+import type { HttpContext, HttpExchange, HttpRoute } from './http-route.ts'
 import { commandList, integer, json, object, problem, text } from './http-schemas.ts'
 import type { CommandView } from './queries.ts'
 
@@ -44,6 +44,7 @@ export function operationRoutes(context: HttpContext, replier: HttpReplier, wait
       scopes: ['read', 'operate'],
       query: {
         state: { enum: ['parked', 'pending'], description: 'Which' },
+        after: integer('Go on after the command with this id; default 0: from the first'),
         limit: integer(`At most this many; default ${httpLimits.pageItemsDefault}, most ${limits.pageEventsMax}`, 1),
       },
       requiredQuery: ['state'],
@@ -51,7 +52,8 @@ export function operationRoutes(context: HttpContext, replier: HttpReplier, wait
       handle: (exchange) => {
         const limit = (exchange.query['limit'] as number | undefined) ?? httpLimits.pageItemsDefault
         whenApplied(context, exchange, undefined, () => {
-          const commands = context.queries.commands(exchange.query['state'] as 'parked' | 'pending', limit)
+          const after = exchange.query['after'] as number | undefined
+          const commands = context.queries.commands(exchange.query['state'] as 'parked' | 'pending', limit, after)
           exchange.json(200, { commands: commands.map(withOutcome) })
         })
       },
@@ -63,9 +65,9 @@ export function operationRoutes(context: HttpContext, replier: HttpReplier, wait
       summary: 'Put a parked command back: it is decided again',
       scopes: ['operate'],
       params: idParam,
-      answers: operated('It is pending again, and that is flushed'),
+      answers: { ...operated('It is pending again, and that is flushed'), 410: problem('Its stream was deleted') },
       handle: (exchange) => {
-        operate(context, replier, exchange, (parked) => ({ type: 'command/retried', ...parked }))
+        operate(context, replier, exchange, (id) => ({ type: 'command/retried', ...context.queries.retryable(id) }))
       },
     },
     {
@@ -79,7 +81,9 @@ export function operationRoutes(context: HttpContext, replier: HttpReplier, wait
       answers: operated('It is given up, and that is flushed'),
       handle: (exchange) => {
         const reason = reasonOf(exchange.body)
-        operate(context, replier, exchange, ({ command, received: { aggregate } }) => {
+        operate(context, replier, exchange, (id) => {
+          const { command, received } = context.queries.parked(id)
+          const { aggregate } = received
           return { type: 'command/skipped', command, aggregate, reason }
         })
       },
@@ -98,17 +102,15 @@ const withOutcome = (view: CommandView): object =>
 
 type Operation = Extract<Action, { type: 'command/retried' | 'command/skipped' }>
 
-type Parked = ReturnType<HttpQueries['parked']>
-
 function operate(
   context: HttpContext,
   replier: HttpReplier,
   exchange: HttpExchange,
-  actionOn: (parked: Parked) => Operation,
+  actionOn: (id: string) => Operation,
 ): void {
   const id = exchange.params['id'] as string
   whenApplied(context, exchange, undefined, () => {
-    const action = actionOn(context.queries.parked(id))
+    const action = actionOn(id)
     const request = replier.expect(exchange, ({ endLsn, code }) => {
       exchange.json(200, { id, lsn: endLsn, outcome: actionTypeOf(code)?.replace('command/', '') })
     })

@@ -1,12 +1,13 @@
 import { actionCodes, actionTypeOf } from '../actions/action-codes.ts'
 import { aggregateTypeOf } from '../actions/aggregate-key.ts'
 import { eventsOf, payloadOf } from '../actions/decode.ts'
-import { keyOf, lsnOf, revisionOf, variantOf } from '../actions/entry-layout.ts'
+import { isRemoved, keyOf, lsnOf, revisionOf, variantOf } from '../actions/entry-layout.ts'
 import { durabilities } from '../ipc/client-protocol.ts'
 import { unreachable } from '../kernel/assert.ts'
-import { CommanderError, errorCodes } from '../kernel/errors.ts'
+import { CommanderError, type ErrorCode, errorCodes, refusalCodes } from '../kernel/errors.ts'
 import { upcastEvent } from '../sdk/upcast-event.ts'
 import type { CallOutcome } from './call.ts'
+import { statusOf } from './http-problem.ts'
 import type { HttpExchange, HttpGateway } from './http-route.ts'
 import type { CommandView } from './queries.ts'
 
@@ -63,6 +64,7 @@ export function outcomeOf(gateway: HttpGateway, call: CallOutcome): HttpOutcome 
 }
 
 function decidedEvents({ admission }: HttpGateway, b: Buffer, o: number, firstPosition: number): DecidedEvent[] {
+  if (isRemoved(b, o)) return []
   const definition = admission.aggregate(aggregateTypeOf(keyOf(b, o)))
   const version = variantOf(b, o)
   const base = revisionOf(b, o)
@@ -110,16 +112,16 @@ export function answerOutcome(exchange: HttpExchange, result: HttpOutcome, heade
   }
 }
 
-/** 422: the application said no. 412: so did the expected revision. 500: the application failed. 409: a person said no. */
+/** 422: the application said no. 409, 410, 412: the database did. 500: the application failed. 409: a person said no. */
 function answerNo(exchange: HttpExchange, result: HttpOutcome, headers: Record<string, string>): void {
   const { id, lsn, outcome, durability, reason } = result
   const { code, message, details } = reason ?? { code: 'internal', message: '' }
-  const isMismatch = outcome === 'rejected' && code === 'revision_mismatch'
-  const kind = isMismatch ? 'revision_mismatch' : (noCodes[outcome] ?? 'internal')
+  const isRefused = outcome === 'rejected' && refusalCodes.has(code)
+  const kind = isRefused ? (code as ErrorCode) : (noCodes[outcome] ?? 'internal')
   const body = {
     type: kind === 'command_rejected' ? 'urn:commanderdb:rejection' : `urn:commanderdb:error:${kind}`,
     title: errorCodes[kind],
-    status: isMismatch ? 412 : (noStatuses[outcome] ?? 500),
+    status: isRefused ? statusOf[kind] : (noStatuses[outcome] ?? 500),
     detail: message,
     id,
     lsn,

@@ -22,7 +22,7 @@ export interface ProblemBody {
   readonly [more: string]: unknown
 }
 
-const statusOf: Readonly<Record<ErrorCode, number>> = {
+export const statusOf: Readonly<Record<ErrorCode, number>> = {
   invalid_input: 400,
   invalid_config: 500,
   invalid_module: 500,
@@ -36,6 +36,9 @@ const statusOf: Readonly<Record<ErrorCode, number>> = {
   forbidden: 403,
   idempotency_conflict: 409,
   revision_mismatch: 412,
+  stream_closed: 409,
+  stream_deleted: 410,
+  stream_busy: 409,
   command_rejected: 422,
   command_parked: 500,
   command_skipped: 409,
@@ -70,7 +73,8 @@ export function problemOf(error: unknown, status?: ProtocolStatus): Problem {
   const body = { type, title: errorCodes[code], status: answered, detail: message, code, retryable }
   return {
     status: answered,
-    headers: retryAfterStatuses.has(answered) ? { 'retry-after': retryAfterSeconds(details) } : {},
+    headers:
+      retryAfterStatuses.has(answered) || code === 'stream_busy' ? { 'retry-after': retryAfterSeconds(details) } : {},
     body: details === undefined ? body : { ...body, details },
   }
 }

@@ -50,6 +50,7 @@ function aggregateRoutes(context: HttpContext): HttpRoute[] {
           headers: { ETag: text('The revision in quotes, for If-Match') },
         },
         404: problem('Unknown aggregate type'),
+        410: problem('The stream was deleted'),
         504: notInTime,
       },
       handle: (exchange) => {
@@ -81,6 +82,7 @@ function aggregateRoutes(context: HttpContext): HttpRoute[] {
       answers: {
         200: json('One page', object({ events: eventList, nextRevision: integer('Where the next page begins', 1) })),
         404: problem('Unknown aggregate type'),
+        410: problem('The stream was deleted'),
         504: notInTime,
       },
       handle: (exchange) => {
@@ -89,6 +91,7 @@ function aggregateRoutes(context: HttpContext): HttpRoute[] {
         const wanted = (exchange.query['limit'] as number | undefined) ?? limits.pageEventsMax
         const limit = Math.min(wanted, limits.pageEventsMax)
         whenApplied(context, exchange, minLsnOf(exchange), () => {
+          queries.present(type, id)
           const source = new StreamSource(queries, type, id, from)
           const sink = new PageSink(exchange.stream('application/json; charset=utf-8'), 'nextRevision')
           const reading = new EventReading(context.environment, { source, sink, limit, follows: false })

@@ -5,6 +5,7 @@ import type { ApplyWaiter } from './apply-waiter.ts'
 import type { Gateway } from './gateway.ts'
 import type { ProblemBody, ProtocolStatus } from './http-problem.ts'
 import type { Queries } from './queries.ts'
+import type { StreamOperations } from './stream-operations.ts'
 
 /** A JSON Schema, as OpenAPI 3.1 takes it. */
 export interface JsonSchema {
@@ -92,7 +93,17 @@ export type HttpGateway = Pick<
 >
 export type HttpQueries = Pick<
   Queries,
-  'log' | 'state' | 'stream' | 'blockEvents' | 'projection' | 'projections' | 'command' | 'commands' | 'parked'
+  | 'log'
+  | 'state'
+  | 'stream'
+  | 'blockEvents'
+  | 'projection'
+  | 'projections'
+  | 'command'
+  | 'commands'
+  | 'parked'
+  | 'present'
+  | 'retryable'
 >
 
 /** What the routes work with. */
@@ -101,6 +112,7 @@ export interface HttpContext {
   readonly gateway: HttpGateway
   readonly queries: HttpQueries
   readonly waiter: Pick<ApplyWaiter, 'wait'>
+  readonly streams: Pick<StreamOperations, 'life' | 'close' | 'delete'>
   readonly rebuild: (name: string, done: (error: CommanderError | null) => void) => void
   readonly status: () => Promise<unknown>
   /** In the text format of Prometheus. */

@@ -69,6 +69,13 @@ export const components: Readonly<Record<string, JsonSchema>> = {
     'attempts?': integer('Attempts to decide it'),
     'endLsn?': integer('Entry that ended the command', 1),
   }),
+  Stream: object({
+    aggregate,
+    status: { enum: ['open', 'closed', 'deleted'] },
+    revision: integer('Of its latest event; of a deleted stream the one that it had'),
+    closedLsn: { type: ['integer', 'null'], description: 'Entry that closed it' },
+    deletedLsn: { type: ['integer', 'null'], description: 'Entry that deleted it' },
+  }),
   Projection: object({
     name: text('Name of the projection'),
     version: { type: ['integer', 'null'], description: 'Version that is read; null while the first is being built' },

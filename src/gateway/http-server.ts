@@ -11,6 +11,7 @@ import { operationRoutes } from './http-operation-routes.ts'
 import { readRoutes } from './http-read-routes.ts'
 import { HttpReplier } from './http-replier.ts'
 import type { HttpContext, HttpRoute } from './http-route.ts'
+import { streamRoutes } from './http-stream-routes.ts'
 import { systemRoutes } from './http-system-routes.ts'
 
 export interface HttpServerOptions extends HttpContext {
@@ -40,6 +41,7 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
     ...commandRoutes(options, replier, waits),
     ...operationRoutes(options, replier, waits),
     ...readRoutes(options),
+    ...streamRoutes(options),
     ...events.routes(),
     ...systemRoutes(options, () => openApiOf(routes, version, security.tokens.length > 0)),
   ]

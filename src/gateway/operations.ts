@@ -1,6 +1,10 @@
+import type { Action } from '../actions/action.ts'
 import { actionCodes } from '../actions/action-codes.ts'
 import { CommanderError } from '../kernel/errors.ts'
 import type { Lsn } from '../kernel/identifiers.ts'
+
+/** What operators decide on streams. */
+export type StreamAction = Extract<Action, { type: 'stream/closed' | 'stream/deleted' }>
 
 export const isOperation = (code: number): boolean =>
   code === actionCodes['command/retried'] || code === actionCodes['command/skipped']

@@ -1,25 +1,36 @@
 import { actionCodes, actionTypeOf } from '../actions/action-codes.ts'
 import { aggregateKey, parseAggregateKey } from '../actions/aggregate-key.ts'
 import { decodeReceived, eventsOf, payloadOf } from '../actions/decode.ts'
-import { codeOf, eventCountOf, keyOf, lsnOf, nameOf, revisionOf, variantOf, wallMsOf } from '../actions/entry-layout.ts'
-import type { CommandView, ProjectionView, ClientEvent as ReadEvent } from '../ipc/client-views.ts'
+import {
+  codeOf,
+  eventCountOf,
+  isRemoved,
+  keyOf,
+  lsnOf,
+  nameOf,
+  revisionOf,
+  variantOf,
+  wallMsOf,
+} from '../actions/entry-layout.ts'
+import type { CommandView, ProjectionView, ClientEvent as ReadEvent, StreamView } from '../ipc/client-views.ts'
 import { CommanderError } from '../kernel/errors.ts'
 import { type Lsn, lsn } from '../kernel/identifiers.ts'
 import { limits } from '../kernel/limits.ts'
 import type { Application } from '../sdk/application.ts'
 import { upcastEvent } from '../sdk/upcast-event.ts'
 import type { KeyValueStore } from '../store/key-value-store.ts'
-import { readKeyNumber } from '../store/keys.ts'
+import { numberKey, readKeyNumber } from '../store/keys.ts'
 import { EventLogReader, eachEntry, type LogBlock } from '../tables/event-log.ts'
 import { type HostedAggregate, hostedAggregates } from '../tables/hosted-aggregates.ts'
-import { readOutcome, readParked } from '../tables/outcomes.ts'
+import { readLife } from '../tables/lives.ts'
+import { readOutcome, readParked, type StoredOutcome } from '../tables/outcomes.ts'
 import { listProgress, type ProjectionProgress, readProgress, readRow } from '../tables/projection-rows.ts'
 import { AggregateRestorer } from '../tables/restore-aggregate.ts'
 import { readHead, streamPointers } from '../tables/streams.ts'
 import { tableNames } from '../tables/table-names.ts'
 import type { Gateway } from './gateway.ts'
 
-export type { ClientEvent as ReadEvent, CommandView, ProjectionView } from '../ipc/client-views.ts'
+export type { ClientEvent as ReadEvent, CommandView, ProjectionView, StreamView } from '../ipc/client-views.ts'
 
 export interface StateView {
   readonly aggregate: { readonly type: string; readonly id: string }
@@ -43,6 +54,7 @@ export class Queries {
     this.#store = store
     this.#log = new EventLogReader(store)
     this.#restorer = new AggregateRestorer(store)
+    gateway.onApplied(() => this.#log.forget())
     this.#hosted = new Map(applications.flatMap((application) => [...hostedAggregates(application)]))
   }
 
@@ -50,19 +62,20 @@ export class Queries {
     return this.#log
   }
 
-  /** @throws CommanderError `unknown_aggregate` */
+  /** @throws CommanderError `unknown_aggregate`, `stream_deleted` */
   state(type: string, id: string, atLsn?: number): StateView {
-    this.#gateway.admission.aggregate(type)
-    const key = aggregateKey(type, id)
+    const key = this.present(type, id)
     const upTo = atLsn === undefined ? undefined : this.#revisionAt(key, atLsn)
     const { revision, state } = this.#restorer.restore(this.#hosted.get(type) as HostedAggregate, key, upTo)
     return { aggregate: { type, id }, revision, state }
   }
 
-  /** Events of one stream from a revision on (1 is the first), at most `limits.pageEventsMax`. */
+  /**
+   * Events of one stream from a revision on (1 is the first), at most `limits.pageEventsMax`.
+   * @throws CommanderError `unknown_aggregate`, `stream_deleted`
+   */
   stream(type: string, id: string, from: number, limit: number): { events: ReadEvent[]; nextRevision: number } {
-    this.#gateway.admission.aggregate(type)
-    const key = aggregateKey(type, id)
+    const key = this.present(type, id)
     const most = Math.min(limit, limits.pageEventsMax)
     const events: ReadEvent[] = []
     let revision = Math.max(1, from)
@@ -75,6 +88,16 @@ export class Queries {
       revision++
     }
     return { events, nextRevision: revision }
+  }
+
+  /** What has become of a stream. @throws CommanderError `unknown_aggregate` */
+  life(type: string, id: string): StreamView {
+    this.#gateway.admission.aggregate(type)
+    const key = aggregateKey(type, id)
+    const { closedLsn, deletedLsn, lastRevision } = readLife(this.#store, key)
+    const revision = deletedLsn === 0 ? (readHead(this.#store, key)?.revision ?? 0) : lastRevision
+    const status = deletedLsn === 0 ? (closedLsn === 0 ? 'open' : 'closed') : 'deleted'
+    return { aggregate: { type, id }, status, revision, closedLsn: closedLsn || null, deletedLsn: deletedLsn || null }
   }
 
   /** Events of all streams after a position, and the position to go on after. */
@@ -127,17 +150,18 @@ export class Queries {
     }
     const stored = readOutcome(this.#store, this.#log, at)
     if (stored === null) throw new CommanderError('not_found', `there is no command "${id}"`)
-    return this.#ended(id, at, stored.entry, stored.offset, stored.firstPosition)
+    return this.#ended(id, at, stored)
   }
 
-  /** Parked or pending commands in LSN order. */
-  commands(state: 'parked' | 'pending', limit: number): CommandView[] {
+  /** Parked or pending commands in LSN order, after the one with the id `after`. */
+  commands(state: 'parked' | 'pending', limit: number, after = 0): CommandView[] {
     const most = Math.min(limit, limits.pageEventsMax)
     if (state === 'parked') {
-      const range = this.#store.table(tableNames.parked).range({ limit: most })
+      const range = this.#store.table(tableNames.parked).range({ from: numberKey(after + 1), limit: most })
       return [...range].map(({ key }) => this.command(String(readKeyNumber(key, 0))))
     }
-    const pending = [...this.#gateway.state.commands.byLsn.keys()].sort((a, b) => a - b).slice(0, most)
+    const later = [...this.#gateway.state.commands.byLsn.keys()].filter((at) => at > after)
+    const pending = later.sort((a, b) => a - b).slice(0, most)
     return pending.map((at) => this.command(String(at)))
   }
 
@@ -153,15 +177,31 @@ export class Queries {
     )
   }
 
-  #ended(id: string, at: Lsn, b: Buffer, o: number, firstPosition: number): CommandView {
+  /** A parked command that is to be decided again. @throws CommanderError as `parked`, and `stream_deleted` */
+  retryable(id: string): ReturnType<Queries['parked']> {
+    const parked = this.parked(id)
+    const { type, id: aggregateId } = parked.received.aggregate
+    this.present(type, aggregateId)
+    return parked
+  }
+
+  /** The key of a stream that was not deleted. @throws CommanderError `unknown_aggregate`, `stream_deleted` */
+  present(type: string, id: string): string {
+    this.#gateway.admission.aggregate(type)
+    const key = aggregateKey(type, id)
+    if (readLife(this.#store, key).deletedLsn === 0) return key
+    throw new CommanderError('stream_deleted', `${key} was deleted, and its id is not used again`)
+  }
+
+  #ended(id: string, at: Lsn, { entry: b, offset: o, firstPosition, endLsn, skipped }: StoredOutcome): CommandView {
     const code = codeOf(b, o)
     const parked = readParked(this.#store, at)
     const view = {
       id,
       lsn: at,
-      aggregate: parseAggregateKey(keyOf(b, o)),
-      command: parked === null ? null : nameOf(parked, 0),
-      endLsn: lsnOf(b, o),
+      aggregate: isRemoved(b, o) ? null : parseAggregateKey(keyOf(b, o)),
+      command: skipped?.command ?? (parked === null ? null : nameOf(parked, 0)),
+      endLsn,
     }
     switch (code) {
       case actionCodes['command/completed']:
@@ -174,7 +214,8 @@ export class Queries {
       }
       case actionCodes['command/skipped']: {
         const { reason } = payloadOf(b, o) as { reason: string }
-        return { ...view, status: 'skipped', reason: { code: 'command_skipped', message: reason } }
+        const attempts = skipped === undefined ? {} : { attempts: skipped.attempts }
+        return { ...view, status: 'skipped', reason: { code: 'command_skipped', message: reason }, ...attempts }
       }
       default:
         throw new CommanderError('internal', `command ${id} ended with ${actionTypeOf(code) ?? code}`)
@@ -182,6 +223,7 @@ export class Queries {
   }
 
   #eventsOf(b: Buffer, o: number, firstPosition: number): ReadEvent[] {
+    if (isRemoved(b, o)) return []
     const aggregate = parseAggregateKey(keyOf(b, o))
     const definition = this.#hosted.get(aggregate.type)?.definition
     const version = variantOf(b, o)

@@ -7,6 +7,7 @@ import {
   entryFlags,
   entryHeaderBytes,
   eventCountOf,
+  isRemoved,
   isWellFormed,
   keyOf,
   lengthOf,
@@ -165,6 +166,7 @@ export function decodeOutcome(body: Buffer): { readonly request: number; readonl
 }
 
 function decodeEvents(b: Buffer, o: number, firstPosition: number): ClientEvent[] {
+  if (isRemoved(b, o)) return []
   const aggregate = parseAggregateKey(keyOf(b, o))
   const base = revisionOf(b, o)
   const lsn = lsnOf(b, o)

@@ -87,7 +87,17 @@ export type Query =
   | { readonly ask: 'projections' }
   | { readonly ask: 'rebuild'; readonly name: string }
   | { readonly ask: 'command'; readonly id: string; readonly waitMs?: number }
-  | { readonly ask: 'commands'; readonly state: 'parked' | 'pending'; readonly limit: number }
+  | {
+      readonly ask: 'commands'
+      readonly state: 'parked' | 'pending'
+      readonly limit: number
+      readonly after?: number
+    }
+  | {
+      readonly ask: 'streamLife' | 'closeStream' | 'deleteStream'
+      readonly aggregate: string
+      readonly id: string
+    }
   | { readonly ask: 'retry'; readonly id: string }
   | { readonly ask: 'skip'; readonly id: string; readonly reason: string }
   /** Blocks of the event log after a position; for ever with `follow`. */

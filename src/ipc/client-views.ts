@@ -27,6 +27,18 @@ export interface CommandView {
   readonly endLsn?: number
 }
 
+/** What has become of a stream. */
+export interface StreamView {
+  readonly aggregate: { readonly type: string; readonly id: string }
+  /** closed: it takes no further command. deleted: its events are gone, and its id is not used again. */
+  readonly status: 'open' | 'closed' | 'deleted'
+  /** Of its latest event; of a deleted stream the one that it had. */
+  readonly revision: number
+  /** The entries that say so. */
+  readonly closedLsn: number | null
+  readonly deletedLsn: number | null
+}
+
 export interface ProjectionView {
   readonly name: string
   readonly version: number | null

@@ -15,6 +15,9 @@ export const errorCodes = {
   // the state of the database says no
   idempotency_conflict: 'the idempotency key was used before with other data',
   revision_mismatch: 'the aggregate is not at the expected revision',
+  stream_closed: 'the stream was closed: it takes no further command',
+  stream_deleted: 'the stream was deleted, and its id is not used again',
+  stream_busy: 'commands that came before are still pending',
   command_rejected: 'the application rejected the command',
   command_parked: 'the command was given up after its retries and waits for a person',
   command_skipped: 'an operator skipped the parked command',
@@ -59,7 +62,15 @@ const retryableCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'connection_lost',
   'journal_full',
   'archive_unavailable',
+  'stream_busy',
   'stale_token',
+])
+
+/** Codes under which the database itself rejects a command. The outcome is an error for whoever sent it. */
+export const refusalCodes: ReadonlySet<string> = new Set<ErrorCode>([
+  'revision_mismatch',
+  'stream_closed',
+  'stream_deleted',
 ])
 
 /**

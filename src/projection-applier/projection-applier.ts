@@ -173,7 +173,7 @@ export class ProjectionApplier implements FollowerRole {
   #maybeCommit(): void {
     if (this.#committing || this.#stopped || this.#timer !== null) return
     const first = this.#waiting[0]
-    if ((first === undefined || first.lastLsn > this.#flushed) && !this.#projections.isRebuilding) return
+    if ((first === undefined || first.lastLsn > this.#flushed) && !this.#hasOwnWork) return
     const delayMs = this.#nextCommitMs - this.#o.environment.clock.monotonicMs()
     if (delayMs <= 0) {
       this.#commit()
@@ -183,6 +183,11 @@ export class ProjectionApplier implements FollowerRole {
       this.#timer = null
       this.#maybeCommit()
     })
+  }
+
+  /** Something to do although no entry is new. */
+  get #hasOwnWork(): boolean {
+    return this.#projections.isRebuilding || this.#writer.isRemoving
   }
 
   #commit(): void {
@@ -220,6 +225,7 @@ export class ProjectionApplier implements FollowerRole {
   ): void {
     const { keys, state } = this.#o
     keys.enter(batch)
+    this.#writer.removeSome(batch)
     // A rebuild's slice was read from the log as it is now: its goal is what the log holds now.
     const goal = Math.max(state.globalPosition, this.#tablesPosition)
     for (const slice of slices) this.#projections.applySlice(batch, slice, goal)

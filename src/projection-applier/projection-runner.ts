@@ -1,6 +1,6 @@
 import { parseAggregateKey } from '../actions/aggregate-key.ts'
 import { eventsOf } from '../actions/decode.ts'
-import { eventCountOf, keyOf, lsnOf, revisionOf, variantOf, wallMsOf } from '../actions/entry-layout.ts'
+import { eventCountOf, isRemoved, keyOf, lsnOf, revisionOf, variantOf, wallMsOf } from '../actions/entry-layout.ts'
 import type { Log } from '../kernel/environment.ts'
 import { CommanderError, messageOf } from '../kernel/errors.ts'
 import { limits } from '../kernel/limits.ts'
@@ -128,7 +128,8 @@ export class ProjectionRunner {
     let { position } = building
     for (const block of blocks) {
       eachEntry(block, (b, o, first) => {
-        if (first > position && running.progress.failed === null) this.#applyEntry(batch, running, b, o, first)
+        const isThere = !isRemoved(b, o) && running.progress.failed === null
+        if (first > position && isThere) this.#applyEntry(batch, running, b, o, first)
         position = Math.max(position, first + eventCountOf(b, o) - 1)
       })
     }

@@ -14,13 +14,15 @@ import {
   wallMsOf,
 } from '../actions/entry-layout.ts'
 import { assert } from '../kernel/assert.ts'
-import { type RootState, reduce } from '../state/root.ts'
+import { isVoidDeletion, type RootState, reduce } from '../state/root.ts'
 import type { KeyValueStore, WriteBatch } from '../store/key-value-store.ts'
 import { EventLogAppender } from '../tables/event-log.ts'
 import { deleteExpired, expiredKeys, putKey } from '../tables/idempotency-keys.ts'
-import { deleteParked, putOutcome, putParked } from '../tables/outcomes.ts'
-import { putSnapshot } from '../tables/snapshots.ts'
-import { StreamAppender } from '../tables/streams.ts'
+import { putLife, readLifeInBatch } from '../tables/lives.ts'
+import { deleteParked, putOutcome, putParked, putSkipped } from '../tables/outcomes.ts'
+import { listRemovals, putRemoval, type Removal, removePortion } from '../tables/removals.ts'
+import { deleteSnapshot, putSnapshot } from '../tables/snapshots.ts'
+import { revisionInBatch, StreamAppender } from '../tables/streams.ts'
 import type { ProjectionRunner } from './projection-runner.ts'
 
 /** Expired keys that a batch of entries will delete; looked up before the transaction. */
@@ -33,6 +35,8 @@ export class TableWriter {
   readonly #projections: Pick<ProjectionRunner, 'apply'>
   readonly #log: EventLogAppender
   readonly #streams = new StreamAppender()
+  /** In the order in which they were asked for. */
+  readonly #removals: Removal[]
 
   constructor(
     state: RootState,
@@ -44,6 +48,7 @@ export class TableWriter {
     this.#store = store
     this.#projections = projections
     this.#log = new EventLogAppender(nextPosition)
+    this.#removals = listRemovals(store)
   }
 
   /** The keys that `idempotency-key/deleted` entries among these will delete. */
@@ -75,16 +80,39 @@ export class TableWriter {
         return
       case actionCodes['command/skipped']:
         reduce(this.#state, b, o)
+        putSkipped(batch, referenceOf(b, o), b, o)
         deleteParked(batch, referenceOf(b, o))
-        putOutcome(batch, referenceOf(b, o), b, o, null)
         return
       case actionCodes['idempotency-key/deleted']:
         reduce(this.#state, b, o)
         deleteExpired(batch, expired, (payloadOf(b, o) as { untilMs: number }).untilMs)
         return
+      case actionCodes['stream/closed']:
+        reduce(this.#state, b, o)
+        this.#closed(batch, b, o)
+        return
+      case actionCodes['stream/deleted']: {
+        const isVoid = isVoidDeletion(this.#state, b, o)
+        reduce(this.#state, b, o)
+        if (!isVoid) this.#deleted(batch, b, o)
+        return
+      }
       default:
         reduce(this.#state, b, o)
     }
+  }
+
+  get isRemoving(): boolean {
+    return this.#removals.length > 0
+  }
+
+  /** A portion of what was deleted leaves the store. Before anything is applied in a transaction: it looks at what is put. */
+  removeSome(batch: WriteBatch): void {
+    const [removal] = this.#removals
+    if (removal === undefined) return
+    const rest = removePortion(batch, removal)
+    if (rest === null) this.#removals.shift()
+    else this.#removals[0] = rest
   }
 
   finish(batch: WriteBatch): void {
@@ -114,6 +142,28 @@ export class TableWriter {
     const snapshot = snapshotOf(b, o)
     if (snapshot !== null) putSnapshot(batch, key, { ...snapshot, revision: before + eventCount })
     this.#projections.apply(batch, b, o, place.block + place.delta)
+  }
+
+  /** Of several the first one counts, and a stream that was deleted stays so. */
+  #closed(batch: WriteBatch, b: Buffer, o: number): void {
+    const key = keyOf(b, o)
+    const life = readLifeInBatch(batch, key)
+    if (life.closedLsn === 0) putLife(batch, key, { ...life, closedLsn: lsnOf(b, o) })
+  }
+
+  #deleted(batch: WriteBatch, b: Buffer, o: number): void {
+    const key = keyOf(b, o)
+    const life = readLifeInBatch(batch, key)
+    if (life.deletedLsn !== 0) return
+    this.#streams.finish(batch)
+    const at = lsnOf(b, o)
+    const last = revisionInBatch(batch, key)
+    putLife(batch, key, { ...life, closedLsn: referenceOf(b, o), deletedLsn: at, lastRevision: last })
+    deleteSnapshot(batch, key)
+    this.#streams.forget(key)
+    const removal = { lsn: at, key, next: 1, last, archive: 0, ends: true }
+    putRemoval(batch, removal)
+    this.#removals.push(removal)
   }
 
   #parked(batch: WriteBatch, b: Buffer, o: number): void {

@@ -138,6 +138,16 @@ function mayStart(command: PendingCommand, instance: string): boolean {
   return before === null || before.instance === instance
 }
 
+/** How many commands from before `at` have not ended on an aggregate. */
+export function pendingBefore(slice: CommandsSlice, key: string, at: Lsn): number {
+  let count = 0
+  for (const { lsn: received } of slice.byAggregate.get(key)?.commands ?? []) {
+    if (received >= at) break
+    count++
+  }
+  return count
+}
+
 export function markFailed(slice: CommandsSlice, at: Lsn, retryAtMs: number): void {
   const command = slice.byLsn.get(at)
   if (command === undefined) return

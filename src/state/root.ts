@@ -37,6 +37,7 @@ import {
   emptyCommands,
   markFailed,
   markStarted,
+  pendingBefore,
   releaseInstance,
   removePending,
   unblockAggregate,
@@ -146,6 +147,10 @@ function reduceStarted(state: RootState, b: Buffer, o: number, at: Lsn): void {
     markStarted(state.commands, lsn(readUint64(b, i)), instance, assignment)
   }
 }
+
+/** Whether the `stream/deleted` at `o`, about to be reduced, takes no effect. Everybody comes to the same answer. */
+export const isVoidDeletion = ({ commands }: RootState, b: Buffer, o: number): boolean =>
+  pendingBefore(commands, keyOf(b, o), referenceOf(b, o)) > 0
 
 function reduceRare(state: RootState, b: Buffer, o: number, at: Lsn): void {
   const { commands } = state

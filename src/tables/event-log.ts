@@ -2,6 +2,7 @@ import { entryHeaderBytes, eventCountOf, isWellFormed, lengthOf, padded } from '
 import { CommanderError } from '../kernel/errors.ts'
 import type { KeyValueStore, WriteBatch } from '../store/key-value-store.ts'
 import { numberKey, readKeyNumber } from '../store/keys.ts'
+import { expandBlock, holesIn } from './log-block.ts'
 import type { Pointer } from './pointer.ts'
 import { tableNames } from './table-names.ts'
 
@@ -43,6 +44,8 @@ export class EventLogAppender {
 export interface LogBlock {
   readonly firstPosition: number
   readonly entries: Buffer
+  /** Entries whose events were removed: of these only the number of events is left (`isRemoved`). */
+  readonly holes: number
 }
 
 export class EventLogReader {
@@ -56,10 +59,15 @@ export class EventLogReader {
   /** The block that a pointer names; kept until another is asked for, since neighbours are mostly read together. */
   block(firstPosition: number): LogBlock {
     if (this.#cached?.firstPosition === firstPosition) return this.#cached
-    const entries = this.#store.table(tableNames.log).get(numberKey(firstPosition))
-    if (entries === undefined) throw damaged(firstPosition)
-    this.#cached = { firstPosition, entries }
+    const stored = this.#store.table(tableNames.log).get(numberKey(firstPosition))
+    if (stored === undefined) throw damaged(firstPosition)
+    this.#cached = blockOf(firstPosition, stored)
     return this.#cached
+  }
+
+  /** Events may have been removed since. */
+  forget(): void {
+    this.#cached = null
   }
 
   /** The entry that a pointer names, as a place in its block. */
@@ -75,10 +83,16 @@ export class EventLogReader {
     const [before] = table.range({ to: numberKey(position + 1), reverse: true, limit: 1 })
     if (before === undefined) return
     for (const { key, value } of table.range({ from: before.key })) {
-      yield { firstPosition: readKeyNumber(key, 0), entries: value }
+      yield blockOf(readKeyNumber(key, 0), value)
     }
   }
 }
+
+const blockOf = (firstPosition: number, stored: Buffer): LogBlock => ({
+  firstPosition,
+  entries: expandBlock(stored),
+  holes: holesIn(stored),
+})
 
 /** Calls `visit` for each entry of a block, with the position of its first event. */
 export function eachEntry(

@@ -1,5 +1,7 @@
 import { actionCodes } from '../actions/action-codes.ts'
-import { codeOf, entryEnd, eventCountOf, lsnOf } from '../actions/entry-layout.ts'
+import { payloadOf } from '../actions/decode.ts'
+import { codeOf, entryEnd, eventCountOf, lsnOf, nameOf } from '../actions/entry-layout.ts'
+import { pack, unpack } from '../actions/message-pack.ts'
 import { type Lsn, lsn } from '../kernel/identifiers.ts'
 import { readUint64, writeUint64 } from '../kernel/integers.ts'
 import type { KeyValueStore, WriteBatch } from '../store/key-value-store.ts'
@@ -16,10 +18,18 @@ export interface StoredOutcome {
   readonly code: number
   /** 0 when there are no events. */
   readonly firstPosition: number
+  /** skipped: what the command was, and how often it had been tried. */
+  readonly skipped?: SkippedCommand
+}
+
+export interface SkippedCommand {
+  readonly command: string
+  readonly attempts: number
 }
 
 const pointsToLog = 1
 const holdsEntry = 2
+const holdsSkipped = 3
 const pointedBytes = 9 + pointerBytes
 
 /** A completed command with events is found in the log; every other end is kept as it is. */
@@ -42,12 +52,35 @@ export function putOutcome(
   batch.put(tableNames.outcomes, numberKey(command), value)
 }
 
+/** The command was parked until this entry gave it up: what is known of it stays. */
+export function putSkipped(batch: WriteBatch, command: Lsn, source: Buffer, o: number): void {
+  const parked = batch.get(tableNames.parked, numberKey(command))
+  const ended = batch.get(tableNames.outcomes, numberKey(command))
+  if (parked === undefined || ended?.[0] !== holdsEntry) {
+    putOutcome(batch, command, source, o, null)
+    return
+  }
+  const { attempts } = payloadOf(ended.subarray(1), 0) as { attempts: number }
+  const about = pack({ command: nameOf(parked, 0), attempts } satisfies SkippedCommand)
+  const head = Buffer.alloc(5)
+  head[0] = holdsSkipped
+  head.writeUInt32LE(about.length, 1)
+  const value = Buffer.concat([head, about, source.subarray(o, entryEnd(source, o))])
+  batch.put(tableNames.outcomes, numberKey(command), value)
+}
+
 export function readOutcome(store: KeyValueStore, log: EventLogReader, command: Lsn): StoredOutcome | null {
   const value = store.table(tableNames.outcomes).get(numberKey(command))
   if (value === undefined) return null
   if (value[0] === holdsEntry) {
     const entry = value.subarray(1)
     return { entry, offset: 0, endLsn: lsnOf(entry, 0), code: codeOf(entry, 0), firstPosition: 0 }
+  }
+  if (value[0] === holdsSkipped) {
+    const end = 5 + value.readUInt32LE(1)
+    const entry = value.subarray(end)
+    const skipped = unpack(value, 5, end) as SkippedCommand
+    return { entry, offset: 0, endLsn: lsnOf(entry, 0), code: codeOf(entry, 0), firstPosition: 0, skipped }
   }
   const pointer = readPointer(value, 9)
   const { buffer, offset } = log.entry(pointer)

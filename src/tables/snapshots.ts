@@ -12,6 +12,10 @@ export function putSnapshot(batch: WriteBatch, key: string, snapshot: StoredSnap
   batch.put(tableNames.snapshots, encodeKey(key), pack(snapshot))
 }
 
+export function deleteSnapshot(batch: WriteBatch, key: string): void {
+  batch.delete(tableNames.snapshots, encodeKey(key))
+}
+
 export function readSnapshot(store: KeyValueStore, key: string): StoredSnapshot | null {
   const value = store.table(tableNames.snapshots).get(encodeKey(key))
   return value === undefined ? null : (unpack(value, 0, value.length) as StoredSnapshot)

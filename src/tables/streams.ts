@@ -57,6 +57,11 @@ export class StreamAppender {
     return before
   }
 
+  /** The stream is gone. */
+  forget(key: string): void {
+    this.#heads.delete(key)
+  }
+
   finish(batch: WriteBatch): void {
     for (const key of this.#dirty)
       batch.put(tableNames.heads, headKey(key), encodeHead(this.#heads.get(key) as OpenHead))
@@ -88,6 +93,33 @@ function encodeHead(head: OpenHead): Buffer {
 export function readHead(store: KeyValueStore, key: string): Head | null {
   const bytes = store.table(tableNames.heads).get(headKey(key))
   return bytes === undefined ? null : { revision: readUint64(bytes, 0), lastLsn: lsn(readUint64(bytes, 8)) }
+}
+
+/** Revision of a stream as a transaction sees it. */
+export function revisionInBatch(batch: WriteBatch, key: string): number {
+  const bytes = batch.get(tableNames.heads, headKey(key))
+  return bytes === undefined ? 0 : readUint64(bytes, 0)
+}
+
+export function deleteHead(batch: WriteBatch, key: string): void {
+  batch.delete(tableNames.heads, headKey(key))
+}
+
+/**
+ * Where the events of one chunk lie, from a revision on and up to `last` at most, as a transaction sees it. A chunk of
+ * which nothing else is left is deleted.
+ */
+export function takeChunk(batch: WriteBatch, key: string, from: number, last: number): readonly Pointer[] {
+  const first = from - ((from - 1) % chunkEvents)
+  const chunkLast = first + chunkEvents - 1
+  const stored = batch.get(tableNames.streams, chunkKey(key, first))
+  const chunk = stored ?? batch.get(tableNames.heads, headKey(key))?.subarray(headBytes)
+  if (chunk === undefined) return []
+  const pointers: Pointer[] = []
+  for (let at = from; at <= Math.min(last, chunkLast); at++)
+    pointers.push(readPointer(chunk, (at - first) * pointerBytes))
+  if (stored !== undefined && last >= chunkLast) batch.delete(tableNames.streams, chunkKey(key, first))
+  return pointers
 }
 
 /** Where the events of a stream lie, from a revision on: one pointer an event, in order. */

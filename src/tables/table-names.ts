@@ -8,6 +8,10 @@ export const tableNames = {
   heads: 'heads',
   /** Aggregate key, first revision -> where 32 events lie. */
   streams: 'streams',
+  /** Aggregate key -> since when it is closed or deleted. */
+  lives: 'lives',
+  /** LSN of the entry that removes a stream's events -> how far that is. */
+  removals: 'removals',
   /** Aggregate key -> newest snapshot of its state. */
   snapshots: 'snapshots',
   /** LSN of a command -> how it ended. */

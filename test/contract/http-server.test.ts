@@ -268,10 +268,13 @@ describe('the server', () => {
       'get /v1/projections/{name}/{key}',
       'get /v1/status',
       'get /v1/streams/{type}/{id}',
+      'get /v1/streams/{type}/{id}/life',
       'post /v1/aggregates/{type}/{id}/commands/{command}',
       'post /v1/commands/{id}:retry',
       'post /v1/commands/{id}:skip',
       'post /v1/projections/{name}:rebuild',
+      'post /v1/streams/{type}/{id}:close',
+      'post /v1/streams/{type}/{id}:delete',
     ])
     const { responses, parameters } = body.paths['/v1/aggregates/{type}/{id}/commands/{command}'].post
     expect(Object.keys(responses)).toEqual(

@@ -122,12 +122,13 @@ export async function openWorld({
   const running = await startGateway(surroundings, { applications: [bank], limits, journal })
   const start = () => startApplication(surroundings, { application: bank, instance: 1, former: 'unknown' })
   let application = isApplicationStarted ? start() : null
-  const { gateway, queries, waiter, rebuild } = running
+  const { gateway, queries, waiter, streams, rebuild } = running
   const options: HttpServerOptions = {
     environment,
     gateway,
     queries,
     waiter,
+    streams,
     rebuild,
     status: async () => ({ ready: gateway.isReady, processes: [] }),
     metrics: async () => '# HELP commands_received_total received\ncommands_received_total 1\n',

@@ -114,6 +114,12 @@ export const anyActionByType: { readonly [Type in ActionType]: fc.Arbitrary<Acti
   }),
   'stream/migrated': record<Of<'stream/migrated'>>('stream/migrated', { aggregateType: name, toVersion: fc.nat() }),
   'stream/archived': record<Of<'stream/archived'>>('stream/archived', { aggregate: anyAggregate, upTo: anyRevision }),
+  'stream/closed': record<Of<'stream/closed'>>('stream/closed', { aggregate: anyAggregate, atMs: wallMs }),
+  'stream/deleted': record<Of<'stream/deleted'>>('stream/deleted', {
+    aggregate: anyAggregate,
+    closedLsn: anyLsn,
+    atMs: wallMs,
+  }),
   'idempotency-key/expired': record<Of<'idempotency-key/expired'>>('idempotency-key/expired', { untilMs: wallMs }),
   'idempotency-key/deleted': record<Of<'idempotency-key/deleted'>>('idempotency-key/deleted', { untilMs: wallMs }),
   'application/registered': anyRegistered,

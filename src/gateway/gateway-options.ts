@@ -1,0 +1,17 @@
+import type { Environment } from '../kernel/environment.ts'
+import type { CommanderError } from '../kernel/errors.ts'
+import type { Application } from '../sdk/application.ts'
+import type { RootState } from '../state/root.ts'
+import type { KeyValueStore } from '../store/key-value-store.ts'
+import type { AdmissionLimits } from './admission.ts'
+
+export interface GatewayOptions {
+  readonly environment: Environment
+  readonly applications: readonly Application[]
+  readonly origin: number
+  /** As of the store's root; keeps no payloads. */
+  readonly state: RootState
+  readonly store: KeyValueStore
+  readonly limits?: Partial<AdmissionLimits>
+  readonly reset: (reason: CommanderError) => void
+}
