@@ -1,5 +1,5 @@
 import { makeStore, surroundingsOf } from '../src/assembly/file-surroundings-adapter.ts'
-import { flushOptionsOf, journalOptionsOf } from '../src/assembly/journal-settings.ts'
+import { flushOptionsOf, journalOptionsOf, retentionSettingsOf } from '../src/assembly/journal-settings.ts'
 import { startJournalWriter } from '../src/assembly/start-journal-writer.ts'
 import { lockDatabase } from '../src/observability/process-lock-adapter.ts'
 import type { ResolvedConfig } from '../src/sdk/resolved-config.ts'
@@ -15,6 +15,7 @@ await runChild<ChildSettings<ResolvedConfig>>(async (child) => {
   const running = await startJournalWriter(surroundings, {
     journal: journalOptionsOf(config),
     flush: flushOptionsOf(config),
+    retention: retentionSettingsOf(config),
   })
   child.link.onStop(running.stop)
   child.link.sample(() => ({
@@ -22,7 +23,7 @@ await runChild<ChildSettings<ResolvedConfig>>(async (child) => {
     lsn: {
       written: running.journal.writtenLsn,
       flushed: running.journal.flushedLsn,
-      checkpoint: running.writer.checkpoint,
+      checkpoint: running.writer.retention.checkpoint,
     },
   }))
   child.link.ready()

@@ -6,16 +6,18 @@ import { JournalReader } from '../journal/reader.ts'
 import type { JournalStorage } from '../journal/storage.ts'
 import { JournalWriter, type ReadBatch } from '../journal-writer/journal-writer.ts'
 import type { FlushOptions } from '../journal-writer/options.ts'
+import type { RetentionSettings } from '../journal-writer/retention.ts'
 import { CommanderError } from '../kernel/errors.ts'
 import { type Lsn, nextLsn } from '../kernel/identifiers.ts'
 import { TokenGuard } from '../state/token-guard.ts'
-import { readPosition, readRoot } from '../tables/meta.ts'
+import { readCheckpoint, readPosition, readRoot } from '../tables/meta.ts'
 import { draftBytesMax } from './draft-bytes.ts'
 import type { RunningRole, Surroundings } from './surroundings.ts'
 
 export interface JournalWriterSettings {
   readonly journal: JournalOptions
   readonly flush: FlushOptions
+  readonly retention: RetentionSettings
 }
 
 export interface RunningJournalWriter extends RunningRole {
@@ -32,6 +34,7 @@ export async function startJournalWriter(
   const store = openStore('read')
   const root = readRoot(store, { lookup: () => undefined, keepsPayloads: false })
   const { applied } = readPosition(store)
+  const checkpoint = readCheckpoint(store)
   await store.close()
   const guard = TokenGuard.of(root)
   const storage = openStorage()
@@ -50,9 +53,11 @@ export async function startJournalWriter(
     journal,
     guard,
     flush: settings.flush,
+    retention: settings.retention,
     batchBytesMax: draftBytesMax(settings.journal),
     readBatch: batchReader(storage),
     applied,
+    checkpoint,
     failed,
   })
   const listener = await transport.listen(addresses.journal, (channel) => writer.accept(channel))

@@ -12,6 +12,7 @@ import type { AdmissionLimits } from '../gateway/admission.ts'
 import { createMemoryTransport } from '../ipc/memory-transport.ts'
 import { defaultJournalOptions, type JournalOptions } from '../journal/options.ts'
 import { defaultFlushOptions, type FlushOptions } from '../journal-writer/options.ts'
+import { defaultRetentionSettings } from '../journal-writer/retention.ts'
 import type { Environment, Log } from '../kernel/environment.ts'
 import { CommanderError, messageOf } from '../kernel/errors.ts'
 import { createSystemEnvironment, keepProcessAlive } from '../kernel/system-environment.ts'
@@ -136,11 +137,13 @@ async function startRoles(
     stop.add(role.stop)
     return role
   }
-  const journal = { ...defaultJournalOptions, ...pick(journalOptions, defaultJournalOptions) }
+  const retention = { ...defaultRetentionSettings, ...pick(journalOptions, defaultRetentionSettings) }
+  const { maxJournalBytes: maxBytes, checkpointTimeoutMs } = retention
+  const journal = { ...defaultJournalOptions, ...pick(journalOptions, defaultJournalOptions), maxBytes }
   const flush = { ...defaultFlushOptions, ...pick(journalOptions, defaultFlushOptions) }
-  started(await startJournalWriter(surroundings, { journal, flush }))
+  started(await startJournalWriter(surroundings, { journal, flush, retention }))
   started(startDispatcher(surroundings))
-  started(await startProjectionApplier(surroundings, { applications }))
+  started(await startProjectionApplier(surroundings, { applications, checkpointTimeoutMs }))
   const hosts = applications.map((application) =>
     started(startApplication(surroundings, { application, instance: 1, former: 'unknown', journal })),
   )

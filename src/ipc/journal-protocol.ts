@@ -75,13 +75,16 @@ export interface Watermark {
   flushed: Lsn
   /** What the store has committed. */
   applied: Lsn
+  /** The journal has grown: a checkpoint at this entry or behind it is due; 0 when none is. */
+  checkpointWanted: Lsn
 }
 
 export function encodeWatermark(mark: Watermark): Buffer {
-  const body = Buffer.allocUnsafe(24)
+  const body = Buffer.allocUnsafe(32)
   writeUint64(body, mark.written, 0)
   writeUint64(body, mark.flushed, 8)
   writeUint64(body, mark.applied, 16)
+  writeUint64(body, mark.checkpointWanted, 24)
   return body
 }
 
@@ -89,6 +92,7 @@ export const decodeWatermark = (body: Buffer): Watermark => ({
   written: lsn(readUint64(body, 0)),
   flushed: lsn(readUint64(body, 8)),
   applied: lsn(readUint64(body, 16)),
+  checkpointWanted: lsn(readUint64(body, 24)),
 })
 
 export interface Refused {
@@ -107,15 +111,18 @@ export interface Applied {
   readonly checkpoint: Lsn
   /** The archive has everything up to here; `null` where there is no archive. */
   readonly archived: Lsn | null
+  /** The checkpoint was taken by hand: what became stale goes at once, and not little by little. */
+  readonly atOnce: boolean
 }
 
 const noArchive = Number.MAX_SAFE_INTEGER
 
-export function encodeApplied({ applied, checkpoint, archived }: Applied): Buffer {
-  const body = Buffer.allocUnsafe(24)
+export function encodeApplied({ applied, checkpoint, archived, atOnce }: Applied): Buffer {
+  const body = Buffer.allocUnsafe(25)
   writeUint64(body, applied, 0)
   writeUint64(body, checkpoint, 8)
   writeUint64(body, archived ?? noArchive, 16)
+  body[24] = atOnce ? 1 : 0
   return body
 }
 
@@ -125,6 +132,7 @@ export function decodeApplied(body: Buffer): Applied {
     applied: lsn(readUint64(body, 0)),
     checkpoint: lsn(readUint64(body, 8)),
     archived: archived === noArchive ? null : lsn(archived),
+    atOnce: body[24] === 1,
   }
 }
 

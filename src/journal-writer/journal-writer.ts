@@ -1,6 +1,7 @@
 import { isWellFormed, lengthOf, padded } from '../actions/entry-layout.ts'
 import type { Channel, ChannelHandlers } from '../ipc/channel.ts'
 import {
+  type Applied,
   decodeApplied,
   decodeNumber,
   decodeSubscribe,
@@ -20,6 +21,7 @@ import { Bridge } from './bridge.ts'
 import { DraftIntake, type GatheredBatch } from './draft-intake.ts'
 import { FlushSchedule } from './flush-schedule.ts'
 import type { FlushOptions } from './options.ts'
+import { Retention, type RetentionSettings } from './retention.ts'
 import { Subscriber } from './subscriber.ts'
 
 /** Reads back one written batch, to compare it with what a follower says that it applied. */
@@ -33,8 +35,10 @@ export interface JournalWriterOptions {
   /** Drafts gathered into one frame of the journal at most; every single draft must be smaller. */
   readonly batchBytesMax: number
   readonly readBatch: ReadBatch
-  /** What the store had applied when the writer started. */
+  readonly retention: RetentionSettings
+  /** What the store had applied, and its checkpoint, when the writer started. */
   readonly applied: Lsn
+  readonly checkpoint: Lsn
   /** The journal can no longer be written or flushed: the process must end and recover from the medium. */
   readonly failed: (error: CommanderError) => void
 }
@@ -52,6 +56,7 @@ interface Drafts {
  * I2. A draft whose token is not the command's current assignment never becomes an entry (G5).
  * I3. After a refused draft of an ordered follower, none of its later drafts becomes an entry before it resumes.
  * I4. Of a follower's drafts that arrive before its successor of the same name subscribes, none is appended after.
+ * I5. What makes room in the journal again (checkpoints) may use the room that is kept for it.
  */
 export class JournalWriter {
   readonly #o: JournalWriterOptions
@@ -59,10 +64,10 @@ export class JournalWriter {
   readonly #bridge = new Bridge()
   readonly #schedule: FlushSchedule
   readonly #intake: DraftIntake
+  readonly #retention: Retention
   #inbox: Drafts[] = []
   #drainScheduled = false
   #applied: Lsn
-  #checkpoint: Lsn = lsn(0)
   #stopped = false
 
   constructor(options: JournalWriterOptions) {
@@ -71,6 +76,15 @@ export class JournalWriter {
     this.#intake = new DraftIntake(options.guard, options.environment.log, (from, error) => {
       this.#drop(from.channel)
       from.channel.close(error)
+    })
+    this.#retention = new Retention({
+      journal: options.journal,
+      clock: options.environment.clock,
+      scheduler: options.environment.scheduler,
+      log: options.environment.log,
+      settings: options.retention,
+      checkpoint: options.checkpoint,
+      readers: () => this.#subscribers.values(),
     })
     this.#schedule = new FlushSchedule({
       journal: options.journal,
@@ -86,9 +100,8 @@ export class JournalWriter {
     return this.#applied
   }
 
-  /** The store is flushed up to here, as the projection applier says. */
-  get checkpoint(): Lsn {
-    return this.#checkpoint
+  get retention(): Retention {
+    return this.#retention
   }
 
   /** Names of the processes that follow, and how far each has been sent entries. */
@@ -108,6 +121,7 @@ export class JournalWriter {
   stop(): void {
     this.#stopped = true
     this.#schedule.stop()
+    this.#retention.stop()
     this.#inbox = []
   }
 
@@ -131,9 +145,7 @@ export class JournalWriter {
         return
       case journalFrames.applied:
         channel.release(body.length)
-        this.#applied = decodeApplied(body).applied
-        this.#checkpoint = decodeApplied(body).checkpoint
-        this.#announce(false)
+        this.#said(decodeApplied(body))
         return
       default:
         break
@@ -141,6 +153,19 @@ export class JournalWriter {
     channel.close(
       new CommanderError('protocol_violation', `${channel.peer} sent a frame of kind ${kind} before it subscribed`),
     )
+  }
+
+  #said(applied: Applied): void {
+    if (this.#stopped) return
+    this.#applied = applied.applied
+    try {
+      this.#retention.said(applied)
+    } catch (error) {
+      if (!isCommanderError(error)) throw error
+      this.#fail(error)
+      return
+    }
+    this.#announce(false)
   }
 
   /** In pieces that fit into one frame of the journal. */
@@ -256,7 +281,7 @@ export class JournalWriter {
     const lastLsn = lsn(batch.next - 1)
     const written = batch.length === bytes ? payload : payload.subarray(0, batch.length)
     try {
-      journal.append(written, firstLsn, count, journal.flushedLsn)
+      journal.append(written, firstLsn, count, journal.flushedLsn, drafts.every(isOfApplier)) // I5
     } catch (error) {
       guard.rollback()
       this.#appendFailed(drafts, error)
@@ -298,7 +323,12 @@ export class JournalWriter {
 
   #mark(): Buffer {
     const { journal } = this.#o
-    return encodeWatermark({ written: journal.writtenLsn, flushed: journal.flushedLsn, applied: this.#applied })
+    return encodeWatermark({
+      written: journal.writtenLsn,
+      flushed: journal.flushedLsn,
+      applied: this.#applied,
+      checkpointWanted: this.#retention.checkpointWanted,
+    })
   }
 
   #fail(error: CommanderError): void {
@@ -308,3 +338,7 @@ export class JournalWriter {
     this.#o.failed(error)
   }
 }
+
+const applierName = 'projection-applier'
+
+const isOfApplier = ({ from }: Drafts): boolean => from.name === applierName

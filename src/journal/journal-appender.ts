@@ -106,19 +106,39 @@ export class JournalAppender implements Journal {
     else this.flushRetired(this.retired.length, dirty, finish)
   }
 
-  removeBefore(beforeLsn: Lsn): number {
+  /** Counts the spare, which will have to be there as well. */
+  get isAtLimit(): boolean {
+    const { segmentBytes, maxBytes } = this.parts.options
+    return (this.segments.length + 1) * segmentBytes > maxBytes
+  }
+
+  get sealedLsn(): Lsn {
+    return lsn((this.segments.at(-1)?.baseLsn ?? 1) - 1)
+  }
+
+  bytesAfter(after: Lsn): number {
+    const first = this.segments.findLastIndex(({ baseLsn }) => baseLsn <= after + 1)
+    return (this.segments.length - Math.max(0, first)) * this.parts.options.segmentBytes
+  }
+
+  removableBefore(beforeLsn: Lsn): number {
+    let count = 0
+    // once an entry of a segment's successor is flushed, so are its own seal and the successor's header
+    const below = Math.min(beforeLsn, this.flushedLsn)
+    while ((this.segments[count + 1]?.baseLsn ?? Number.POSITIVE_INFINITY) <= below) count++
+    return count
+  }
+
+  removeBefore(beforeLsn: Lsn, most: number = Number.POSITIVE_INFINITY): number {
     this.mustBeUsable()
     const { storage, spare, options } = this.parts
-    let removed = 0
-    for (let [oldest, second] = this.segments; oldest && second; [oldest, second] = this.segments) {
-      // once an entry of the second is flushed, so are the seal of the first and the header of the second
-      if (second.baseLsn > beforeLsn || second.baseLsn > this.flushedLsn) break
-      if (options.recycle && spare.wantsFile) spare.prepare(oldest.name)
-      else storage.remove(oldest.name)
+    const count = Math.min(most, this.removableBefore(beforeLsn))
+    for (const { name } of this.segments.slice(0, count)) {
+      if (options.recycle && spare.wantsFile) spare.prepare(name)
+      else storage.remove(name)
       this.segments.shift()
-      removed++
     }
-    return removed
+    return count
   }
 
   close(done: (error: CommanderError | null) => void): void {
@@ -171,14 +191,28 @@ export class JournalAppender implements Journal {
   }
 
   private segmentFor(payloadBytes: number, useReserve: boolean): OpenSegment {
-    if (this.current === null || this.current.sealed || this.current.roomAfter(payloadBytes) < 0)
+    if (this.current === null || this.current.sealed || this.current.roomAfter(payloadBytes) < 0) {
+      if (this.current !== null && this.isAtLimit) throw this.limitReached()
       this.roll(this.timeline)
+    }
     const { current } = this
     assert(current !== null, 'there is a current segment')
-    const { failure } = this.parts.spare
-    if (failure?.code === 'journal_full' && !useReserve && current.roomAfter(payloadBytes) < journalLimits.reserveBytes)
-      throw failure
+    if (!useReserve && current.roomAfter(payloadBytes) < journalLimits.reserveBytes) {
+      const { failure } = this.parts.spare
+      if (failure?.code === 'journal_full') throw failure
+      if (this.isAtLimit) throw this.limitReached()
+    }
     return current
+  }
+
+  private limitReached(): CommanderError {
+    const { maxBytes } = this.parts.options
+    const oldest = this.segments[0]?.name
+    return new CommanderError(
+      'journal_full',
+      `the journal has reached journal.maxJournalBytes (${maxBytes}), and its oldest segment ${oldest} is still needed: see status for what is behind, or raise the limit`,
+      { details: { maxBytes, oldest } },
+    )
   }
 
   private content(firstLsn: Lsn, entryCount: number, committedLsn: Lsn): FrameContent {

@@ -16,12 +16,14 @@ export interface Journal {
   readonly timeline: number
   /** Why nothing can be written any more; `null` while all is well. A full disk is not a failure. */
   readonly failed: CommanderError | null
+  /** True while no further segment may be begun: the journal has reached `maxBytes`, and old segments must go first. */
+  readonly isAtLimit: boolean
 
   /**
    * Writes these entries as one frame: all of them will be there, or none. `payload` is a multiple of 8 bytes, at most
    * `framePayloadBytesMax`; `firstLsn` is the LSN after the last one. `useReserve` lets it have the room that is kept for
    * what makes room again (checkpoints) and for saying that the disk is full.
-   * @throws CommanderError journal_full: nothing was appended, try again when there is room; journal_failed: the journal is
+   * @throws CommanderError journal_full: nothing was appended, try again when there is room on the disk or below `maxBytes`; journal_failed: the journal is
    * closed for writing, whatever was written and not flushed is indeterminate; payload_too_large
    */
   append(payload: Buffer, firstLsn: Lsn, entryCount: number, committedLsn: Lsn, useReserve?: boolean): void
@@ -33,11 +35,20 @@ export interface Journal {
   flush(done: (flushedLsn: Lsn, error: CommanderError | null) => void): void
 
   /**
-   * Drops whole old segments whose entries all lie below `beforeLsn`, never the current one and nothing that is not flushed;
-   * returns how many. One of them may become the next spare. Archive first.
+   * Drops whole old segments whose entries all lie below `beforeLsn`, oldest first and at most `most` of them, never the current
+   * one and nothing that is not flushed; returns how many. One of them may become the next spare. Archive first.
    * @throws CommanderError journal_failed
    */
-  removeBefore(beforeLsn: Lsn): number
+  removeBefore(beforeLsn: Lsn, most?: number): number
+
+  /** How many segments `removeBefore` would drop. */
+  removableBefore(beforeLsn: Lsn): number
+
+  /** LSN of the last entry of the last segment but the current one; 0 when there is none. */
+  readonly sealedLsn: Lsn
+
+  /** Bytes of the segments that hold entries above `after`, as whole files. */
+  bytesAfter(after: Lsn): number
 
   /** Flushes, leaves a mark that it was a clean stop, closes. Waits for a flush that is under way. */
   close(done: (error: CommanderError | null) => void): void

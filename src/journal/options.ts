@@ -11,6 +11,11 @@ export interface JournalOptions {
   readonly recycle: boolean
   /** Unit in which flushed data is never rewritten. 512 to 65,536, a power of two; default 4096. */
   readonly blockBytes: number
+  /**
+   * The segments take at most this and one more (the spare); then appends are refused until old ones are removed.
+   * At least two segments; default 1 GiB.
+   */
+  readonly maxBytes: number
 }
 
 export const defaultJournalOptions: JournalOptions = {
@@ -18,6 +23,7 @@ export const defaultJournalOptions: JournalOptions = {
   initZero: true,
   recycle: true,
   blockBytes: 4096,
+  maxBytes: 1_073_741_824,
 }
 
 /** Bounds of the journal itself (G10). Bytes unless the name says otherwise. */
@@ -71,7 +77,7 @@ export function framePayloadBytesMax(options: JournalOptions): number {
 
 /** @throws CommanderError invalid_config */
 export function checkJournalOptions(options: JournalOptions): void {
-  const { segmentBytes, blockBytes } = options
+  const { segmentBytes, blockBytes, maxBytes } = options
   const { segmentBytesMin, segmentBytesMax, blockBytesMin, blockBytesMax } = journalLimits
   if (!isPowerOfTwo(blockBytes) || blockBytes < blockBytesMin || blockBytes > blockBytesMax)
     throw wrong('blockBytes', blockBytes, `a power of two from ${blockBytesMin} to ${blockBytesMax}`)
@@ -79,6 +85,7 @@ export function checkJournalOptions(options: JournalOptions): void {
     throw wrong('segmentBytes', segmentBytes, `an integer from ${segmentBytesMin} to ${segmentBytesMax}`)
   if (segmentBytes % blockBytes !== 0)
     throw wrong('segmentBytes', segmentBytes, `a multiple of blockBytes (${blockBytes})`)
+  if (!(maxBytes >= 2 * segmentBytes)) throw wrong('maxBytes', maxBytes, `at least two segments (${2 * segmentBytes})`)
 }
 
 function wrong(name: string, value: number, wanted: string): CommanderError {

@@ -13,7 +13,8 @@ import { type RootState, reduce } from '../state/root.ts'
 import { encodeRoot, stateHash } from '../state/snapshot.ts'
 import type { KeyValueStore, WriteBatch } from '../store/key-value-store.ts'
 import type { WriterKeyLookup } from '../tables/idempotency-keys.ts'
-import { putPosition, putRoot, readPosition } from '../tables/meta.ts'
+import { putCheckpoint, putPosition, putRoot, readCheckpoint, readPosition } from '../tables/meta.ts'
+import { type CheckpointDone, Checkpoints, type CheckpointUnderWay } from './checkpoints.ts'
 import { ProjectionRunner, type RebuildSlice } from './projection-runner.ts'
 import { type Expired, TableWriter } from './table-writer.ts'
 
@@ -37,14 +38,18 @@ export interface ProjectionApplierOptions {
   readonly failed: (error: CommanderError) => void
 }
 
+interface Transaction {
+  readonly applied: Lsn
+  readonly expired: Expired
+  readonly checkpoint: CheckpointUnderWay | null
+}
+
 interface Waiting {
   readonly payload: Buffer
   readonly offset: number
   readonly lastLsn: Lsn
 }
 
-/** The entries of a checkpoint itself: an idle database takes no further one. */
-const ownEntries = 2
 const waitingBytesMax = 8_388_608
 const pauseMsMin = 5
 const pauseBytesPerMs = 4096
@@ -78,12 +83,9 @@ export class ProjectionApplier implements FollowerRole {
   #committing = false
   #rebuildsAsked: (() => void)[] = []
   #committed: Lsn
-  #checkpoint: Lsn = lsn(0)
-  /** Asked for while the state was not at a commit. */
-  #checkpointsDue: ((upTo: Lsn, error: CommanderError | null) => void)[] = []
+  readonly #checkpoints: Checkpoints
   #nextCommitMs = 0
   #timer: Timer | null = null
-  #checkpointTimer: Timer | null = null
   #bytesSinceRoot = 0
   #rootBytes = 0
   #rootAtMs: number
@@ -99,6 +101,13 @@ export class ProjectionApplier implements FollowerRole {
     this.#writer = new TableWriter(options.state, options.store, this.#projections, position.globalPosition + 1)
     this.#commitIntervalMs = options.commitIntervalMs ?? 100
     this.#rootAtMs = options.environment.clock.monotonicMs()
+    this.#checkpoints = new Checkpoints({
+      environment: options.environment,
+      timeoutMs: options.checkpointTimeoutMs ?? 300_000,
+      last: readCheckpoint(options.store),
+      draft: (action) => this.#draft(action),
+      due: () => this.#maybeCommit(),
+    })
   }
 
   get state(): RootState {
@@ -111,12 +120,12 @@ export class ProjectionApplier implements FollowerRole {
   }
 
   get checkpoint(): Lsn {
-    return this.#checkpoint
+    return this.#checkpoints.last
   }
 
   start(follower: Follower): void {
     this.#follower = follower
-    this.#checkpointLater()
+    this.#checkpoints.start()
     follower.start()
   }
 
@@ -134,7 +143,7 @@ export class ProjectionApplier implements FollowerRole {
   stop(): void {
     this.#stopped = true
     this.#timer?.cancel()
-    this.#checkpointTimer?.cancel()
+    this.#checkpoints.stop()
     this.#follower?.stop()
   }
 
@@ -158,7 +167,7 @@ export class ProjectionApplier implements FollowerRole {
 
   watermark(mark: Watermark): void {
     this.#flushed = mark.flushed
-    if (this.#checkpointsDue.length > 0 && !this.#committing) this.#takeCheckpointsDue()
+    this.#checkpoints.want(mark.checkpointWanted)
     this.#maybeCommit()
   }
 
@@ -173,7 +182,8 @@ export class ProjectionApplier implements FollowerRole {
   #maybeCommit(): void {
     if (this.#committing || this.#stopped || this.#timer !== null) return
     const first = this.#waiting[0]
-    if ((first === undefined || first.lastLsn > this.#flushed) && !this.#hasOwnWork) return
+    const isBehind = first !== undefined && first.lastLsn <= this.#flushed
+    if (!isBehind && !this.#hasOwnWork && !this.#isCheckpointDue) return
     const delayMs = this.#nextCommitMs - this.#o.environment.clock.monotonicMs()
     if (delayMs <= 0) {
       this.#commit()
@@ -190,6 +200,11 @@ export class ProjectionApplier implements FollowerRole {
     return this.#projections.isRebuilding || this.#writer.isRemoving
   }
 
+  /** Not while the state is being brought up to the tables: the hash must be that of the state at the checkpoint (G7). */
+  get #isCheckpointDue(): boolean {
+    return this.#o.state.lsn >= this.#committed && this.#checkpoints.isDue(this.#committed)
+  }
+
   #commit(): void {
     const { environment, store } = this.#o
     this.#committing = true
@@ -200,10 +215,11 @@ export class ProjectionApplier implements FollowerRole {
     const slices = this.#projections.isRebuilding ? this.#projections.slices() : []
     const begun = this.#rebuildsAsked
     this.#rebuildsAsked = []
+    const checkpoint = this.#isCheckpointDue ? this.#checkpoints.begin(applied) : null
     store.write(
-      (batch) => this.#fill(batch, batches, slices, applied, expired),
+      (batch) => this.#fill(batch, batches, slices, { applied, expired, checkpoint }),
       (error) => {
-        this.#done(applied, error)
+        this.#done(applied, checkpoint, error)
         if (error === null) for (const tell of begun) tell()
       },
     )
@@ -220,8 +236,7 @@ export class ProjectionApplier implements FollowerRole {
     batch: WriteBatch,
     batches: readonly Waiting[],
     slices: readonly RebuildSlice[],
-    applied: Lsn,
-    expired: Expired,
+    { applied, expired, checkpoint }: Transaction,
   ): void {
     const { keys, state } = this.#o
     keys.enter(batch)
@@ -238,7 +253,12 @@ export class ProjectionApplier implements FollowerRole {
     }
     this.#writer.finish(batch)
     putPosition(batch, { applied, globalPosition: Math.max(state.globalPosition, this.#tablesPosition) })
-    this.#maybePutRoot(batch, state.idempotency.expiredUntilMs !== expiredUntilMs) // I4
+    const must = checkpoint !== null || state.idempotency.expiredUntilMs !== expiredUntilMs // I4
+    this.#maybePutRoot(batch, must)
+    if (checkpoint !== null) {
+      putCheckpoint(batch, applied)
+      checkpoint.stateHash = stateHash(state)
+    }
     keys.leave()
   }
 
@@ -281,10 +301,11 @@ export class ProjectionApplier implements FollowerRole {
     this.#rootAtMs = nowMs
   }
 
-  #done(applied: Lsn, error: CommanderError | null): void {
+  #done(applied: Lsn, checkpoint: CheckpointUnderWay | null, error: CommanderError | null): void {
     this.#committing = false
     if (this.#stopped) return
     if (error !== null) {
+      if (checkpoint !== null) this.#checkpoints.end(checkpoint, error)
       this.stop()
       this.#o.failed(error)
       return
@@ -294,48 +315,27 @@ export class ProjectionApplier implements FollowerRole {
       forgetSavedKeys(this.#o.state.idempotency, applied)
       this.#sayApplied()
     }
-    if (this.#checkpointsDue.length > 0) this.#takeCheckpointsDue()
+    if (checkpoint !== null) this.#flushCheckpoint(checkpoint)
     this.#maybeCommit()
   }
 
-  #checkpointLater(): void {
-    this.#checkpointTimer = this.#o.environment.scheduler.after(this.#o.checkpointTimeoutMs ?? 300_000, () => {
-      const isDue = this.#committed > this.#checkpoint + ownEntries && this.#checkpointsDue.length === 0
-      if (isDue) this.takeCheckpoint(() => {})
-      this.#checkpointLater()
-    })
-  }
-
-  /**
-   * Flushes the store up to what it has committed, and says so in the journal. While a transaction is under way, or the
-   * state is being brought up to the tables, it waits: the hash must be that of the state at `upTo` (G7).
-   */
-  takeCheckpoint(done: (upTo: Lsn, error: CommanderError | null) => void): void {
-    const upTo = this.#committed
-    if (this.#committing || this.#o.state.lsn !== upTo) {
-      this.#checkpointsDue.push(done)
-      return
-    }
-    const hash = stateHash(this.#o.state)
-    this.#draft({ type: 'checkpoint/started', upTo })
+  #flushCheckpoint(checkpoint: CheckpointUnderWay): void {
     this.#o.store.flush((error) => {
-      if (error === null) {
-        this.#checkpoint = upTo
-        this.#sayApplied()
-        this.#draft({ type: 'checkpoint/completed', upTo, stateHash: hash })
-      }
-      done(upTo, error)
+      if (this.#stopped) return
+      const byHand = this.#checkpoints.end(checkpoint, error)
+      this.#sayApplied(byHand)
     })
   }
 
-  #takeCheckpointsDue(): void {
-    const due = this.#checkpointsDue
-    this.#checkpointsDue = []
-    for (const done of due) this.takeCheckpoint(done)
+  /** As soon as the state is that of a commit. */
+  takeCheckpoint(done: CheckpointDone): void {
+    this.#checkpoints.ask(done)
+    this.#maybeCommit()
   }
 
-  #sayApplied(): void {
-    this.#follower?.sendApplied({ applied: this.#committed, checkpoint: this.#checkpoint, archived: null })
+  #sayApplied(atOnce = false): void {
+    const { last } = this.#checkpoints
+    this.#follower?.sendApplied({ applied: this.#committed, checkpoint: last, archived: null, atOnce })
   }
 
   #draft(action: Parameters<typeof encodeAction>[1]): void {

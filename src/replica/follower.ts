@@ -62,7 +62,7 @@ export class Follower {
   constructor(options: FollowerOptions) {
     this.#o = options
     this.#applied = options.after
-    this.#mark = { written: options.after, flushed: lsn(0), applied: lsn(0) }
+    this.#mark = { written: options.after, flushed: lsn(0), applied: lsn(0), checkpointWanted: lsn(0) }
     this.#drainDue = () => {
       this.#scheduled = false
       this.#drain()
@@ -227,7 +227,13 @@ export class Follower {
       this.#o.role.reset(new CommanderError('journal_corrupt', message))
       return
     }
-    const mark = { written: lsn(answer.written), flushed: lsn(answer.flushed), applied: lsn(answer.applied) }
+    const { checkpointWanted } = this.#mark
+    const mark = {
+      written: lsn(answer.written),
+      flushed: lsn(answer.flushed),
+      applied: lsn(answer.applied),
+      checkpointWanted,
+    }
     this.#mark = mark
     if (!this.#isConnected) this.#connectedAt ??= mark.written
     if (answer.mode === 'behind') this.#readSegments()

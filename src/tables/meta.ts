@@ -8,6 +8,7 @@ import { tableNames } from './table-names.ts'
 
 const appliedKey = encodeKey('applied')
 const rootKey = encodeKey('root')
+const checkpointKey = encodeKey('checkpoint')
 
 /** How far the store is: saved in the same transaction as everything up to there. */
 export interface StorePosition {
@@ -26,6 +27,19 @@ export function readPosition(store: KeyValueStore): StorePosition {
   const value = store.table(tableNames.meta).get(appliedKey)
   if (value === undefined) return { applied: lsn(0), globalPosition: 0 }
   return { applied: lsn(readUint64(value, 0)), globalPosition: readUint64(value, 8) }
+}
+
+/** A root of this LSN or a later one is in the store. */
+export function putCheckpoint(batch: WriteBatch, upTo: Lsn): void {
+  const value = Buffer.allocUnsafe(8)
+  writeUint64(value, upTo, 0)
+  batch.put(tableNames.meta, checkpointKey, value)
+}
+
+/** 0 when none was taken yet. */
+export function readCheckpoint(store: KeyValueStore): Lsn {
+  const value = store.table(tableNames.meta).get(checkpointKey)
+  return lsn(value === undefined ? 0 : readUint64(value, 0))
 }
 
 export function putRoot(batch: WriteBatch, root: Buffer): void {

@@ -12,6 +12,7 @@ import { createMemoryTransport } from '../../src/ipc/memory-transport.ts'
 import { MemoryStorage } from '../../src/journal/memory-storage.ts'
 import { defaultJournalOptions } from '../../src/journal/options.ts'
 import { defaultFlushOptions } from '../../src/journal-writer/options.ts'
+import { defaultRetentionSettings } from '../../src/journal-writer/retention.ts'
 import { createSystemEnvironment } from '../../src/kernel/system-environment.ts'
 import { defineAggregate } from '../../src/sdk/aggregate.ts'
 import { defineApplication } from '../../src/sdk/application.ts'
@@ -116,7 +117,11 @@ export async function openWorld({
     },
   }
   const journal = { ...defaultJournalOptions, segmentBytes: 4 << 20 }
-  const writer = await startJournalWriter(surroundings, { journal, flush: defaultFlushOptions })
+  const writer = await startJournalWriter(surroundings, {
+    journal,
+    flush: defaultFlushOptions,
+    retention: defaultRetentionSettings,
+  })
   const applier = await startProjectionApplier(surroundings, { applications: [bank] })
   const dispatcher = startDispatcher(surroundings)
   const running = await startGateway(surroundings, { applications: [bank], limits, journal })

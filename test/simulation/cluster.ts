@@ -9,6 +9,7 @@ import type { DispatcherOptions } from '../../src/dispatcher/options.ts'
 import type { Journal } from '../../src/journal/journal.ts'
 import type { JournalOptions } from '../../src/journal/options.ts'
 import type { FlushOptions } from '../../src/journal-writer/options.ts'
+import type { RetentionSettings } from '../../src/journal-writer/retention.ts'
 import { isCommanderError, messageOf } from '../../src/kernel/errors.ts'
 import type { RootState } from '../../src/state/root.ts'
 import type { SimulatedHost } from '../../src/testing/simulated-host.ts'
@@ -18,6 +19,7 @@ import { bankOf } from './bank.ts'
 export interface ClusterSettings {
   readonly journal: JournalOptions
   readonly flush: FlushOptions
+  readonly retention: RetentionSettings
   readonly dispatcher: Partial<DispatcherOptions>
   readonly commitIntervalMs: number
   readonly checkpointTimeoutMs: number

@@ -3,7 +3,7 @@ import { Dispatcher } from '../../src/dispatcher/dispatcher.ts'
 import { Gateway } from '../../src/gateway/gateway.ts'
 import type { Watermark } from '../../src/ipc/journal-protocol.ts'
 import { JournalAppender } from '../../src/journal/journal-appender.ts'
-import type { Lsn } from '../../src/kernel/identifiers.ts'
+import { type Lsn, lsn } from '../../src/kernel/identifiers.ts'
 import { ProjectionApplier } from '../../src/projection-applier/projection-applier.ts'
 import type { RootState } from '../../src/state/root.ts'
 import { TokenGuard } from '../../src/state/token-guard.ts'
@@ -78,7 +78,7 @@ export const plants: readonly Plant[] = [
         'applied',
         (original) =>
           function applied(this: Gateway): void {
-            this.watermark({ ...this.marks, flushed: this.state.lsn })
+            this.watermark({ ...this.marks, flushed: this.state.lsn, checkpointWanted: lsn(0) })
             original.call(this)
           },
       ),
@@ -93,7 +93,7 @@ export const plants: readonly Plant[] = [
         (original) =>
           function apply(this: ProjectionApplier, ...args): void {
             original.apply(this, args)
-            this.watermark({ written: args[3], flushed: args[3], applied: this.committed })
+            this.watermark({ written: args[3], flushed: args[3], applied: this.committed, checkpointWanted: lsn(0) })
           },
       ),
   },

@@ -227,6 +227,11 @@ function planOf(seed: number, length: Length | undefined): Plan {
         commitDelayMicros: random.pick([0, 0, 500]),
         durability: 'flushed',
       },
+      retention: {
+        maxJournalBytes: defaultJournalOptions.maxBytes,
+        checkpointTimeoutMs: 300_000,
+        checkpointCompletionTarget: 0.9,
+      },
       dispatcher: { silenceMs: 1_000, sweepMs: 200, startedPerInstance: random.pick([1, 4, 4096]) },
       commitIntervalMs: random.pick([0, 5, 25]),
       checkpointTimeoutMs: random.pick([100, 1_000, 300_000]),

@@ -145,6 +145,7 @@ export const mark = (written: Lsn, flushed: Lsn = written, applied: Lsn = noLsn)
   written,
   flushed,
   applied,
+  checkpointWanted: noLsn,
 })
 
 export function received(

@@ -12,6 +12,7 @@ import { defaultJournalOptions, framePayloadBytesMax } from '../../../src/journa
 import { JournalReader } from '../../../src/journal/reader.ts'
 import { JournalWriter } from '../../../src/journal-writer/journal-writer.ts'
 import { defaultFlushOptions } from '../../../src/journal-writer/options.ts'
+import { defaultRetentionSettings } from '../../../src/journal-writer/retention.ts'
 import type { CommanderError } from '../../../src/kernel/errors.ts'
 import { type Lsn, lsn, noLsn } from '../../../src/kernel/identifiers.ts'
 import { Follower, type FollowerOptions } from '../../../src/replica/follower.ts'
@@ -87,7 +88,9 @@ export class WriterWorld {
       flush: defaultFlushOptions,
       batchBytesMax: this.#options.batchBytesMax ?? framePayloadBytesMax(journalOptions),
       readBatch: (firstLsn, lastLsn) => this.#readBatch(firstLsn, lastLsn),
+      retention: defaultRetentionSettings,
       applied: noLsn,
+      checkpoint: noLsn,
       failed: (error) => this.failures.push(error),
     })
     await this.#drive(endpoint.listen(address, (channel) => writer.accept(channel)))

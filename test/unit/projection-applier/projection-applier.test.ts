@@ -9,7 +9,7 @@ import { EventLogReader } from '../../../src/tables/event-log.ts'
 import { keyLookup } from '../../../src/tables/idempotency-keys.ts'
 import { readOutcome, readParked } from '../../../src/tables/outcomes.ts'
 import { readHead } from '../../../src/tables/streams.ts'
-import { received, registered } from '../role-world.ts'
+import { mark, received, registered } from '../role-world.ts'
 import { ApplierWorld, Counters, emptyState } from './applier-world.ts'
 
 let db: ApplierWorld
@@ -86,7 +86,7 @@ describe('a crash of the process', () => {
       counters.add(`${round % 4}`, round, round)
       if (round % 3 === 0) db.flush()
       if (round % 4 === 0) {
-        db.applier.watermark({ written: db.journal.written, flushed: db.journal.written, applied: lsn(0) })
+        db.applier.watermark(mark(db.journal.written))
         db.restart()
       }
     }
@@ -216,7 +216,7 @@ describe('what waits', () => {
       db.append(large())
     }
     expect(db.applier.accepts()).toBe(true)
-    db.applier.watermark({ written: db.journal.written, flushed: db.journal.written, applied: lsn(0) })
+    db.applier.watermark(mark(db.journal.written))
     expect(db.applier.accepts()).toBe(false)
     db.settle()
     expect(db.applier.accepts()).toBe(true)
