@@ -32,6 +32,6 @@ await runChild<ChildSettings<ResolvedConfig>>(async (child) => {
 function formerOf(exit: PreviousExit | undefined): EndOfIncarnation {
   if (exit === undefined) return 'unknown'
   if (exit.reason === 'watchdog') return 'crashed'
-  if (exit.reason === 'rss') return 'stopped'
+  if (exit.reason === 'rss' || exit.reason === 'behind') return 'stopped'
   return exit.signal === 'SIGKILL' || exit.signal === 'SIGTERM' ? 'killed' : 'crashed'
 }

@@ -57,6 +57,7 @@ export const statusOf: Readonly<Record<ErrorCode, number>> = {
   archive_conflict: 500,
   archive_corrupt: 500,
   stale_token: 503,
+  stale_state: 503,
   protocol_violation: 500,
   unsupported_version: 500,
   process_failed: 503,

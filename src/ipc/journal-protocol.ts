@@ -50,6 +50,8 @@ export interface BatchIdentity {
 export interface Subscribed {
   /** live: entries follow from `from`. behind: read the segments up to `written` first. reset: your state is not of this journal. */
   readonly mode: 'live' | 'behind' | 'reset'
+  /** LSN of the oldest entry that the segments hold. */
+  readonly first: number
   readonly written: number
   readonly flushed: number
   readonly applied: number

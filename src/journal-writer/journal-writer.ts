@@ -207,11 +207,11 @@ export class JournalWriter {
     const subscriber = new Subscriber(channel, hello)
     subscriber.refusing = this.#subscribers.get(channel)?.refusing ?? false // I3
     this.#subscribers.set(channel, subscriber)
-    const ours = this.#isOurs(hello)
+    const ours = hello.from >= journal.firstLsn && this.#isOurs(hello)
     const reaches = hello.from > journal.writtenLsn || this.#bridge.startingAt(lsn(hello.from)) !== null
     const marks = { written: journal.writtenLsn, flushed: journal.flushedLsn, applied: this.#applied }
     const mode = ours ? (reaches ? 'live' : 'behind') : 'reset'
-    channel.send(journalFrames.subscribed, encodeSubscribed({ mode, ...marks }))
+    channel.send(journalFrames.subscribed, encodeSubscribed({ mode, first: journal.firstLsn, ...marks }))
     if (mode === 'live') subscriber.catchUp(this.#bridge, journal.writtenLsn)
     channel.flush()
   }

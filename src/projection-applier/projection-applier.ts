@@ -180,11 +180,15 @@ export class ProjectionApplier implements FollowerRole {
   }
 
   #maybeCommit(): void {
-    if (this.#committing || this.#stopped || this.#timer !== null) return
+    if (this.#committing || this.#stopped) return
+    const isCheckpointDue = this.#isCheckpointDue
+    if (this.#timer !== null && !isCheckpointDue) return
     const first = this.#waiting[0]
     const isBehind = first !== undefined && first.lastLsn <= this.#flushed
-    if (!isBehind && !this.#hasOwnWork && !this.#isCheckpointDue) return
-    const delayMs = this.#nextCommitMs - this.#o.environment.clock.monotonicMs()
+    if (!isBehind && !this.#hasOwnWork && !isCheckpointDue) return
+    this.#timer?.cancel()
+    this.#timer = null
+    const delayMs = isCheckpointDue ? 0 : this.#nextCommitMs - this.#o.environment.clock.monotonicMs()
     if (delayMs <= 0) {
       this.#commit()
       return

@@ -15,7 +15,7 @@ import {
 } from '../ipc/journal-protocol.ts'
 import { assert } from '../kernel/assert.ts'
 import { crc32 } from '../kernel/checksum.ts'
-import { CommanderError, messageOf } from '../kernel/errors.ts'
+import { CommanderError, isCommanderError, messageOf } from '../kernel/errors.ts'
 import { type Lsn, lsn, nextLsn } from '../kernel/identifiers.ts'
 import { readUint64 } from '../kernel/integers.ts'
 import { limits } from '../kernel/limits.ts'
@@ -222,9 +222,8 @@ export class Follower {
 
   #subscribed(answer: Subscribed): void {
     if (answer.mode === 'reset') {
-      const message = `entry ${this.#applied}, which this process applied, is not in the journal (written: ${answer.written})`
       this.stop()
-      this.#o.role.reset(new CommanderError('journal_corrupt', message))
+      this.#o.role.reset(resetReason(this.#applied, answer))
       return
     }
     const { checkpointWanted } = this.#mark
@@ -255,7 +254,8 @@ export class Follower {
   #unreadable(error: unknown): void {
     this.stop()
     const message = `the journal cannot be read from entry ${this.#applied + 1}: ${messageOf(error)}`
-    this.#o.role.reset(new CommanderError('journal_corrupt', message, { cause: error }))
+    const isRemoved = isCommanderError(error) && error.code === 'not_found'
+    this.#o.role.reset(new CommanderError(isRemoved ? 'stale_state' : 'journal_corrupt', message, { cause: error }))
   }
 
   #enqueue(batch: Queued): void {
@@ -339,4 +339,14 @@ export class Follower {
     }
     this.#subscribe()
   }
+}
+
+function resetReason(applied: Lsn, { first, written }: Subscribed): CommanderError {
+  // what it applied last is removed, so that nobody can compare it any more
+  if (applied < first) {
+    const message = `the journal begins with entry ${first}, and this process has applied no more than ${applied}: it was too far behind`
+    return new CommanderError('stale_state', message)
+  }
+  const message = `entry ${applied}, which this process applied, is not in the journal (written: ${written})`
+  return new CommanderError('journal_corrupt', message)
 }

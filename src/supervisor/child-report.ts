@@ -35,8 +35,11 @@ export interface ChildReport extends ReportFields {
 export interface PreviousExit {
   readonly code: number | null
   readonly signal: string | null
-  /** `watchdog`: killed for silence. `rss`: stopped for its memory. Otherwise it ended by itself or by a stranger's signal. */
-  readonly reason: 'exit' | 'signal' | 'watchdog' | 'rss'
+  /**
+   * `watchdog`: killed for silence. `rss`: stopped for its memory. `behind`: it could not follow the journal any more and
+   * starts again from the store. Otherwise it ended by itself or by a stranger's signal.
+   */
+  readonly reason: 'exit' | 'signal' | 'watchdog' | 'rss' | 'behind'
 }
 
 export const previousExitVariable = 'COMMANDERDB_PREVIOUS_EXIT'

@@ -188,7 +188,7 @@ export class SupervisedChild {
     this.#previousExit = {
       code: exit.code,
       signal: exit.signal,
-      reason: this.#endedFor ?? (exit.signal === null ? 'exit' : 'signal'),
+      reason: this.#endedFor ?? reasonOf(exit),
     }
     if (this.#state === 'stopping') {
       this.#log.info({ pid, code: exit.code, signal: exit.signal }, 'child stopped')
@@ -228,4 +228,9 @@ export class SupervisedChild {
     this.#state = state
     this.#owner.changed(this)
   }
+}
+
+function reasonOf({ signal, fatal }: ExitReport): PreviousExit['reason'] {
+  if (signal !== null) return 'signal'
+  return fatal?.code === 'stale_state' ? 'behind' : 'exit'
 }

@@ -180,7 +180,7 @@ export class Cluster {
       if (!process.isAlive) return
       const code = isCommanderError(error) ? error.code : 'none'
       this.host.trace.note(this.host.time.nowMs, slot.name, `fails: ${code} ${messageOf(error)}`)
-      if (!['journal_failed', 'journal_full', 'store_failed', 'not_ready'].includes(code))
+      if (!['journal_failed', 'journal_full', 'store_failed', 'not_ready', 'stale_state'].includes(code))
         this.#watcher.bug(`${slot.name} fails`, error)
       slot.former = 'crashed'
       process.kill(`failed: ${code}`)

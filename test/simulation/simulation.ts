@@ -4,6 +4,7 @@ import { readProgress } from '../../src/tables/projection-rows.ts'
 import { SeededRandom } from '../../src/testing/seeded-random.ts'
 import { fastPace, SimulatedHost, usualPace } from '../../src/testing/simulated-host.ts'
 import { Trace } from '../../src/testing/trace.ts'
+import { Attic } from './attic.ts'
 import { checkAnswers, checkRead, checkState, checkStore, checkSubscription } from './checks.ts'
 import { Workload, type WorkloadSettings } from './client.ts'
 import { Cluster, type ClusterSettings, roleNames } from './cluster.ts'
@@ -57,6 +58,7 @@ class History {
   readonly #observers: Observers
   readonly #faults: Faults
   readonly #watch: StateWatch
+  readonly #attic = new Attic()
   readonly #instances: number
 
   constructor(options: SimulationOptions) {
@@ -75,7 +77,10 @@ class History {
       pace: plan.faults.pace,
       ...(plan.windowBytes === undefined ? {} : { windowBytes: plan.windowBytes }),
       bug,
-      diskFault: (operation) => this.#faults.onDisk(operation),
+      diskFault: (operation) => {
+        this.#attic.look(operation, this.#host.disk)
+        return this.#faults.onDisk(operation)
+      },
       killed: (process) => this.#cluster.ended(process),
       ran: (process) => this.#cluster.ran(process),
     })
@@ -156,7 +161,7 @@ class History {
   #check(): void {
     const { journal } = this.#cluster
     if (journal === null) return
-    const frames = readFrames(this.#host.disk, journal.flushedLsn)
+    const frames = readFrames(this.#attic.wholeOf(this.#host.disk), journal.flushedLsn)
     const model = new Model()
     for (const { entries } of frames) for (const entry of entries) model.fold(entry)
     for (const what of model.violations) this.#violate(what)
@@ -176,7 +181,7 @@ class History {
   #journalLines(): string[] {
     const { journal } = this.#cluster
     if (journal === null) return ['no journal writer is running']
-    return readFrames(this.#host.disk, journal.writtenLsn).flatMap(({ entries }) =>
+    return readFrames(this.#attic.wholeOf(this.#host.disk), journal.writtenLsn).flatMap(({ entries }) =>
       entries.map(
         ({ lsn, origin, sequence, action }) => `ENTRY ${lsn} by ${origin}:${sequence} ${JSON.stringify(action)}`,
       ),
@@ -211,6 +216,10 @@ function planOf(seed: number, length: Length | undefined): Plan {
   const isSlow = random.chance(0.15)
   const lengthOfSeed = random.pick(lengths)
   const [callsAtLeast, callsAtMost] = callsOf[length ?? lengthOfSeed]
+  const limits = new SeededRandom(seed ^ 0x11317)
+  const segmentBytes = 1 << 20
+  const maxBytes = segmentBytes * limits.pick([2, 3, 1024])
+  const checkpointTimeoutMs = limits.pick([100, 1_000, 300_000])
   return {
     // Keys expire by the minute: mostly it is over soon.
     startWallMs:
@@ -220,7 +229,7 @@ function planOf(seed: number, length: Length | undefined): Plan {
     windowBytes: random.pick([undefined, undefined, 65_536, 8_192]),
     instances: random.pick([1, 2]),
     cluster: {
-      journal: { ...defaultJournalOptions, segmentBytes: 1 << 20, blockBytes: random.pick([512, 4096]) },
+      journal: { ...defaultJournalOptions, segmentBytes, maxBytes, blockBytes: random.pick([512, 4096]) },
       flush: {
         writerDelayMs: random.pick([5, 50, 200]),
         flushAfterBytes: random.pick([1_000, 1_048_576]),
@@ -228,13 +237,13 @@ function planOf(seed: number, length: Length | undefined): Plan {
         durability: 'flushed',
       },
       retention: {
-        maxJournalBytes: defaultJournalOptions.maxBytes,
-        checkpointTimeoutMs: 300_000,
-        checkpointCompletionTarget: 0.9,
+        maxJournalBytes: maxBytes,
+        checkpointTimeoutMs,
+        checkpointCompletionTarget: limits.pick([0, 0.5, 0.9]),
       },
       dispatcher: { silenceMs: 1_000, sweepMs: 200, startedPerInstance: random.pick([1, 4, 4096]) },
       commitIntervalMs: random.pick([0, 5, 25]),
-      checkpointTimeoutMs: random.pick([100, 1_000, 300_000]),
+      checkpointTimeoutMs,
       pendingCommands: random.pick([3, 1_000, 1_000]),
       liveBytesMax: random.pick([1, 4_096, 67_108_864]),
     },
@@ -246,7 +255,7 @@ function planOf(seed: number, length: Length | undefined): Plan {
       keyed: random.pick([0.3, 0.3, 0.9]),
       repeated: random.pick([0.1, 0.1, 0.8]),
       accounts: random.pick([1, 2, 4, 8]),
-      padding: random.pick([0, 0, 0, 300, 20_000]),
+      padding: random.pick([0, 0, 0, 300, 20_000, 100_000]),
       timeoutMs: 30_000,
     },
     faults: {
