@@ -22,6 +22,7 @@ import { DraftIntake, type GatheredBatch } from './draft-intake.ts'
 import { FlushSchedule } from './flush-schedule.ts'
 import type { FlushOptions } from './options.ts'
 import { Retention, type RetentionSettings } from './retention.ts'
+import { Room } from './room.ts'
 import { Subscriber } from './subscriber.ts'
 
 /** Reads back one written batch, to compare it with what a follower says that it applied. */
@@ -65,6 +66,7 @@ export class JournalWriter {
   readonly #schedule: FlushSchedule
   readonly #intake: DraftIntake
   readonly #retention: Retention
+  readonly #room: Room
   #inbox: Drafts[] = []
   #drainScheduled = false
   #applied: Lsn
@@ -85,6 +87,10 @@ export class JournalWriter {
       settings: options.retention,
       checkpoint: options.checkpoint,
       readers: () => this.#subscribers.values(),
+    })
+    this.#room = new Room(options.journal, options.environment, {
+      full: () => this.#announce(false),
+      over: () => this.#drain(),
     })
     this.#schedule = new FlushSchedule({
       journal: options.journal,
@@ -122,6 +128,7 @@ export class JournalWriter {
     this.#stopped = true
     this.#schedule.stop()
     this.#retention.stop()
+    this.#room.stop()
     this.#inbox = []
   }
 
@@ -166,6 +173,7 @@ export class JournalWriter {
       return
     }
     this.#announce(false)
+    this.#scheduleDrain()
   }
 
   /** In pieces that fit into one frame of the journal. */
@@ -261,6 +269,7 @@ export class JournalWriter {
         bytes += (inbox[taken] as Drafts).body.length
         taken++
       }
+      if (this.#room.isAwaited(bytes)) return
       this.#inbox = taken === inbox.length ? [] : inbox.slice(taken)
       this.#appendBatch(taken === inbox.length ? inbox : inbox.slice(0, taken), bytes)
     }

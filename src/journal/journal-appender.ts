@@ -112,6 +112,11 @@ export class JournalAppender implements Journal {
     return (this.segments.length + 1) * segmentBytes > maxBytes
   }
 
+  hasRoomFor(payloadBytes: number): boolean {
+    const { current } = this
+    return current === null || !this.isAtLimit || current.roomAfter(payloadBytes) >= journalLimits.reserveBytes
+  }
+
   get sealedLsn(): Lsn {
     return lsn((this.segments.at(-1)?.baseLsn ?? 1) - 1)
   }
@@ -194,14 +199,14 @@ export class JournalAppender implements Journal {
     if (this.current === null || this.current.sealed || this.current.roomAfter(payloadBytes) < 0) {
       if (this.current !== null && this.isAtLimit) throw this.limitReached()
       this.roll(this.timeline)
+    } else if (!useReserve && !this.hasRoomFor(payloadBytes)) {
+      throw this.limitReached()
     }
     const { current } = this
     assert(current !== null, 'there is a current segment')
-    if (!useReserve && current.roomAfter(payloadBytes) < journalLimits.reserveBytes) {
-      const { failure } = this.parts.spare
-      if (failure?.code === 'journal_full') throw failure
-      if (this.isAtLimit) throw this.limitReached()
-    }
+    const { failure } = this.parts.spare
+    if (failure?.code === 'journal_full' && !useReserve && current.roomAfter(payloadBytes) < journalLimits.reserveBytes)
+      throw failure
     return current
   }
 

@@ -18,6 +18,8 @@ export interface Journal {
   readonly failed: CommanderError | null
   /** True while no further segment may be begun: the journal has reached `maxBytes`, and old segments must go first. */
   readonly isAtLimit: boolean
+  /** False when an append of so many bytes would be refused because of `maxBytes`. */
+  hasRoomFor(payloadBytes: number): boolean
 
   /**
    * Writes these entries as one frame: all of them will be there, or none. `payload` is a multiple of 8 bytes, at most
