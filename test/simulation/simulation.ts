@@ -220,13 +220,15 @@ function planOf(seed: number, length: Length | undefined): Plan {
   const segmentBytes = 1 << 20
   const maxBytes = segmentBytes * limits.pick([2, 3, 1024])
   const checkpointTimeoutMs = limits.pick([100, 1_000, 300_000])
+  const windowBytes = random.pick([undefined, undefined, 65_536, 8_192])
+  const padding = random.pick([0, 0, 0, 300, 20_000])
   return {
     // Keys expire by the minute: mostly it is over soon.
     startWallMs:
       minuteMs * 28_333_333 + (random.chance(0.7) ? random.integer(58_000, 59_950) : random.integer(0, 59_999)),
     copyBytes: random.chance(0.7),
     flushesCommits: random.chance(0.6),
-    windowBytes: random.pick([undefined, undefined, 65_536, 8_192]),
+    windowBytes,
     instances: random.pick([1, 2]),
     cluster: {
       journal: { ...defaultJournalOptions, segmentBytes, maxBytes, blockBytes: random.pick([512, 4096]) },
@@ -255,7 +257,7 @@ function planOf(seed: number, length: Length | undefined): Plan {
       keyed: random.pick([0.3, 0.3, 0.9]),
       repeated: random.pick([0.1, 0.1, 0.8]),
       accounts: random.pick([1, 2, 4, 8]),
-      padding: random.pick([0, 0, 0, 300, 20_000, 100_000]),
+      padding: windowBytes === undefined ? limits.pick([padding, padding, 100_000]) : padding,
       timeoutMs: 30_000,
     },
     faults: {
