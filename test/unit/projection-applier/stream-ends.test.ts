@@ -8,7 +8,7 @@ import { listRemovals } from '../../../src/tables/removals.ts'
 import { readSnapshot } from '../../../src/tables/snapshots.ts'
 import { readHead, streamPointers } from '../../../src/tables/streams.ts'
 import { tableNames } from '../../../src/tables/table-names.ts'
-import { received } from '../role-world.ts'
+import { mark, received } from '../role-world.ts'
 import { ApplierWorld, Counters } from './applier-world.ts'
 
 let db: ApplierWorld
@@ -89,13 +89,13 @@ describe('a deleted stream', () => {
     counters.add('b', 1)
     db.flush()
     const at = remove('a', close('a'))
-    db.applier.watermark({ written: db.journal.written, flushed: db.journal.written, applied: lsn(0) })
+    db.applier.watermark(mark(db.journal.written))
     let restarts = 0
     for (let left = 1; left > 0; restarts++) {
       db.world.scheduler.advance(1)
       left = listRemovals(db.store).length + (readLife(db.store, 'counter/a').deletedLsn === at ? 0 : 1)
       db.restart()
-      db.applier.watermark({ written: db.journal.written, flushed: db.journal.written, applied: lsn(0) })
+      db.applier.watermark(mark(db.journal.written))
     }
     expect(restarts).toBeGreaterThan(2)
     expect(positions()).toEqual({ there: [601], removed: Array.from({ length: 600 }, (_, i) => i + 1) })
