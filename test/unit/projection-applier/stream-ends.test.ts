@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import { isRemoved } from '../../../src/actions/entry-layout.ts'
-import { type Lsn, lsn } from '../../../src/kernel/identifiers.ts'
+import type { Lsn } from '../../../src/kernel/identifiers.ts'
 import { EventLogReader, eachEntry } from '../../../src/tables/event-log.ts'
 import { readLife } from '../../../src/tables/lives.ts'
 import { readOutcome } from '../../../src/tables/outcomes.ts'
