@@ -47,7 +47,25 @@ export async function claimArchive(
 ): Promise<ArchiveIdentity> {
   const own = Buffer.from(journalId).toString('hex')
   const identity: ArchiveIdentity = { format: 1, journalId: own, createdAt }
-  const found = (await readArchiveIdentity(target)) ?? (await begin(target, identity))
+  return mustBe(own, (await readArchiveIdentity(target)) ?? (await begin(target, identity)), target)
+}
+
+/**
+ * The archive that this journal has there.
+ * @throws CommanderError `archive_unavailable` when there is none; and as `claimArchive`
+ */
+export async function findArchive(target: ArchiveTarget, journalId: Uint8Array): Promise<ArchiveIdentity> {
+  const found = await readArchiveIdentity(target)
+  if (found !== null) return mustBe(Buffer.from(journalId).toString('hex'), found, target)
+  throw new CommanderError(
+    'archive_unavailable',
+    `the archive ${target.location} is gone: ${archiveNames.identity} was there and is not. ` +
+      'Is it mounted? To begin an archive anew, name another place',
+    { details: { location: target.location } },
+  )
+}
+
+function mustBe(own: string, found: ArchiveIdentity, target: ArchiveTarget): ArchiveIdentity {
   if (found.journalId !== own) throw foreign(target, found, own)
   return found
 }

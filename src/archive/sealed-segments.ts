@@ -13,21 +13,46 @@ export interface SealedSegment extends SegmentName {
 }
 
 /**
- * The sealed segments of which something lies behind `afterLsn`, oldest first, as far as their end is flushed: a seal holds no
- * entry, so it is known to be flushed once the entry behind it is. A seal that was only written may be gone after a
- * crash, and the segment would go on with other bytes than were archived.
+ * The sealed segments behind number `afterSegNo`, oldest first, as far as their end is flushed: a seal holds no entry, so it is
+ * known to be flushed once the entry behind it is. A seal that was only written may be gone after a crash, and the segment
+ * would go on with other bytes than were archived.
  */
-export function sealedSegments(storage: JournalStorage, afterLsn: Lsn, flushedLsn: Lsn): SealedSegment[] {
+export function sealedSegments(storage: JournalStorage, afterSegNo: number, flushedLsn: Lsn): SealedSegment[] {
+  return sealedOf(storage).filter(({ segNo, next }) => segNo > afterSegNo && next.baseLsn <= flushedLsn)
+}
+
+function sealedOf(storage: JournalStorage): SealedSegment[] {
   const segments = segmentsOf(storage.list())
-  const sealed: SealedSegment[] = []
-  for (const [index, next] of segments.entries()) {
-    const segment = segments[index - 1]
-    if (segment === undefined || next.segNo !== segment.segNo + 1) continue
-    if (next.baseLsn > flushedLsn) break
-    const lastLsn = lsn(next.baseLsn - 1)
-    if (lastLsn > afterLsn) sealed.push({ ...segment, lastLsn, next })
+  return segments.flatMap((segment, index) => {
+    const next = segments[index + 1]
+    if (next === undefined || next.segNo !== segment.segNo + 1) return []
+    return [{ ...segment, lastLsn: lsn(next.baseLsn - 1), next }]
+  })
+}
+
+/** What still has to be archived, flushed or not. All segments are taken to be as large as the first of them. */
+export function waitingOf(
+  storage: JournalStorage,
+  afterSegNo: number,
+): { readonly waitingSegments: number; readonly waitingBytes: number } {
+  const waiting = sealedOf(storage).filter(({ segNo }) => segNo > afterSegNo)
+  const [first] = waiting
+  return { waitingSegments: waiting.length, waitingBytes: first ? waiting.length * sizeOf(storage, first) : 0 }
+}
+
+function sizeOf(storage: JournalStorage, { name }: SealedSegment): number {
+  const file = storage.openReadOnly(name)
+  try {
+    return file.size()
+  } finally {
+    file.close()
   }
-  return sealed
+}
+
+/** 1 in a journal without a segment whose header can be read. */
+export function newestTimeline(storage: JournalStorage): number {
+  const headers = segmentsOf(storage.list()).map(({ name }) => readSegmentHeader(storage, name))
+  return Math.max(1, ...headers.map((header) => header?.timeline ?? 1))
 }
 
 /** Where a sealed segment goes, and whether a timeline begins behind it. */

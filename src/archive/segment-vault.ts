@@ -3,8 +3,9 @@ import { pipeline } from 'node:stream/promises'
 import type { JournalStorage } from '../journal/storage.ts'
 import type { Clock } from '../kernel/environment.ts'
 import { CommanderError, messageOf } from '../kernel/errors.ts'
-import { type ArchiveIdentity, claimArchive } from './archive-identity.ts'
+import { type ArchiveIdentity, claimArchive, findArchive } from './archive-identity.ts'
 import { type ArchiveTarget, archiveNames } from './archive-target.ts'
+import type { Vault } from './archiver.ts'
 import { type ArchivePlace, placeOf, type SealedSegment } from './sealed-segments.ts'
 import { segmentBytes } from './segment-bytes.ts'
 import { isPackingFault, type SegmentCodec, zstd } from './segment-codec.ts'
@@ -19,7 +20,7 @@ export interface SegmentVaultOptions {
 }
 
 /** Brings sealed segments of one journal to its archive, one at a time; what to bring when is the archiver's to know. */
-export class SegmentVault {
+export class SegmentVault implements Vault {
   readonly #o: SegmentVaultOptions
   readonly #codec: SegmentCodec
 
@@ -34,12 +35,15 @@ export class SegmentVault {
 
   /**
    * Makes the archive this journal's, or finds that it is, and finds out what its place promises.
+   * @param mayBegin - false where this journal has had an archive already: an empty place is then a mistake
    * @throws CommanderError `foreign_database` | `archive_unavailable` | `archive_corrupt` | `unsupported_version`
    */
-  async open(): Promise<{ readonly identity: ArchiveIdentity; readonly warning: string | null }> {
+  async open(mayBegin: boolean): Promise<{ readonly identity: ArchiveIdentity; readonly warning: string | null }> {
     const { target, journalId, clock } = this.#o
-    const identity = await claimArchive(target, journalId, new Date(clock.wallMs()).toISOString())
-    return { identity, warning: await target.check(archiveNames.identity) }
+    const createdAt = new Date(clock.wallMs()).toISOString()
+    const identity = mayBegin ? await claimArchive(target, journalId, createdAt) : await findArchive(target, journalId)
+    const warning = await target.check(archiveNames.identity)
+    return { identity, warning }
   }
 
   /**
@@ -48,7 +52,9 @@ export class SegmentVault {
    * nothing was archived; `archive_unavailable`; `not_found`: the segment is no longer in the journal
    */
   async store(segment: SealedSegment): Promise<'created' | 'same'> {
-    const { target, storage } = this.#o
+    const { target, storage, journalId } = this.#o
+    // Each time: below the mount point of a directory that was unmounted meanwhile there is room for segments too.
+    await findArchive(target, journalId)
     const place = placeOf(storage, segment)
     if (place === null) throw damagedHeaders(segment)
     await this.#tellTimeline(place, segment)
@@ -78,18 +84,17 @@ export class SegmentVault {
     const { target, storage } = this.#o
     const packed = await target.read(object)
     const own = segmentBytes(storage, segment)
-    let differsAt: number | null
     try {
-      differsAt = await pipeline(packed, this.#codec.decompress(), (chunks: AsyncIterable<Buffer>) =>
-        firstDifference(chunks, own),
-      )
+      await pipeline(packed, this.#codec.decompress(), async (chunks: AsyncIterable<Buffer>) => {
+        const differsAt = await firstDifference(chunks, own)
+        if (differsAt !== null) throw conflict(target, object, `they differ at byte ${differsAt}`)
+      })
     } catch (error) {
       if (!isPackingFault(error)) throw error
       throw conflict(target, object, `what is there is no sound object: ${messageOf(error)}`)
     } finally {
       own.return()
     }
-    if (differsAt !== null) throw conflict(target, object, `they differ at byte ${differsAt}`)
   }
 }
 

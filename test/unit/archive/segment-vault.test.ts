@@ -16,13 +16,14 @@ beforeEach(() => {
 afterEach(() => fs.rmSync(directory, { recursive: true }))
 
 function localBytes(world: ArchiveWorld, name: string): Buffer {
-  return world.journal.storage.readWhole(name) ?? Buffer.alloc(0)
+  return world.world.storage.readWhole(name) ?? Buffer.alloc(0)
 }
 
 describe('a sealed segment', () => {
   test('comes back from the archive as it lay in the journal', async () => {
     const world = new ArchiveWorld()
     await world.filled(3)
+    await world.vault.open(true)
     for (const segment of world.sealed()) expect(await world.vault.store(segment)).toBe('created')
     const archived = await listArchivedSegments(world.target)
     expect(archived.map(({ segNo, timeline }) => [segNo, timeline])).toEqual([
@@ -41,6 +42,7 @@ describe('a sealed segment', () => {
   test('is packed with a checksum and much smaller', async () => {
     const world = new ArchiveWorld()
     await world.filled(1)
+    await world.vault.open(true)
     for (const segment of world.sealed()) await world.vault.store(segment)
     const object = world.target.objects.get(first) ?? Buffer.alloc(0)
     expect(object.length).toBeLessThan(100_000)
