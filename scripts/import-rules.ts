@@ -76,6 +76,7 @@ export const examplePackages: readonly string[] = ['commanderdb', 'commanderdb/c
  * Every package of `dependencies` has its line here and in CONTRIBUTING.md.
  */
 export const packageOwners: Readonly<Record<string, string>> = {
+  '@aws-sdk/client-s3': 'src/archive/s3-client-adapter.ts',
   'cli-progress': 'src/cli/progress-bar.ts',
   'cli-table3': 'src/cli/table.ts',
   commander: 'src/cli/main.ts',
