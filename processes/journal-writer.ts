@@ -20,6 +20,7 @@ await runChild<ChildSettings<ResolvedConfig>>(async (child) => {
   child.link.onStop(running.stop)
   child.link.sample(() => ({
     appliedLsn: running.journal.writtenLsn,
+    journal: running.writer.retention.use,
     lsn: {
       written: running.journal.writtenLsn,
       flushed: running.journal.flushedLsn,

@@ -1,4 +1,5 @@
 import { connectHttp } from '../client/connect-adapter.ts'
+import type { JournalUse } from '../supervisor/child-report.ts'
 import type { DatabaseStatus } from '../supervisor/control-protocol.ts'
 import { exitCodes } from './exit-code.ts'
 import type { Flags } from './settings.ts'
@@ -24,13 +25,14 @@ async function statusOfUrl(target: Extract<Target, { kind: 'url' }>, timeoutMs: 
   }
 }
 
-function forPeople({ ready, role, dataDir, url, lsn, processes }: DatabaseStatus): string {
+function forPeople({ ready, role, dataDir, url, lsn, journal, processes }: DatabaseStatus): string {
   const summary = list([
     ['ready', ready ? 'yes' : 'no'],
     ['role', role],
     ['data', dataDir],
     ['url', url],
     ['lsn', `written ${lsn.written}, flushed ${lsn.flushed}, checkpoint ${lsn.checkpoint}`],
+    ...(journal === null ? [] : [['journal', useOf(journal)] as const]),
   ])
   const head = ['process', 'pid', 'state', 'restarts', 'memory', 'lag', 'applied']
   const rows = processes.map(({ name, pid, state, restarts, rssBytes, eventLoopLagMs, appliedLsn, degraded }) => [
@@ -43,4 +45,10 @@ function forPeople({ ready, role, dataDir, url, lsn, processes }: DatabaseStatus
     appliedLsn,
   ])
   return `${summary}\n${table(head, rows)}`
+}
+
+function useOf({ firstLsn, bytes, maxBytes, heldBy }: JournalUse): string {
+  const mebibytes = (size: number): string => `${Math.round(size / mebibyte)} MiB`
+  const held = heldBy === null ? '' : `, older segments held by ${heldBy}`
+  return `${mebibytes(bytes)} of at most ${mebibytes(maxBytes)}, from LSN ${firstLsn}${held}`
 }

@@ -87,6 +87,28 @@ export class Retention {
     return journal.isAtLimit || journal.bytesAfter(this.#checkpoint) > this.#dueBytes ? sealedLsn : lsn(0)
   }
 
+  /** What the journal takes, and what keeps it from taking less. */
+  get use(): {
+    readonly firstLsn: Lsn
+    readonly bytes: number
+    readonly maxBytes: number
+    readonly heldBy: string | null
+  } {
+    const { journal, settings } = this.#o
+    const { firstLsn } = journal
+    return { firstLsn, bytes: journal.bytesAfter(lsn(0)), maxBytes: settings.maxJournalBytes, heldBy: this.#heldBy() }
+  }
+
+  /** Of several the one that is furthest behind. */
+  #heldBy(): string | null {
+    const { journal, readers } = this.#o
+    if (journal.removableBefore(lsn(journal.sealedLsn + 1)) === 0) return null
+    let behind: readonly [string, number] = ['checkpoint', this.#checkpoint]
+    if (this.#archived !== null && this.#archived < behind[1]) behind = ['archive', this.#archived]
+    for (const { name, next } of readers()) if (next - 1 < behind[1]) behind = [name, next - 1]
+    return journal.removableBefore(lsn(behind[1] + 1)) === 0 ? behind[0] : null
+  }
+
   said({ checkpoint, archived, atOnce }: Applied): void {
     this.#isKnown = true
     this.#archived = archived

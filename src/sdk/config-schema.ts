@@ -154,7 +154,7 @@ const journalKeys: readonly Row[] = [
     kind: integer(2 * mebibyte, unlimitedBytes),
     default: gibibyte,
     unit: 'bytes',
-    help: 'a checkpoint is due before the journal is larger; soft (max_wal_size)',
+    help: 'most that the journal takes; commands are refused beyond it (max_wal_size)',
   },
   {
     path: 'journal.checkpointCompletionTarget',

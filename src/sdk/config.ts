@@ -55,7 +55,10 @@ export interface JournalConfig {
   readonly commitDelayMicros?: number
   /** `checkpoint_timeout`: longest time between checkpoints, 1,000 to 86,400,000 ms. Default 300,000. */
   readonly checkpointTimeoutMs?: number
-  /** `max_wal_size`: a checkpoint is due before the journal grows over this; a soft limit, 2 segments or more. Default 1 GiB. */
+  /**
+   * `max_wal_size`, but hard: the journal takes at most this and one segment. Checkpoints come in time; when they, or the
+   * archive, cannot keep up, commands are refused with `journal_full`. 2 segments or more. Default 1 GiB.
+   */
   readonly maxJournalBytes?: number
   /** `checkpoint_completion_target`: share of the time between checkpoints to spread one over, 0 to 1. Default 0.9. */
   readonly checkpointCompletionTarget?: number

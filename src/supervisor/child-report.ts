@@ -10,12 +10,25 @@ export interface JournalWatermarks {
   readonly checkpoint: number
 }
 
+/** What the journal takes on disk, and why it takes no less. */
+export interface JournalUse {
+  /** LSN of its oldest entry. */
+  readonly firstLsn: number
+  readonly bytes: number
+  /** `journal.maxJournalBytes`: at this commands are refused. */
+  readonly maxBytes: number
+  /** What still needs the oldest segment: `checkpoint`, `archive`, or a process that follows; null when nothing does. */
+  readonly heldBy: string | null
+}
+
 /** What a role adds to its reports; sent again with each one. */
 export interface ReportFields {
   /** LSN up to which this process has reduced the journal. */
   readonly appliedLsn?: number
   /** The journal writer's. */
   readonly lsn?: JournalWatermarks
+  /** The journal writer's. */
+  readonly journal?: JournalUse
   /** The gateway's: where HTTP is served. */
   readonly url?: string
   readonly metrics?: readonly MetricSample[]

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { CommanderError, messageOf, type WireError } from '../kernel/errors.ts'
 import type { MetricSample } from '../observability/metrics.ts'
-import type { ChildReport, JournalWatermarks } from './child-report.ts'
+import type { ChildReport, JournalUse, JournalWatermarks } from './child-report.ts'
 import type { ChildState } from './supervised-child.ts'
 
 /**
@@ -54,6 +54,8 @@ export interface DatabaseStatus {
   /** Null without HTTP, and until the gateway has reported. */
   readonly url: string | null
   readonly lsn: JournalWatermarks
+  /** Null until the journal writer has reported. */
+  readonly journal: JournalUse | null
   /** Some process is over its restart intensity. */
   readonly degraded: boolean
   readonly processes: readonly ProcessStatus[]

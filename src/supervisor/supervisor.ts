@@ -1,6 +1,6 @@
 import type { Transport } from '../ipc/channel.ts'
 import type { Environment } from '../kernel/environment.ts'
-import type { ChildReport, JournalWatermarks } from './child-report.ts'
+import type { ChildReport, JournalUse, JournalWatermarks } from './child-report.ts'
 import type { ChildSpecification } from './child-specification.ts'
 import { controlAddressOf, type DatabaseStatus, type ProcessStatus } from './control-protocol.ts'
 import { type ControlTarget, serveControl } from './control-server.ts'
@@ -29,6 +29,7 @@ export class Supervisor implements ControlTarget {
   readonly #ended: Promise<SupervisionOutcome>
   /** The last known ones: a restart of the journal writer takes nothing back. */
   #lsn: JournalWatermarks = { written: 0, flushed: 0, checkpoint: 0 }
+  #journal: JournalUse | null = null
 
   /** @throws CommanderError `invalid_config` if the specifications contradict each other. */
   constructor(options: SupervisorOptions) {
@@ -68,6 +69,7 @@ export class Supervisor implements ControlTarget {
   report(report: ChildReport): boolean {
     if (!this.#supervision.report(report)) return false
     this.#lsn = report.lsn ?? this.#lsn
+    this.#journal = report.journal ?? this.#journal
     return true
   }
 
@@ -80,6 +82,7 @@ export class Supervisor implements ControlTarget {
       dataDir: this.#options.dataDir,
       url: reports.find((report) => report?.url !== undefined)?.url ?? null,
       lsn: this.#lsn,
+      journal: this.#journal,
       degraded: children.some((child) => child.degraded),
       processes: [this.#ownStatus(), ...children.map(statusOf)],
     }

@@ -169,6 +169,25 @@ describe('the journal', () => {
   })
 })
 
+describe('what keeps the oldest segment', () => {
+  it('is named: the checkpoint, the archive, or the process that is furthest behind', () => {
+    const kept = retention()
+    writeSegments(2)
+    const { firstLsn } = journal
+    expect(kept.use).toEqual({ firstLsn, bytes: 2 * segmentBytes, maxBytes, heldBy: 'checkpoint' })
+    kept.said(said(journal.flushedLsn, { atOnce: false, archived: lsn(3) }))
+    expect(kept.use.heldBy).toBe('archive')
+    readers = [
+      { name: 'gateway', next: lsn(3) },
+      { name: 'dispatcher', next: lsn(2) },
+    ]
+    expect(kept.use.heldBy).toBe('dispatcher')
+    readers = []
+    kept.said(said(journal.flushedLsn))
+    expect(kept.use).toMatchObject({ bytes: segmentBytes, heldBy: null })
+  })
+})
+
 describe('a checkpoint', () => {
   it('is due when the journal has grown by its share behind the last one, up to what is sealed', () => {
     const kept = retention()

@@ -30,7 +30,8 @@ it('knows watermarks and URL from the reports, and keeps the watermarks over a r
   await Promise.resolve()
   await Promise.resolve()
   expect(supervisor.status()).toMatchObject({ ready: false, url: null, lsn: { written: 0, flushed: 0, checkpoint: 0 } })
-  report('journal-writer', { lsn: { written: 30, flushed: 20, checkpoint: 10 } })
+  const journal = { firstLsn: 5, bytes: 10, maxBytes: 100, heldBy: 'checkpoint' }
+  report('journal-writer', { lsn: { written: 30, flushed: 20, checkpoint: 10 }, journal })
   report('gateway', { url: 'http://h', appliedLsn: 20 })
   const lsn = { written: 30, flushed: 20, checkpoint: 10 }
   expect(supervisor.status()).toMatchObject({ ready: true, url: 'http://h', lsn })
@@ -41,6 +42,7 @@ it('knows watermarks and URL from the reports, and keeps the watermarks over a r
     dataDir: '/data',
     url: 'http://h',
     lsn,
+    journal,
     degraded: false,
     processes: [
       expect.objectContaining({ name: 'supervisor', pid: 1, state: 'starting', rssBytes: 3, eventLoopLagMs: 2 }),
