@@ -261,6 +261,7 @@ export class ApplicationRuntime implements FollowerRole {
   }
 
   #take(work: Work): void {
+    if (this.#speculation.renew(work)) return
     const { command } = work
     const { key, hash } = command.queue
     const aggregate = this.#aggregates.get(key) ?? this.#adopt(key, hash)

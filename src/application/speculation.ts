@@ -5,7 +5,7 @@ import { insertInOrder, type LiveAggregate, type Work } from './live-aggregates.
 
 interface Draft {
   readonly aggregate: LiveAggregate
-  readonly work: Work
+  work: Work
   readonly sequence: number
 }
 
@@ -16,6 +16,18 @@ export class Speculation {
   add(aggregate: LiveAggregate, work: Work, sequence: number): void {
     this.#drafts.set(work.command.lsn, { aggregate, work, sequence })
     aggregate.inFlight++
+  }
+
+  /**
+   * The command was started anew while its draft is under way, as by a dispatcher that had a draft of its own refused.
+   * The draft here is of an assignment that is over and will be refused too; then this is what remains to be done.
+   * @returns false when no draft of it is under way.
+   */
+  renew(work: Work): boolean {
+    const draft = this.#drafts.get(work.command.lsn)
+    if (draft === undefined) return false
+    draft.work = work
+    return true
   }
 
   /** The entry came back. @returns the aggregate, or undefined when the draft was not of this process. */

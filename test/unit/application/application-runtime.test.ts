@@ -231,6 +231,18 @@ describe('a refused draft', () => {
     expect(drafted().at(-1)).toBe(`${command} completed at 1: 6`)
   })
 
+  it('of a command that was started once more meanwhile leaves it to be decided once, under its new assignment', () => {
+    const first = app.add('a', 1)
+    app.startAgain(first)
+    const second = app.add('a', 2)
+    const [outdated] = app.follower.takeDrafts() as [Entry]
+    app.refuse(outdated.sequence)
+    expect(accept()).toEqual([`${first} completed at 0: 1`, `${second} completed at 1: 2`])
+    app.store()
+    const third = app.add('a', 4)
+    expect(accept()).toEqual([`${third} completed at 2: 4`])
+  })
+
   it('is not decided again when its assignment is over by then', () => {
     const command = app.add('a')
     const [refused] = app.follower.takeDrafts() as [Entry]
