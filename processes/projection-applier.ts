@@ -11,8 +11,7 @@ await runChild<ChildSettings<ResolvedConfig>>(async (child) => {
   const applications = await loadApplications(config)
   const { checkpointTimeoutMs } = config.journal
   const running = await startProjectionApplier(surroundingsOf(child), { applications, checkpointTimeoutMs })
-  const { follower, applier, stop } = running
-  child.link.onStop(stop)
-  child.link.sample(() => ({ appliedLsn: applier.committed }))
-  reportReadiness(child, () => follower.isConnected)
+  child.link.onStop(running.stop)
+  child.link.sample(() => ({ appliedLsn: running.applier.committed }))
+  reportReadiness(child, () => running.follower.isConnected)
 })

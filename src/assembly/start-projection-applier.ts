@@ -1,8 +1,11 @@
+import { assert } from '../kernel/assert.ts'
+import type { Timer } from '../kernel/environment.ts'
 import type { CommanderError } from '../kernel/errors.ts'
 import { ApplierServer } from '../projection-applier/applier-server.ts'
 import { ProjectionApplier } from '../projection-applier/projection-applier.ts'
 import type { Follower } from '../replica/follower.ts'
 import type { Application } from '../sdk/application.ts'
+import type { KeyValueStore } from '../store/key-value-store.ts'
 import { WriterKeyLookup } from '../tables/idempotency-keys.ts'
 import { readRoot } from '../tables/meta.ts'
 import { followerOf, newOrigin } from './start-follower.ts'
@@ -15,16 +18,97 @@ export interface ProjectionApplierSettings {
 }
 
 export interface RunningProjectionApplier extends RunningRole {
+  /** Another one after each time that it had to begin anew. */
   readonly applier: ProjectionApplier
   readonly follower: Follower
 }
 
+/** From a transaction for which the disk had no room to the next try. */
+const roomRetryDelayMs = 1000
+
+/**
+ * A disk without room for the store is no end of the role: until there is room it begins anew from what is in the store,
+ * again and again. Readers see the store as it is meanwhile; the journal bounds how far behind that may be.
+ */
 export async function startProjectionApplier(
   surroundings: Surroundings,
   settings: ProjectionApplierSettings,
 ): Promise<RunningProjectionApplier> {
-  const { environment, openStore, failed, transport, addresses } = surroundings
-  const store = openStore('write')
+  const applier = new RestartingApplier(surroundings, settings)
+  await applier.begin()
+  return applier
+}
+
+class RestartingApplier implements RunningProjectionApplier {
+  readonly #surroundings: Surroundings
+  readonly #settings: ProjectionApplierSettings
+  readonly #store: KeyValueStore
+  #current: RunningProjectionApplier | null = null
+  #ending: Promise<void> = Promise.resolve()
+  #timer: Timer | null = null
+  #stopped = false
+
+  constructor(surroundings: Surroundings, settings: ProjectionApplierSettings) {
+    this.#surroundings = surroundings
+    this.#settings = settings
+    this.#store = surroundings.openStore('write')
+  }
+
+  get applier(): ProjectionApplier {
+    return this.#running.applier
+  }
+
+  get follower(): Follower {
+    return this.#running.follower
+  }
+
+  async begin(): Promise<void> {
+    this.#current = await beginApplier(this.#surroundings, this.#settings, this.#store, (error) => this.#failed(error))
+  }
+
+  readonly stop = async (): Promise<void> => {
+    this.#stopped = true
+    this.#timer?.cancel()
+    await this.#ending
+    await this.#running.stop()
+    await this.#store.close()
+  }
+
+  get #running(): RunningProjectionApplier {
+    assert(this.#current !== null, 'the projection applier has begun')
+    return this.#current
+  }
+
+  #failed(error: CommanderError): void {
+    if (this.#stopped) return
+    if (!error.retryable) {
+      this.#surroundings.failed(error)
+      return
+    }
+    const { log, scheduler } = this.#surroundings.environment
+    log.warn({ code: error.code }, `nothing is applied until there is room: ${error.message}`)
+    this.#ending = this.#running.stop()
+    this.#timer = scheduler.after(roomRetryDelayMs, () => {
+      this.#ending = this.#ending.then(() => this.#beginAgain())
+    })
+  }
+
+  async #beginAgain(): Promise<void> {
+    try {
+      if (!this.#stopped) await this.begin()
+    } catch (error) {
+      this.#surroundings.failed(error as Error)
+    }
+  }
+}
+
+async function beginApplier(
+  surroundings: Surroundings,
+  settings: ProjectionApplierSettings,
+  store: KeyValueStore,
+  failed: (error: CommanderError) => void,
+): Promise<RunningProjectionApplier> {
+  const { environment, transport, addresses } = surroundings
   const keys = new WriterKeyLookup(store)
   const state = readRoot(store, { lookup: keys.lookup, keepsPayloads: true })
   const origin = newOrigin(surroundings)
@@ -34,7 +118,7 @@ export async function startProjectionApplier(
     origin,
     state,
     keys,
-    reset: (error: CommanderError) => failed(error),
+    reset: (error: CommanderError) => surroundings.failed(error),
     failed,
     ...settings,
   })
@@ -47,10 +131,11 @@ export async function startProjectionApplier(
     after: state.lsn,
   })
   applier.start(follower)
-  const stop = async (): Promise<void> => {
+  let stopping: Promise<void> | null = null
+  const stop = (): Promise<void> => {
     applier.stop()
-    await listener.close()
-    await store.close()
+    stopping ??= listener.close()
+    return stopping
   }
   return { applier, follower, stop }
 }

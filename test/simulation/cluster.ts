@@ -211,8 +211,8 @@ export class Cluster {
         return { stop, state: () => dispatcher.state }
       }
       case 'projection-applier': {
-        const { applier, stop } = await startProjectionApplier(surroundings, { applications, ...settings })
-        return { stop, state: () => applier.state }
+        const running = await startProjectionApplier(surroundings, { applications, ...settings })
+        return { stop: running.stop, state: () => running.applier.state }
       }
       case 'gateway': {
         const limits = { pendingCommands: settings.pendingCommands }
