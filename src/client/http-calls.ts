@@ -94,15 +94,19 @@ export class HttpCalls {
   async #repeat<Result>(call: HttpCall<Result>): Promise<Result> {
     const { clock, random } = this.#o.environment
     const endsAtMs = clock.monotonicMs() + call.timeoutMs
+    /** Of an attempt that may have been carried out: that nobody listens later does not undo it. */
+    let unknown: CommanderError | null = null
     for (let attempt = 0; ; attempt++) {
       try {
         return await this.#attempt(call, endsAtMs - clock.monotonicMs())
       } catch (error) {
         if (this.closed.aborted) throw closedError()
+        if (isCommanderError(error) && (error.code === 'connection_lost' || error.code === 'timeout')) unknown = error
         const delayMs = delayBefore(error, call, attempt)
         // Spread, so that those who were sent away do not come back all at once.
         const spreadMs = (delayMs ?? 0) * (0.5 + random.uint32() / 2 ** 33)
-        if (delayMs === null || clock.monotonicMs() + spreadMs >= endsAtMs) throw error
+        if (delayMs === null || clock.monotonicMs() + spreadMs >= endsAtMs)
+          throw isNobody(error) ? (unknown ?? error) : error
         await this.sleep(spreadMs)
       }
     }
@@ -147,6 +151,8 @@ function delayBefore(error: unknown, { repeat }: HttpCall<unknown>, attempt: num
     }
   }
 }
+
+const isNobody = (error: unknown): boolean => isCommanderError(error) && error.code === 'no_database'
 
 export const closedError = (): CommanderError =>
   new CommanderError('connection_lost', 'this connection was closed; connect again', { retryable: false })

@@ -231,16 +231,23 @@ export class SocketDatabase implements Database {
   #sweep(): void {
     this.#sweepTimer = this.#o.environment.scheduler.after(sweepMs, () => {
       const nowMs = this.#o.environment.clock.monotonicMs()
-      const advice = 'its outcome is unknown: ask again with the same idempotency key'
-      this.#calls.rejectLate(nowMs, () => this.#late('the command', advice))
-      this.#queries.rejectLate(nowMs, () => this.#late('the query', 'ask again'))
+      this.#calls.rejectLate(nowMs, () => this.#lateCommand())
+      this.#queries.rejectLate(nowMs, () => this.#lateQuery())
       this.#sweep()
     })
   }
 
-  #late(what: string, advice: string): CommanderError {
+  /** Never that no database runs there: the call may have been sent to one that did. */
+  #lateCommand(): CommanderError {
+    const cause = this.#isOpen ? null : this.#lastError
+    const why = cause === null ? '' : ` (${cause.message})`
+    const message = `the command had no answer within ${this.#timeoutMs} ms${why}; its outcome is unknown: ask again with the same idempotency key`
+    return new CommanderError('timeout', message, cause === null ? {} : { cause })
+  }
+
+  #lateQuery(): CommanderError {
     if (!this.#isOpen && this.#lastError !== null) return this.#lastError
-    return new CommanderError('timeout', `${what} had no answer within ${this.#timeoutMs} ms; ${advice}`)
+    return new CommanderError('timeout', `the query had no answer within ${this.#timeoutMs} ms; ask again`)
   }
 }
 

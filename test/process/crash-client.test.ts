@@ -31,6 +31,18 @@ it('a program that only waits for its commands lives on while the gateway is awa
   expect(await revision()).toBe(count)
 })
 
+it('a command that a database took which is gone since has an unknown outcome, and not none', async () => {
+  const db = await RunningDatabase.start({ applications: [{ module: fixtureApplication('troublesome') }] })
+  database = db
+  const client = await db.connect({ timeoutMs: 2000 })
+  await db.signal('application-troublesome-1', 'SIGSTOP')
+  const call = client.execute('thing', 'a', 'count').catch((error: unknown) => error)
+  await until('the command to be received', async () => (await client.commands('pending')).length === 1)
+  await db.killAll()
+  expect(await call).toMatchObject({ code: 'timeout', retryable: true })
+  await expect(client.read('thing', 'a')).rejects.toMatchObject({ code: 'no_database' })
+})
+
 /** Kills one process of each kind, one after the other, whenever `work` has gone on a little. */
 async function killEachKind(db: RunningDatabase, work: () => number, step: number): Promise<void> {
   for (const name of ['gateway', 'application-troublesome-1', 'journal-writer', 'projection-applier', 'dispatcher']) {

@@ -199,6 +199,14 @@ describe('what has no key', () => {
   })
 })
 
+describe('a command whose answer was lost', () => {
+  it('has an unknown outcome still when nobody listens any more', async () => {
+    const { db } = open((_, attempt) => (attempt === 1 ? lost() : new CommanderError('no_database', 'refused')))
+    const options = { idempotencyKey: 'k', timeoutMs: 5000 }
+    await expect(db.execute('account', '1', 'deposit', {}, options)).rejects.toMatchObject({ code: 'connection_lost' })
+  })
+})
+
 describe('a client over HTTP', () => {
   it('has no more calls under way than it may', async () => {
     let underWay = 0
