@@ -25,6 +25,8 @@ export interface RunningProjectionApplier extends RunningRole {
 
 /** From a transaction for which the disk had no room to the next try. */
 const roomRetryDelayMs = 1000
+/** The log says that there is no room this often at most. */
+const roomWarningMs = 60_000
 
 /**
  * A disk without room for the store is no end of the role: until there is room it begins anew from what is in the store,
@@ -47,6 +49,7 @@ class RestartingApplier implements RunningProjectionApplier {
   #ending: Promise<void> = Promise.resolve()
   #timer: Timer | null = null
   #stopped = false
+  #warnedAtMs = Number.NEGATIVE_INFINITY
 
   constructor(surroundings: Surroundings, settings: ProjectionApplierSettings) {
     this.#surroundings = surroundings
@@ -85,8 +88,11 @@ class RestartingApplier implements RunningProjectionApplier {
       this.#surroundings.failed(error)
       return
     }
-    const { log, scheduler } = this.#surroundings.environment
-    log.warn({ code: error.code }, `nothing is applied until there is room: ${error.message}`)
+    const { clock, log, scheduler } = this.#surroundings.environment
+    if (clock.monotonicMs() - this.#warnedAtMs >= roomWarningMs) {
+      this.#warnedAtMs = clock.monotonicMs()
+      log.warn({ code: error.code }, `nothing is applied until there is room: ${error.message}`)
+    }
     this.#ending = this.#running.stop()
     this.#timer = scheduler.after(roomRetryDelayMs, () => {
       this.#ending = this.#ending.then(() => this.#beginAgain())

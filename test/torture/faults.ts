@@ -139,15 +139,20 @@ async function failCall({ database, violation }: Scene, injection: Injection): P
   }
 }
 
-/** Commands are refused for what it is, reads are answered, and all goes on by itself once there is room. */
+/**
+ * Commands are refused for what it is, or wait for a store that says why it is not written to; reads are answered, and
+ * all goes on by itself once there is room.
+ */
 async function fillDisk({ database, load, client, disk, violation }: Scene, forMs: number): Promise<void> {
   if (disk === null) return
   const supervisor = await database.pidOf('supervisor')
   const before = load.errorsOf('journal_full')
+  const waitedBefore = load.errorsOf('timeout')
+  const saysWhy = (): boolean => database.logged('nothing is applied until there is room').length > 0
   try {
-    await until('a command to be refused for the full disk', () => {
+    await until('commands to be refused, or to wait, for the full disk', () => {
       disk.fill()
-      return load.errorsOf('journal_full') > before
+      return load.errorsOf('journal_full') > before || (load.errorsOf('timeout') > waitedBefore && saysWhy())
     })
     await sleep(forMs)
     const { events } = await client.stream('ledger', 'account-0', { minLsn: 0 })

@@ -31,6 +31,7 @@ export class LedgerLoad {
   readonly violations: string[] = []
   #answers: Answer[] = []
   #running = false
+  #abandoned = false
   #ended: Promise<unknown> = Promise.resolve()
   #lastAnswerMs = 0
 
@@ -50,6 +51,12 @@ export class LedgerLoad {
   async pause(): Promise<void> {
     this.#running = false
     await this.#ended
+  }
+
+  /** Makes no more calls, and repeats none. */
+  abandon(): void {
+    this.#running = false
+    this.#abandoned = true
   }
 
   takeAnswers(): readonly Answer[] {
@@ -72,10 +79,10 @@ export class LedgerLoad {
     while (this.#running) {
       const movement = movementOf(this.seed, this.sent++)
       const outcome = await this.#execute(client, movement)
+      if (outcome === null) continue
       const nowMs = performance.now()
       this.#longestSilenceMs = Math.max(this.#longestSilenceMs, nowMs - this.#lastAnswerMs)
       this.#lastAnswerMs = nowMs
-      if (outcome === null) continue
       this.answered++
       this.#answers.push({ movement, outcome })
     }
@@ -91,12 +98,14 @@ export class LedgerLoad {
         return await client.execute('ledger', account, command, { n, amount }, { ...key, wait, timeoutMs })
       } catch (error) {
         if (!isCommanderError(error) || !error.retryable) {
-          this.violations.push(`movement ${n} failed with an error that is not to be retried: ${String(error)}`)
+          if (!this.#abandoned)
+            this.violations.push(`movement ${n} failed with an error that is not to be retried: ${String(error)}`)
+          this.abandon()
           return null
         }
         this.errors.set(error.code, this.errorsOf(error.code) + 1)
         await sleep(retryPauseMs)
-        if (idempotencyKey === null) return null
+        if (idempotencyKey === null || this.#abandoned) return null
       }
     }
   }

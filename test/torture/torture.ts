@@ -104,6 +104,7 @@ export class Torture {
   }
 
   async remove(): Promise<void> {
+    this.#load.abandon()
     await this.#database.killAll()
     this.#disk?.unmount()
     await this.#database.remove()
