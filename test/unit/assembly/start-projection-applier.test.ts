@@ -10,6 +10,7 @@ import { createMemoryTransport } from '../../../src/ipc/memory-transport.ts'
 import { MemoryStorage } from '../../../src/journal/memory-storage.ts'
 import { defaultJournalOptions } from '../../../src/journal/options.ts'
 import { defaultFlushOptions } from '../../../src/journal-writer/options.ts'
+import { defaultRetentionSettings } from '../../../src/journal-writer/retention.ts'
 import type { Environment } from '../../../src/kernel/environment.ts'
 import { CommanderError } from '../../../src/kernel/errors.ts'
 import { createSystemEnvironment } from '../../../src/kernel/system-environment.ts'
@@ -91,7 +92,13 @@ async function start(errors: readonly CommanderError[]) {
     failed: (error) => failures.push(error),
   }
   const journal = { ...defaultJournalOptions, segmentBytes: 1 << 20 }
-  running.push(await startJournalWriter(surroundings, { journal, flush: defaultFlushOptions }))
+  running.push(
+    await startJournalWriter(surroundings, {
+      journal,
+      flush: defaultFlushOptions,
+      retention: defaultRetentionSettings,
+    }),
+  )
   const applier = await startProjectionApplier(surroundings, { applications: [application] })
   running.push(applier)
   // Its registration is an entry to be applied.
