@@ -16,6 +16,8 @@ export type BenchRole = 'journal-writer' | 'dispatcher' | 'projection-applier' |
 export interface DatabaseOptions {
   readonly dataDir: string
   readonly resources?: Partial<Record<BenchRole, ProcessResources>>
+  /** What differs from the defaults. */
+  readonly config?: Pick<Config, 'journal' | 'archive'>
 }
 
 const environment = createSystemEnvironment()
@@ -45,8 +47,13 @@ export class DatabaseProcess {
   }
 
   /** Resolves when the database accepts commands. */
-  static async start({ dataDir, resources = {} }: DatabaseOptions): Promise<DatabaseProcess> {
-    const { config } = resolveConfig({ file: fileOf(dataDir, resources), env: {}, flags: {}, cwd: dataDir })
+  static async start({ dataDir, resources = {}, config: changes = {} }: DatabaseOptions): Promise<DatabaseProcess> {
+    const { config } = resolveConfig({
+      file: { ...fileOf(dataDir, resources), ...changes },
+      env: {},
+      flags: {},
+      cwd: dataDir,
+    })
     const supervisor = spawn(process.execPath, [supervisorProgram, JSON.stringify(config)], {
       stdio: ['ignore', 'pipe', 'inherit'],
       env: { ...measuredEnvironment(), COMMANDERDB_LOG_LEVEL: 'warn' },

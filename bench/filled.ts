@@ -3,13 +3,14 @@ import { once } from 'node:events'
 import { cpSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import { connect, isCommanderError } from '../src/client.ts'
+import { connect } from '../src/client.ts'
 import { measuredEnvironment } from './compile-cache.ts'
 import { DatabaseProcess, databaseClient } from './database-process.ts'
 import { type Load, runLoad } from './load.ts'
 import { median } from './median.ts'
 import { largest, type MemorySample, sampleMemory, sampleMemoryWhile } from './memory.ts'
 import type { ReadBack } from './read-back.ts'
+import { entriesOfCommand, startToFirstCommand } from './recovery.ts'
 import { accounts, deposit } from './workload.ts'
 
 export interface FilledOptions {
@@ -118,45 +119,6 @@ interface Recovery {
   readonly milliseconds: number
   readonly emptyStartMilliseconds: number
 }
-
-async function startToFirstCommand(dataDir: string): Promise<{ readonly lsn: number; readonly milliseconds: number }> {
-  const startedMs = performance.now()
-  const starting = DatabaseProcess.start({ dataDir })
-  try {
-    const lsn = await firstCommand(dataDir)
-    return { lsn, milliseconds: performance.now() - startedMs }
-  } finally {
-    const database = await starting
-    await database.kill()
-  }
-}
-
-/** received, started, completed. */
-const entriesOfCommand = 3
-const retryMs = 20
-const patienceMs = 60_000
-
-/** Asks again until somebody listens; the database answers when it can. @returns the LSN of the completion */
-async function firstCommand(dataDir: string): Promise<number> {
-  const untilMs = performance.now() + patienceMs
-  for (;;) {
-    try {
-      const db = await connect({ dataDir })
-      try {
-        const { outcome, lsn } = await db.execute('account', '1', 'deposit', deposit)
-        if (outcome !== 'completed') throw new Error(`the first command after the restart was ${outcome}`)
-        return lsn
-      } finally {
-        await db.close()
-      }
-    } catch (error) {
-      if (!isCommanderError(error) || !isNotThereYet(error.code) || performance.now() > untilMs) throw error
-      await pause(retryMs)
-    }
-  }
-}
-
-const isNotThereYet = (code: string): boolean => code === 'no_database' || code === 'not_ready'
 
 /** In the directory of the kill itself; once the store has all events. */
 async function readFrom(dataDir: string, commands: number, passes: number): Promise<ReadBack> {

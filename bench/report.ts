@@ -1,3 +1,4 @@
+import type { ArchivingFigures } from './archiving.ts'
 import type { ConcurrencyComparison, Figures } from './comparison.ts'
 import type { FilledFigures } from './filled.ts'
 import type { LongRun } from './long-run.ts'
@@ -6,14 +7,16 @@ import type { Target } from './targets.ts'
 export interface Report {
   readonly comparisons: readonly ConcurrencyComparison[]
   readonly filled: FilledFigures
+  readonly archiving: ArchivingFigures
   readonly longRun: LongRun | null
   readonly targets: readonly Target[]
 }
 
 /** For people. Everything in it is in the JSON, too. */
-export function printReport({ comparisons, filled, longRun, targets }: Report): void {
+export function printReport({ comparisons, filled, archiving, longRun, targets }: Report): void {
   printComparisons(comparisons)
   printFilled(filled)
+  printArchiving(archiving)
   if (longRun !== null) printLongRun(longRun)
   console.log()
   for (const { name, value, bound, target, unit, isMet } of targets) {
@@ -57,7 +60,15 @@ function printFilled({ memory, recovery, readBack }: FilledFigures): void {
   )
 }
 
-function printLongRun({ commands, commandsPerSecond, byProcess, fromMiB, toMiB, mostMiB }: LongRun): void {
+function printArchiving({ concurrency, without, with: withArchive, ratio }: ArchivingFigures): void {
+  const all = (values: readonly number[]): string => values.map(shown).join(', ')
+  console.log(
+    `with checkpoints and archive, at ${concurrency}: ${all(withArchive)} commands/s; without: ${all(without)}; ratio ${ratio.toFixed(2)}`,
+  )
+}
+
+function printLongRun(run: LongRun): void {
+  const { commands, commandsPerSecond, byProcess, fromMiB, toMiB, mostMiB } = run
   console.log()
   row('long run, MiB', ['second fifth', 'last fifth'])
   for (const [name, growth] of Object.entries(byProcess)) {
@@ -65,6 +76,8 @@ function printLongRun({ commands, commandsPerSecond, byProcess, fromMiB, toMiB, 
   }
   row('  together', [fromMiB.toFixed(0), toMiB.toFixed(0)])
   console.log(`${shown(commands)} commands at ${shown(commandsPerSecond)}/s; ${mostMiB.toFixed(0)} MiB at most`)
+  const journal = `${(run.journalBytes / 1_048_576).toFixed(0)} MiB at most`
+  console.log(`the journal took ${journal}; recovery: ${run.recoveryMilliseconds.toFixed(0)} ms`)
 }
 
 function cellsOf({ commandsPerSecond, p50Ms, p99Ms, cpuMicrosPerCommand }: Figures): string[] {

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { measureArchiving } from './archiving.ts'
 import { compareWithLimit, keepCompiledCode } from './comparison.ts'
 import { measureFilled } from './filled.ts'
 import { measureLongRun } from './long-run.ts'
@@ -13,7 +14,7 @@ import { targetsOf } from './targets.ts'
  * `npm run bench -- [--json FILE] [--directory D] [--concurrency N,N…] [--rounds N] [--seconds N] [--long]`
  *
  * The whole of it in under five minutes; what is measured and what is not is in README.md. --long adds 2,000,000
- * commands to see that the memory stays flat, and takes longer. --directory is where
+ * commands to see that memory and journal stay bounded, and takes longer. --directory is where
  * the data directories are made and removed again: on the disk to measure, default the system's temporary directory.
  */
 const { values } = parseArgs({
@@ -45,10 +46,11 @@ const comparisonOptions = {
 await keepCompiledCode(comparisonOptions)
 const comparisons = await compareWithLimit(comparisonOptions)
 const filled = await measureFilled({ directory, commands: 200_000, recoveries: 3, readPasses: 3, progress })
-if (values.long) progress('2,000,000 commands, for the memory')
+const archiving = await measureArchiving({ ...comparisonOptions, seconds: comparisonOptions.seconds + 2 })
+if (values.long) progress('2,000,000 commands, for memory, journal and recovery')
 const longRun = values.long ? await measureLongRun(directory, 2_000_000) : null
-const targets = targetsOf(comparisons, filled, longRun)
-printReport({ comparisons, filled, longRun, targets })
+const targets = targetsOf({ comparisons, filled, archiving, longRun })
+printReport({ comparisons, filled, archiving, longRun, targets })
 if (values.json !== undefined) writeJson(values.json)
 process.exit(0)
 
@@ -68,6 +70,7 @@ function writeJson(path: string): void {
     hotKey: comparisons.find(({ hotKey }) => hotKey !== null)?.hotKey ?? null,
     readBack: filled.readBack,
     recovery: filled.recovery,
+    archiving,
     memory: { ...filled.memory, longRun },
     ratios: ratiosOf(),
     targets,

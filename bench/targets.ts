@@ -1,3 +1,4 @@
+import type { ArchivingFigures } from './archiving.ts'
 import type { ConcurrencyComparison } from './comparison.ts'
 import type { FilledFigures } from './filled.ts'
 import type { LongRun } from './long-run.ts'
@@ -11,12 +12,15 @@ export interface Target {
   readonly isMet: boolean
 }
 
+export interface Measured {
+  readonly comparisons: readonly ConcurrencyComparison[]
+  readonly filled: FilledFigures
+  readonly archiving: ArchivingFigures
+  readonly longRun: LongRun | null
+}
+
 /** What the database is meant to reach. One run on a busy machine misses some: judge by several. */
-export function targetsOf(
-  comparisons: readonly ConcurrencyComparison[],
-  filled: FilledFigures,
-  longRun: LongRun | null,
-): readonly Target[] {
+export function targetsOf({ comparisons, filled, archiving, longRun }: Measured): readonly Target[] {
   const at = (concurrency: number): ConcurrencyComparison | undefined =>
     comparisons.find((comparison) => comparison.concurrency === concurrency)
   const { memory, readBack, recovery } = filled
@@ -27,6 +31,7 @@ export function targetsOf(
     atMost('p50 at 1, of the limit', at(1)?.ratios.p50, 1.7, ''),
     atLeast('read-back', readBack.eventsPerSecond, 300_000, 'events/s'),
     atMost('recovery to the first command', recovery.milliseconds, 2000, 'ms'),
+    atLeast('with archive, of without', archiving.ratio, 0.9, ''),
     atMost('memory, idle', memory.idlePssMiB, 450, 'MiB'),
     atMost('memory, under load', memory.loadPssMiB, 900, 'MiB'),
     ...(longRun === null
@@ -34,6 +39,8 @@ export function targetsOf(
       : [
           atMost('memory, the most in the long run', longRun.mostMiB, 900, 'MiB'),
           atMost('memory, last fifth of second fifth', longRun.toMiB / longRun.fromMiB, 1.1, ''),
+          atMost('journal on disk, of what it may take', longRun.journalBytes / longRun.journalBytesMax, 1, ''),
+          atMost('recovery after the long run', longRun.recoveryMilliseconds, 3000, 'ms'),
         ]),
   ]
   // Of a run at other concurrencies, some are not there.
