@@ -1,13 +1,17 @@
+import type { ArchiveTarget } from '../archive/archive-target.ts'
+import type { Archiver } from '../archive/archiver.ts'
 import { assert } from '../kernel/assert.ts'
 import type { Timer } from '../kernel/environment.ts'
 import type { CommanderError } from '../kernel/errors.ts'
 import { ApplierServer } from '../projection-applier/applier-server.ts'
+import { ArchiveByHand, type ArchiveOfApplier } from '../projection-applier/archive-by-hand.ts'
 import { ProjectionApplier } from '../projection-applier/projection-applier.ts'
 import type { Follower } from '../replica/follower.ts'
 import type { Application } from '../sdk/application.ts'
 import type { KeyValueStore } from '../store/key-value-store.ts'
 import { WriterKeyLookup } from '../tables/idempotency-keys.ts'
 import { readRoot } from '../tables/meta.ts'
+import { startArchiver } from './start-archiver.ts'
 import { followerOf, newOrigin } from './start-follower.ts'
 import type { RunningRole, Surroundings } from './surroundings.ts'
 
@@ -15,12 +19,16 @@ export interface ProjectionApplierSettings {
   readonly applications: readonly Application[]
   readonly checkpointTimeoutMs?: number
   readonly commitIntervalMs?: number
+  /** Where sealed segments go. Default: nowhere. */
+  readonly openArchive?: () => Promise<ArchiveTarget>
 }
 
 export interface RunningProjectionApplier extends RunningRole {
   /** Another one after each time that it had to begin anew. */
   readonly applier: ProjectionApplier
   readonly follower: Follower
+  /** Null without an archive. */
+  readonly archiver: Archiver | null
 }
 
 /** From a transaction for which the disk had no room to the next try. */
@@ -36,12 +44,15 @@ export async function startProjectionApplier(
   surroundings: Surroundings,
   settings: ProjectionApplierSettings,
 ): Promise<RunningProjectionApplier> {
-  const applier = new RestartingApplier(surroundings, settings)
+  const target = (await settings.openArchive?.()) ?? null
+  const applier = new RestartingApplier(surroundings, settings, target)
   await applier.begin()
   return applier
 }
 
+/** The archiver goes on meanwhile. */
 class RestartingApplier implements RunningProjectionApplier {
+  readonly archiver: Archiver | null
   readonly #surroundings: Surroundings
   readonly #settings: ProjectionApplierSettings
   readonly #store: KeyValueStore
@@ -51,10 +62,12 @@ class RestartingApplier implements RunningProjectionApplier {
   #stopped = false
   #warnedAtMs = Number.NEGATIVE_INFINITY
 
-  constructor(surroundings: Surroundings, settings: ProjectionApplierSettings) {
+  constructor(surroundings: Surroundings, settings: ProjectionApplierSettings, target: ArchiveTarget | null) {
     this.#surroundings = surroundings
     this.#settings = settings
     this.#store = surroundings.openStore('write')
+    const moved = (): void => this.#current?.applier.archivedMoved()
+    this.archiver = target && startArchiver(surroundings, this.#store, target, moved)
   }
 
   get applier(): ProjectionApplier {
@@ -66,7 +79,8 @@ class RestartingApplier implements RunningProjectionApplier {
   }
 
   async begin(): Promise<void> {
-    this.#current = await beginApplier(this.#surroundings, this.#settings, this.#store, (error) => this.#failed(error))
+    const failed = (error: CommanderError): void => this.#failed(error)
+    this.#current = await beginApplier(this.#surroundings, this.#settings, this.#store, this.archiver, failed)
   }
 
   readonly stop = async (): Promise<void> => {
@@ -74,6 +88,7 @@ class RestartingApplier implements RunningProjectionApplier {
     this.#timer?.cancel()
     await this.#ending
     await this.#running.stop()
+    await this.archiver?.stop()
     await this.#store.close()
   }
 
@@ -112,13 +127,21 @@ async function beginApplier(
   surroundings: Surroundings,
   settings: ProjectionApplierSettings,
   store: KeyValueStore,
+  archiver: Archiver | null,
   failed: (error: CommanderError) => void,
 ): Promise<RunningProjectionApplier> {
   const { environment, transport, addresses } = surroundings
   const keys = new WriterKeyLookup(store)
   const state = readRoot(store, { lookup: keys.lookup, keepsPayloads: true })
   const origin = newOrigin(surroundings)
-  const applier = new ProjectionApplier({
+  const byHand =
+    archiver &&
+    new ArchiveByHand({
+      archiver,
+      switchSegment: () => follower.switchSegment(),
+      takeCheckpoint: () => applier.takeCheckpoint(() => {}),
+    })
+  const applier: ProjectionApplier = new ProjectionApplier({
     environment,
     store,
     origin,
@@ -127,10 +150,11 @@ async function beginApplier(
     reset: (error: CommanderError) => surroundings.failed(error),
     failed,
     ...settings,
+    ...(archiver === null || byHand === null ? {} : { archive: archiveOf(archiver, byHand) }),
   })
-  const server = new ApplierServer(applier)
+  const server = new ApplierServer(applier, byHand)
   const listener = await transport.listen(addresses.applier, (channel) => server.accept(channel))
-  const follower = followerOf(surroundings, applier, {
+  const follower: Follower = followerOf(surroundings, applier, {
     name: 'projection-applier',
     origin,
     followsFlush: true,
@@ -143,5 +167,13 @@ async function beginApplier(
     stopping ??= listener.close()
     return stopping
   }
-  return { applier, follower, stop }
+  return { applier, follower, archiver, stop }
 }
+
+const archiveOf = (archiver: Archiver, byHand: ArchiveByHand): ArchiveOfApplier => ({
+  get archivedLsn() {
+    return archiver.archivedLsn
+  },
+  flushed: (upTo) => archiver.flushed(upTo),
+  switched: (switched) => byHand.switched(switched),
+})

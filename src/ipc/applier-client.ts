@@ -8,7 +8,10 @@ import {
 } from './applier-protocol.ts'
 import type { Transport } from './channel.ts'
 
-type Question = { readonly ask: 'rebuild'; readonly name: string } | { readonly ask: 'checkpoint' }
+type Question =
+  | { readonly ask: 'rebuild'; readonly name: string }
+  | { readonly ask: 'checkpoint' }
+  | { readonly ask: 'archive' }
 
 /** Asks the projection applier one question over a connection of its own. */
 export function askApplier(transport: Transport, address: string, question: Question): Promise<ApplierAnswer> {

@@ -7,10 +7,14 @@ export const applierFrames = { ask: 1, answer: 2 } as const
 export type ApplierQuestion =
   | { readonly ask: 'rebuild'; readonly request: number; readonly name: string }
   | { readonly ask: 'checkpoint'; readonly request: number }
+  /** Everything that is flushed now, into the archive. */
+  | { readonly ask: 'archive'; readonly request: number }
 
 export interface ApplierAnswer {
   readonly request: number
   readonly upTo?: number
+  /** Of the archive. */
+  readonly location?: string
   readonly error?: WireError
 }
 

@@ -23,6 +23,10 @@ export const journalFrames = {
   lagged: 8,
   /** projection applier -> writer: the store has applied up to here. */
   applied: 9,
+  /** follower -> writer: seal the current segment, so that it can be archived. */
+  switchSegment: 10,
+  /** writer -> follower: the answer to it. */
+  switched: 11,
 } as const
 
 export interface Subscribe {
@@ -116,6 +120,12 @@ export interface Applied {
   /** The checkpoint was taken by hand: what became stale goes at once, and not little by little. */
   readonly atOnce: boolean
 }
+
+/** Up to where the segments are sealed now; or why the current one could not be. */
+export type Switched = { readonly sealed: number } | { readonly error: WireError }
+
+export const encodeSwitched = (message: Switched): Buffer => Buffer.from(pack(message))
+export const decodeSwitched = (body: Buffer): Switched => unpack(body, 0, body.length) as Switched
 
 const noArchive = Number.MAX_SAFE_INTEGER
 

@@ -1,4 +1,3 @@
-import { isWellFormed, lengthOf, padded } from '../actions/entry-layout.ts'
 import type { Channel, ChannelHandlers } from '../ipc/channel.ts'
 import {
   type Applied,
@@ -7,26 +6,26 @@ import {
   decodeSubscribe,
   encodeEntriesHeader,
   encodeSubscribed,
+  encodeSwitched,
   encodeWatermark,
   journalFrames,
   type Subscribe,
 } from '../ipc/journal-protocol.ts'
 import type { Journal } from '../journal/journal.ts'
-import { crc32 } from '../kernel/checksum.ts'
 import type { Environment } from '../kernel/environment.ts'
 import { CommanderError, isCommanderError, messageOf } from '../kernel/errors.ts'
 import { type Lsn, lsn, nextLsn } from '../kernel/identifiers.ts'
 import type { TokenGuard } from '../state/token-guard.ts'
 import { Bridge } from './bridge.ts'
 import { DraftIntake, type GatheredBatch } from './draft-intake.ts'
+import { piecesOf } from './draft-pieces.ts'
 import { FlushSchedule } from './flush-schedule.ts'
 import type { FlushOptions } from './options.ts'
+import { isOurs, type ReadBatch } from './own-history.ts'
 import { Retention, type RetentionSettings } from './retention.ts'
 import { Room } from './room.ts'
 import { Subscriber } from './subscriber.ts'
-
-/** Reads back one written batch, to compare it with what a follower says that it applied. */
-export type ReadBatch = (firstLsn: Lsn, lastLsn: Lsn) => Buffer | null
+import { switchSegment } from './switch-segment.ts'
 
 export interface JournalWriterOptions {
   readonly environment: Environment
@@ -154,6 +153,11 @@ export class JournalWriter {
         channel.release(body.length)
         this.#said(decodeApplied(body))
         return
+      case journalFrames.switchSegment:
+        if (subscriber === undefined) break
+        channel.release(body.length)
+        this.#switchSegment(channel)
+        return
       default:
         break
     }
@@ -176,24 +180,26 @@ export class JournalWriter {
     this.#scheduleDrain()
   }
 
-  /** In pieces that fit into one frame of the journal. */
-  #enqueue(from: Subscriber, body: Buffer): void {
-    let start = 0
-    while (body.length - start > this.#o.batchBytesMax) {
-      let end = start
-      while (isWellFormed(body, end, body.length)) {
-        const next = end + padded(lengthOf(body, end))
-        if (next - start > this.#o.batchBytesMax) break
-        end = next
-      }
-      if (end === start) {
-        this.#tooLarge(from, body)
-        return
-      }
-      this.#inbox.push({ from, body: body.subarray(start, end) })
-      start = end
+  /** What the follower has sent before is in the sealed segment. */
+  #switchSegment(channel: Channel): void {
+    if (this.#stopped) return
+    this.#drain()
+    const switched = switchSegment(this.#o.journal)
+    if (isCommanderError(switched)) {
+      this.#fail(switched)
+      return
     }
-    this.#inbox.push({ from, body: start === 0 ? body : body.subarray(start) })
+    channel.send(journalFrames.switched, encodeSwitched(switched))
+    channel.flush()
+  }
+
+  #enqueue(from: Subscriber, body: Buffer): void {
+    const pieces = piecesOf(body, this.#o.batchBytesMax)
+    if (pieces === null) {
+      this.#tooLarge(from, body)
+      return
+    }
+    for (const piece of pieces) this.#inbox.push({ from, body: piece })
     this.#scheduleDrain()
   }
 
@@ -215,21 +221,13 @@ export class JournalWriter {
     const subscriber = new Subscriber(channel, hello)
     subscriber.refusing = this.#subscribers.get(channel)?.refusing ?? false // I3
     this.#subscribers.set(channel, subscriber)
-    const ours = hello.from >= journal.firstLsn && this.#isOurs(hello)
+    const ours = hello.from >= journal.firstLsn && isOurs(hello, journal.writtenLsn, this.#o.readBatch)
     const reaches = hello.from > journal.writtenLsn || this.#bridge.startingAt(lsn(hello.from)) !== null
     const marks = { written: journal.writtenLsn, flushed: journal.flushedLsn, applied: this.#applied }
     const mode = ours ? (reaches ? 'live' : 'behind') : 'reset'
     channel.send(journalFrames.subscribed, encodeSubscribed({ mode, first: journal.firstLsn, ...marks }))
     if (mode === 'live') subscriber.catchUp(this.#bridge, journal.writtenLsn)
     channel.flush()
-  }
-
-  /** Whether what the follower has applied is a part of this journal (a journal may have lost what was only written). */
-  #isOurs({ from, last }: Subscribe): boolean {
-    if (from - 1 > this.#o.journal.writtenLsn) return false
-    if (last === null) return true
-    const payload = this.#o.readBatch(lsn(last.firstLsn), lsn(last.lastLsn))
-    return payload !== null && crc32(payload) === last.crc
   }
 
   #resumeSending(channel: Channel): void {

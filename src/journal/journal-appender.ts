@@ -146,6 +146,14 @@ export class JournalAppender implements Journal {
     return count
   }
 
+  switchSegment(): void {
+    this.mustBeUsable()
+    const { current } = this
+    if (current !== null && !current.sealed && current.isEmpty) return
+    if (current !== null && this.isAtLimit) throw this.limitReached()
+    this.orPoison(() => this.roll(this.timeline))
+  }
+
   close(done: (error: CommanderError | null) => void): void {
     assert(!this.closing, 'the journal is closed')
     this.closing = true

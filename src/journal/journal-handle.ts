@@ -52,6 +52,13 @@ export interface Journal {
   /** Bytes of the segments that hold entries above `after`, as whole files. */
   bytesAfter(after: Lsn): number
 
+  /**
+   * Seals the current segment, so that it can be archived, and goes on in a new one; does nothing when it holds no entry.
+   * As pg_switch_wal of PostgreSQL.
+   * @throws CommanderError journal_full: there is no room for a further segment; journal_failed
+   */
+  switchSegment(): void
+
   /** Flushes, leaves a mark that it was a clean stop, closes. Waits for a flush that is under way. */
   close(done: (error: CommanderError | null) => void): void
 }

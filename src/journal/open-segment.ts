@@ -40,6 +40,11 @@ export class OpenSegment {
     this.sealed = sealed
   }
 
+  /** Nothing has been written behind the header. */
+  get isEmpty(): boolean {
+    return this.position === firstFrameOffset(this.header.blockBytes)
+  }
+
   /** What would be left behind a frame with such a payload, after the room that the seal needs; negative when it does not fit. */
   roomAfter(payloadBytes: number): number {
     const end = alignUp(this.position + frameBytes(payloadBytes), this.header.blockBytes)

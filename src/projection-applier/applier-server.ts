@@ -1,15 +1,18 @@
 import { type ApplierAnswer, applierFrames, decodeQuestion, encodeApplierFrame } from '../ipc/applier-protocol.ts'
 import type { Channel, ChannelHandlers } from '../ipc/channel.ts'
 import { unreachable } from '../kernel/assert.ts'
-import { toWireError } from '../kernel/errors.ts'
+import { CommanderError, toWireError } from '../kernel/errors.ts'
+import type { ArchiveByHand } from './archive-by-hand.ts'
 import type { ProjectionApplier } from './projection-applier.ts'
 
-/** Answers the gateway and the command line: rebuilds and checkpoints by hand. */
+/** Answers the gateway and the command line: rebuilds, checkpoints and archiving by hand. */
 export class ApplierServer {
   readonly #applier: ProjectionApplier
+  readonly #archive: ArchiveByHand | null
 
-  constructor(applier: ProjectionApplier) {
+  constructor(applier: ProjectionApplier, archive: ArchiveByHand | null = null) {
     this.#applier = applier
+    this.#archive = archive
   }
 
   accept(channel: Channel): ChannelHandlers {
@@ -36,6 +39,12 @@ export class ApplierServer {
             reply(error === null ? { request, upTo } : { request, error: toWireError(error) })
           })
           return
+        case 'archive':
+          if (this.#archive === null) throw noArchive()
+          this.#archive.ask((error, archived) => {
+            reply(error === null ? { request, ...archived } : { request, error: toWireError(error) })
+          })
+          return
         default:
           unreachable(question)
       }
@@ -43,4 +52,11 @@ export class ApplierServer {
       reply({ request, error: toWireError(error) })
     }
   }
+}
+
+function noArchive(): CommanderError {
+  return new CommanderError(
+    'invalid_config',
+    'the database has no archive: set archive.directory or archive.s3.bucket in its config, and start it again',
+  )
 }

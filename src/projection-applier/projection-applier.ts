@@ -2,7 +2,7 @@ import { actionCodes } from '../actions/action-codes.ts'
 import { encodeAction } from '../actions/encode.ts'
 import { EntryBatch } from '../actions/entry-batch.ts'
 import { codeOf, lengthOf, lsnOf, padded } from '../actions/entry-layout.ts'
-import type { Watermark } from '../ipc/journal-protocol.ts'
+import type { Switched, Watermark } from '../ipc/journal-protocol.ts'
 import type { Environment, Timer } from '../kernel/environment.ts'
 import type { CommanderError } from '../kernel/errors.ts'
 import { type Lsn, lsn } from '../kernel/identifiers.ts'
@@ -14,7 +14,9 @@ import { encodeRoot, stateHash } from '../state/snapshot.ts'
 import type { KeyValueStore, WriteBatch } from '../store/key-value-store.ts'
 import type { WriterKeyLookup } from '../tables/idempotency-keys.ts'
 import { putCheckpoint, putPosition, putRoot, readCheckpoint, readPosition } from '../tables/meta.ts'
+import type { ArchiveOfApplier } from './archive-by-hand.ts'
 import { type CheckpointDone, Checkpoints, type CheckpointUnderWay } from './checkpoints.ts'
+import { pauseAfter } from './commit-pause.ts'
 import { ProjectionRunner, type RebuildSlice } from './projection-runner.ts'
 import { type Expired, TableWriter } from './table-writer.ts'
 
@@ -34,6 +36,8 @@ export interface ProjectionApplierOptions {
   readonly commitIntervalMs?: number
   /** Time between two checkpoints. Default 300,000. */
   readonly checkpointTimeoutMs?: number
+  /** Default: none. */
+  readonly archive?: ArchiveOfApplier
   readonly reset: (reason: CommanderError) => void
   readonly failed: (error: CommanderError) => void
 }
@@ -51,8 +55,6 @@ interface Waiting {
 }
 
 const waitingBytesMax = 8_388_608
-const pauseMsMin = 5
-const pauseBytesPerMs = 4096
 const transactionBytesMax = 8_388_608
 /** A root is put after this much of the journal, or twice its own size, or this long: a child starts from it. */
 const rootEveryBytes = 8_388_608
@@ -167,6 +169,7 @@ export class ProjectionApplier implements FollowerRole {
 
   watermark(mark: Watermark): void {
     this.#flushed = mark.flushed
+    this.#o.archive?.flushed(mark.flushed)
     this.#checkpoints.want(mark.checkpointWanted)
     this.#maybeCommit()
   }
@@ -213,7 +216,7 @@ export class ProjectionApplier implements FollowerRole {
     const { environment, store } = this.#o
     this.#committing = true
     const batches = this.#takeFlushed()
-    this.#nextCommitMs = environment.clock.monotonicMs() + this.#pauseAfter(batches)
+    this.#nextCommitMs = environment.clock.monotonicMs() + pauseAfter(batches, this.#commitIntervalMs)
     const applied = batches.at(-1)?.lastLsn ?? this.#committed
     const expired = this.#expiredBy(batches)
     const slices = this.#projections.isRebuilding ? this.#projections.slices() : []
@@ -227,13 +230,6 @@ export class ProjectionApplier implements FollowerRole {
         if (error === null) for (const tell of begun) tell()
       },
     )
-  }
-
-  /** In proportion to what the transaction holds: its two flushes cost the same for one entry and for thousands. */
-  #pauseAfter(batches: readonly Waiting[]): number {
-    let bytes = 0
-    for (const { payload } of batches) bytes += payload.length
-    return Math.min(this.#commitIntervalMs, pauseMsMin + bytes / pauseBytesPerMs)
   }
 
   #fill(
@@ -337,9 +333,19 @@ export class ProjectionApplier implements FollowerRole {
     this.#maybeCommit()
   }
 
+  /** `archivedLsn` has moved. */
+  archivedMoved(): void {
+    if (this.#follower?.isConnected === true) this.#sayApplied()
+  }
+
+  switched(switched: Switched): void {
+    this.#o.archive?.switched(switched)
+  }
+
   #sayApplied(atOnce = false): void {
     const { last } = this.#checkpoints
-    this.#follower?.sendApplied({ applied: this.#committed, checkpoint: last, archived: null, atOnce })
+    const archived = this.#o.archive?.archivedLsn ?? null
+    this.#follower?.sendApplied({ applied: this.#committed, checkpoint: last, archived, atOnce })
   }
 
   #draft(action: Parameters<typeof encodeAction>[1]): void {

@@ -1,5 +1,5 @@
 import type { Transport } from '../ipc/channel.ts'
-import type { Refused, Watermark } from '../ipc/journal-protocol.ts'
+import type { Refused, Switched, Watermark } from '../ipc/journal-protocol.ts'
 import type { Environment } from '../kernel/environment.ts'
 import type { CommanderError } from '../kernel/errors.ts'
 import type { Lsn } from '../kernel/identifiers.ts'
@@ -16,6 +16,8 @@ export interface FollowerRole {
   watermark?(mark: Watermark): void
   /** One of this process's drafts was refused. */
   refused?(refused: Refused): void
+  /** The answer to `switchSegment`. */
+  switched?(switched: Switched): void
   /**
    * The connection to the journal writer is new, and everything up to its `written` has been applied: drafts of this
    * process that have not been seen by now never will be.

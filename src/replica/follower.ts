@@ -4,6 +4,7 @@ import {
   type BatchIdentity,
   decodeRefused,
   decodeSubscribed,
+  decodeSwitched,
   decodeWatermark,
   encodeApplied,
   encodeNumber,
@@ -20,6 +21,7 @@ import { type Lsn, lsn, nextLsn } from '../kernel/identifiers.ts'
 import { readUint64 } from '../kernel/integers.ts'
 import { limits } from '../kernel/limits.ts'
 import type { FollowerOptions } from './follower-role.ts'
+import { resetReason } from './reset-reason.ts'
 import type { SegmentReader } from './segment-source.ts'
 
 export type { FollowerOptions, FollowerRole } from './follower-role.ts'
@@ -126,6 +128,14 @@ export class Follower {
     this.#channel?.send(journalFrames.applied, encodeApplied(applied))
   }
 
+  /** Asks the writer to seal the current segment; the role's `switched` is called. False while there is no connection. */
+  switchSegment(): boolean {
+    if (this.#channel === null || !this.#isConnected) return false
+    this.#channel.send(journalFrames.switchSegment, Buffer.alloc(0))
+    this.#channel.flush()
+    return true
+  }
+
   #connect(): void {
     if (this.#stopped) return
     this.#o.transport.connect(this.#o.address, (channel) => this.#open(channel))
@@ -210,6 +220,10 @@ export class Follower {
       case journalFrames.refused:
         channel.release(body.length)
         this.#o.role.refused?.(decodeRefused(body))
+        return
+      case journalFrames.switched:
+        channel.release(body.length)
+        this.#o.role.switched?.(decodeSwitched(body))
         return
       case journalFrames.lagged:
         channel.release(body.length)
@@ -339,14 +353,4 @@ export class Follower {
     }
     this.#subscribe()
   }
-}
-
-function resetReason(applied: Lsn, { first, written }: Subscribed): CommanderError {
-  // what it applied last is removed, so that nobody can compare it any more
-  if (applied < first) {
-    const message = `the journal begins with entry ${first}, and this process has applied no more than ${applied}: it was too far behind`
-    return new CommanderError('stale_state', message)
-  }
-  const message = `entry ${applied}, which this process applied, is not in the journal (written: ${written})`
-  return new CommanderError('journal_corrupt', message)
 }

@@ -8,6 +8,7 @@ import { tableNames } from './table-names.ts'
 
 const appliedKey = encodeKey('applied')
 const rootKey = encodeKey('root')
+const archivedKey = encodeKey('archived')
 const checkpointKey = encodeKey('checkpoint')
 
 /** How far the store is: saved in the same transaction as everything up to there. */
@@ -40,6 +41,16 @@ export function putCheckpoint(batch: WriteBatch, upTo: Lsn): void {
 export function readCheckpoint(store: KeyValueStore): Lsn {
   const value = store.table(tableNames.meta).get(checkpointKey)
   return lsn(value === undefined ? 0 : readUint64(value, 0))
+}
+
+/** What the database remembers of its archive; whoever archives knows what it says. */
+export function putArchived(batch: WriteBatch, memory: object): void {
+  batch.put(tableNames.meta, archivedKey, Buffer.from(JSON.stringify(memory)))
+}
+
+export function readArchived(store: KeyValueStore): object | null {
+  const value = store.table(tableNames.meta).get(archivedKey)
+  return value === undefined ? null : (JSON.parse(value.toString('utf8')) as object)
 }
 
 export function putRoot(batch: WriteBatch, root: Buffer): void {
