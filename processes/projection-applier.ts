@@ -1,3 +1,5 @@
+import { openArchiveTarget } from '../src/archive/open-target-adapter.ts'
+import { archiveReport } from '../src/assembly/archive-report.ts'
 import { surroundingsOf } from '../src/assembly/file-surroundings-adapter.ts'
 import { loadApplications } from '../src/assembly/load-applications.ts'
 import { startProjectionApplier } from '../src/assembly/start-projection-applier.ts'
@@ -10,8 +12,14 @@ await runChild<ChildSettings<ResolvedConfig>>(async (child) => {
   const { config } = child.config
   const applications = await loadApplications(config)
   const { checkpointTimeoutMs } = config.journal
-  const running = await startProjectionApplier(surroundingsOf(child), { applications, checkpointTimeoutMs })
+  const { archive } = config
+  const running = await startProjectionApplier(surroundingsOf(child), {
+    applications,
+    checkpointTimeoutMs,
+    ...(archive === null ? {} : { openArchive: () => openArchiveTarget(archive) }),
+  })
+  const measureArchive = running.archiver === null ? () => ({}) : archiveReport(running.archiver, child.metrics)
   child.link.onStop(running.stop)
-  child.link.sample(() => ({ appliedLsn: running.applier.committed }))
+  child.link.sample(() => ({ appliedLsn: running.applier.committed, ...measureArchive() }))
   reportReadiness(child, () => running.follower.isConnected)
 })

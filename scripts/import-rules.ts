@@ -50,7 +50,7 @@ export const folderTable: Readonly<Record<string, readonly string[]>> = {
   backup: ['kernel', 'actions', 'state', 'journal', 'archive', 'store', 'tables', 'sdk'],
   replica: ['kernel', 'actions', 'state', 'journal', 'ipc'],
   replication: ['kernel', 'journal', 'ipc'],
-  supervisor: ['kernel', 'ipc', 'observability'],
+  supervisor: ['kernel', 'ipc', 'archive', 'observability'],
   'journal-writer': ['kernel', 'actions', 'state', 'journal', 'ipc', 'replication'],
   dispatcher: core,
   'projection-applier': [...roles, 'archive'],

@@ -1,3 +1,4 @@
+import type { ArchiveStatus } from '../archive/archive-target.ts'
 import { connectHttp } from '../client/connect-adapter.ts'
 import type { JournalUse } from '../supervisor/child-report.ts'
 import type { DatabaseStatus } from '../supervisor/control-protocol.ts'
@@ -25,7 +26,7 @@ async function statusOfUrl(target: Extract<Target, { kind: 'url' }>, timeoutMs: 
   }
 }
 
-function forPeople({ ready, role, dataDir, url, lsn, journal, processes }: DatabaseStatus): string {
+function forPeople({ ready, role, dataDir, url, lsn, journal, archive, processes }: DatabaseStatus): string {
   const summary = list([
     ['ready', ready ? 'yes' : 'no'],
     ['role', role],
@@ -33,6 +34,7 @@ function forPeople({ ready, role, dataDir, url, lsn, journal, processes }: Datab
     ['url', url],
     ['lsn', `written ${lsn.written}, flushed ${lsn.flushed}, checkpoint ${lsn.checkpoint}`],
     ...(journal === null ? [] : [['journal', useOf(journal)] as const]),
+    ...(archive === null ? [] : archiveLines(archive)),
   ])
   const head = ['process', 'pid', 'state', 'restarts', 'memory', 'lag', 'applied']
   const rows = processes.map(({ name, pid, state, restarts, rssBytes, eventLoopLagMs, appliedLsn, degraded }) => [
@@ -45,6 +47,16 @@ function forPeople({ ready, role, dataDir, url, lsn, journal, processes }: Datab
     appliedLsn,
   ])
   return `${summary}\n${table(head, rows)}`
+}
+
+/** How far the archive is behind, and why. */
+function archiveLines(archive: ArchiveStatus): [string, string][] {
+  const { location, archivedLsn, waitingSegments, waitingBytes, failures, error } = archive
+  const waiting = `${waitingSegments} ${waitingSegments === 1 ? 'segment' : 'segments'} waiting`
+  const lag = waitingSegments === 0 ? 'none waiting' : `${waiting} (${Math.round(waitingBytes / mebibyte)} MiB)`
+  const lines: [string, string][] = [['archive', `${location}, up to LSN ${archivedLsn}, ${lag}`]]
+  if (error !== null) lines.push(['', `FAILING (${error.code}, ${failures} in a row): ${error.message}`])
+  return lines
 }
 
 function useOf({ firstLsn, bytes, maxBytes, heldBy }: JournalUse): string {

@@ -273,6 +273,12 @@ const keeping: readonly VerbDefinition[] = [
     flags: ofDirectory,
     load: async () => (await import('./checkpoint.ts')).checkpoint,
   },
+  {
+    path: 'archive',
+    help: 'bring everything that is written by now to the archive, without waiting for its segment to be full',
+    flags: ofDirectory,
+    load: async () => (await import('./archive.ts')).archive,
+  },
 ]
 
 /** In the order of the help text. */

@@ -1,3 +1,4 @@
+import type { ArchiveStatus } from '../archive/archive-target.ts'
 import type { MetricSample } from '../observability/metrics.ts'
 
 /** What a child says of itself. `ready` only once it has caught up and does its work. */
@@ -31,6 +32,8 @@ export interface ReportFields {
   readonly journal?: JournalUse
   /** The gateway's: where HTTP is served. */
   readonly url?: string
+  /** The projection applier's, where there is an archive. */
+  readonly archive?: ArchiveStatus
   readonly metrics?: readonly MetricSample[]
 }
 

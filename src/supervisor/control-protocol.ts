@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import type { ArchiveStatus } from '../archive/archive-target.ts'
 import { CommanderError, messageOf, type WireError } from '../kernel/errors.ts'
 import type { MetricSample } from '../observability/metrics.ts'
 import type { ChildReport, JournalUse, JournalWatermarks } from './child-report.ts'
@@ -54,6 +55,8 @@ export interface DatabaseStatus {
   /** Null without HTTP, and until the gateway has reported. */
   readonly url: string | null
   readonly lsn: JournalWatermarks
+  /** Null without an archive, and until the projection applier has reported. */
+  readonly archive: ArchiveStatus | null
   /** Null until the journal writer has reported. */
   readonly journal: JournalUse | null
   /** Some process is over its restart intensity. */

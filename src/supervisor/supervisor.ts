@@ -1,3 +1,4 @@
+import type { ArchiveStatus } from '../archive/archive-target.ts'
 import type { Transport } from '../ipc/channel.ts'
 import type { Environment } from '../kernel/environment.ts'
 import type { ChildReport, JournalUse, JournalWatermarks } from './child-report.ts'
@@ -29,6 +30,7 @@ export class Supervisor implements ControlTarget {
   readonly #ended: Promise<SupervisionOutcome>
   /** The last known ones: a restart of the journal writer takes nothing back. */
   #lsn: JournalWatermarks = { written: 0, flushed: 0, checkpoint: 0 }
+  #archive: ArchiveStatus | null = null
   #journal: JournalUse | null = null
 
   /** @throws CommanderError `invalid_config` if the specifications contradict each other. */
@@ -69,6 +71,7 @@ export class Supervisor implements ControlTarget {
   report(report: ChildReport): boolean {
     if (!this.#supervision.report(report)) return false
     this.#lsn = report.lsn ?? this.#lsn
+    this.#archive = report.archive ?? this.#archive
     this.#journal = report.journal ?? this.#journal
     return true
   }
@@ -82,6 +85,7 @@ export class Supervisor implements ControlTarget {
       dataDir: this.#options.dataDir,
       url: reports.find((report) => report?.url !== undefined)?.url ?? null,
       lsn: this.#lsn,
+      archive: this.#archive,
       journal: this.#journal,
       degraded: children.some((child) => child.degraded),
       processes: [this.#ownStatus(), ...children.map(statusOf)],

@@ -145,7 +145,7 @@ describe('a reader of a damaged journal', () => {
     expect(() => read(reader, 3)).toThrowError(
       expect.objectContaining({
         code: 'journal_corrupt',
-        details: { segment: name, offset: 4096 + 520, lsn: 2, rule: 'R6' },
+        details: { segment: name, offset: 4096 + 520, lsn: 2, rule: 'R6', reason: expect.any(String) },
       }),
     )
   })

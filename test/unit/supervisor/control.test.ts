@@ -22,6 +22,7 @@ const status: DatabaseStatus = {
   dataDir,
   url: null,
   lsn: { written: 3, flushed: 2, checkpoint: 1 },
+  archive: null,
   journal: { firstLsn: 1, bytes: 10, maxBytes: 100, heldBy: 'archive' },
   degraded: false,
   processes: [],

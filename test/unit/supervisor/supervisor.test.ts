@@ -32,6 +32,16 @@ it('knows watermarks and URL from the reports, and keeps the watermarks over a r
   expect(supervisor.status()).toMatchObject({ ready: false, url: null, lsn: { written: 0, flushed: 0, checkpoint: 0 } })
   const journal = { firstLsn: 5, bytes: 10, maxBytes: 100, heldBy: 'checkpoint' }
   report('journal-writer', { lsn: { written: 30, flushed: 20, checkpoint: 10 }, journal })
+  const archive = {
+    location: '/archive',
+    archivedLsn: 7,
+    waitingSegments: 1,
+    waitingBytes: 64,
+    failures: 2,
+    error: { code: 'archive_unavailable', message: 'down' },
+  } as const
+  expect(supervisor.status().archive).toBe(null)
+  report('gateway', { archive })
   report('gateway', { url: 'http://h', appliedLsn: 20 })
   const lsn = { written: 30, flushed: 20, checkpoint: 10 }
   expect(supervisor.status()).toMatchObject({ ready: true, url: 'http://h', lsn })
@@ -43,6 +53,7 @@ it('knows watermarks and URL from the reports, and keeps the watermarks over a r
     url: 'http://h',
     lsn,
     journal,
+    archive,
     degraded: false,
     processes: [
       expect.objectContaining({ name: 'supervisor', pid: 1, state: 'starting', rssBytes: 3, eventLoopLagMs: 2 }),

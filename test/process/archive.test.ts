@@ -1,0 +1,135 @@
+import { existsSync, readdirSync, readFileSync, rmSync, watch, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { zstdDecompressSync } from 'node:zlib'
+import { afterEach, describe, expect, it } from 'vitest'
+import { listArchivedSegments } from '../../src/archive/archived-segments.ts'
+import { DirectoryTarget } from '../../src/archive/file-directory-target.ts'
+import type { Database } from '../../src/client.ts'
+import type { Config } from '../../src/sdk/config.ts'
+import { fixtureApplication, RunningDatabase, until } from './running-database.ts'
+
+const mebibyte = 1_048_576
+
+/** One entry of so many bytes. */
+const produce = (client: Database, bytes: number): Promise<unknown> =>
+  client.execute('thing', 'one', 'produce', { bytes })
+
+let database: RunningDatabase
+let archive: string
+
+const configOf = (segmentBytes: number): Omit<Config, 'dataDir' | 'http'> => ({
+  applications: [{ module: fixtureApplication('troublesome') }],
+  journal: { segmentBytes },
+  archive: { directory: 'archive' },
+})
+
+async function start(segmentBytes: number): Promise<Database> {
+  database = new RunningDatabase(configOf(segmentBytes))
+  archive = join(database.directory, 'archive')
+  await database.start()
+  return database.connect()
+}
+
+afterEach(() => database?.remove())
+
+const objects = (): string[] =>
+  existsSync(archive)
+    ? readdirSync(archive, { recursive: true, withFileTypes: true })
+        .filter((entry) => entry.isFile() && entry.name.endsWith('.segment.zst'))
+        .map((entry) => join(entry.parentPath, entry.name))
+        .sort()
+    : []
+
+const segments = (): string[] =>
+  readdirSync(join(database.dataDir, 'journal'))
+    .filter((name) => /^\d.*\.segment$/.test(name))
+    .sort()
+
+/** Every object under a final name is a whole segment, with the bytes that the journal has. */
+function expectWhole(): void {
+  for (const object of objects()) {
+    const bytes = zstdDecompressSync(readFileSync(object))
+    const name = object.slice(object.lastIndexOf('/') + 1, -'.zst'.length)
+    const local = join(database.dataDir, 'journal', name)
+    if (existsSync(local)) expect(bytes.equals(readFileSync(local)), name).toBe(true)
+  }
+}
+
+/** Status says that everything before the current segment is archived. */
+const archived = (): Promise<unknown> =>
+  until('everything sealed to be archived', async () => {
+    const current = Number(segments().at(-1)?.slice(11, 27))
+    const status = (await database.status())?.archive
+    return status?.archivedLsn === current - 1 && status.waitingSegments === 0
+  })
+
+describe('the archive of a running database', () => {
+  it('gets every sealed segment, and status says so', async () => {
+    const client = await start(mebibyte)
+    for (let i = 0; i < 12; i++) await produce(client, 400_000)
+    await archived()
+    expect(objects().length).toBeGreaterThanOrEqual(4)
+    expectWhole()
+    const status = await database.status()
+    expect(status?.archive).toMatchObject({ location: archive, waitingSegments: 0, failures: 0, error: null })
+    expect(status?.archive?.archivedLsn).toBeGreaterThan(0)
+  })
+
+  it('has no part of an object under its name when its process is killed in the middle, again and again, and goes on', async () => {
+    const client = await start(4 * mebibyte)
+    const kills = { count: 0 }
+    await produce(client, 1000)
+    await until('the archive', () => existsSync(join(archive, 'archive.json')))
+    for (let round = 0; round < 5; round++) {
+      const before = objects().length
+      const watcher = watch(archive, { recursive: true })
+      const pid = await database.pidOf('projection-applier')
+      const killed = new Promise<void>((resolve) => {
+        watcher.on('change', (_kind, name) => {
+          if (!String(name).includes('.segment.zst.') || !isRunning(pid)) return
+          process.kill(pid, 'SIGKILL')
+          kills.count++
+          resolve()
+        })
+      })
+      for (let i = 0; i < 6; i++) await produce(client, 1_000_000)
+      await killed
+      watcher.close()
+      expectWhole()
+      await until('an applier', async () => (await database.process('projection-applier')).pid !== pid)
+      await until('one more segment', () => objects().length > before)
+    }
+    await archived()
+    expect(kills.count).toBe(5)
+    expectWhole()
+    expect(leftovers()).toEqual([])
+    const listed = await listArchivedSegments(new DirectoryTarget(archive))
+    expect(listed.map(({ segNo }) => segNo)).toEqual(listed.map((_, index) => index + 1))
+  })
+
+  it('that cannot be written fails without holding up commands, and catches up', async () => {
+    const client = await start(mebibyte)
+    await until('the archive', () => existsSync(join(archive, 'archive.json')))
+    writeFileSync(join(archive, 'segments'), 'a file where a directory must be, which root cannot write below either')
+    for (let i = 0; i < 8; i++) await produce(client, 400_000)
+    const failing = await until('the failure', async () => {
+      const status = (await database.status())?.archive
+      return status?.error === null ? undefined : status
+    })
+    expect(failing).toMatchObject({ archivedLsn: 0, error: { code: 'archive_unavailable' } })
+    expect(failing.error?.message).toContain(archive)
+    expect(failing.waitingSegments).toBeGreaterThan(0)
+    expect(segments()[0]).toMatch(/^0000000001-/)
+    rmSync(join(archive, 'segments'))
+    await archived()
+    expectWhole()
+    expect(database.logged('the archive fails')).toHaveLength(1)
+  })
+})
+
+const isRunning = (pid: number): boolean => existsSync(`/proc/${pid}`)
+
+const leftovers = (): string[] =>
+  readdirSync(archive, { recursive: true })
+    .map(String)
+    .filter((name) => name.endsWith('.tmp'))
