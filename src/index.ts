@@ -30,6 +30,14 @@ export type {
 export { defineConfig } from './sdk/config.ts'
 export type { CsvFormat, CsvRow, ImportCommand, ImportMap } from './sdk/import-map.ts'
 export {
+  type CommandOf,
+  defineMigration,
+  type MigratedCommandContext,
+  type Migration,
+  type MigrationContext,
+  type MigrationDefinition,
+} from './sdk/migration.ts'
+export {
   defineProjection,
   type Projection,
   type ProjectionDefinition,

@@ -15,6 +15,8 @@ export const actionCodes = {
   'stream/archived': 17,
   'stream/closed': 18,
   'stream/deleted': 19,
+  'stream/migration-finalised': 20,
+  'stream/migration-abandoned': 21,
   'idempotency-key/expired': 24,
   'idempotency-key/deleted': 25,
   'application/registered': 32,

@@ -42,6 +42,8 @@ export interface CommandReceived {
   /** Decide only if the aggregate is at this revision; null: at any. */
   readonly expectedRevision: Revision | null
   readonly metadata: Readonly<Record<string, string>> | null
+  /** Version of the aggregate's definition that the command was admitted under; absent where none was noted. */
+  readonly definitionVersion?: number
 }
 
 /** command started: aggregate instances assigned to the application instance, for whole runs of commands */
@@ -124,11 +126,54 @@ export interface CommandSkipped {
   readonly reason: string
 }
 
-/** all streams of one aggregate type rewritten to another schema version */
+/** The events of one entry in their new form, as they are packed in an entry. */
+export type RewrittenEvents = readonly [firstPosition: number, events: Uint8Array]
+
+/** A pending or parked command in its new form: the whole `command/received`. */
+export type RewrittenCommand = readonly [command: Lsn, received: Uint8Array]
+
+/**
+ * started: from now on the type is under migration. rewritten: a batch of the new form, kept beside the old one.
+ * switched: readers see the new form, pending commands have it, and everything that was started is to be started anew.
+ */
+export type MigrationStep =
+  | { readonly phase: 'started'; readonly fromVersion: number; readonly digest: string; readonly atMs: number }
+  | {
+      readonly phase: 'rewritten'
+      /** The position up to which the batch before had come; a batch that does not follow on it is void. */
+      readonly after: number
+      /** All events of older versions up to this position are rewritten. */
+      readonly through: number
+      readonly events: readonly RewrittenEvents[]
+      readonly commands: readonly RewrittenCommand[]
+    }
+  | { readonly phase: 'switched' }
+
+/**
+ * all streams of one aggregate type rewritten to another schema version, step by step. The migration's code is not in
+ * the journal, so what it made of events and commands is.
+ */
 export interface StreamMigrated {
   readonly type: 'stream/migrated'
   readonly aggregateType: string
   readonly toVersion: number
+  /** LSN of the entry that started the migration; 0 in that entry itself. */
+  readonly migration: Lsn
+  readonly step: MigrationStep
+}
+
+/** there is no way back behind the switch: the old form goes */
+export interface StreamMigrationFinalised {
+  readonly type: 'stream/migration-finalised'
+  readonly aggregateType: string
+  readonly migration: Lsn
+}
+
+/** the new form goes; after the switch readers see the old form again, and everything is to be started anew */
+export interface StreamMigrationAbandoned {
+  readonly type: 'stream/migration-abandoned'
+  readonly aggregateType: string
+  readonly migration: Lsn
 }
 
 export interface StreamArchived {
@@ -182,6 +227,8 @@ export interface ApplicationRegistered {
   /** Number of the process incarnation: entries with this origin are its. */
   readonly incarnation: number
   readonly aggregateTypes: readonly string[]
+  /** The version of the definition of each of these types; absent in entries of before migrations were. */
+  readonly aggregateVersions?: readonly number[]
   readonly former: EndOfIncarnation
 }
 
@@ -235,6 +282,8 @@ export type Action =
   | StreamArchived
   | StreamClosed
   | StreamDeleted
+  | StreamMigrationFinalised
+  | StreamMigrationAbandoned
   | IdempotencyKeyExpired
   | IdempotencyKeyDeleted
   | ApplicationRegistered

@@ -113,6 +113,8 @@ function decodeAction(b: Buffer, o: number, type: ActionType): Action {
     case 'stream/deleted':
       return { type, aggregate: parseAggregateKey(keyOf(b, o)), closedLsn: referenceOf(b, o), atMs: wallMsOf(b, o) }
     case 'stream/migrated':
+    case 'stream/migration-finalised':
+    case 'stream/migration-abandoned':
     case 'idempotency-key/expired':
     case 'idempotency-key/deleted':
     case 'checkpoint/started':
@@ -142,6 +144,7 @@ export function decodeReceived(b: Buffer, o: number): CommandReceived {
     idempotencyKey: envelope.idempotencyKey ?? null,
     expectedRevision: envelope.expectedRevision === undefined ? null : revision(envelope.expectedRevision),
     metadata: envelope.metadata ?? null,
+    ...(variantOf(b, o) === 0 ? {} : { definitionVersion: variantOf(b, o) }),
   }
 }
 

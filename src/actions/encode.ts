@@ -80,18 +80,30 @@ function fill(fields: EntryFields, action: Action): void {
       if (action.type === 'stream/deleted') fields.reference = action.closedLsn
       return
     case 'stream/migrated':
+    case 'stream/migration-finalised':
+    case 'stream/migration-abandoned':
+      if (releasesAll(action)) fields.flags |= entryFlags.releasesAll
+      fields.payload = packRest(action)
+      return
     case 'idempotency-key/expired':
     case 'idempotency-key/deleted':
     case 'checkpoint/started':
-    case 'checkpoint/completed': {
-      const { type: _, ...rest } = action
-      fields.payload = copyOf(pack(rest))
+    case 'checkpoint/completed':
+      fields.payload = packRest(action)
       return
-    }
     default:
       unreachable(action)
   }
 }
+
+function packRest({ type: _, ...rest }: Action): Buffer {
+  return copyOf(pack(rest))
+}
+
+/** A switch of versions, there or back: whoever decided on the old form must decide anew. */
+const releasesAll = (action: Action): boolean =>
+  action.type === 'stream/migration-abandoned' ||
+  (action.type === 'stream/migrated' && action.step.phase === 'switched')
 
 /** What a received command says beside its header, or nothing where it says nothing. */
 export function receivedEnvelope(
@@ -110,6 +122,7 @@ function fillReceived(fields: EntryFields, action: CommandReceived): void {
   about(fields, action.aggregate)
   fields.name = action.command
   fields.wallMs = action.receivedAtMs
+  fields.variant = action.definitionVersion ?? 0
   if (action.call !== null) {
     fields.reference = action.call.session
     fields.token = action.call.sequence

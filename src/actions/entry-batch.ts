@@ -91,8 +91,11 @@ export class EntryBatch {
     this.#finish(o, length)
   }
 
-  /** Copies a command that is already encoded and well formed, under this batch's origin and a new sequence. */
-  addReceived(source: Buffer, start: number, length: number, sequence: number, wallMs: number): void {
+  /**
+   * Copies a command that is already encoded and well formed, under this batch's origin and a new sequence.
+   * @param variant version of the definition that it was admitted under; 0 for what is no command
+   */
+  addReceived(source: Buffer, start: number, length: number, sequence: number, wallMs: number, variant = 0): void {
     const room = padded(length)
     if (this.#length + room > this.#buffer.length) this.#grow(room)
     const b = this.#buffer
@@ -101,7 +104,7 @@ export class EntryBatch {
     b.writeUInt32LE(this.origin, o + 32)
     b.writeUInt32LE(sequence, o + 36)
     b.writeDoubleLE(wallMs, o + 56)
-    b.writeUInt16LE(0, o + 66)
+    b.writeUInt16LE(variant, o + 66)
     this.#finish(o, length)
   }
 

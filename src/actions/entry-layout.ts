@@ -21,7 +21,7 @@ import { readUint64, writeUint64 } from '../kernel/integers.ts'
  * | 48 | u64 | base revision (`command/completed`); in `command/received` the session's answered-below mark |
  * | 56 | f64 | wall time of the draft in ms since 1970; orders nothing |
  * | 64 | u16 | bytes of the name (command name, instance name) |
- * | 66 | u16 | variant: version of the aggregate's events (`command/completed`); otherwise 0 |
+ * | 66 | u16 | variant: version of the aggregate's events (`command/completed`) or definition (`command/received`); otherwise 0 |
  * | 68 | u32 | bytes of the envelope |
  * | 72 | | aggregate key, name, envelope (MessagePack map or nothing), payload (the rest), zeros up to a multiple of 8 |
  */
@@ -60,6 +60,8 @@ export const entryFlags = {
   snapshot: 8,
   /** Never in the journal: in the store's log, what is left of an entry whose events were removed. */
   removed: 32,
+  /** Every assignment of a command is over with this entry. */
+  releasesAll: 64,
 } as const
 
 export const padded = (length: number): number => (length + 7) & ~7

@@ -8,6 +8,7 @@ import type { CommanderError } from '../kernel/errors.ts'
 import { type Lsn, lsn } from '../kernel/identifiers.ts'
 import type { Follower, FollowerRole } from '../replica/follower.ts'
 import { forgetSavedKeys } from '../state/idempotency.ts'
+import { releasesAll } from '../state/migrations.ts'
 import { isVoidDeletion, type RootState, reduce } from '../state/root.ts'
 import { type HostedAggregate, hostedAggregates } from '../tables/hosted-aggregates.ts'
 import { AggregateLoader } from './aggregate-loader.ts'
@@ -65,7 +66,8 @@ export class ApplicationRuntime implements FollowerRole {
     this.#loader = new AggregateLoader(options.store)
     this.#registrar = new DelayedRegistration(options.environment.scheduler, () => this.#register())
     this.#batch = new EntryBatch(options.origin, 65_536)
-    this.#outcomes = new DraftOutcomes(this.#batch, options.environment.clock, options.draftBytesMax)
+    const { environment, state, draftBytesMax } = options
+    this.#outcomes = new DraftOutcomes(this.#batch, environment.clock, state.migrations, draftBytesMax)
     this.#elsewhere = new CompletionsElsewhere(options.state.lsn)
   }
 
@@ -181,6 +183,10 @@ export class ApplicationRuntime implements FollowerRole {
       case actionCodes['application/deregistered']:
         this.#membershipChanged(code, nameOf(b, o), originOf(b, o))
         return
+      case actionCodes['stream/migrated']:
+      case actionCodes['stream/migration-abandoned']:
+        if (releasesAll(b, o)) this.#forgetAll(lsnOf(b, o))
+        return
       default:
         return
     }
@@ -227,12 +233,13 @@ export class ApplicationRuntime implements FollowerRole {
     this.#aggregates.delete(aggregate)
   }
 
-  #forgetAll(): void {
+  /** @param at until the store has applied this, it shows what no longer counts */
+  #forgetAll(at = lsn(0)): void {
     this.#work = []
     this.#speculation.clear()
     this.#cold.clear()
     this.#aggregates.clear()
-    this.#elsewhere.forgetAll()
+    this.#elsewhere.forgetAll(at)
   }
 
   #register(): void {

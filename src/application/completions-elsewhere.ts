@@ -28,7 +28,9 @@ export class CompletionsElsewhere {
     this.#last[partition] = Math.max(this.#last[partition] as number, lastLsn)
   }
 
-  forgetAll(): void {
+  /** @param at until the store has applied this entry, what it shows does not count */
+  forgetAll(at: Lsn): void {
+    if (at > this.#newest) this.#newest = at
     this.#last.fill(this.#newest)
   }
 

@@ -9,6 +9,7 @@ import { assert } from '../kernel/assert.ts'
 import type { Clock } from '../kernel/environment.ts'
 import { messageOf } from '../kernel/errors.ts'
 import type { AnyAggregate } from '../sdk/aggregate-types.ts'
+import { isOutdated, type MigrationsSlice } from '../state/migrations.ts'
 import { type Completed, type Decision, decide } from './decide.ts'
 import { DecideContext } from './decide-context.ts'
 import type { LiveAggregate, Readiness, Work } from './live-aggregates.ts'
@@ -28,11 +29,13 @@ interface Envelope {
 export class DraftOutcomes {
   readonly #batch: EntryBatch
   readonly #clock: Clock
+  readonly #migrations: MigrationsSlice
   readonly #draftBytesMax: number
   readonly #fields: EntryFields = emptyFields()
 
   /** @param draftBytesMax the largest draft that the journal takes */
-  constructor(batch: EntryBatch, clock: Clock, draftBytesMax: number) {
+  constructor(batch: EntryBatch, clock: Clock, migrations: MigrationsSlice, draftBytesMax: number) {
+    this.#migrations = migrations
     this.#batch = batch
     this.#clock = clock
     this.#draftBytesMax = draftBytesMax - draftOverheadBytes
@@ -43,7 +46,9 @@ export class DraftOutcomes {
     const { source, at } = command
     assert(source !== null, `the payload of command ${command.lsn} is kept`)
     const received = flagsOf(source, at)
-    const decision = this.#decide(aggregate, command.lsn, source, at)
+    const decision = isOutdated(this.#migrations, aggregate.key, command.version)
+      ? outdated(aggregate.key)
+      : this.#decide(aggregate, command.lsn, source, at)
     const fields = this.#fields
     fields.flags =
       (received & entryFlags.idempotencyKey) | ((received & entryFlags.writtenIsEnough) === 0 ? entryFlags.flush : 0)
@@ -180,6 +185,11 @@ function refusalOf({ key, closedLsn, isDeleted }: LiveAggregate): Decision {
   const [code, what] = isDeleted ? ['stream_deleted', 'was deleted'] : ['stream_closed', 'was closed']
   const message = `${key} ${what} and takes no further command; use another id`
   return { outcome: 'rejected', code, message, details: { closedLsn } }
+}
+
+function outdated(key: string): Decision {
+  const message = `the command on ${key} came from code of before the migration of its streams; send it again`
+  return { outcome: 'rejected', code: 'schema_violation', message, details: null }
 }
 
 /** Nothing when the state is large or does not come back from its encoding as it was. */

@@ -24,6 +24,7 @@ export function registrationOf({ application, instance, origin, state, former }:
     application: application.name,
     incarnation: origin,
     aggregateTypes: application.aggregates.map(({ name }) => name),
+    aggregateVersions: application.aggregates.map(({ version }) => version),
     // What ended is a connection, not an incarnation: the commands under way have nothing to do with it.
     former: known?.incarnation === origin ? 'stopped' : former,
   }

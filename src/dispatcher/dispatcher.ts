@@ -1,6 +1,6 @@
 import type { Action } from '../actions/action.ts'
 import { actionCodes } from '../actions/action-codes.ts'
-import { aggregateTypeOf, parseAggregateKey } from '../actions/aggregate-key.ts'
+import { aggregateTypeOf } from '../actions/aggregate-key.ts'
 import { encodeAction } from '../actions/encode.ts'
 import { EntryBatch } from '../actions/entry-batch.ts'
 import {
@@ -26,10 +26,12 @@ import type { Follower, FollowerRole } from '../replica/follower.ts'
 import { ownerOf } from '../state/applications.ts'
 import { type AggregateQueue, dispatcherName, type PendingCommand } from '../state/commands.ts'
 import { forgetSavedKeys } from '../state/idempotency.ts'
+import { releasesAll } from '../state/migrations.ts'
 import { type RootState, reduce } from '../state/root.ts'
 import { Housekeeping } from './housekeeping.ts'
 import { type InstanceLoad, InstanceLoads } from './instance-loads.ts'
 import { type DispatcherOptions, defaultDispatcherOptions } from './options.ts'
+import { parkingOf } from './parking.ts'
 import { Retries } from './retries.ts'
 
 const refusedDelayMs = 100
@@ -167,6 +169,11 @@ export class Dispatcher implements FollowerRole {
         reduce(this.#state, b, o)
         this.#rebalance(nameOf(b, o))
         return
+      case actionCodes['stream/migrated']:
+      case actionCodes['stream/migration-abandoned']:
+        reduce(this.#state, b, o)
+        if (releasesAll(b, o)) this.#rebalance(null)
+        return
       default:
         reduce(this.#state, b, o)
     }
@@ -253,12 +260,13 @@ export class Dispatcher implements FollowerRole {
     for (const queue of this.#state.commands.byAggregate.values()) this.#offer(queue)
   }
 
-  /** An instance came or went: what is not drafted yet goes to whoever owns it now. */
-  #rebalance(instance: string): void {
+  /** An instance came or went, or with null all were released: what is not drafted yet goes to whoever owns it now. */
+  #rebalance(instance: string | null): void {
     for (const load of this.#loads.values()) {
       for (const command of load.takeReady()) this.#scheduled.delete(command.lsn)
     }
-    this.#loads.delete(instance)
+    if (instance === null) this.#loads.clear()
+    else this.#loads.delete(instance)
     this.#offerAll()
   }
 
@@ -322,18 +330,7 @@ export class Dispatcher implements FollowerRole {
   }
 
   #draftPark(command: PendingCommand): void {
-    const message = `the application process crashed ${command.crashes} times while it worked on this command`
-    this.#draft({
-      type: 'command/parked',
-      command: command.lsn,
-      aggregate: parseAggregateKey(command.queue.key),
-      release: command.token,
-      atMs: this.#environment.clock.wallMs(),
-      idempotencyKey: 'none',
-      message,
-      attempts: command.attempts,
-      blocksAggregate: false,
-    })
+    this.#draft(parkingOf(command, this.#environment.clock.wallMs()))
   }
 
   #draft(action: Action): void {

@@ -59,6 +59,7 @@ export interface Changed {
 export class Admission {
   readonly #aggregates: ReadonlyMap<string, KnownAggregate>
   readonly #limits: AdmissionLimits
+  #admittedVersion = 0
 
   constructor(applications: readonly Application[], admissionLimits: Partial<AdmissionLimits> = {}) {
     this.#limits = { ...defaultAdmissionLimits, ...admissionLimits }
@@ -74,6 +75,11 @@ export class Admission {
 
   get limits(): AdmissionLimits {
     return this.#limits
+  }
+
+  /** Version of the definition that the call admitted last belongs to. Not written into the draft: a client may send it again. */
+  get admittedVersion(): number {
+    return this.#admittedVersion
   }
 
   aggregate(type: string): AnyAggregate {
@@ -110,11 +116,15 @@ export class Admission {
     if (known === undefined) this.aggregate(type)
     const command = nameOf(b, o)
     if (known?.commands.has(command) !== true) throw unknownCommand(type, command, known?.commands)
+    const switched = state.migrations.versions.get(type)
+    if (switched !== undefined && known.definition.version < switched.version)
+      throw outdated(type, known.definition.version, switched.version)
     const payloadBytes = o + lengthOf(b, o) - payloadStart(b, o)
     if (payloadBytes > this.#limits.payloadBytes) throw tooLarge(key, command, payloadBytes, this.#limits.payloadBytes)
     this.#checkRoom(state, drafted, key)
     b.writeUInt32LE(hash32(key), o + entryOffsets.hash)
     b.writeUInt16LE(flagsOf(b, o) & (entryFlags.idempotencyKey | entryFlags.writtenIsEnough), o + entryOffsets.flags)
+    this.#admittedVersion = known.definition.version
     const schema = known.definition.schemas?.commands?.[command]
     if (schema === undefined) return null
     return { data: checkSchema(schema, dataOf(b, o), `data of command "${command}" of ${key}`) }
@@ -168,6 +178,12 @@ const notMessagePack = (error: unknown): CommanderError =>
 
 const overloaded = (why: string): CommanderError =>
   new CommanderError('overloaded', `${why}: try again later`, { details: { retryAfterMs: 1000 } })
+
+const outdated = (type: string, version: number, switched: number): CommanderError =>
+  new CommanderError(
+    'not_ready',
+    `the streams of "${type}" were migrated to version ${switched}, but this database runs its version ${version}: start it again with the new code`,
+  )
 
 const unknownCommand = (type: string, command: string, known: ReadonlySet<string> | undefined): CommanderError =>
   new CommanderError(

@@ -36,6 +36,8 @@ export class Call {
   source: Buffer | null
   offset: number
   length: number
+  /** Version of the definition that the command was admitted under. */
+  definitionVersion = 0
   commandLsn: Lsn = lsn(0)
   isDuplicate = false
   isRefused = false

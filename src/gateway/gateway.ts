@@ -185,6 +185,7 @@ export class Gateway implements FollowerRole {
     const changed = this.#admission.admit(this.#o.state, this.#drafted.length, source, offset)
     const writtenIsEnough = (flagsOf(source, offset) & entryFlags.writtenIsEnough) !== 0
     const call = new Call(replier, request, wait, writtenIsEnough, source, offset, lengthOf(source, offset))
+    call.definitionVersion = this.#admission.admittedVersion
     const key = this.#admission.keyOf(source, offset)
     if (key !== null && this.#isKnown(call, key)) return
     if (wait === waitModes.received)
@@ -234,7 +235,9 @@ export class Gateway implements FollowerRole {
   #draft(call: Call): void {
     assert(this.#follower !== null && call.source !== null, 'the gateway is started and the call is a draft')
     call.sequence = this.#follower.takeSequence()
-    this.#batch.addReceived(call.source, call.offset, call.length, call.sequence, this.#o.environment.clock.wallMs())
+    const { source, offset, length, sequence, definitionVersion } = call
+    const wallMs = this.#o.environment.clock.wallMs()
+    this.#batch.addReceived(source, offset, length, sequence, wallMs, definitionVersion)
     this.#drafted.push(call)
     if (this.#batch.count >= sendDrafts || this.#batch.byteLength >= sendBytes) this.#send()
   }

@@ -204,7 +204,7 @@ export class ProjectionApplier implements FollowerRole {
 
   /** Something to do although no entry is new. */
   get #hasOwnWork(): boolean {
-    return this.#projections.isRebuilding || this.#writer.isRemoving
+    return this.#projections.isRebuilding || this.#writer.isRemoving || this.#writer.isClearing
   }
 
   /** Not while the state is being brought up to the tables: the hash must be that of the state at the checkpoint (G7). */
@@ -220,11 +220,15 @@ export class ProjectionApplier implements FollowerRole {
     const applied = batches.at(-1)?.lastLsn ?? this.#committed
     const expired = this.#expiredBy(batches)
     const slices = this.#projections.isRebuilding ? this.#projections.slices() : []
+    const clearing = this.#writer.clearing()
     const begun = this.#rebuildsAsked
     this.#rebuildsAsked = []
     const checkpoint = this.#isCheckpointDue ? this.#checkpoints.begin(applied) : null
     store.write(
-      (batch) => this.#fill(batch, batches, slices, { applied, expired, checkpoint }),
+      (batch) => {
+        if (clearing !== null) this.#writer.clear(batch, clearing) // before removals, which then look at what it puts
+        this.#fill(batch, batches, slices, { applied, expired, checkpoint })
+      },
       (error) => {
         this.#done(applied, checkpoint, error)
         if (error === null) for (const tell of begun) tell()

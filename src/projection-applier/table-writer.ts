@@ -23,6 +23,7 @@ import { deleteParked, putOutcome, putParked, putSkipped } from '../tables/outco
 import { listRemovals, putRemoval, type Removal, removePortion } from '../tables/removals.ts'
 import { deleteSnapshot, putSnapshot } from '../tables/snapshots.ts'
 import { revisionInBatch, StreamAppender } from '../tables/streams.ts'
+import { type CopySlice, MigrationTables } from './migration-tables.ts'
 import type { ProjectionRunner } from './projection-runner.ts'
 
 /** Expired keys that a batch of entries will delete; looked up before the transaction. */
@@ -37,6 +38,7 @@ export class TableWriter {
   readonly #streams = new StreamAppender()
   /** In the order in which they were asked for. */
   readonly #removals: Removal[]
+  readonly #migrations: MigrationTables
 
   constructor(
     state: RootState,
@@ -49,6 +51,7 @@ export class TableWriter {
     this.#projections = projections
     this.#log = new EventLogAppender(nextPosition)
     this.#removals = listRemovals(store)
+    this.#migrations = new MigrationTables(store)
   }
 
   /** The keys that `idempotency-key/deleted` entries among these will delete. */
@@ -76,7 +79,8 @@ export class TableWriter {
         return
       case actionCodes['command/retried']:
         reduce(this.#state, b, o)
-        deleteParked(batch, referenceOf(b, o))
+        // Where it is not: it was drafted in a form of before a migration's switch, and stays parked.
+        if (this.#state.commands.byLsn.has(referenceOf(b, o))) deleteParked(batch, referenceOf(b, o))
         return
       case actionCodes['command/skipped']:
         reduce(this.#state, b, o)
@@ -97,6 +101,11 @@ export class TableWriter {
         if (!isVoid) this.#deleted(batch, b, o)
         return
       }
+      case actionCodes['stream/migrated']:
+      case actionCodes['stream/migration-finalised']:
+      case actionCodes['stream/migration-abandoned']:
+        this.#migrations.apply(batch, this.#state, b, o)
+        return
       default:
         reduce(this.#state, b, o)
     }
@@ -113,6 +122,19 @@ export class TableWriter {
     const rest = removePortion(batch, removal)
     if (rest === null) this.#removals.shift()
     else this.#removals[0] = rest
+  }
+
+  /** A copy of a migration that is over is still being cleared away. */
+  get isClearing(): boolean {
+    return this.#migrations.isAtWork
+  }
+
+  clearing(): CopySlice | null {
+    return this.#migrations.slice()
+  }
+
+  clear(batch: WriteBatch, slice: CopySlice): void {
+    this.#migrations.applySlice(batch, slice)
   }
 
   finish(batch: WriteBatch): void {
@@ -140,7 +162,7 @@ export class TableWriter {
     )
     putOutcome(batch, referenceOf(b, o), b, o, place)
     const snapshot = snapshotOf(b, o)
-    if (snapshot !== null) putSnapshot(batch, key, { ...snapshot, revision: before + eventCount })
+    if (snapshot !== null) putSnapshot(batch, key, { ...snapshot, revision: before + eventCount, lsn: lsnOf(b, o) })
     this.#projections.apply(batch, b, o, place.block + place.delta)
   }
 

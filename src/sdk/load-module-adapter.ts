@@ -9,6 +9,8 @@ import { isApplication } from './application.ts'
 import { describe } from './definition.ts'
 import type { ImportMap } from './import-map.ts'
 import { checkImportMap } from './import-map.ts'
+import type { Migration } from './migration.ts'
+import { isMigration } from './migration.ts'
 
 type ModuleNamespace = Readonly<Record<string, unknown>>
 
@@ -55,6 +57,20 @@ export async function loadConfigFile(path: string): Promise<unknown> {
 export async function loadImportMap(path: string): Promise<ImportMap> {
   const module = await importFile(path, 'invalid_module', 'map module')
   return checkImportMap(module, `the map module ${resolve(path)}`)
+}
+
+/**
+ * Loads the module of `commanderdb stream migrate --module`.
+ *
+ * @param path - relative to the working directory
+ * @throws CommanderError `invalid_module` naming the file and the reason in one line
+ */
+export async function loadMigration(path: string): Promise<Migration> {
+  const module = await importFile(path, 'invalid_module', 'migration module')
+  const migration = module.default
+  if (isMigration(migration)) return migration
+  const found = migration === undefined ? 'it has no default export' : `its default export is ${describe(migration)}`
+  throw failure('invalid_module', 'migration module', resolve(path), `${found}; export default defineMigration({ … })`)
 }
 
 const configFileNames = ['commanderdb.config.ts', 'commanderdb.config.js', 'commanderdb.config.mjs'] as const

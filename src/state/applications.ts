@@ -8,6 +8,8 @@ export interface ApplicationInstance {
   readonly application: string
   readonly incarnation: number
   readonly aggregateTypes: readonly string[]
+  /** The version of the definition of each of these types; absent where it did not say. */
+  readonly aggregateVersions?: readonly number[]
   readonly registeredLsn: Lsn
 }
 
@@ -19,26 +21,34 @@ export interface ApplicationsSlice {
 
 export const emptyApplications = (): ApplicationsSlice => ({ byInstance: new Map(), hostsByType: new Map() })
 
-export function registerApplication(slice: ApplicationsSlice, action: ApplicationRegistered, at: Lsn): void {
-  slice.byInstance.set(action.instance, {
-    instance: action.instance,
-    application: action.application,
-    incarnation: action.incarnation,
-    aggregateTypes: action.aggregateTypes,
-    registeredLsn: at,
-  })
-  rebalance(slice)
+/** Of each type that was migrated, the version that its hosts must know. */
+export type RequiredVersions = ReadonlyMap<string, { readonly version: number }>
+
+export function registerApplication(
+  slice: ApplicationsSlice,
+  action: ApplicationRegistered,
+  at: Lsn,
+  required: RequiredVersions,
+): void {
+  const { instance, application, incarnation, aggregateTypes, aggregateVersions } = action
+  const registered = { instance, application, incarnation, aggregateTypes, registeredLsn: at }
+  slice.byInstance.set(instance, aggregateVersions === undefined ? registered : { ...registered, aggregateVersions })
+  rebalance(slice, required)
 }
 
-export function deregisterApplication(slice: ApplicationsSlice, instance: string): void {
-  if (slice.byInstance.delete(instance)) rebalance(slice)
+export function deregisterApplication(slice: ApplicationsSlice, instance: string, required: RequiredVersions): void {
+  if (slice.byInstance.delete(instance)) rebalance(slice, required)
 }
 
-/** Rebuilt from nothing: which instance owns what depends on who is there, never on the way there. */
-export function rebalance(slice: ApplicationsSlice): void {
+/**
+ * Rebuilt from nothing: which instance owns what depends on who is there, never on the way there. Code that is older
+ * than its type's events gets no work on it.
+ */
+export function rebalance(slice: ApplicationsSlice, required: RequiredVersions): void {
   slice.hostsByType.clear()
   for (const instance of slice.byInstance.values()) {
-    for (const type of instance.aggregateTypes) {
+    for (const [index, type] of instance.aggregateTypes.entries()) {
+      if ((instance.aggregateVersions?.[index] ?? 0) < (required.get(type)?.version ?? 0)) continue
       const hosts = slice.hostsByType.get(type)
       if (hosts === undefined) slice.hostsByType.set(type, [instance])
       else hosts.push(instance)

@@ -20,7 +20,9 @@ export interface PendingCommand {
   crashes: number
   /** Failed, and not to be started again before this wall time; 0 otherwise. */
   retryAtMs: number
-  readonly bytes: number
+  /** Version of the definition that it was admitted under, or was rewritten for; 0 where none was noted. */
+  version: number
+  bytes: number
   /** The received entry, where the process keeps payloads: a view into `source` at `at`. */
   source: Buffer | null
   at: number
@@ -62,6 +64,7 @@ export function addPending(
   bytes: number,
   source: Buffer | null,
   offset: number,
+  version = 0,
 ): PendingCommand {
   let queue = slice.byAggregate.get(key)
   if (queue === undefined) {
@@ -77,6 +80,7 @@ export function addPending(
     attempts: 0,
     crashes: 0,
     retryAtMs: 0,
+    version,
     bytes,
     source,
     at: offset,
@@ -154,6 +158,31 @@ export function markFailed(slice: CommandsSlice, at: Lsn, retryAtMs: number): vo
   command.instance = ''
   command.token = token(0)
   command.retryAtMs = retryAtMs
+}
+
+/** A migration gives the command another form; does nothing when it is pending no longer. */
+export function replacePending(
+  slice: CommandsSlice,
+  at: Lsn,
+  bytes: number,
+  source: Buffer | null,
+  version: number,
+): void {
+  const command = slice.byLsn.get(at)
+  if (command === undefined) return
+  slice.pendingBytes += bytes - command.bytes
+  command.bytes = bytes
+  command.source = source
+  command.at = 0
+  command.version = version
+}
+
+/** Everything that was started anywhere is to be started anew. */
+export function releaseAll(slice: CommandsSlice): void {
+  for (const command of slice.byLsn.values()) {
+    command.instance = ''
+    command.token = token(0)
+  }
 }
 
 /** Everything that was started on an instance is to be started anew. */

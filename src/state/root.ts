@@ -1,4 +1,4 @@
-import type { ApplicationRegistered, IdempotencyKey } from '../actions/action.ts'
+import type { ApplicationRegistered, IdempotencyKey, StreamMigrated } from '../actions/action.ts'
 import { actionCodes } from '../actions/action-codes.ts'
 import { envelopeOf, payloadOf } from '../actions/decode.ts'
 import {
@@ -17,6 +17,7 @@ import {
   referenceOf,
   sessionOf,
   sessionSequenceOf,
+  variantOf,
   wallMsOf,
 } from '../actions/entry-layout.ts'
 import { assert } from '../kernel/assert.ts'
@@ -38,6 +39,7 @@ import {
   markFailed,
   markStarted,
   pendingBefore,
+  releaseAll,
   releaseInstance,
   removePending,
   unblockAggregate,
@@ -51,6 +53,20 @@ import {
   rememberCall,
   saveKey,
 } from './idempotency.ts'
+import { abandonMigration, switchMigration } from './migration-switch.ts'
+import {
+  emptyMigrations,
+  endMigration,
+  forgetRewritten,
+  isOutdated,
+  type MigrationsSlice,
+  migrationOf,
+  noteEvents,
+  noteParked,
+  noteRewritten,
+  noteUnparked,
+  startMigration,
+} from './migrations.ts'
 
 /**
  * The state that every child folds from the same entries. Bounded: it holds what is under way, never what is done.
@@ -64,6 +80,7 @@ export interface RootState {
   readonly commands: CommandsSlice
   readonly applications: ApplicationsSlice
   readonly idempotency: IdempotencySlice
+  readonly migrations: MigrationsSlice
   /** Keep the bytes of pending commands: for processes that decide them or store them. */
   readonly keepsPayloads: boolean
 }
@@ -79,6 +96,7 @@ export const emptyRoot = ({ lookup, keepsPayloads }: RootOptions): RootState => 
   commands: emptyCommands(),
   applications: emptyApplications(),
   idempotency: emptyIdempotency(lookup),
+  migrations: emptyMigrations(),
   keepsPayloads,
 })
 
@@ -105,15 +123,23 @@ export function reduce(state: RootState, b: Buffer, o: number): Repeats {
       removePending(state.commands, referenceOf(b, o))
       state.commands.completed++
       state.globalPosition += eventCountOf(b, o)
+      if (state.migrations.byType.size > 0) noteCompleted(state, b, o)
       return isNew
     case actionCodes['command/rejected']:
       removePending(state.commands, referenceOf(b, o))
       state.commands.rejected++
+      if (state.migrations.byType.size > 0) forgetRewritten(state.migrations, keyOf(b, o), referenceOf(b, o))
       return isNew
     default:
       reduceRare(state, b, o, at)
       return isNew
   }
+}
+
+function noteCompleted({ migrations, globalPosition }: RootState, b: Buffer, o: number): void {
+  const key = keyOf(b, o)
+  forgetRewritten(migrations, key, referenceOf(b, o))
+  if (eventCountOf(b, o) > 0) noteEvents(migrations, key, variantOf(b, o), globalPosition)
 }
 
 function reduceReceived(state: RootState, b: Buffer, o: number, at: Lsn): Repeats {
@@ -133,7 +159,7 @@ function reduceReceived(state: RootState, b: Buffer, o: number, at: Lsn): Repeat
   if (repeats !== isNew) return repeats
   if (key !== null) saveKey(idempotency, key, at, wallMsOf(b, o))
   const source = state.keepsPayloads ? b : null
-  addPending(state.commands, at, keyOf(b, o), hashOf(b, o), lengthOf(b, o), source, o)
+  addPending(state.commands, at, keyOf(b, o), hashOf(b, o), lengthOf(b, o), source, o, variantOf(b, o))
   return isNew
 }
 
@@ -153,7 +179,7 @@ export const isVoidDeletion = ({ commands }: RootState, b: Buffer, o: number): b
   pendingBefore(commands, keyOf(b, o), referenceOf(b, o)) > 0
 
 function reduceRare(state: RootState, b: Buffer, o: number, at: Lsn): void {
-  const { commands } = state
+  const { commands, migrations } = state
   switch (codeOf(b, o)) {
     case actionCodes['command/failed']: {
       const { retryDelayMs } = payloadOf(b, o) as { retryDelayMs: number }
@@ -164,20 +190,24 @@ function reduceRare(state: RootState, b: Buffer, o: number, at: Lsn): void {
       if ((flagsOf(b, o) & entryFlags.blocksAggregate) !== 0) {
         blockAggregate(commands, keyOf(b, o), hashOf(b, o), referenceOf(b, o))
       }
-      removePending(commands, referenceOf(b, o))
+      noteParked(migrations, keyOf(b, o), referenceOf(b, o), removePending(commands, referenceOf(b, o))?.version ?? 0)
       commands.parked++
       return
     case actionCodes['command/retried']: {
       const source = state.keepsPayloads ? b : null
       const command = referenceOf(b, o)
-      if (commands.byLsn.has(command)) return
-      addPending(commands, command, keyOf(b, o), hashOf(b, o), lengthOf(b, o), source, payloadStart(b, o))
-      unblockAggregate(commands, keyOf(b, o), command)
+      const key = keyOf(b, o)
+      const version = retriedVersion(b, o)
+      if (commands.byLsn.has(command) || isOutdated(migrations, key, version)) return
+      addPending(commands, command, key, hashOf(b, o), lengthOf(b, o), source, payloadStart(b, o), version)
+      noteUnparked(migrations, key, command)
+      unblockAggregate(commands, key, command)
       commands.parked--
       return
     }
     case actionCodes['command/skipped']:
       unblockAggregate(commands, keyOf(b, o), referenceOf(b, o))
+      forgetRewritten(migrations, keyOf(b, o), referenceOf(b, o))
       commands.parked--
       return
     case actionCodes['idempotency-key/expired']:
@@ -186,17 +216,56 @@ function reduceRare(state: RootState, b: Buffer, o: number, at: Lsn): void {
     case actionCodes['application/registered']: {
       const action = { instance: nameOf(b, o), ...(payloadOf(b, o) as object) } as ApplicationRegistered
       releaseInstance(commands, action.instance, action.former === 'crashed')
-      registerApplication(state.applications, action, at)
+      registerApplication(state.applications, action, at, migrations.versions)
       return
     }
     case actionCodes['application/deregistered']: {
       const { reason } = payloadOf(b, o) as { reason: string }
       releaseInstance(commands, nameOf(b, o), reason === 'crashed')
-      deregisterApplication(state.applications, nameOf(b, o))
+      deregisterApplication(state.applications, nameOf(b, o), migrations.versions)
       return
     }
+    case actionCodes['stream/migrated']:
+      reduceMigrated(state, payloadOf(b, o) as StreamMigrated, at)
+      return
+    case actionCodes['stream/migration-finalised']:
+    case actionCodes['stream/migration-abandoned']:
+      reduceMigrationOver(state, b, o)
+      return
     default:
       // Actions about the store (streams, checkpoints, deleted keys) change nothing that is held here.
       return
   }
+}
+
+/** The version of the command that a `command/retried` carries. */
+const retriedVersion = (b: Buffer, o: number): number => variantOf(b, payloadStart(b, o))
+
+function reduceMigrated(
+  state: RootState,
+  { aggregateType, toVersion, migration, step }: StreamMigrated,
+  at: Lsn,
+): void {
+  const { migrations } = state
+  if (step.phase === 'started') {
+    startMigration(migrations, aggregateType, toVersion, step, at, state.globalPosition)
+    return
+  }
+  const known = migrationOf(migrations, aggregateType, migration)
+  if (step.phase === 'rewritten') {
+    if (known !== undefined) noteRewritten(known, step, state.keepsPayloads)
+    return
+  }
+  // Also where the switch is void: the journal writer's guard cannot know that.
+  releaseAll(state.commands)
+  if (known !== undefined) switchMigration(state, known, at)
+}
+
+function reduceMigrationOver(state: RootState, b: Buffer, o: number): void {
+  const { aggregateType, migration } = payloadOf(b, o) as Pick<StreamMigrated, 'aggregateType' | 'migration'>
+  const known = migrationOf(state.migrations, aggregateType, migration)
+  if (codeOf(b, o) === actionCodes['stream/migration-abandoned']) {
+    releaseAll(state.commands)
+    if (known !== undefined) abandonMigration(state, known)
+  } else if (known !== undefined && known.switchedLsn !== 0) endMigration(state.migrations, known)
 }

@@ -5,6 +5,7 @@ import { type Lsn, lsn, token } from '../kernel/identifiers.ts'
 import { NumberMap } from '../kernel/number-map.ts'
 import { type ApplicationInstance, rebalance } from './applications.ts'
 import { addPending, blockAggregate, type PendingCommand } from './commands.ts'
+import type { MigrationState, RewrittenForm, TypeVersion } from './migrations.ts'
 import { emptyRoot, type RootOptions, type RootState } from './root.ts'
 
 interface CommandForm {
@@ -17,6 +18,8 @@ interface CommandForm {
   readonly attempts: number
   readonly crashes: number
   readonly retryAtMs: number
+  /** Absent for 0. */
+  readonly version?: number
 }
 
 interface RootForm {
@@ -34,6 +37,18 @@ interface RootForm {
   ])[]
   readonly expiredUntilMs: number
   readonly expiriesByMinute: readonly (readonly [minute: number, count: number])[]
+  /** Absent where there never was one. */
+  readonly migrations?: MigrationsForm
+}
+
+interface MigrationsForm {
+  readonly versions: readonly (readonly [type: string, TypeVersion])[]
+  readonly byType: readonly MigrationForm[]
+}
+
+interface MigrationForm extends Omit<MigrationState, 'commands' | 'parkedOld'> {
+  readonly commands: readonly (readonly [command: number, bytes: number])[]
+  readonly parkedOld: readonly number[]
 }
 
 /** The state as plain data in one order, whatever the order it came about in. */
@@ -54,8 +69,27 @@ function formOf(state: RootState): RootForm {
       .map(([id, s]) => [id, s.lastLsn, s.answeredBelow, [...s.calls].sort((a, b) => a[0] - b[0]).flat()]),
     expiredUntilMs: idempotency.expiredUntilMs,
     expiriesByMinute: [...idempotency.expiriesByMinute].sort((a, b) => a[0] - b[0]),
+    ...migrationsForm(state),
   }
 }
+
+function migrationsForm({ migrations: { byType, versions } }: RootState): Pick<RootForm, 'migrations'> {
+  if (byType.size === 0 && versions.size === 0) return {}
+  return {
+    migrations: {
+      versions: [...versions].sort(byText),
+      byType: [...byType].sort(byText).map(([, migration]) => ({
+        ...migration,
+        commands: sortedForms(migration).map(([command, { bytes }]) => [command, bytes] as const),
+        parkedOld: [...migration.parkedOld].sort((a, b) => a - b),
+      })),
+    },
+  }
+}
+
+const byText = (a: readonly [string, unknown], b: readonly [string, unknown]): number => (a[0] < b[0] ? -1 : 1)
+
+const sortedForms = ({ commands }: MigrationState): [Lsn, RewrittenForm][] => [...commands].sort((a, b) => a[0] - b[0])
 
 const sortedCommands = (state: RootState): PendingCommand[] =>
   [...state.commands.byLsn.values()].sort((a, b) => a.lsn - b.lsn)
@@ -70,6 +104,7 @@ const commandForm = (command: PendingCommand): CommandForm => ({
   attempts: command.attempts,
   crashes: command.crashes,
   retryAtMs: command.retryAtMs,
+  ...(command.version === 0 ? {} : { version: command.version }),
 })
 
 /** Equal in every process that has applied the same LSN (G7). 32 hexadecimal digits. */
@@ -80,11 +115,19 @@ export function encodeRoot(state: RootState): Buffer {
   const payloads = sortedCommands(state).map(({ source, at }) =>
     source === null ? Buffer.alloc(0) : source.subarray(at, at + lengthOf(source, at)),
   )
-  return Buffer.from(pack({ form: formOf(state), payloads }))
+  const form = formOf(state)
+  const rewritten = (form.migrations?.byType ?? []).map(({ type }) =>
+    sortedForms(state.migrations.byType.get(type) as MigrationState).map(([, { source }]) => source ?? Buffer.alloc(0)),
+  )
+  return Buffer.from(pack({ form, payloads, rewritten }))
 }
 
 export function decodeRoot(bytes: Buffer, options: RootOptions): RootState {
-  const { form, payloads } = unpack(bytes, 0, bytes.length) as { form: RootForm; payloads: Uint8Array[] }
+  const { form, payloads, rewritten } = unpack(bytes, 0, bytes.length) as {
+    form: RootForm
+    payloads: Uint8Array[]
+    rewritten?: Uint8Array[][]
+  }
   const state = emptyRoot(options)
   state.lsn = lsn(form.lsn)
   state.globalPosition = form.globalPosition
@@ -93,7 +136,7 @@ export function decodeRoot(bytes: Buffer, options: RootOptions): RootState {
   form.commands.forEach((c, i) => {
     const bytes = payloads[i]
     const payload = options.keepsPayloads && bytes !== undefined ? Buffer.from(bytes) : null
-    const command = addPending(commands, lsn(c.lsn), c.key, c.hash, c.bytes, payload, 0)
+    const command = addPending(commands, lsn(c.lsn), c.key, c.hash, c.bytes, payload, 0, c.version ?? 0)
     command.instance = c.instance
     command.token = token(c.token)
     command.attempts = c.attempts
@@ -102,7 +145,8 @@ export function decodeRoot(bytes: Buffer, options: RootOptions): RootState {
   })
   for (const [key, hash, by] of form.blocked) blockAggregate(commands, key, hash, lsn(by))
   for (const instance of form.applications) applications.byInstance.set(instance.instance, instance)
-  rebalance(applications)
+  if (form.migrations !== undefined) decodeMigrations(state, form.migrations, rewritten ?? [])
+  rebalance(applications, state.migrations.versions)
   for (const [id, lastLsn, answeredBelow, calls] of form.sessions) {
     const session = { lastLsn: lsn(lastLsn), answeredBelow, calls: new NumberMap<Lsn>() }
     for (let i = 0; i < calls.length; i += 2) session.calls.set(calls[i] as number, lsn(calls[i + 1] as number))
@@ -111,4 +155,17 @@ export function decodeRoot(bytes: Buffer, options: RootOptions): RootState {
   idempotency.expiredUntilMs = form.expiredUntilMs
   for (const [minute, count] of form.expiriesByMinute) idempotency.expiriesByMinute.set(minute, count)
   return state
+}
+
+function decodeMigrations(state: RootState, form: MigrationsForm, rewritten: readonly Uint8Array[][]): void {
+  const { byType, versions } = state.migrations
+  for (const [type, version] of form.versions) versions.set(type, version)
+  for (const [i, { commands, parkedOld, ...rest }] of form.byType.entries()) {
+    const forms = commands.map(([command, bytes], j): [Lsn, RewrittenForm] => {
+      const source = rewritten[i]?.[j]
+      const isKept = state.keepsPayloads && source !== undefined
+      return [lsn(command), { bytes, source: isKept ? Buffer.from(source) : null }]
+    })
+    byType.set(rest.type, { ...rest, commands: new Map(forms), parkedOld: new Set(parkedOld.map(lsn)) })
+  }
 }

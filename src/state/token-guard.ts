@@ -3,6 +3,7 @@ import { codeOf, entryEnd, lsnOf, nameOf, payloadStart, referenceOf, tokenOf } f
 import { type Lsn, lsn } from '../kernel/identifiers.ts'
 import { readUint64 } from '../kernel/integers.ts'
 import { NumberMap } from '../kernel/number-map.ts'
+import { releasesAll } from './migrations.ts'
 import type { RootState } from './root.ts'
 
 interface Assignment {
@@ -56,7 +57,7 @@ export class TokenGuard {
     else if (code === actionCodes['command/started']) this.#start(b, o)
     else if (code === actionCodes['application/registered'] || code === actionCodes['application/deregistered']) {
       this.#release(nameOf(b, o))
-    }
+    } else if (releasesAll(b, o)) this.#releaseAll()
   }
 
   #start(b: Buffer, o: number): void {
@@ -67,6 +68,10 @@ export class TokenGuard {
       this.#undo.push([command, this.#assignments.get(command)])
       this.#assignments.set(command, assignment)
     }
+  }
+
+  #releaseAll(): void {
+    for (const command of [...this.#assignments.keys()]) this.#end(lsn(command))
   }
 
   #end(command: Lsn): void {

@@ -2,8 +2,10 @@ import { entryHeaderBytes, eventCountOf, isWellFormed, lengthOf, padded } from '
 import { CommanderError } from '../kernel/errors.ts'
 import type { KeyValueStore, WriteBatch } from '../store/key-value-store.ts'
 import { numberKey, readKeyNumber } from '../store/keys.ts'
-import { expandBlock, holesIn } from './log-block.ts'
+import { expandBlock, holesIn, isRebuiltBlock, offsetByCount, rebuiltMark } from './log-block.ts'
+import { MigrationsReader, type StoredCopy } from './migrations.ts'
 import type { Pointer } from './pointer.ts'
+import { rewriteEntries } from './rewritten-block.ts'
 import { tableNames } from './table-names.ts'
 
 /** A block is put when it reaches this size, and at the end of each transaction. */
@@ -46,22 +48,39 @@ export interface LogBlock {
   readonly entries: Buffer
   /** Entries whose events were removed: of these only the number of events is left (`isRemoved`). */
   readonly holes: number
+  /** A migration replaced entries: they do not lie where pointers say. */
+  readonly isRebuilt: boolean
+}
+
+/** The block for ever as a migration made it. */
+export function putRebuilt(batch: WriteBatch, { firstPosition, entries }: LogBlock): void {
+  batch.put(tableNames.log, numberKey(firstPosition), Buffer.concat([rebuiltMark, entries]))
+}
+
+function blockOf(firstPosition: number, stored: Buffer): LogBlock {
+  const block = expandBlock(stored)
+  const entries = isRebuiltBlock(block) ? block.subarray(rebuiltMark.length) : block
+  return { firstPosition, entries, holes: holesIn(stored), isRebuilt: isRebuiltBlock(block) }
 }
 
 export class EventLogReader {
   readonly #store: KeyValueStore
+  readonly #migrations: MigrationsReader
   #cached: LogBlock | null = null
+  /** The copies that the cached block was read under. */
+  #cachedUnder: readonly StoredCopy[] = []
 
   constructor(store: KeyValueStore) {
     this.#store = store
+    this.#migrations = new MigrationsReader(store)
   }
 
   /** The block that a pointer names; kept until another is asked for, since neighbours are mostly read together. */
   block(firstPosition: number): LogBlock {
-    if (this.#cached?.firstPosition === firstPosition) return this.#cached
-    const stored = this.#store.table(tableNames.log).get(numberKey(firstPosition))
-    if (stored === undefined) throw damaged(firstPosition)
-    this.#cached = blockOf(firstPosition, stored)
+    const { copies } = this.#migrations.get()
+    if (this.#cached?.firstPosition === firstPosition && this.#cachedUnder === copies) return this.#cached
+    this.#cached = this.#read(firstPosition)
+    this.#cachedUnder = copies
     return this.#cached
   }
 
@@ -72,27 +91,49 @@ export class EventLogReader {
 
   /** The entry that a pointer names, as a place in its block. */
   entry(pointer: Pointer): { readonly buffer: Buffer; readonly offset: number } {
-    const { entries } = this.block(pointer.block)
-    if (!isWellFormed(entries, pointer.offset, entries.length)) throw damaged(pointer.block)
-    return { buffer: entries, offset: pointer.offset }
+    const { entries, isRebuilt } = this.block(pointer.block)
+    const offset = isRebuilt ? offsetByCount(entries, pointer.delta) : pointer.offset
+    if (!isWellFormed(entries, offset, entries.length)) throw damaged(pointer.block)
+    return { buffer: entries, offset }
   }
 
   /** Blocks from the one that holds `position` on. */
   *blocksFrom(position: number): Generator<LogBlock> {
-    const table = this.#store.table(tableNames.log)
-    const [before] = table.range({ to: numberKey(position + 1), reverse: true, limit: 1 })
-    if (before === undefined) return
-    for (const { key, value } of table.range({ from: before.key })) {
-      yield blockOf(readKeyNumber(key, 0), value)
+    for (const block of storedBlocks(this.#store, position)) {
+      const { copies } = this.#migrations.get()
+      yield copies.length === 0 ? block : this.#read(block.firstPosition)
     }
+  }
+
+  /** The switch that made older snapshots of the type void; 0 where there was none. */
+  snapshotsSince(type: string): number {
+    for (const [migrated, at] of this.#migrations.get().snapshotsSince) if (migrated === type) return at
+    return 0
+  }
+
+  /** The block and what was rewritten of it, as of one committed state: a copy moves into the log in one transaction. */
+  #read(firstPosition: number): LogBlock {
+    return this.#store.snapshot(() => {
+      const stored = this.#store.table(tableNames.log).get(numberKey(firstPosition))
+      if (stored === undefined) throw damaged(firstPosition)
+      return rewriteBlock(this.#store, blockOf(firstPosition, stored), this.#migrations.get().copies)
+    })
   }
 }
 
-const blockOf = (firstPosition: number, stored: Buffer): LogBlock => ({
-  firstPosition,
-  entries: expandBlock(stored),
-  holes: holesIn(stored),
-})
+/** The block with what copies have instead of it; the same where they have nothing. */
+export function rewriteBlock(store: KeyValueStore, block: LogBlock, copies: readonly StoredCopy[]): LogBlock {
+  const entries = copies.length === 0 ? null : rewriteEntries(store, block, copies)
+  return entries === null ? block : { ...block, entries, isRebuilt: true }
+}
+
+/** Blocks as they are stored, from the one that holds `position` on. */
+export function* storedBlocks(store: KeyValueStore, position: number): Generator<LogBlock> {
+  const table = store.table(tableNames.log)
+  const [before] = table.range({ to: numberKey(position + 1), reverse: true, limit: 1 })
+  if (before === undefined) return
+  for (const { key, value } of table.range({ from: before.key })) yield blockOf(readKeyNumber(key, 0), value)
+}
 
 /** Calls `visit` for each entry of a block, with the position of its first event. */
 export function eachEntry(

@@ -11,6 +11,7 @@ import {
 } from '../actions/entry-layout.ts'
 import { assert } from '../kernel/assert.ts'
 import { readUint64, writeUint64 } from '../kernel/integers.ts'
+import type { Pointer } from './pointer.ts'
 
 /**
  * A block of the log as it is stored. Mostly that is its entries, one behind the other. Where events were removed it is
@@ -71,6 +72,32 @@ export function punchHoles(stored: Buffer, offsets: Iterable<number>, archive: n
     expanded,
     [...holes.values()].sort((a, b) => a.offset - b.offset),
   )
+}
+
+/** Goes before the entries of a block that a migration has put anew: no entry has a length of 0. */
+export const rebuiltMark: Buffer = Buffer.alloc(8)
+
+/** Whether the entries of the expanded block do not lie where pointers say, and are found by counting events. */
+export const isRebuiltBlock = (expanded: Buffer): boolean =>
+  expanded.length >= rebuiltMark.length && expanded.readUInt32LE(0) === 0
+
+/** Where the entry lies that has the event at `delta`, counted from the block's first; behind the block when there is none. */
+export function offsetByCount(entries: Buffer, delta: number): number {
+  let events = 0
+  let o = 0
+  for (; o + entryHeaderBytes <= entries.length; o += padded(lengthOf(entries, o))) {
+    events += eventCountOf(entries, o)
+    if (delta < events) break
+  }
+  return o
+}
+
+/** Where in the block, as it is stored and expanded, the entries lie that pointers name. */
+export function offsetsIn(stored: Buffer, pointers: readonly Pointer[]): Set<number> {
+  const expanded = expandBlock(stored)
+  if (!isRebuiltBlock(expanded)) return new Set(pointers.map(({ offset }) => offset))
+  const entries = expanded.subarray(rebuiltMark.length)
+  return new Set(pointers.map(({ delta }) => rebuiltMark.length + offsetByCount(entries, delta)))
 }
 
 function compactBlock(expanded: Buffer, holes: readonly Hole[]): Buffer {

@@ -97,6 +97,9 @@ export function deleteParked(batch: WriteBatch, command: Lsn): void {
   batch.delete(tableNames.parked, numberKey(command))
 }
 
+export const hasParkedInBatch = (batch: WriteBatch, command: Lsn): boolean =>
+  batch.get(tableNames.parked, numberKey(command)) !== undefined
+
 export const readParked = (store: KeyValueStore, command: Lsn): Buffer | null =>
   store.table(tableNames.parked).get(numberKey(command)) ?? null
 

@@ -2,7 +2,8 @@ import { pack, unpack } from '../actions/message-pack.ts'
 import { type Lsn, lsn } from '../kernel/identifiers.ts'
 import type { KeyValueStore, WriteBatch } from '../store/key-value-store.ts'
 import { numberKey, readKeyNumber } from '../store/keys.ts'
-import { punchHoles } from './log-block.ts'
+import { offsetsIn, punchHoles } from './log-block.ts'
+import type { Pointer } from './pointer.ts'
 import { deleteHead, takeChunk } from './streams.ts'
 import { tableNames } from './table-names.ts'
 
@@ -41,23 +42,24 @@ export function listRemovals(store: KeyValueStore): Removal[] {
  */
 export function removePortion(batch: WriteBatch, removal: Removal): Removal | null {
   const { key, last, archive } = removal
-  const offsetsByBlock = new Map<number, Set<number>>()
+  const pointersByBlock = new Map<number, Pointer[]>()
   let { next } = removal
   for (let chunk = 0; chunk < portionChunks && next <= last; chunk++) {
     const pointers = takeChunk(batch, key, next, last)
     if (pointers.length === 0) break
     next += pointers.length
-    for (const { block, offset } of pointers) {
-      const offsets = offsetsByBlock.get(block)
-      if (offsets === undefined) offsetsByBlock.set(block, new Set([offset]))
-      else offsets.add(offset)
+    for (const pointer of pointers) {
+      const others = pointersByBlock.get(pointer.block)
+      if (others === undefined) pointersByBlock.set(pointer.block, [pointer])
+      else others.push(pointer)
     }
   }
-  for (const [block, offsets] of offsetsByBlock) {
+  for (const [block, pointers] of pointersByBlock) {
     const stored = batch.get(tableNames.log, numberKey(block))
-    if (stored !== undefined) batch.put(tableNames.log, numberKey(block), punchHoles(stored, offsets, archive))
+    if (stored === undefined) continue
+    batch.put(tableNames.log, numberKey(block), punchHoles(stored, offsetsIn(stored, pointers), archive))
   }
-  if (next <= last && offsetsByBlock.size > 0) {
+  if (next <= last && pointersByBlock.size > 0) {
     const rest = { ...removal, next }
     putRemoval(batch, rest)
     return rest

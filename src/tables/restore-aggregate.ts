@@ -2,7 +2,7 @@ import { parseAggregateKey } from '../actions/aggregate-key.ts'
 import { eventsOf } from '../actions/decode.ts'
 import { revisionOf, variantOf } from '../actions/entry-layout.ts'
 import { CommanderError } from '../kernel/errors.ts'
-import { upcastEvent } from '../sdk/upcast-event.ts'
+import { isDropped, upcastEvent } from '../sdk/upcast-event.ts'
 import type { KeyValueStore } from '../store/key-value-store.ts'
 import { EventLogReader } from './event-log.ts'
 import type { HostedAggregate } from './hosted-aggregates.ts'
@@ -33,7 +33,8 @@ export class AggregateRestorer {
     if (head === null) return { revision: 0, state: definition.initialState() }
     const last = Math.min(head.revision, upTo)
     const snapshot = readSnapshot(this.#store, key)
-    const usable = snapshot !== null && snapshot.definition === fingerprint && snapshot.revision <= last
+    const isKnown = snapshot !== null && snapshot.definition === fingerprint && snapshot.revision <= last
+    const usable = isKnown && (snapshot.lsn ?? 0) >= this.#log.snapshotsSince(definition.name)
     const start = usable ? snapshot : { revision: 0, state: definition.initialState() }
     return { revision: last, state: this.#fold(definition, key, start, last) }
   }
@@ -72,6 +73,7 @@ export function foldOne(
   aggregate: { readonly type: string; readonly id: string },
   revision: number,
 ): unknown {
+  if (isDropped(stored)) return state
   const event = upcastEvent(definition, stored, version)
   const handler = Object.hasOwn(definition.evolve, event.type) ? definition.evolve[event.type] : undefined
   if (handler === undefined) {

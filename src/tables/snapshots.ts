@@ -6,6 +6,8 @@ import { tableNames } from './table-names.ts'
 
 export interface StoredSnapshot extends AggregateSnapshot {
   readonly revision: number
+  /** The entry that carried it; absent in stores of before migrations were. */
+  readonly lsn?: number
 }
 
 export function putSnapshot(batch: WriteBatch, key: string, snapshot: StoredSnapshot): void {

@@ -12,6 +12,8 @@ export const tableNames = {
   lives: 'lives',
   /** LSN of the entry that removes a stream's events -> how far that is. */
   removals: 'removals',
+  /** Migration, position of the first event of an entry -> its events in the new form. */
+  rewritten: 'rewritten',
   /** Aggregate key -> newest snapshot of its state. */
   snapshots: 'snapshots',
   /** LSN of a command -> how it ended. */

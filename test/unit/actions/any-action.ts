@@ -6,6 +6,7 @@ import type {
   CommandReceived,
   EndOfIncarnation,
   EventDraft,
+  MigrationStep,
 } from '../../../src/actions/action.ts'
 import type { ActionType } from '../../../src/actions/action-codes.ts'
 import { lsn, revision, token } from '../../../src/kernel/identifiers.ts'
@@ -77,8 +78,23 @@ const anyRegistered: fc.Arbitrary<ApplicationRegistered> = record<ApplicationReg
   application: name,
   incarnation: fc.integer({ min: 0, max: 0xffffffff }),
   aggregateTypes: fc.array(name, { maxLength: 4 }),
+  aggregateVersions: fc.array(fc.nat(0xffff), { maxLength: 4 }),
   former: fc.constantFrom<EndOfIncarnation>('unknown', 'stopped', 'crashed', 'killed'),
 })
+
+const anyBytes = fc.uint8Array({ maxLength: 40 })
+
+const anyMigrationStep: fc.Arbitrary<MigrationStep> = fc.oneof(
+  fc.record({ phase: fc.constant('started' as const), fromVersion: fc.nat(), digest: text, atMs: wallMs }),
+  fc.record({
+    phase: fc.constant('rewritten' as const),
+    after: safeInteger,
+    through: safeInteger,
+    events: fc.array(fc.tuple(safeInteger, anyBytes), { maxLength: 3 }),
+    commands: fc.array(fc.tuple(anyLsn, anyBytes), { maxLength: 3 }),
+  }),
+  fc.record({ phase: fc.constant('switched' as const) }),
+)
 
 export const anyActionByType: { readonly [Type in ActionType]: fc.Arbitrary<Action> } = {
   'command/received': anyReceived,
@@ -112,7 +128,20 @@ export const anyActionByType: { readonly [Type in ActionType]: fc.Arbitrary<Acti
     aggregate: anyAggregate,
     reason: text,
   }),
-  'stream/migrated': record<Of<'stream/migrated'>>('stream/migrated', { aggregateType: name, toVersion: fc.nat() }),
+  'stream/migrated': record<Of<'stream/migrated'>>('stream/migrated', {
+    aggregateType: name,
+    toVersion: fc.nat(),
+    migration: anyLsn,
+    step: anyMigrationStep,
+  }),
+  'stream/migration-finalised': record<Of<'stream/migration-finalised'>>('stream/migration-finalised', {
+    aggregateType: name,
+    migration: anyLsn,
+  }),
+  'stream/migration-abandoned': record<Of<'stream/migration-abandoned'>>('stream/migration-abandoned', {
+    aggregateType: name,
+    migration: anyLsn,
+  }),
   'stream/archived': record<Of<'stream/archived'>>('stream/archived', { aggregate: anyAggregate, upTo: anyRevision }),
   'stream/closed': record<Of<'stream/closed'>>('stream/closed', { aggregate: anyAggregate, atMs: wallMs }),
   'stream/deleted': record<Of<'stream/deleted'>>('stream/deleted', {

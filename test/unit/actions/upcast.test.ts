@@ -71,6 +71,8 @@ describe('the codes of actions', () => {
       'command/skipped': 8,
       'stream/migrated': 16,
       'stream/archived': 17,
+      'stream/migration-finalised': 20,
+      'stream/migration-abandoned': 21,
       'idempotency-key/expired': 24,
       'idempotency-key/deleted': 25,
       'application/registered': 32,
