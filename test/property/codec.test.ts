@@ -161,19 +161,21 @@ describe('the header of an entry', () => {
         uint32,
         uint32,
         fc.maxSafeNat(),
-        (action, origin, sequence, wallMs) => {
+        fc.integer({ min: 1, max: 0xffff }),
+        (action, origin, sequence, wallMs, variant) => {
           const source = encode(action, 1, 2)
           source.writeUInt16LE(3, entryOffsets.variant)
           const batch = new EntryBatch(origin, 16)
-          batch.addReceived(source, 0, lengthOf(source, 0), sequence, wallMs)
+          batch.addReceived(source, 0, lengthOf(source, 0), sequence, wallMs, variant)
           const b = batch.take()
           expect([originOf(b, 0), sequenceOf(b, 0), wallMsOf(b, 0), variantOf(b, 0)]).toEqual([
             origin,
             sequence,
             wallMs,
-            0,
+            variant,
           ])
-          expect(plain(decodeEntry(b, 0).action)).toEqual(plain({ ...action, receivedAtMs: wallMs } as Action))
+          const copied = { ...action, receivedAtMs: wallMs, definitionVersion: variant }
+          expect(plain(decodeEntry(b, 0).action)).toEqual(plain(copied as Action))
         },
       ),
     )

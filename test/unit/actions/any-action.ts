@@ -82,7 +82,8 @@ const anyRegistered: fc.Arbitrary<ApplicationRegistered> = record<ApplicationReg
   former: fc.constantFrom<EndOfIncarnation>('unknown', 'stopped', 'crashed', 'killed'),
 })
 
-const anyBytes = fc.uint8Array({ maxLength: 40 })
+/** As MessagePack gives bytes back. */
+const anyBytes = fc.uint8Array({ maxLength: 40 }).map((bytes) => Buffer.from(bytes))
 
 const anyMigrationStep: fc.Arbitrary<MigrationStep> = fc.oneof(
   fc.record({ phase: fc.constant('started' as const), fromVersion: fc.nat(), digest: text, atMs: wallMs }),

@@ -24,6 +24,7 @@ describe('registration', () => {
         application: 'test',
         incarnation: 77,
         aggregateTypes: ['counter', 'blocking'],
+        aggregateVersions: [1, 1],
         former: 'crashed',
       },
     ])
