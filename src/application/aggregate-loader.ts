@@ -16,6 +16,7 @@ export class AggregateLoader {
 
   /** What cannot be folded is the aggregate's defect. */
   load(aggregate: LiveAggregate): void {
+    aggregate.readiness = 'ready'
     const { closedLsn, deletedLsn } = readLife(this.#store, aggregate.key)
     if (closedLsn !== 0) markEnded(aggregate, closedLsn, deletedLsn !== 0)
     if (aggregate.isDeleted) return

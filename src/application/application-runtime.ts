@@ -66,8 +66,7 @@ export class ApplicationRuntime implements FollowerRole {
     this.#loader = new AggregateLoader(options.store)
     this.#registrar = new DelayedRegistration(options.environment.scheduler, () => this.#register())
     this.#batch = new EntryBatch(options.origin, 65_536)
-    const { environment, state, draftBytesMax } = options
-    this.#outcomes = new DraftOutcomes(this.#batch, environment.clock, state.migrations, draftBytesMax)
+    this.#outcomes = new DraftOutcomes(this.#batch, options)
     this.#elsewhere = new CompletionsElsewhere(options.state.lsn)
   }
 
@@ -183,12 +182,8 @@ export class ApplicationRuntime implements FollowerRole {
       case actionCodes['application/deregistered']:
         this.#membershipChanged(code, nameOf(b, o), originOf(b, o))
         return
-      case actionCodes['stream/migrated']:
-      case actionCodes['stream/migration-abandoned']:
-        if (releasesAll(b, o)) this.#forgetAll(lsnOf(b, o))
-        return
       default:
-        return
+        if (releasesAll(b, o)) this.#forgetAll(lsnOf(b, o))
     }
   }
 
@@ -233,7 +228,7 @@ export class ApplicationRuntime implements FollowerRole {
     this.#aggregates.delete(aggregate)
   }
 
-  /** @param at until the store has applied this, it shows what no longer counts */
+  /** Until the store has applied `at`, it shows what no longer counts. */
   #forgetAll(at = lsn(0)): void {
     this.#work = []
     this.#speculation.clear()
@@ -293,7 +288,6 @@ export class ApplicationRuntime implements FollowerRole {
   /** False when the store is not there yet (I3). */
   #restore(aggregate: LiveAggregate): boolean {
     if (this.#stored < this.#elsewhere.neededBy(aggregate) || aggregate.inFlight > 0) return false
-    aggregate.readiness = 'ready'
     this.#loader.load(aggregate)
     if (aggregate.defect === null) this.#aggregates.weigh(aggregate, this.#outcomes.sizeOf(aggregate.state))
     return true

@@ -10,6 +10,7 @@ import type { Clock } from '../kernel/environment.ts'
 import { messageOf } from '../kernel/errors.ts'
 import type { AnyAggregate } from '../sdk/aggregate-types.ts'
 import { isOutdated, type MigrationsSlice } from '../state/migrations.ts'
+import type { ApplicationRuntimeOptions } from './application-runtime-options.ts'
 import { type Completed, type Decision, decide } from './decide.ts'
 import { DecideContext } from './decide-context.ts'
 import type { LiveAggregate, Readiness, Work } from './live-aggregates.ts'
@@ -33,11 +34,13 @@ export class DraftOutcomes {
   readonly #draftBytesMax: number
   readonly #fields: EntryFields = emptyFields()
 
-  /** @param draftBytesMax the largest draft that the journal takes */
-  constructor(batch: EntryBatch, clock: Clock, migrations: MigrationsSlice, draftBytesMax: number) {
-    this.#migrations = migrations
+  constructor(
+    batch: EntryBatch,
+    { environment, state, draftBytesMax }: Pick<ApplicationRuntimeOptions, 'environment' | 'state' | 'draftBytesMax'>,
+  ) {
+    this.#migrations = state.migrations
     this.#batch = batch
-    this.#clock = clock
+    this.#clock = environment.clock
     this.#draftBytesMax = draftBytesMax - draftOverheadBytes
   }
 

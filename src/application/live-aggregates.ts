@@ -1,9 +1,7 @@
-import { messageOf } from '../kernel/errors.ts'
 import type { Lsn } from '../kernel/identifiers.ts'
 import { lsn } from '../kernel/identifiers.ts'
 import type { PendingCommand } from '../state/commands.ts'
 import type { HostedAggregate } from '../tables/hosted-aggregates.ts'
-import type { AggregateRestorer } from '../tables/restore-aggregate.ts'
 
 /** A command that was started here, under the token that it may end under. */
 export interface Work {

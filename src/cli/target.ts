@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { connect } from '../client/connect-adapter.ts'
 import type { Database } from '../client/options.ts'
 import { createNodeIpcTransport } from '../ipc/node-ipc-transport-adapter.ts'
+import type { Environment } from '../kernel/environment.ts'
 import { CommanderError, isCommanderError } from '../kernel/errors.ts'
 import { createSystemEnvironment } from '../kernel/system-environment.ts'
 import type { DatabaseStatus } from '../supervisor/control-protocol.ts'
@@ -75,9 +76,9 @@ function notReady(dataDir: string, { processes }: DatabaseStatus, timeoutMs: num
 }
 
 /** For talking to the supervisor of a data directory. */
-export function controlClient(dataDir: string): ControlClientOptions {
+export function controlClient(dataDir: string): ControlClientOptions & { readonly environment: Environment } {
   const environment = createSystemEnvironment()
-  return { transport: createNodeIpcTransport(environment), scheduler: environment.scheduler, dataDir }
+  return { transport: createNodeIpcTransport(environment), scheduler: environment.scheduler, environment, dataDir }
 }
 
 /** @throws CommanderError `no_database` */

@@ -27,7 +27,7 @@ export interface VerbDefinition {
 
 /** What stands above the verbs of two words. */
 export const groups: Readonly<Record<string, string>> = {
-  stream: 'events of one aggregate, and their end',
+  stream: 'events of one aggregate, and their end; migrations of all of one type',
   projection: 'read models',
   command: 'single commands',
   journal: 'the journal of a database, or an archive of segments',
@@ -161,6 +161,26 @@ const reading: readonly VerbDefinition[] = [
     arguments: aggregateArgument,
     flags: ofDatabase,
     load: async () => (await import('./stream.ts')).remove,
+  },
+  {
+    path: 'stream migrate',
+    help: 'rewrite all streams of one aggregate to a new version: a plan with counts and samples, then --apply, then --finalise',
+    arguments: [['<AGGREGATE>', 'for example account']],
+    flags: [
+      { flag: '--module <MODULE>', help: 'module whose default export is what defineMigration returns' },
+      { flag: '--samples <N>', help: 'show so many of each type of event, before and after; default 3' },
+      { flag: '--apply', help: 'rewrite, while commands go on, and switch; goes on where an earlier run ended' },
+      { flag: '--finalise', help: 'remove the old events: there is no way back then' },
+      { flag: '--abandon', help: 'remove the new events; after the switch the old ones are read again' },
+      ...ofDirectory,
+    ],
+    load: async () => (await import('./migrate.ts')).migrate,
+  },
+  {
+    path: 'stream migrations',
+    help: 'migrations that are under way, and how far they are',
+    flags: ofDirectory,
+    load: async () => (await import('./migrate.ts')).migrations,
   },
   {
     path: 'events',

@@ -45,8 +45,10 @@ describe('a block of the log with holes', () => {
         const removed = offsets.filter(() => wanted.next().value)
         const expanded = expandBlock(punchHoles(whole, removed, archive))
         expect(offsetsOf(expanded)).toEqual(offsets)
-        const block = { firstPosition: 10, entries: expanded, holes: removed.length }
-        expect(lastPosition(block)).toBe(lastPosition({ firstPosition: 10, entries: whole, holes: 0 }))
+        const block = { firstPosition: 10, entries: expanded, holes: removed.length, isRebuilt: false }
+        expect(lastPosition(block)).toBe(
+          lastPosition({ firstPosition: 10, entries: whole, holes: 0, isRebuilt: false }),
+        )
         eachEntry(block, (b, o) => {
           expect(isRemoved(b, o)).toBe(removed.includes(o))
           expect(eventCountOf(b, o)).toBe(eventCountOf(whole, o))
