@@ -153,8 +153,6 @@ export class ApplicationRuntime implements FollowerRole {
     const isVoid = code === actionCodes['stream/deleted'] && isVoidDeletion(state, b, o)
     reduce(state, b, o)
     switch (code) {
-      case actionCodes['command/received']:
-        return
       case actionCodes['command/started']:
         // What was started under this name before it registered was another's, and is released by the registration.
         if (this.#registered && nameOf(b, o) === instance) this.#started(b, o)

@@ -14,10 +14,12 @@ import { SocketDatabase } from '../../src/client/socket-database.ts'
 import { createMemoryTransport } from '../../src/ipc/memory-transport.ts'
 import { defaultJournalOptions } from '../../src/journal/options.ts'
 import { defaultFlushOptions } from '../../src/journal-writer/options.ts'
+import { defaultRetentionSettings } from '../../src/journal-writer/retention.ts'
 import { createSystemEnvironment, keepProcessAlive } from '../../src/kernel/system-environment.ts'
 import type { Application } from '../../src/sdk/application.ts'
 import { openIdentity } from '../../src/store/identity-adapter.ts'
 
+const retention = defaultRetentionSettings
 const journal = { ...defaultJournalOptions, segmentBytes: 1 << 22 }
 
 /** All roles of one database in this process, over real files; it can be stopped and started with other code. */
@@ -49,7 +51,7 @@ export class MigrationWorld {
       openStore: (access) => (access === 'write' ? writing : files.openStore('read')),
     }
     this.surroundings = surroundings
-    this.#started(await startJournalWriter(surroundings, { journal, flush: defaultFlushOptions }))
+    this.#started(await startJournalWriter(surroundings, { journal, flush: defaultFlushOptions, retention }))
     this.#started(startDispatcher(surroundings, { sweepMs: 50 }))
     this.applier = this.#started(await startProjectionApplier(surroundings, { applications: [application] }))
     this.application = this.#started(startApplication(surroundings, { application, instance: 1, former: 'unknown' }))
