@@ -1,4 +1,4 @@
-import type { Entry } from '../actions/action.ts'
+import type { Action, Entry } from '../actions/action.ts'
 import { decodeEntry } from '../actions/decode.ts'
 import { lengthOf, padded } from '../actions/entry-layout.ts'
 
@@ -25,9 +25,17 @@ export function entryLine({ lsn, wallMs, action }: Entry): string {
   const { type, ...rest } = action
   // Entries that nobody needs the time of have none.
   const at = wallMs === 0 ? '-'.padEnd(isoLength) : new Date(wallMs).toISOString()
-  if (!('aggregate' in rest)) return `${String(lsn).padStart(9)}  ${at}  ${type}  ${toJson(withoutNulls(rest))}`
+  if (!('aggregate' in rest))
+    return `${String(lsn).padStart(9)}  ${at}  ${type}  ${toJson(withoutNulls(shortened(action, rest)))}`
   const { aggregate, ...facts } = rest
   return `${String(lsn).padStart(9)}  ${at}  ${type}  ${aggregate.type}/${aggregate.id}  ${toJson(withoutNulls(facts))}`
+}
+
+/** A batch of a migration has thousands of events, in bytes that nobody can read. */
+function shortened(action: Action, facts: object): object {
+  if (action.type !== 'stream/migrated' || action.step.phase !== 'rewritten') return facts
+  const { step } = action
+  return { ...facts, step: { ...step, events: step.events.length, commands: step.commands.length } }
 }
 
 const withoutNulls = (facts: object): object =>
