@@ -42,7 +42,7 @@ export function archivedSegment(object: string): ArchivedSegment | null {
 export async function segmentsOfTimeline(target: ArchiveTarget, timeline: number): Promise<ArchivedSegment[]> {
   const line: ArchivedSegment[] = []
   let until = Number.MAX_SAFE_INTEGER
-  for (let at: number | null = timeline; at !== null; at = await parentOf(target, at)) {
+  for (let at: number | null = timeline; at !== null; at = await parentOfTimeline(target, at)) {
     const older = (await listArchivedSegments(target, at)).filter(({ segNo }) => segNo < until)
     line.unshift(...older)
     until = line[0]?.segNo ?? until
@@ -51,7 +51,7 @@ export async function segmentsOfTimeline(target: ArchiveTarget, timeline: number
 }
 
 /** `null` for the first, and where the archive was begun later than the timeline. */
-async function parentOf(target: ArchiveTarget, timeline: number): Promise<number | null> {
+export async function parentOfTimeline(target: ArchiveTarget, timeline: number): Promise<number | null> {
   const name = archiveNames.timeline(timeline)
   const bytes = await readSmallObject(target, name).catch((error: unknown) => {
     if (isCommanderError(error) && error.code === 'not_found') return null

@@ -1,5 +1,6 @@
 import type { Transform } from 'node:stream'
-import { constants, createZstdCompress, createZstdDecompress } from 'node:zlib'
+// Not by name: Node 23 before 23.8 has no zstd, and a database without an archive runs there too.
+import zlib from 'node:zlib'
 
 /** How objects are packed. Simulations, whose time is not that of the thread pool, pack them otherwise. */
 export interface SegmentCodec {
@@ -15,12 +16,12 @@ const bufferBytes = 262_144
  */
 export const zstd: SegmentCodec = {
   compress: (bytes) =>
-    createZstdCompress({
+    zlib.createZstdCompress({
       chunkSize: bufferBytes,
       pledgedSrcSize: bytes,
-      params: { [constants.ZSTD_c_compressionLevel]: 1, [constants.ZSTD_c_checksumFlag]: 1 },
+      params: { [zlib.constants.ZSTD_c_compressionLevel]: 1, [zlib.constants.ZSTD_c_checksumFlag]: 1 },
     }),
-  decompress: () => createZstdDecompress({ chunkSize: bufferBytes }),
+  decompress: () => zlib.createZstdDecompress({ chunkSize: bufferBytes }),
 }
 
 /** Whether a failed decompression says that the bytes are no sound object. */

@@ -4,6 +4,7 @@ import { inspectJournal, verifyJournal, verifyRunningJournal } from '../journal/
 import { JournalReader } from '../journal/reader.ts'
 import { CommanderError, isCommanderError } from '../kernel/errors.ts'
 import { lsn } from '../kernel/identifiers.ts'
+import { isArchive, verifyArchiveAt } from './archive-verify.ts'
 import { parseInteger } from './arguments.ts'
 import { entriesOf, entryLine, toJson } from './entry-text.ts'
 import { exitCodes } from './exit-code.ts'
@@ -75,6 +76,7 @@ export async function inspect(terminal: Terminal, directory: string | undefined,
 
 /** Checks every byte: of a running database of all that is flushed. */
 export async function verify(terminal: Terminal, directory: string | undefined, flags: Flags): Promise<number> {
+  if (directory !== undefined && isArchive(directory)) return verifyArchiveAt(terminal, directory, flags)
   const journal = await findJournal(directory, flags)
   const status = await runningDatabase(journal)
   const summary =

@@ -263,6 +263,12 @@ const operating: readonly VerbDefinition[] = [
   },
 ]
 
+const verifiedArgument = [
+  [
+    '[PLACE]',
+    'a data directory, one with segments, or an archive: a directory or s3://BUCKET/PREFIX; default: the database of the config',
+  ],
+] as const
 const directoryArgument = [['[DIR]', 'a data directory, or one with segments; default: that of the config']] as const
 
 const keeping: readonly VerbDefinition[] = [
@@ -282,8 +288,8 @@ const keeping: readonly VerbDefinition[] = [
   },
   {
     path: 'journal verify',
-    help: 'check every byte of the journal, of a running database up to what is flushed; exit code 1 where it is damaged',
-    arguments: directoryArgument,
+    help: 'check every byte of a journal, of a running database up to what is flushed, or of an archive; exit code 1 where it is damaged',
+    arguments: verifiedArgument,
     flags: ofDirectory,
     load: async () => (await import('./journal.ts')).verify,
   },

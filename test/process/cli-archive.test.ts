@@ -1,6 +1,7 @@
-import { readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { bucket, credentials, S3World } from '../contract/s3-world.ts'
 import { CommandLine, jsonOf, type StartedDatabase, till } from './command-line.ts'
 
 let cli: CommandLine
@@ -44,6 +45,24 @@ describe('commanderdb archive', () => {
     expect(stdout).toMatch(/^archive +\/.*\/archive, up to LSN \d+, /m)
   })
 
+  it('can be verified, as a whole and with what is damaged', async () => {
+    const sound = await cli.run('journal', 'verify', archive, '--json')
+    expect([sound.exitCode, sound.stderr]).toEqual([0, ''])
+    expect(jsonOf(sound)).toMatchObject({ kind: 'summary', location: archive, status: 'ok', segments: 2, faults: [] })
+    const copy = join(cli.directory, 'copy')
+    cpSync(archive, copy, { recursive: true })
+    const object = join(copy, 'segments', '00000001', segments()[1] ?? '')
+    const bytes = readFileSync(object)
+    bytes[bytes.length >> 1] = (bytes[bytes.length >> 1] ?? 0) ^ 1
+    writeFileSync(object, bytes)
+    const damaged = await cli.run('journal', 'verify', copy)
+    expect(damaged.exitCode).toBe(1)
+    expect(damaged.stdout).toMatch(/^status +corrupt$/m)
+    expect(damaged.stderr).toMatch(
+      /^commanderdb: segments\/00000001\/0000000002-\d+\.segment\.zst in the archive [^\n]+ is damaged[^\n]+\n$/,
+    )
+  })
+
   it('says why it fails, in one line, with exit code 1', async () => {
     const identity = join(archive, 'archive.json')
     rmSync(identity)
@@ -76,5 +95,46 @@ describe('commanderdb archive', () => {
   it('needs a running database', async () => {
     const { exitCode } = await cli.run('archive', '--data-dir', join(cli.directory, 'nothing'))
     expect(exitCode).toBe(4)
+  })
+})
+
+describe('an archive in S3', () => {
+  let service: S3World
+  beforeAll(async () => {
+    service = await S3World.start()
+  })
+  afterAll(() => service.stop())
+
+  it('is filled, verified, and named when it cannot be reached, while commands go on', async () => {
+    const other = new CommandLine()
+    const env = {
+      ...credentials,
+      COMMANDERDB_ARCHIVE_S3_BUCKET: bucket,
+      COMMANDERDB_ARCHIVE_S3_PREFIX: 'bank',
+      COMMANDERDB_ARCHIVE_S3_ENDPOINT: service.endpoint,
+      COMMANDERDB_ARCHIVE_S3_FORCE_PATH_STYLE: 'true',
+    }
+    const run = (...args: string[]): ReturnType<CommandLine['run']> => other.runWith({ env }, ...args)
+    try {
+      const started = other.spawn(['start', '--no-http', '--data-dir', other.dataDir, '--app', till], { env })
+      await started.line(/^ready .*$/m)
+      await run('send', 'till/1', 'put', '{"cents":1}')
+      const archived = await run('archive', '--data-dir', other.dataDir, '--json')
+      expect([archived.exitCode, archived.stderr]).toEqual([0, ''])
+      expect(jsonOf(archived)).toMatchObject({ location: `s3://${bucket}/bank` })
+      const verified = await run('journal', 'verify', `s3://${bucket}/bank`, '--json')
+      expect([verified.exitCode, verified.stderr]).toEqual([0, ''])
+      expect(jsonOf(verified)).toMatchObject({ status: 'ok', segments: 1 })
+      await service.stopFront()
+      expect((await run('send', 'till/1', 'put', '{"cents":2}')).exitCode).toBe(0)
+      const failed = await run('archive', '--data-dir', other.dataDir)
+      expect(failed.exitCode).toBe(1)
+      expect(failed.stderr).toMatch(
+        /^commanderdb: [^\n]*s3:\/\/archive\/bank at http[^\n]* cannot be reached \(ECONNREFUSED\)[^\n]*\n$/,
+      )
+      expect((await run('send', 'till/1', 'put', '{"cents":3}')).exitCode).toBe(0)
+    } finally {
+      await other.remove()
+    }
   })
 })
