@@ -12,14 +12,14 @@ export interface ArchiveIdentity {
 
 const bytesMax = 65_536
 
-/** Reads a small object whole. @throws CommanderError `not_found` | `archive_unavailable` | `archive_corrupt` above 64 KiB */
-export async function readSmallObject(target: ArchiveTarget, name: string): Promise<Buffer> {
+/** Reads a small object whole. @throws CommanderError `not_found` | `archive_unavailable` | `archive_corrupt` above `most` bytes */
+export async function readSmallObject(target: ArchiveTarget, name: string, most: number = bytesMax): Promise<Buffer> {
   const parts: Buffer[] = []
   let bytes = 0
   for await (const part of await target.read(name)) {
     parts.push(part as Buffer)
     bytes += (part as Buffer).length
-    if (bytes > bytesMax) throw damaged(target, name, `it has more than ${bytesMax} bytes`)
+    if (bytes > most) throw damaged(target, name, `it has more than ${most} bytes`)
   }
   return Buffer.concat(parts)
 }

@@ -3,9 +3,10 @@ import { frameBytes } from '../journal/frame.ts'
 import { frameHeaderBytes, segmentHeaderBytes } from '../journal/options.ts'
 import { type Frame, SegmentCursor } from '../journal/segment-cursor.ts'
 import { decodeSegmentHeader, type SegmentHeader } from '../journal/segment-header.ts'
+import type { SegmentName } from '../journal/segment-name.ts'
 import type { JournalFile, JournalStorage } from '../journal/storage.ts'
 import { CommanderError } from '../kernel/errors.ts'
-import { nextLsn } from '../kernel/identifiers.ts'
+import { type Lsn, nextLsn } from '../kernel/identifiers.ts'
 import type { SealedSegment } from './sealed-segments.ts'
 
 /** Read and handed on at once: what the event loop is held up for. */
@@ -26,7 +27,28 @@ export function* segmentBytes(storage: JournalStorage, segment: SealedSegment): 
   }
 }
 
-function headerOf(file: JournalFile, segment: SealedSegment): SegmentHeader {
+/**
+ * The same for a segment that may still be written to: its frames up to an entry that is flushed, which ends one of them,
+ * then zeros, as if nothing had been written behind.
+ */
+export function* flushedSegmentBytes(storage: JournalStorage, name: SegmentName, upTo: Lsn): Generator<Buffer, void> {
+  const file = storage.openReadOnly(name.name)
+  try {
+    const header = headerOf(file, name)
+    const { chunks, cursor, head } = begin(file, header)
+    yield* chunks.put(head, 0)
+    while (cursor.nextLsn <= upTo && !cursor.sealed) {
+      const frame = cursor.next()
+      if (typeof frame === 'string') throw damaged(name, cursor.position, cursor.nextLsn, faultText[frame])
+      yield* chunks.put(wholeOf(frame), frame.offset)
+    }
+    yield* chunks.end()
+  } finally {
+    file.close()
+  }
+}
+
+function headerOf(file: JournalFile, segment: SegmentName): SegmentHeader {
   const bytes = Buffer.alloc(segmentHeaderBytes)
   const header = decodeSegmentHeader(bytes.subarray(0, file.read(bytes, 0)))
   if (header === null) throw damaged(segment, 0, segment.baseLsn, damagedHeader)
@@ -36,17 +58,8 @@ function headerOf(file: JournalFile, segment: SealedSegment): SegmentHeader {
 }
 
 function* bytesOf(file: JournalFile, segment: SealedSegment, header: SegmentHeader): Generator<Buffer, void> {
-  const chunks = new Chunks(header.segmentBytes)
-  const head = Buffer.alloc(segmentHeaderBytes)
-  file.read(head, 0)
+  const { chunks, cursor, head } = begin(file, header)
   yield* chunks.put(head, 0)
-  const cursor = new SegmentCursor(file, header, {
-    position: segmentHeaderBytes,
-    nextLsn: header.baseLsn,
-    digest: header.prevSegDigest,
-    check: 'crc',
-    sliceBytes: chunkBytes,
-  })
   while (!cursor.sealed) {
     const frame = cursor.next()
     if (typeof frame === 'string') throw damaged(segment, cursor.position, cursor.nextLsn, faultText[frame])
@@ -57,6 +70,17 @@ function* bytesOf(file: JournalFile, segment: SealedSegment, header: SegmentHead
     throw damaged(segment, cursor.position, cursor.nextLsn, reason)
   }
   yield* chunks.end()
+}
+
+function begin(
+  file: JournalFile,
+  header: SegmentHeader,
+): { readonly chunks: Chunks; readonly cursor: SegmentCursor; readonly head: Buffer } {
+  const head = Buffer.alloc(segmentHeaderBytes)
+  file.read(head, 0)
+  const start = { position: segmentHeaderBytes, nextLsn: header.baseLsn, digest: header.prevSegDigest }
+  const cursor = new SegmentCursor(file, header, { ...start, check: 'crc', sliceBytes: chunkBytes })
+  return { chunks: new Chunks(header.segmentBytes), cursor, head }
 }
 
 /** A frame's payload lies between its header and its digest in the slice that was read. */
@@ -107,7 +131,7 @@ class Chunks {
   }
 }
 
-function damaged(segment: SealedSegment, offset: number, at: number, reason: string): CommanderError {
+function damaged(segment: SegmentName, offset: number, at: number, reason: string): CommanderError {
   const { name } = segment
   return new CommanderError(
     'journal_corrupt',

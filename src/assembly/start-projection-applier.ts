@@ -152,7 +152,7 @@ async function beginApplier(
     ...settings,
     ...(archiver === null || byHand === null ? {} : { archive: archiveOf(archiver, byHand) }),
   })
-  const server = new ApplierServer(applier, byHand)
+  const server = new ApplierServer(applier, environment.scheduler, byHand)
   const listener = await transport.listen(addresses.applier, (channel) => server.accept(channel))
   const follower: Follower = followerOf(surroundings, applier, {
     name: 'projection-applier',

@@ -305,6 +305,13 @@ const keeping: readonly VerbDefinition[] = [
     flags: ofDirectory,
     load: async () => (await import('./archive.ts')).archive,
   },
+  {
+    path: 'backup',
+    help: 'copy the running database, as of one moment, to a place that is empty',
+    arguments: [['<TO>', 'a directory that is absent or empty, or s3://bucket/prefix']],
+    flags: ofDirectory,
+    load: async () => (await import('./backup.ts')).backup,
+  },
 ]
 
 /** In the order of the help text. */

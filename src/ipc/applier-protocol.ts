@@ -9,12 +9,19 @@ export type ApplierQuestion =
   | { readonly ask: 'checkpoint'; readonly request: number }
   /** Everything that is flushed now, into the archive. */
   | { readonly ask: 'archive'; readonly request: number }
+  /** The journal keeps what is behind the checkpoint of the first such question while the connection lasts and asks again. */
+  | { readonly ask: 'hold'; readonly request: number }
+
+/** A connection that holds the journal and asks nothing for so long, in milliseconds, holds it no longer. */
+export const journalHoldMs = 60_000
 
 export interface ApplierAnswer {
   readonly request: number
   readonly upTo?: number
   /** Of the archive. */
   readonly location?: string
+  /** Everything up to here is flushed to the journal. */
+  readonly flushed?: number
   readonly error?: WireError
 }
 

@@ -17,6 +17,7 @@ import { putCheckpoint, putPosition, putRoot, readCheckpoint, readPosition } fro
 import type { ArchiveOfApplier } from './archive-by-hand.ts'
 import { type CheckpointDone, Checkpoints, type CheckpointUnderWay } from './checkpoints.ts'
 import { pauseAfter } from './commit-pause.ts'
+import { JournalHolds } from './journal-holds.ts'
 import { ProjectionRunner, type RebuildSlice } from './projection-runner.ts'
 import { type Expired, TableWriter } from './table-writer.ts'
 
@@ -82,6 +83,7 @@ export class ProjectionApplier implements FollowerRole {
   #waiting: Waiting[] = []
   #waitingBytes = 0
   #flushed: Lsn = lsn(0)
+  readonly #holds = new JournalHolds()
   #committing = false
   #rebuildsAsked: (() => void)[] = []
   #committed: Lsn
@@ -123,6 +125,20 @@ export class ProjectionApplier implements FollowerRole {
 
   get checkpoint(): Lsn {
     return this.#checkpoints.last
+  }
+
+  /** As far as this process has heard. */
+  get flushed(): Lsn {
+    return this.#flushed
+  }
+
+  /** For a backup: the journal keeps everything behind the checkpoint of now until the function that is returned is called. */
+  holdJournal(): () => void {
+    const release = this.#holds.hold(this.checkpoint)
+    return () => {
+      release()
+      this.#sayApplied()
+    }
   }
 
   start(follower: Follower): void {
@@ -347,9 +363,9 @@ export class ProjectionApplier implements FollowerRole {
   }
 
   #sayApplied(atOnce = false): void {
-    const { last } = this.#checkpoints
+    const checkpoint = this.#holds.bound(this.#checkpoints.last)
     const archived = this.#o.archive?.archivedLsn ?? null
-    this.#follower?.sendApplied({ applied: this.#committed, checkpoint: last, archived, atOnce })
+    this.#follower?.sendApplied({ applied: this.#committed, checkpoint, archived, atOnce })
   }
 
   #draft(action: Parameters<typeof encodeAction>[1]): void {

@@ -7,7 +7,7 @@ import { type RootState, reduce } from '../state/root.ts'
 import { encodeRoot, stateHash } from '../state/snapshot.ts'
 import type { KeyValueStore, WriteBatch } from '../store/key-value-store.ts'
 import { WriterKeyLookup } from '../tables/idempotency-keys.ts'
-import { putPosition, putRoot, readPosition, readRoot } from '../tables/meta.ts'
+import { putCheckpoint, putPosition, putRoot, readPosition, readRoot } from '../tables/meta.ts'
 import { listProgress, type ProjectionProgress, putProgress } from '../tables/projection-rows.ts'
 import { type Expired, TableWriter } from './table-writer.ts'
 
@@ -122,6 +122,7 @@ export class StoreReplay {
 
   #leaveRoot(batch: WriteBatch, progress: readonly { name: string; progress: ProjectionProgress }[]): void {
     putRoot(batch, encodeRoot(this.state))
+    putCheckpoint(batch, this.state.lsn)
     if (this.state.globalPosition === this.#positionAtStart) return
     for (const {
       name,

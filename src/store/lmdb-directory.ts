@@ -95,6 +95,12 @@ export function canGrow(directory: string): boolean {
   }
 }
 
+/** Makes a data file that was written by somebody else durable. */
+export function flushData(directory: string): void {
+  syncPath(dataFileOf(directory))
+  syncPath(directory)
+}
+
 function hasData(directory: string): boolean {
   return fs.existsSync(dataFileOf(directory))
 }

@@ -11,6 +11,7 @@ export interface LmdbRoot {
   ensureReadTxn(): void
   resetReadTxn(): void
   readerCheck(): number
+  backup(path: string, compact: boolean): Promise<void>
   close(): Promise<void>
   readonly env: {
     info(): { readonly lastPageNumber: number; readonly mapSize: number }
@@ -56,6 +57,11 @@ export class LmdbEnvironment {
   /** Frees the slots of readers that were killed. */
   checkReaders(): void {
     this.root.readerCheck()
+  }
+
+  /** The state of now, into a directory. On a thread of its own; writers go on. */
+  copy(directory: string): Promise<void> {
+    return this.root.backup(directory, true)
   }
 
   usedBytes(): number {

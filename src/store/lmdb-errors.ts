@@ -9,7 +9,7 @@ const codes = {
   ioError: 5,
 } as const
 
-export type StoreAction = 'open' | 'read' | 'write'
+export type StoreAction = 'open' | 'read' | 'write' | 'copy'
 
 export interface StoreFailure {
   readonly error: CommanderError

@@ -1,8 +1,10 @@
+import { mkdirSync } from 'node:fs'
 import { open } from 'lmdb'
 import { assert } from '../kernel/assert.ts'
 import type { KeyValueStore } from './key-value-store.ts'
-import { prepareDirectory, requireData } from './lmdb-directory.ts'
+import { flushData, inspectData, prepareDirectory, requireData } from './lmdb-directory.ts'
 import { LmdbEnvironment, type OpenRoot } from './lmdb-environment.ts'
+import { storeFailure } from './lmdb-errors.ts'
 import { LmdbHandle } from './lmdb-handle.ts'
 import type { LmdbStoreOptions } from './lmdb-options.ts'
 import { tablesMax } from './store-limits.ts'
@@ -20,4 +22,25 @@ export function openLmdbStore(options: LmdbStoreOptions): KeyValueStore {
   if (options.readOnly) requireData(options.path)
   else prepareDirectory(options.path, (path) => new LmdbEnvironment({ ...options, path }, openRoot).close())
   return new LmdbHandle(options, openRoot)
+}
+
+/**
+ * Copies the store as of one transaction into a new directory, while another process writes it: its data file, without free
+ * pages. The copy is flushed.
+ *
+ * @throws CommanderError `not_ready`, `foreign_database`, `unsupported_version`, `store_failed`
+ */
+export async function copyLmdbStore(options: Omit<LmdbStoreOptions, 'readOnly'>, to: string): Promise<void> {
+  requireData(options.path)
+  inspectData(options.path, true)
+  const environment = new LmdbEnvironment({ ...options, readOnly: true }, open as unknown as OpenRoot)
+  try {
+    mkdirSync(to, { recursive: true, mode: 0o700 })
+    await environment.copy(to)
+    flushData(to)
+  } catch (error) {
+    throw storeFailure('copy', to, error).error
+  } finally {
+    environment.close()
+  }
 }
