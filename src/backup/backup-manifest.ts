@@ -15,6 +15,8 @@ export interface BackupManifest {
   readonly fromLsn: number
   /** What the store's tables hold. */
   readonly appliedLsn: number
+  /** When the frame of that entry was written, ISO 8601: no earlier time can be restored from this backup. */
+  readonly appliedTime: string
   /** The last entry of the backup; 0 for an empty database. */
   readonly toLsn: number
   /** Digest of the frame that ends at `toLsn`, hexadecimal: says which history this is a part of. */
@@ -56,7 +58,7 @@ export async function readManifest(target: ArchiveTarget): Promise<BackupManifes
 }
 
 const numbers = ['journalFormat', 'timeline', 'fromLsn', 'appliedLsn', 'toLsn'] as const
-const texts = ['journalId', 'toDigest', 'toTime', 'stateHash', 'startedAt', 'completedAt'] as const
+const texts = ['journalId', 'appliedTime', 'toDigest', 'toTime', 'stateHash', 'startedAt', 'completedAt'] as const
 
 function parse(target: ArchiveTarget, bytes: Buffer): BackupManifest {
   let found: Partial<BackupManifest>

@@ -10,7 +10,7 @@ import { reduce } from '../state/root.ts'
 import { stateHash } from '../state/snapshot.ts'
 import type { KeyValueStore } from '../store/key-value-store.ts'
 import { keyLookup } from '../tables/idempotency-keys.ts'
-import { readRoot } from '../tables/meta.ts'
+import { readPosition, readRoot } from '../tables/meta.ts'
 
 const readBytes = 4_194_304
 
@@ -20,6 +20,8 @@ export interface FoldedEnd {
   /** Of the frame that ends there; empty where that is no longer in the journal. */
   readonly digest: Buffer
   readonly wallMs: number
+  /** When the last frame was written that the store's tables hold something of. */
+  readonly appliedWallMs: number
 }
 
 /** Reduces what came after a store's root, up to an entry that ends a frame, without touching the store. */
@@ -30,21 +32,24 @@ export async function foldJournal(
   pause: () => Promise<void>,
 ): Promise<FoldedEnd> {
   const state = readRoot(store, { lookup: keyLookup(store), keepsPayloads: true })
-  let end: Pick<FoldedEnd, 'digest' | 'wallMs'> = endBefore(storage)
-  const reader = new JournalReader(storage, lsn(Math.max(1, Math.min(state.lsn + 1, toLsn))))
+  const { applied } = readPosition(store)
+  let end = endBefore(storage)
+  let appliedWallMs = 0
+  const reader = new JournalReader(storage, lsn(Math.max(1, Math.min(state.lsn + 1, applied))))
   try {
     for (let batches = readOn(reader, toLsn); batches.length > 0; batches = readOn(reader, toLsn)) {
-      for (const { payload, digest, wallMs } of batches) {
+      for (const { payload, digest, wallMs, firstLsn } of batches) {
         for (let o = 0; o < payload.length; o += padded(lengthOf(payload, o)))
           if (lsnOf(payload, o) > state.lsn) reduce(state, payload, o)
         end = { digest, wallMs }
+        if (firstLsn <= applied) appliedWallMs = wallMs
       }
       await pause()
     }
   } finally {
     reader.close()
   }
-  return { ...end, stateHash: stateHash(state) }
+  return { ...end, appliedWallMs: appliedWallMs || end.wallMs, stateHash: stateHash(state) }
 }
 
 /** Nothing, when all that there is to fold has been removed: the store is as far as the journal. */

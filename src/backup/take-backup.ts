@@ -74,6 +74,7 @@ export async function takeBackup(request: BackupRequest): Promise<BackupManifest
       timeline,
       fromLsn: nextLsn(root),
       appliedLsn: applied,
+      appliedTime: isoTime(end.appliedWallMs),
       toLsn,
       toDigest: end.digest.toString('hex'),
       toTime: isoTime(end.wallMs),

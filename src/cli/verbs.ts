@@ -312,6 +312,28 @@ const keeping: readonly VerbDefinition[] = [
     flags: ofDirectory,
     load: async () => (await import('./backup.ts')).backup,
   },
+  {
+    path: 'restore',
+    help: 'make a database from a backup or an archive, up to its end, an entry or a time, on a new timeline',
+    arguments: [['<FROM>', 'a backup or an archive: a directory, or s3://bucket/prefix']],
+    flags: [
+      {
+        flag: '--data-dir <DIR>',
+        help: 'directory to restore to, absent or empty; with --drill the database to compare with',
+      },
+      {
+        flag: '--archive <PLACE>',
+        help: 'what came after the backup; default: where the database archived, if it can be reached',
+      },
+      { flag: '--to-lsn <N>', help: 'up to this entry' },
+      { flag: '--to-time <TIME>', help: 'up to the last entries written by then, for example 2026-01-31T12:00:00Z' },
+      { flag: '--timeline <N>', help: 'default: the newest' },
+      { flag: '--drill', help: 'only show that it can be done: restore to a temporary directory, compare, remove it' },
+      config,
+      json,
+    ],
+    load: async () => (await import('./restore.ts')).restore,
+  },
 ]
 
 /** In the order of the help text. */

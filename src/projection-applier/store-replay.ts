@@ -61,9 +61,16 @@ export class StoreReplay {
     return this.#tablesAt
   }
 
-  /** The hash of the state at this entry will be had from `hashAt`. To be asked in order, before the entry is given. */
+  /** Number of events among all entries applied. */
+  get globalPosition(): number {
+    return this.state.globalPosition
+  }
+
+  /** The hash of the state at this entry will be had from `hashAt`. To be asked before the entry is given. */
   wantHash(at: Lsn): void {
-    if (at >= this.next && at > (this.#hashesWanted.at(-1) ?? 0)) this.#hashesWanted.push(at)
+    if (at < this.next || this.#hashesWanted.includes(at)) return
+    this.#hashesWanted.push(at)
+    this.#hashesWanted.sort((a, b) => a - b)
   }
 
   hashAt(at: Lsn): string | undefined {

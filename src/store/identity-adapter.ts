@@ -43,7 +43,7 @@ export function openIdentity(
   if (known !== undefined) return known
   const createdAt = new Date(environment.clock.wallMs()).toISOString()
   const identity = { databaseId: environment.random.uuid(), format: dataDirectoryFormat, createdAt }
-  write(resolve(dataDir), identity)
+  writeIdentity(dataDir, identity)
   return identity
 }
 
@@ -96,8 +96,12 @@ function foreign(directory: string, reason: string, advice: string): CommanderEr
   })
 }
 
-/** Temporary name, flush, rename, flush the directory: after a crash there is all of it or nothing. */
-function write(directory: string, identity: DatabaseIdentity): void {
+/**
+ * Makes the directory a database, by temporary name, flush, rename, flush of the directory: after a crash there is all of the
+ * file or nothing.
+ */
+export function writeIdentity(dataDir: string, identity: DatabaseIdentity): void {
+  const directory = resolve(dataDir)
   mkdirSync(directory, { recursive: true, mode: 0o700 })
   const file = openSync(join(directory, temporaryName), 'w', 0o600)
   writeSync(file, `${JSON.stringify(identity, undefined, 2)}\n`)

@@ -1,0 +1,127 @@
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { basename, dirname, join, resolve } from 'node:path'
+import { CommanderError, messageOf } from '../kernel/errors.ts'
+import { lockDatabase, type ProcessLock } from '../observability/process-lock-adapter.ts'
+import { type DatabaseIdentity, writeIdentity } from '../store/identity-adapter.ts'
+
+/** Where a database is built before it has its name. */
+export interface RestoreDirectory {
+  readonly path: string
+  /** It is whole: gives it its name, durably. */
+  finish(identity: DatabaseIdentity, beginning: { readonly name: string; readonly bytes: Buffer }): void
+  /** Removes everything. Idempotent; nothing once it is finished. */
+  abandon(): void
+}
+
+const suffix = '.restoring'
+
+/**
+ * Beside the directory that it will be, under another name: what a crash leaves is no database, and the next try removes it.
+ * @throws CommanderError `foreign_database` where the directory is not absent or empty; `database_locked` while another
+ * process restores to it
+ */
+export function directoryBeside(dataDir: string): RestoreDirectory {
+  const final = resolve(dataDir)
+  mustBeFree(final)
+  const path = final + suffix
+  const lock = attempt(path, () => {
+    mkdirSync(path, { recursive: true, mode: 0o700 })
+    return lockDatabase(path, 'database')
+  })
+  for (const name of readdirSync(path)) if (name !== 'run') rmSync(join(path, name), { recursive: true, force: true })
+  return new Building(path, final, lock)
+}
+
+/** For a restore that only shows that it can be done. TMPDIR says where. */
+export function scratchDirectory(): RestoreDirectory {
+  const path = attempt(tmpdir(), () => mkdtempSync(join(tmpdir(), 'commanderdb-drill-')))
+  return {
+    path,
+    finish: () => {},
+    abandon: () => rmSync(path, { recursive: true, force: true }),
+  }
+}
+
+class Building implements RestoreDirectory {
+  readonly path: string
+  readonly #final: string
+  readonly #lock: ProcessLock
+  #isOver = false
+
+  constructor(path: string, final: string, lock: ProcessLock) {
+    this.path = path
+    this.#final = final
+    this.#lock = lock
+  }
+
+  finish(identity: DatabaseIdentity, beginning: { readonly name: string; readonly bytes: Buffer }): void {
+    attempt(this.path, () => {
+      rmSync(join(this.path, 'segments'), { recursive: true, force: true })
+      const file = join(this.path, beginning.name)
+      mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
+      writeFileSync(file, beginning.bytes, { mode: 0o600, flush: true })
+      for (const name of ['journal', 'store', 'timelines', '.']) flush(join(this.path, name))
+      writeIdentity(this.path, identity)
+      this.#lock.release()
+      rmSync(join(this.path, 'run'), { recursive: true, force: true })
+      mustBeFree(this.#final)
+      renameSync(this.path, this.#final)
+      this.#isOver = true
+      flush(dirname(this.#final))
+    })
+  }
+
+  abandon(): void {
+    if (this.#isOver) return
+    this.#isOver = true
+    this.#lock.release()
+    rmSync(this.path, { recursive: true, force: true })
+  }
+}
+
+function mustBeFree(directory: string): void {
+  if (!existsSync(directory)) return
+  const [first] = attempt(directory, () =>
+    statSync(directory).isDirectory() ? readdirSync(directory) : [basename(directory)],
+  )
+  if (first === undefined) return
+  throw new CommanderError(
+    'foreign_database',
+    `${directory} is not empty (there is ${first}): a database is restored to a directory that is absent or empty; name another`,
+    { details: { directory } },
+  )
+}
+
+function attempt<Result>(path: string, run: () => Result): Result {
+  try {
+    return run()
+  } catch (error) {
+    if (error instanceof CommanderError) throw error
+    throw unusable(path, error)
+  }
+}
+
+const unusable = (path: string, cause: unknown): CommanderError =>
+  new CommanderError('store_failed', `cannot restore to ${path}: ${messageOf(cause)}`, { cause })
+
+function flush(path: string): void {
+  const file = openSync(path, 'r')
+  try {
+    fsyncSync(file)
+  } finally {
+    closeSync(file)
+  }
+}

@@ -1,0 +1,76 @@
+import { readArchiveIdentity } from '../archive/archive-identity.ts'
+import type { ArchiveTarget } from '../archive/archive-target.ts'
+import { type BackupManifest, readManifest } from '../backup/backup-manifest.ts'
+import { verifiedTarget } from '../backup/verified-target.ts'
+import { CommanderError, isCommanderError, messageOf } from '../kernel/errors.ts'
+import { type DatabaseIdentity, dataDirectoryFormat } from '../store/identity-adapter.ts'
+import { UsageError } from './exit-code.ts'
+import type { Flags } from './settings.ts'
+import type { Terminal } from './terminal.ts'
+
+/** What is restored from, and whose it is. */
+export interface Origin {
+  readonly source: ArchiveTarget
+  readonly manifest: BackupManifest | null
+  readonly archive: ArchiveTarget | null
+  readonly identity: DatabaseIdentity
+}
+
+/**
+ * Finds out what is at the place that was named, and which archive goes on from it.
+ * @throws CommanderError `not_found`, `foreign_database`, `archive_corrupt`, `archive_unavailable`
+ */
+export async function originOf(
+  terminal: Terminal,
+  from: string,
+  { archive: named }: Flags,
+  open: (name: string) => Promise<ArchiveTarget>,
+): Promise<Origin> {
+  const place = await open(from)
+  const manifest = await readManifest(place)
+  if (manifest !== null) {
+    const archive = await archiveOf(terminal, manifest, typeof named === 'string' ? named : null, open)
+    return { source: verifiedTarget(place, manifest), manifest, archive, identity: manifest.database }
+  }
+  const found = await readArchiveIdentity(place)
+  if (found === null) throw new CommanderError('not_found', `${place.location} holds neither a backup nor an archive`)
+  if (named !== undefined)
+    throw new UsageError(`${from} is an archive itself; --archive is for what came after a backup`)
+  const { journalId, createdAt } = found
+  return {
+    source: place,
+    manifest,
+    archive: null,
+    identity: { databaseId: uuidOf(journalId), format: dataDirectoryFormat, createdAt },
+  }
+}
+
+/** The one that was named, or that the backup names if it can be reached. */
+async function archiveOf(
+  terminal: Terminal,
+  manifest: BackupManifest,
+  named: string | null,
+  open: (name: string) => Promise<ArchiveTarget>,
+): Promise<ArchiveTarget | null> {
+  const name = named ?? manifest.archive
+  if (name === null) return null
+  const lacks = (why: string): null => {
+    if (named !== null) throw new CommanderError('archive_unavailable', `the archive ${named} ${why}`)
+    terminal.error(`commanderdb: the archive of the backup, ${name}, ${why}: only the backup itself is restored\n`)
+    return null
+  }
+  const target = await open(name)
+  const identity = await readArchiveIdentity(target).catch((error: unknown) => {
+    if (named !== null || !isCommanderError(error) || error.code !== 'archive_unavailable') throw error
+    return lacks(`cannot be reached (${messageOf(error)})`)
+  })
+  if (identity === null) return lacks('is not there')
+  if (identity.journalId === manifest.journalId) return target
+  throw new CommanderError(
+    'foreign_database',
+    `the archive ${target.location} is of the database ${identity.journalId}, the backup of ${manifest.journalId}: name the archive of the same database`,
+    { details: { archive: identity.journalId, backup: manifest.journalId } },
+  )
+}
+
+const uuidOf = (hex: string): string => hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5')
