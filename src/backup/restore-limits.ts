@@ -16,7 +16,7 @@ interface Wish {
  * The timeline to restore: the one asked for, or the newest that has segments.
  * @throws CommanderError `not_found`: there is none; `invalid_input`: the backup is not a part of it
  */
-export function chosenTimeline(stock: Stock, { manifest, timeline, source, warn }: Wish): number {
+export function chosenTimeline(stock: Stock, { manifest, goal, timeline, source, warn }: Wish): number {
   if (stock.segments.length === 0)
     throw new CommanderError(
       'not_found',
@@ -29,7 +29,7 @@ export function chosenTimeline(stock: Stock, { manifest, timeline, source, warn 
     const there = [...known].sort((a, b) => a - b).join(', ')
     throw new CommanderError('not_found', `there is no timeline ${chosen} in ${source.location}; there are: ${there}`)
   }
-  if (timeline === null && stock.newestTimeline > newest)
+  if (timeline === null && goal.to === 'end' && stock.newestTimeline > newest)
     warn(
       `timeline ${stock.newestTimeline} began, and none of its segments is there yet: restoring timeline ${newest}; ` +
         `--timeline ${stock.newestTimeline} ends where it began`,

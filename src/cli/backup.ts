@@ -61,7 +61,7 @@ async function take(terminal: Terminal, target: ArchiveTarget, dataDir: string, 
       copyStore: () => copyStore(dataDir, roomFor(target), environment),
       flushed: () => hold.flushed(),
       releaseJournal: () => hold.release(),
-      archive: await archiveOf(flags),
+      archive: await archiveNamedBy(flags),
       timelines: timelinesOf(dataDir),
       pause: () => new Promise((done) => environment.scheduler.soon(done)),
       progress: (what) => terminal.isInteractive && terminal.error(`backup: ${what}\n`),
@@ -86,8 +86,9 @@ function timelinesOf(dataDir: string): { readonly name: string; readonly bytes: 
     .map((name) => ({ name: `timelines/${name}`, bytes: readFileSync(join(directory, name)) }))
 }
 
-async function archiveOf(flags: Flags): Promise<string | null> {
-  const { archive } = (await readSettings(flags)).config
+/** As the config of this command line says it, which is that of the database. */
+async function archiveNamedBy({ config: file }: Flags): Promise<string | null> {
+  const { archive } = (await readSettings(file === undefined ? {} : { config: file })).config
   if (archive === null) return null
   if ('directory' in archive) return archive.directory
   return `s3://${archive.s3.bucket}${archive.s3.prefix === undefined ? '' : `/${archive.s3.prefix}`}`
