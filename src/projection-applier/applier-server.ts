@@ -93,7 +93,7 @@ class ConnectionHold {
       const message = `the backup said nothing for ${journalHoldMs} ms, so the journal waits for it no longer; begin again`
       throw new CommanderError('timeout', message)
     }
-    this.#release ??= this.#applier.holdJournal()
+    this.#release ??= this.#applier.holds.hold(this.#applier.checkpoint)
     this.#timer?.cancel()
     this.#timer = this.#scheduler.after(journalHoldMs, () => this.release())
   }

@@ -71,6 +71,7 @@ const rootEveryMs = 10_000
  *     tables, where one that was used again since, or deleted, would look unused to an entry before its expiry.
  */
 export class ProjectionApplier implements FollowerRole {
+  readonly holds: JournalHolds = new JournalHolds()
   readonly #o: ProjectionApplierOptions
   readonly #writer: TableWriter
   readonly #projections: ProjectionRunner
@@ -83,7 +84,6 @@ export class ProjectionApplier implements FollowerRole {
   #waiting: Waiting[] = []
   #waitingBytes = 0
   #flushed: Lsn = lsn(0)
-  readonly #holds = new JournalHolds()
   #committing = false
   #rebuildsAsked: (() => void)[] = []
   #committed: Lsn
@@ -130,15 +130,6 @@ export class ProjectionApplier implements FollowerRole {
   /** As far as this process has heard. */
   get flushed(): Lsn {
     return this.#flushed
-  }
-
-  /** For a backup: the journal keeps everything behind the checkpoint of now until the function that is returned is called. */
-  holdJournal(): () => void {
-    const release = this.#holds.hold(this.checkpoint)
-    return () => {
-      release()
-      this.#sayApplied()
-    }
   }
 
   start(follower: Follower): void {
@@ -363,7 +354,7 @@ export class ProjectionApplier implements FollowerRole {
   }
 
   #sayApplied(atOnce = false): void {
-    const checkpoint = this.#holds.bound(this.#checkpoints.last)
+    const checkpoint = this.holds.bound(this.#checkpoints.last)
     const archived = this.#o.archive?.archivedLsn ?? null
     this.#follower?.sendApplied({ applied: this.#committed, checkpoint, archived, atOnce })
   }
