@@ -97,9 +97,11 @@ export class StoreReplay {
   async #commit(last?: (batch: WriteBatch) => void): Promise<void> {
     if (this.#gathered.length === 0 && last === undefined) return
     const expired = this.#expired()
+    const clearing = this.#writer.clearing()
     await new Promise<void>((resolve, reject) => {
       this.#store.write(
         (batch) => {
+          if (clearing !== null) this.#writer.clear(batch, clearing) // before removals, which then look at what it puts
           this.#fill(batch, expired)
           last?.(batch)
         },
@@ -115,6 +117,7 @@ export class StoreReplay {
   #fill(batch: WriteBatch, expired: Expired): void {
     const { state } = this
     this.#keys.enter(batch)
+    this.#writer.removeSome(batch)
     for (const { payload, end } of this.#gathered) {
       for (let o = 0; o < end; o += padded(lengthOf(payload, o))) {
         if (lsnOf(payload, o) > this.#tablesAt) this.#writer.apply(batch, payload, o, expired)
