@@ -21,8 +21,8 @@ import { CommanderError, fromWireError, isCommanderError, messageOf } from '../k
 import { type Lsn, lsn } from '../kernel/identifiers.ts'
 import { NumberMap } from '../kernel/number-map.ts'
 import type { Follower, FollowerRole } from '../replica/follower.ts'
-import { findKey, forgetSavedKeys, type KeyRecord } from '../state/idempotency.ts'
-import { isVoidDeletion, type RootState, reduce } from '../state/root.ts'
+import { findKey, forgetSavedKeys, isConflict, type KeyRecord } from '../state/idempotency.ts'
+import { isCallKnown, isVoidDeletion, type RootState, reduce } from '../state/root.ts'
 import { Admission } from './admission.ts'
 import { Answers } from './answers.ts'
 import { Call, type Replier } from './call.ts'
@@ -200,13 +200,13 @@ export class Gateway implements FollowerRole {
   #isKnown(call: Call, key: IdempotencyKey): boolean {
     const { state } = this.#o
     const record = findKey(state.idempotency, key.key, lsn(state.lsn + 1))
-    if (record === undefined) return false
+    if (record === undefined || isCallKnown(state, call.source as Buffer, call.offset)) return false
     this.#repeat(call, record.lsn, record, key, state.lsn)
     return true
   }
 
   #repeat(call: Call, first: Lsn, record: KeyRecord | undefined, key: IdempotencyKey | null, neededLsn: Lsn): void {
-    if (key !== null && record !== undefined && Buffer.compare(key.digest, record.digest) !== 0) {
+    if (key !== null && record?.lsn === first && isConflict(key, record)) {
       const message = `the idempotency key "${key.key}" was used by command ${first} with other data; use a new key for a new command`
       const details = { command: String(first) }
       this.#answers.refuse(call, new CommanderError('idempotency_conflict', message, { details }), neededLsn)

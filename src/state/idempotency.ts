@@ -51,7 +51,8 @@ const minuteMs = 60_000
 export const answeredLongAgo: Lsn = lsn(-1)
 
 /**
- * The command that this call repeats, or 0 when it is new, which is then remembered as the command that it `became`.
+ * The command that this call repeats, or 0 when it is new, which is then remembered as the command that it `became`;
+ * `null`: it became none, and is decided again should it come once more.
  * A client numbers its calls and says below which number it has all answers, so that a session never holds more than
  * what is under way (as in RIFL: Lee et al., "Implementing Linearizability at Large Scale and Low Latency", SOSP 2015).
  */
@@ -61,7 +62,7 @@ export function rememberCall(
   sequence: number,
   answeredBelow: number,
   at: Lsn,
-  became: Lsn = at,
+  became: Lsn | null = at,
 ): Lsn {
   let session = slice.sessions.get(sessionId)
   if (session === undefined) {
@@ -74,6 +75,7 @@ export function rememberCall(
   const known = session.calls.get(sequence)
   if (known !== undefined) return known
   forgetAnswered(session, answeredBelow)
+  if (became === null) return lsn(0)
   // Only a client that does not keep to its window gets here. It loses all its calls and not its oldest: which those are
   // would depend on the order in which the map was filled, and the state must not.
   if (session.calls.size >= limits.sessionWindowMax) session.calls.clear()
@@ -108,6 +110,10 @@ export function findKey(slice: IdempotencySlice, key: string, at: Lsn): KeyRecor
   if (record === undefined || record.lsn >= at || record.expiresAtMs <= slice.expiredUntilMs) return undefined
   return record
 }
+
+/** The key was used before for something else. */
+export const isConflict = (key: IdempotencyKey, record: KeyRecord): boolean =>
+  Buffer.compare(key.digest, record.digest) !== 0
 
 export function saveKey(slice: IdempotencySlice, key: IdempotencyKey, at: Lsn, receivedAtMs: number): KeyRecord {
   const expiresAtMs = receivedAtMs + key.ttlMs

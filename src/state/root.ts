@@ -49,7 +49,9 @@ import {
   expireKeys,
   findKey,
   type IdempotencySlice,
+  isConflict,
   type KeyLookup,
+  type KeyRecord,
   rememberCall,
   saveKey,
 } from './idempotency.ts'
@@ -144,23 +146,32 @@ function noteCompleted({ migrations, globalPosition }: RootState, b: Buffer, o: 
 
 function reduceReceived(state: RootState, b: Buffer, o: number, at: Lsn): Repeats {
   const { idempotency } = state
-  let repeats = isNew
   let key: IdempotencyKey | null = null
+  let record: KeyRecord | undefined
   if ((flagsOf(b, o) & entryFlags.idempotencyKey) !== 0) {
     key = (envelopeOf(b, o) as { idempotencyKey: IdempotencyKey }).idempotencyKey
-    repeats = findKey(idempotency, key.key, at)?.lsn ?? isNew
+    record = findKey(idempotency, key.key, at)
   }
+  let repeats = record?.lsn ?? isNew
   const session = sessionOf(b, o)
   if (session !== 0) {
-    const became = repeats === isNew ? at : repeats
+    // The call is not the command that has its key: sent again when the key has expired, it must not get that one's outcome.
+    const conflicts = key !== null && record !== undefined && isConflict(key, record)
+    const became = conflicts ? null : repeats === isNew ? at : repeats
     const call = rememberCall(idempotency, session, sessionSequenceOf(b, o), answeredBelowOf(b, o), at, became)
-    if (repeats === isNew) repeats = call
+    // What became of this very call counts for more than who else has used its key since.
+    if (repeats === isNew || call > 0) repeats = call
   }
   if (repeats !== isNew) return repeats
   if (key !== null) saveKey(idempotency, key, at, wallMsOf(b, o))
   const source = state.keepsPayloads ? b : null
   addPending(state.commands, at, keyOf(b, o), hashOf(b, o), lengthOf(b, o), source, o, variantOf(b, o))
   return isNew
+}
+
+/** Whether the client's call of this `command/received` has come before, under whatever key. */
+export function isCallKnown({ idempotency }: RootState, b: Buffer, o: number): boolean {
+  return idempotency.sessions.get(sessionOf(b, o))?.calls.has(sessionSequenceOf(b, o)) === true
 }
 
 function reduceStarted(state: RootState, b: Buffer, o: number, at: Lsn): void {

@@ -144,22 +144,27 @@ export class Model {
   /** G6: by key, then by the client's own number of the call. */
   #repeats(lsn: number, { idempotencyKey, call, receivedAtMs }: CommandReceived): number {
     let repeats = 0
+    let conflicts = false
+    const digest = idempotencyKey === null ? '' : Buffer.from(idempotencyKey.digest).toString('hex')
     if (idempotencyKey !== null) {
       const known = this.#keys.get(idempotencyKey.key)
-      if (known !== undefined && known.expiresAtMs > this.#expiredUntilMs) repeats = known.lsn
+      if (known !== undefined && known.expiresAtMs > this.#expiredUntilMs) {
+        repeats = known.lsn
+        conflicts = known.digest !== digest
+      }
     }
     if (call !== null) {
       const session = this.#sessions.get(call.session) ?? { answeredBelow: call.answeredBelow, calls: new Map() }
       this.#sessions.set(call.session, session)
       const known = session.calls.get(call.sequence)
-      if (repeats === 0 && known !== undefined) repeats = known
-      if (repeats === 0 && call.sequence < session.answeredBelow) repeats = -1
-      if (known === undefined) session.calls.set(call.sequence, repeats === 0 ? lsn : repeats)
+      if (known === undefined && !conflicts) session.calls.set(call.sequence, repeats === 0 ? lsn : repeats)
+      const isOld = call.sequence < session.answeredBelow
+      if (known !== undefined && (repeats === 0 || !isOld)) repeats = known
+      if (repeats === 0 && isOld) repeats = -1
       session.answeredBelow = Math.max(session.answeredBelow, call.answeredBelow)
     }
     if (idempotencyKey !== null) this.uses.set(idempotencyKey.key, [...(this.uses.get(idempotencyKey.key) ?? []), lsn])
     if (repeats === 0 && idempotencyKey !== null) {
-      const digest = Buffer.from(idempotencyKey.digest).toString('hex')
       this.#keys.set(idempotencyKey.key, { lsn, digest, expiresAtMs: receivedAtMs + idempotencyKey.ttlMs })
     }
     return repeats

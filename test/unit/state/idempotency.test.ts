@@ -187,4 +187,27 @@ describe('a command with a key', () => {
     reduce(state, journal.append([{ type: 'idempotency-key/expired', untilMs: Number.MAX_SAFE_INTEGER }]), 0)
     expect(reduce(state, journal.append([received('a', 'add', 1, { idempotencyKey, call })]), 0)).toBe(1)
   })
+  it('is not known by its session call as a command of other data that had its key', () => {
+    const state = emptyRoot(options)
+    const journal = new StubJournal()
+    const call = { session: 9, sequence: 1, answeredBelow: 1 }
+    const other = { ...idempotencyKey, digest: Buffer.alloc(16, 1) }
+    reduce(state, journal.append([received('a', 'add', 1, { idempotencyKey })]), 0)
+    expect(reduce(state, journal.append([received('b', 'add', 2, { idempotencyKey: other, call })]), 0)).toBe(1)
+    reduce(state, journal.append([{ type: 'idempotency-key/expired', untilMs: Number.MAX_SAFE_INTEGER }]), 0)
+    expect(reduce(state, journal.append([received('b', 'add', 2, { idempotencyKey: other, call })]), 0)).toBe(0)
+    expect(state.commands.byLsn.has(lsn(4))).toBe(true)
+  })
+
+  it('stays what it became by its session call, whoever uses its key after it has expired', () => {
+    const state = emptyRoot(options)
+    const journal = new StubJournal()
+    const call = { session: 9, sequence: 1, answeredBelow: 1 }
+    const other = { ...idempotencyKey, digest: Buffer.alloc(16, 1) }
+    reduce(state, journal.append([received('a', 'add', 1, { idempotencyKey, call })]), 0)
+    reduce(state, journal.append([{ type: 'idempotency-key/expired', untilMs: 1_700_000_060_000 }]), 0)
+    const later = { idempotencyKey: other, receivedAtMs: 1_700_000_060_000 }
+    expect(reduce(state, journal.append([received('b', 'add', 2, later)]), 0)).toBe(0)
+    expect(reduce(state, journal.append([received('a', 'add', 1, { idempotencyKey, call })]), 0)).toBe(1)
+  })
 })
