@@ -53,18 +53,22 @@ export class FileStorage implements JournalStorage {
 
   rename(from: string, to: string): void {
     attempt('rename', this.path(from), () => fs.renameSync(this.path(from), this.path(to)))
-    syncDirectory(this.directory)
+    this.flushNames()
   }
 
   remove(name: string): void {
     attempt('remove', this.path(name), () => fs.unlinkSync(this.path(name)))
-    syncDirectory(this.directory)
+    this.flushNames()
   }
 
   writeWhole(name: string, bytes: Uint8Array): void {
     const temporary = this.path(name + temporarySuffix)
     attempt('write', temporary, () => fs.writeFileSync(temporary, bytes, { mode: 0o600, flush: true }))
     this.rename(name + temporarySuffix, name)
+  }
+
+  flushNames(): void {
+    syncDirectory(this.directory)
   }
 
   readWhole(name: string): Buffer | null {

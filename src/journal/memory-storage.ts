@@ -3,7 +3,8 @@ import { CommanderError } from '../kernel/errors.ts'
 import { type FaultyDisk, OpenVirtualFile } from './open-virtual-file.ts'
 import { type Creation, type Done, type JournalFile, type JournalStorage, temporarySuffix } from './storage.ts'
 import { fullError, PowerLoss, type StorageFault, type StorageOperation } from './storage-faults.ts'
-import { VirtualFile } from './virtual-file.ts'
+import { VirtualDirectory } from './virtual-directory.ts'
+import { type Layer, VirtualFile } from './virtual-file.ts'
 
 export { PowerLoss, type StorageFault, type StorageOperation } from './storage-faults.ts'
 
@@ -15,6 +16,8 @@ export interface MemoryStorageOptions {
   fault?(operation: StorageOperation): StorageFault | null
 }
 
+const ofDirectory: StorageOperation = { kind: 'flushNames', name: '' }
+
 /**
  * A virtual disk: keeps what was written apart from what was flushed, so that a crash can drop, keep or tear it per block
  * of 512 bytes. The memory twin of `FileStorage`; both pass one contract suite.
@@ -22,9 +25,7 @@ export interface MemoryStorageOptions {
 export class MemoryStorage implements JournalStorage, FaultyDisk {
   /** Bytes that `create` still has room for; lower it to fill the disk. */
   freeBytes: number = Number.MAX_SAFE_INTEGER
-  private files = new Map<string, VirtualFile>()
-  /** Directory entries that a power failure may undo: the state before the last unsynced change. */
-  private unsyncedDirectory: Map<string, VirtualFile> | null = null
+  private readonly directory = new VirtualDirectory()
   private generation = 0
   private readonly options: MemoryStorageOptions
 
@@ -33,7 +34,7 @@ export class MemoryStorage implements JournalStorage, FaultyDisk {
   }
 
   list(): string[] {
-    return [...this.files.keys()].sort()
+    return this.directory.names()
   }
 
   open(name: string): JournalFile {
@@ -55,7 +56,8 @@ export class MemoryStorage implements JournalStorage, FaultyDisk {
     this.later(() => {
       if (cancelled) failure ??= new CommanderError('not_ready', `making ${name} was cancelled`)
       failure ??= this.attempt({ kind: 'rename', name: temporary }, () => this.renameNow(temporary, name))
-      if (failure !== null) this.files.delete(temporary)
+      failure ??= this.attempt(ofDirectory, () => this.directory.sync())
+      if (failure !== null) this.directory.change([temporary, null])
       done(failure)
     })
     return {
@@ -67,62 +69,76 @@ export class MemoryStorage implements JournalStorage, FaultyDisk {
   }
 
   createNow(name: string, bytes: number): void {
-    this.guard({ kind: 'create', name }, () => {
-      this.allocate(name + temporarySuffix, bytes)
-      this.renameNow(name + temporarySuffix, name)
-    })
+    const temporary = name + temporarySuffix
+    this.guard({ kind: 'create', name }, () => this.allocate(temporary, bytes))
+    this.rename(temporary, name)
   }
 
   rename(from: string, to: string): void {
     this.find(from)
     this.guard({ kind: 'rename', name: from }, () => this.renameNow(from, to))
+    this.flushNames()
   }
 
   remove(name: string): void {
     const { size } = this.find(name)
-    this.guard({ kind: 'remove', name }, () => this.changeDirectory((files) => files.delete(name)))
+    this.guard({ kind: 'remove', name }, () => this.directory.change([name, null]))
     this.freeBytes += size
+    this.flushNames()
   }
 
   writeWhole(name: string, bytes: Uint8Array): void {
-    this.guard({ kind: 'writeWhole', name }, () => this.replace(name, bytes))
+    this.guard({ kind: 'writeWhole', name }, () => this.directory.change([name, VirtualFile.of(bytes)]))
+    this.flushNames()
+  }
+
+  flushNames(): void {
+    this.guard(ofDirectory, () => this.directory.sync())
   }
 
   readWhole(name: string): Buffer | null {
-    return this.files.get(name)?.bytes() ?? null
+    return this.directory.get(name)?.bytes() ?? null
   }
 
   // ---- what only a virtual disk can do
 
   /** Puts these bytes there, durable, past every check: to plant files and damage. */
   replace(name: string, bytes: Uint8Array): void {
-    this.files.set(name, VirtualFile.of(bytes))
+    this.directory.plant(name, VirtualFile.of(bytes))
   }
 
   flipBit(name: string, bitIndex: number): void {
     this.find(name).flipBit(bitIndex)
   }
 
+  /** Bytes as programs see them, or as they are on the medium: where the two differ, something was not flushed, or lost. */
+  peek(name: string, position: number, length: number, layer: Layer): Buffer {
+    return this.find(name).peek(position, length, layer)
+  }
+
+  /** Changes bytes behind everybody's back; on the medium alone it shows once the power has failed. */
+  poke(name: string, position: number, bytes: Buffer, layer: Layer): void {
+    this.find(name).poke(bytes, position, layer)
+  }
+
   /** The power fails: handles die, flushes never end, and what was not flushed is there, gone or torn as `random` has it. */
   crash(random: Random): void {
     this.generation++
-    if (this.unsyncedDirectory !== null && random.uint32() % 2 === 0) this.files = this.unsyncedDirectory
-    this.unsyncedDirectory = null
+    this.directory.crash(random)
     const mood = random.uint32() % 4
-    for (const file of this.files.values())
+    for (const [, file] of this.directory.files())
       file.crash(() => (mood === 0 ? false : mood === 1 ? true : random.uint32() % 2 === 0))
   }
 
-  /** The process dies and the operating system lives: handles die, everything written is still there. */
+  /** The process dies and the operating system lives: handles die, everything written is still there, flushed or not. */
   kill(): void {
     this.generation++
-    this.unsyncedDirectory = null
   }
 
   /** An independent disk with the same bytes, all durable. */
   clone(options: MemoryStorageOptions = this.options): MemoryStorage {
     const copy = new MemoryStorage(options)
-    for (const [name, file] of this.files) copy.replace(name, file.bytes())
+    for (const [name, file] of this.directory.files()) copy.replace(name, file.bytes())
     return copy
   }
 
@@ -148,7 +164,6 @@ export class MemoryStorage implements JournalStorage, FaultyDisk {
     if (fault !== 'lost') run(fault)
     if (fault === 'short') throw fullError(operation)
     if (fault === 'crashAfter') throw new PowerLoss(`after ${operation.kind} ${operation.name}`)
-    this.unsyncedDirectory = null
   }
 
   attempt(operation: StorageOperation, run: () => void): CommanderError | null {
@@ -164,24 +179,15 @@ export class MemoryStorage implements JournalStorage, FaultyDisk {
   private allocate(name: string, bytes: number): void {
     if (bytes > this.freeBytes) throw fullError({ kind: 'create', name })
     this.freeBytes -= bytes
-    this.files.set(name, VirtualFile.zeros(bytes))
+    this.directory.change([name, VirtualFile.zeros(bytes)])
   }
 
   private renameNow(from: string, to: string): void {
-    const file = this.find(from)
-    this.changeDirectory((files) => {
-      files.delete(from)
-      files.set(to, file)
-    })
-  }
-
-  private changeDirectory(change: (files: Map<string, VirtualFile>) => void): void {
-    this.unsyncedDirectory = new Map(this.files)
-    change(this.files)
+    this.directory.change([from, null], [to, this.find(from)])
   }
 
   private find(name: string): VirtualFile {
-    const file = this.files.get(name)
+    const file = this.directory.get(name)
     if (!file) throw new CommanderError('not_found', `${name} does not exist`)
     return file
   }

@@ -55,9 +55,11 @@ export class OpenVirtualFile implements JournalFile {
   flush(done: Done): void {
     this.mustBeOpen()
     const covered = this.file.writesSoFar()
-    this.storage.later(() =>
-      done(this.storage.attempt({ kind: 'flush', name: this.name }, () => this.file.sync(covered))),
-    )
+    this.storage.later(() => {
+      const error = this.storage.attempt({ kind: 'flush', name: this.name }, () => this.file.sync(covered))
+      if (error !== null) this.file.giveUp(covered)
+      done(error)
+    })
   }
 
   close(): void {

@@ -2,7 +2,7 @@ import { CommanderError } from '../kernel/errors.ts'
 
 /** What a storage is about to do; a fault hook answers with how it should go wrong. */
 export interface StorageOperation {
-  readonly kind: 'read' | 'write' | 'flush' | 'create' | 'rename' | 'remove' | 'writeWhole'
+  readonly kind: 'read' | 'write' | 'flush' | 'create' | 'rename' | 'remove' | 'writeWhole' | 'flushNames'
   readonly name: string
   /** For `write`. */
   readonly position?: number
@@ -10,7 +10,8 @@ export interface StorageOperation {
 }
 
 /**
- * `eio` and `enospc` fail as the system would; `short` writes the first half of the bytes and then fails with ENOSPC;
+ * `eio` and `enospc` fail as the system would, a failed flush for good: what it covered counts as clean and is not on the
+ * medium; `short` writes the first half of the bytes and then fails with ENOSPC;
  * `lost` claims success and does nothing; `crash` and `crashAfter` throw `PowerLoss` before or after the operation is in
  * the operating system: the test then calls `crash`.
  */

@@ -27,6 +27,8 @@ export interface JournalStorage {
   remove(name: string): void
   /** Replaces a small file as a whole, durable when it returns: after a crash either the old or the new bytes are there. */
   writeWhole(name: string, bytes: Uint8Array): void
+  /** Makes all names durable as they are: a predecessor may have died between a change of them and the flush. */
+  flushNames(): void
   /** `null` when there is no such file. */
   readWhole(name: string): Buffer | null
 }

@@ -2,6 +2,9 @@ const pageBytes = 4096
 /** What a disk writes as a whole. */
 const sectorBytes = 512
 
+/** What programs see, or what is on the medium. */
+export type Layer = 'seen' | 'medium'
+
 interface UnsyncedWrite {
   readonly position: number
   readonly bytes: Buffer
@@ -53,14 +56,7 @@ export class VirtualFile {
 
   read(target: Buffer, position: number): number {
     const count = Math.max(0, Math.min(target.length, this.bytesSeen - position))
-    for (let done = 0; done < count; ) {
-      const at = position + done
-      const length = Math.min(pageBytes - (at % pageBytes), count - done)
-      const page = this.seen.get(Math.floor(at / pageBytes))
-      if (page) page.copy(target, done, at % pageBytes, (at % pageBytes) + length)
-      else target.fill(0, done, done + length)
-      done += length
-    }
+    get(this.seen, target, position, count)
     return count
   }
 
@@ -85,6 +81,11 @@ export class VirtualFile {
     }
   }
 
+  /** A flush of these failed: the system takes them for clean from now on, and they are not on the medium. */
+  giveUp(coveredWrites: number): void {
+    while (this.syncedWrites < coveredWrites && this.unsynced.shift() !== undefined) this.syncedWrites++
+  }
+
   crash(survives: () => boolean): void {
     for (const { bytes, position } of this.unsynced) {
       for (let done = 0; done < bytes.length; ) {
@@ -106,9 +107,30 @@ export class VirtualFile {
     }
   }
 
+  peek(position: number, length: number, layer: Layer): Buffer {
+    const bytes = Buffer.alloc(length)
+    get(this[layer], bytes, position, length)
+    return bytes
+  }
+
+  poke(bytes: Buffer, position: number, layer: Layer): void {
+    put(this[layer], bytes, position)
+  }
+
   private toMedium(bytes: Buffer, position: number): void {
     put(this.medium, bytes, position)
     this.bytesOnMedium = Math.max(this.bytesOnMedium, position + bytes.length)
+  }
+}
+
+function get(pages: ReadonlyMap<number, Buffer>, target: Buffer, position: number, count: number): void {
+  for (let done = 0; done < count; ) {
+    const at = position + done
+    const length = Math.min(pageBytes - (at % pageBytes), count - done)
+    const page = pages.get(Math.floor(at / pageBytes))
+    if (page) page.copy(target, done, at % pageBytes, (at % pageBytes) + length)
+    else target.fill(0, done, done + length)
+    done += length
   }
 }
 
