@@ -12,6 +12,7 @@ export type RecoveryStep =
   | { readonly kind: 'zero'; readonly name: string; readonly from: number; readonly to: number }
   | { readonly kind: 'writeBack'; readonly name: string; readonly from: number; readonly to: number }
   | { readonly kind: 'flush'; readonly name: string }
+  | { readonly kind: 'flushNames' }
 
 export interface PlanRequest {
   readonly scan: JournalScan
@@ -68,7 +69,9 @@ function cutOff({ scan, wallMs }: PlanRequest, why: 'torn' | 'lost'): RecoverySt
 
 /**
  * R8. What may not have been flushed is written again first: after a failed flush the system may hold pages that it takes
- * for clean and that are not on the medium. The segment before the first scanned one ends in a seal that may be unflushed.
+ * for clean and that are not on the medium. The names are flushed too: who gave a segment its name may have died before
+ * that was durable, and what is written to it from now on would be lost with it. The segment before the first scanned one
+ * ends in a seal that may be unflushed.
  */
 function makeDurable({ scan }: PlanRequest): RecoveryStep[] {
   const kept = scan.end.segment
@@ -83,7 +86,7 @@ function makeDurable({ scan }: PlanRequest): RecoveryStep[] {
     .slice(Math.max(0, scan.scannedFrom - 1))
     .filter(({ segNo }) => segNo <= kept.segNo)
     .map(({ name }) => ({ kind: 'flush' as const, name }))
-  return [...writeBack, ...flush]
+  return [...writeBack, ...flush, { kind: 'flushNames' }]
 }
 
 function aside(segment: string, wallMs: number): RecoveryStep {

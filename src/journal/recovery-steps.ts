@@ -22,6 +22,8 @@ async function carryOutStep(storage: JournalStorage, step: RecoveryStep): Promis
       return using(storage.open(step.name), (file) => copyRange(file, file, step.from, step.to, step.from))
     case 'flush':
       return flushFile(storage, step.name)
+    case 'flushNames':
+      return storage.flushNames()
     default:
       return unreachable(step)
   }

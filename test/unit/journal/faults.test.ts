@@ -115,7 +115,7 @@ describe('recovery that is itself cut short', () => {
     ['a frame', 0, 8192 + 2048, 1],
     ['a segment header', 1, 0, 11],
   ])('comes to the same decision again, with %s and whole segments to cut off', async (_what, index, at, kept) => {
-    for (let operations = 0; operations < 24; operations++) {
+    for (let operations = 0; operations < 36; operations++) {
       const world = new JournalWorld(undefined, operations + 1)
       const { journal } = await world.open()
       append(journal, 1, 400)
@@ -429,6 +429,28 @@ describe('a crash around a rename', () => {
       expect(report).toMatchObject({ recoveredLsn: 10 })
       append(again, 1, 100_000)
       expect((await reopened(world)).report).toMatchObject({ recoveredLsn: 11 })
+    }
+  })
+
+  test('of a process, before the name is durable, loses nothing that its successor flushes under that name', async () => {
+    for (let seed = 1; seed <= 10; seed++) {
+      const world = new JournalWorld(undefined, seed)
+      const { journal } = await world.open()
+      world.scheduler.runDue()
+      for (let i = 0; i < 10; i++) append(journal, 1, 100_000)
+      flush(world, journal)
+      world.fault = ({ kind }) => (kind === 'flushNames' ? 'crash' : null)
+      expect(() => append(journal, 1, 100_000)).toThrow(PowerLoss)
+      // no new spare, whose name would be made durable and the other one with it
+      world.fault = ({ kind }) => (kind === 'create' ? 'enospc' : null)
+      world.storage.kill()
+      const { report, journal: successor } = await world.open()
+      expect(report.recoveredLsn).toBe(10)
+      append(successor, 1, 100_000)
+      flush(world, successor)
+      world.fault = () => null
+      world.storage.crash(world.random)
+      expect((await world.open()).report).toMatchObject({ recoveredLsn: 11 })
     }
   })
 
