@@ -198,11 +198,11 @@ export class Dispatcher implements FollowerRole {
 
   /** Sticky: where the aggregate has commands under way they stay together (I1); otherwise the owner of its partition. */
   #instanceFor({ queue, lsn: at }: PendingCommand): string | null {
-    // Mostly the first one tells; after it failed, those behind it that wait for it do.
     for (const other of queue.commands) {
       if (other.lsn === at) continue
       const instance = other.token === 0 ? this.#scheduled.get(other.lsn) : other.instance
-      if (instance !== undefined && instance !== dispatcherName) return instance
+      // One that has gone since voids its drafts: to follow them there would make one void draft after the other.
+      if (instance !== undefined && this.#state.applications.byInstance.has(instance)) return instance
     }
     return ownerOf(this.#state.applications, aggregateTypeOf(queue.key), queue.hash)?.instance ?? null
   }
@@ -227,10 +227,10 @@ export class Dispatcher implements FollowerRole {
     }
   }
 
-  /** Its instance has gone or begun anew, or the command before it was released, since this was drafted. */
+  /** Its instance has gone, or the command before it was released; where a draft was refused, `#restart` offers it anew. */
   #voided(load: InstanceLoad, command: PendingCommand): void {
     if (command.crashes > 0) load.probing = false
-    this.#offer(command.queue)
+    if (this.#restartTimer === null) this.#offer(command.queue)
   }
 
   #ended(command: PendingCommand): void {

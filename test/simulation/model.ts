@@ -62,6 +62,9 @@ export class Model {
   readonly checkpoints: { readonly upTo: number; readonly stateHash: string }[] = []
   /** By key, everything that was ever received under it. */
   readonly uses = new Map<string, number[]>()
+  /** Assignments, and those of them that were void as a whole. */
+  starts = 0
+  voidStarts = 0
   readonly #queues = new Map<string, ModelCommand[]>()
   readonly #keys = new Map<string, ModelKey>()
   readonly #sessions = new Map<number, { answeredBelow: number; readonly calls: Map<number, number> }>()
@@ -180,8 +183,10 @@ export class Model {
   }
 
   #started(entry: Entry, instance: string, lsns: readonly number[]): void {
-    if (instance !== dispatcher && !this.#instances.has(instance)) return
-    for (const lsn of lsns) {
+    this.starts++
+    const isThere = instance === dispatcher || this.#instances.has(instance)
+    let started = 0
+    for (const lsn of isThere ? lsns : []) {
       const command = this.commands.get(lsn)
       if (command === undefined) {
         this.#violate(entry, `starts ${lsn}, which is no command`)
@@ -191,7 +196,9 @@ export class Model {
       command.token = entry.lsn
       command.instance = instance
       command.attempts++
+      started++
     }
+    if (started === 0) this.voidStarts++
   }
 
   /** An assignment that would let a command overtake an earlier one is void. */

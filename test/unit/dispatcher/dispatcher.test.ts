@@ -84,6 +84,28 @@ describe('who gets what', () => {
     db.append(registered('test-2'))
     expect(db.starts()).toEqual([`test-2: ${command}`])
   })
+
+  it('follows no draft to an instance that is gone by then', () => {
+    db.append(registered('test-1'), registered('test-2'))
+    const id = idOwnedBy(0, 2)
+    const first = db.receiveOne(id)
+    const drafts = db.follower.takeDrafts()
+    db.append({ type: 'application/deregistered', instance: 'test-1', reason: 'stopped' })
+    const second = db.receiveOne(id)
+    const later = db.follower.takeDrafts()
+    apply(db.dispatcher, db.journal.accept(drafts), db.journal.written)
+    apply(db.dispatcher, db.journal.accept(later), db.journal.written)
+    const last = db.follower.takeDrafts()
+    apply(db.dispatcher, db.journal.accept(last), db.journal.written)
+    expect([...drafts, ...later, ...last].map(({ action }) => action)).toEqual([
+      { type: 'command/started', instance: 'test-1', commands: [first] },
+      { type: 'command/started', instance: 'test-2', commands: [second] },
+      { type: 'command/started', instance: 'test-2', commands: [first] },
+      { type: 'command/started', instance: 'test-2', commands: [second] },
+    ])
+    expect(db.follower.takeDrafts()).toEqual([])
+    expect([db.instanceOf(first), db.instanceOf(second)]).toEqual(['test-2', 'test-2'])
+  })
 })
 
 describe('a failed command', () => {
@@ -282,6 +304,17 @@ describe('a dispatcher that starts anew', () => {
     expect(db.settle()).toEqual([])
     db.world.scheduler.advance(1000)
     expect(db.starts()).toEqual([`test-1: ${a}`])
+  })
+
+  it('drafts what waits behind a refused draft once and no more until it drafts that one again', () => {
+    const first = db.receiveOne('a')
+    const [draft] = db.follower.takeDrafts() as [Entry]
+    db.dispatcher.refused(refusal(draft.sequence, 'journal_full'))
+    const second = db.receiveOne('a')
+    expect(db.starts()).toEqual([`test-1: ${second}`])
+    expect(db.tokenOf(second)).toBe(0)
+    db.world.scheduler.advance(1000)
+    expect(db.starts()).toEqual([`test-1: ${first} ${second}`])
   })
 
   it('drafts nothing while it cannot send, and all of it afterwards', () => {
