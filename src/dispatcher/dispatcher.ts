@@ -13,7 +13,6 @@ import {
   padded,
   payloadStart,
   referenceOf,
-  wallMsOf,
 } from '../actions/entry-layout.ts'
 import type { Refused, Watermark } from '../ipc/journal-protocol.ts'
 import type { Environment, Timer } from '../kernel/environment.ts'
@@ -153,7 +152,7 @@ export class Dispatcher implements FollowerRole {
         if (command !== undefined) this.#ended(command)
         reduce(this.#state, b, o)
         if (command === undefined || code < actionCodes['command/failed']) return
-        if (code === actionCodes['command/failed']) this.#retries.failed(command, wallMsOf(b, o))
+        if (code === actionCodes['command/failed']) this.#retries.failed(command)
         this.#offer(command.queue)
         return
       }

@@ -2,30 +2,32 @@ import type { Environment, Timer } from '../kernel/environment.ts'
 import type { Lsn } from '../kernel/identifiers.ts'
 import type { PendingCommand } from '../state/commands.ts'
 
-/** The longest pause that a definition may ask for. */
-const retryDelayMsMax = 3_600_000
+interface Pause {
+  readonly timer: Timer
+  readonly dueMs: number
+}
 
 /**
  * How long failed commands have to wait yet. Where the failure was seen, by the monotonic clock: the wall clock may jump.
- * What is only known from a state of before falls back on it.
+ * What is only known from a state of before falls back on it, within the pause that was asked for.
  */
 export class Retries {
   readonly #environment: Environment
   readonly #dueMs = new Map<Lsn, number>()
   /** By aggregate key. */
-  readonly #timers = new Map<string, Timer>()
+  readonly #pauses = new Map<string, Pause>()
 
   constructor(environment: Environment) {
     this.#environment = environment
   }
 
   stop(): void {
-    for (const timer of this.#timers.values()) timer.cancel()
-    this.#timers.clear()
+    for (const { timer } of this.#pauses.values()) timer.cancel()
+    this.#pauses.clear()
   }
 
-  failed({ lsn, retryAtMs }: PendingCommand, atMs: number): void {
-    this.#dueMs.set(lsn, this.#environment.clock.monotonicMs() + retryAtMs - atMs)
+  failed({ lsn, retryDelayMs }: PendingCommand): void {
+    this.#dueMs.set(lsn, this.#environment.clock.monotonicMs() + retryDelayMs)
   }
 
   ended(command: Lsn): void {
@@ -33,20 +35,29 @@ export class Retries {
   }
 
   /** 0 or less: not at all. */
-  waitMs({ lsn, retryAtMs }: PendingCommand): number {
+  waitMs({ lsn, retryAtMs, retryDelayMs }: PendingCommand): number {
     if (retryAtMs === 0) return 0
-    const dueMs = this.#dueMs.get(lsn)
-    if (dueMs !== undefined) return dueMs - this.#environment.clock.monotonicMs()
-    return Math.min(retryAtMs - this.#environment.clock.wallMs(), retryDelayMsMax)
+    const { clock } = this.#environment
+    const nowMs = clock.monotonicMs()
+    let dueMs = this.#dueMs.get(lsn)
+    if (dueMs === undefined) {
+      dueMs = nowMs + Math.min(retryAtMs - clock.wallMs(), retryDelayMs)
+      this.#dueMs.set(lsn, dueMs)
+    }
+    return dueMs - nowMs
   }
 
-  /** Calls `run` after a while; of several for one aggregate the first counts, which is that of its first command. */
+  /** Calls `run` after a while; of several for one aggregate the earliest counts. */
   later(key: string, delayMs: number, run: () => void): void {
-    if (this.#timers.has(key)) return
+    const dueMs = this.#environment.clock.monotonicMs() + delayMs
+    const pause = this.#pauses.get(key)
+    // What it was for may have ended since, and another command of the aggregate have failed.
+    if (pause !== undefined && pause.dueMs <= dueMs) return
+    pause?.timer.cancel()
     const timer = this.#environment.scheduler.after(delayMs, () => {
-      this.#timers.delete(key)
+      this.#pauses.delete(key)
       run()
     })
-    this.#timers.set(key, timer)
+    this.#pauses.set(key, { timer, dueMs })
   }
 }

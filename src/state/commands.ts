@@ -23,6 +23,8 @@ export interface PendingCommand {
   /** Version of the definition that it was admitted under, or was rewritten for; 0 where none was noted. */
   version: number
   bytes: number
+  /** How long it had to wait when it failed: the most that it has to wait yet, whatever the wall clock says by now. */
+  retryDelayMs: number
   /** The received entry, where the process keeps payloads: a view into `source` at `at`. */
   source: Buffer | null
   at: number
@@ -81,6 +83,7 @@ export function addPending(
     crashes: 0,
     retryAtMs: 0,
     version,
+    retryDelayMs: 0,
     bytes,
     source,
     at: offset,
@@ -128,6 +131,7 @@ export function markStarted(slice: CommandsSlice, at: Lsn, instance: string, ass
   command.instance = instance
   command.token = assignment
   command.retryAtMs = 0
+  command.retryDelayMs = 0
   command.attempts++
 }
 
@@ -152,12 +156,13 @@ export function pendingBefore(slice: CommandsSlice, key: string, at: Lsn): numbe
   return count
 }
 
-export function markFailed(slice: CommandsSlice, at: Lsn, retryAtMs: number): void {
+export function markFailed(slice: CommandsSlice, at: Lsn, failedAtMs: number, retryDelayMs: number): void {
   const command = slice.byLsn.get(at)
   if (command === undefined) return
   command.instance = ''
   command.token = token(0)
-  command.retryAtMs = retryAtMs
+  command.retryAtMs = failedAtMs + retryDelayMs
+  command.retryDelayMs = retryDelayMs
 }
 
 /** A migration gives the command another form; does nothing when it is pending no longer. */

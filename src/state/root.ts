@@ -194,7 +194,7 @@ function reduceRare(state: RootState, b: Buffer, o: number, at: Lsn): void {
   switch (codeOf(b, o)) {
     case actionCodes['command/failed']: {
       const { retryDelayMs } = payloadOf(b, o) as { retryDelayMs: number }
-      markFailed(commands, referenceOf(b, o), wallMsOf(b, o) + retryDelayMs)
+      markFailed(commands, referenceOf(b, o), wallMsOf(b, o), retryDelayMs)
       return
     }
     case actionCodes['command/parked']:

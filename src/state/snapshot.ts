@@ -20,6 +20,7 @@ interface CommandForm {
   readonly retryAtMs: number
   /** Absent for 0. */
   readonly version?: number
+  readonly retryDelayMs: number
 }
 
 interface RootForm {
@@ -105,6 +106,7 @@ const commandForm = (command: PendingCommand): CommandForm => ({
   crashes: command.crashes,
   retryAtMs: command.retryAtMs,
   ...(command.version === 0 ? {} : { version: command.version }),
+  retryDelayMs: command.retryDelayMs,
 })
 
 /** Equal in every process that has applied the same LSN (G7). 32 hexadecimal digits. */
@@ -142,6 +144,7 @@ export function decodeRoot(bytes: Buffer, options: RootOptions): RootState {
     command.attempts = c.attempts
     command.crashes = c.crashes
     command.retryAtMs = c.retryAtMs
+    command.retryDelayMs = c.retryDelayMs
   })
   for (const [key, hash, by] of form.blocked) blockAggregate(commands, key, hash, lsn(by))
   for (const instance of form.applications) applications.byInstance.set(instance.instance, instance)

@@ -16,11 +16,12 @@ beforeEach(() => {
   retries = new Retries({ clock, scheduler, random, log: silentLog })
 })
 
-const failed = (at: Lsn, retryAtMs: number): PendingCommand => ({ lsn: at, retryAtMs }) as PendingCommand
+const failed = (at: Lsn, atMs: number, retryDelayMs: number): PendingCommand =>
+  ({ lsn: at, retryAtMs: atMs + retryDelayMs, retryDelayMs }) as PendingCommand
 
 test('a failed command waits as long as its failure says, wherever the wall clock jumps', () => {
-  const command = failed(lsn(7), wallMs + 500)
-  retries.failed(command, wallMs)
+  const command = failed(lsn(7), wallMs, 500)
+  retries.failed(command)
   wallMs -= 86_400_000
   expect(retries.waitMs(command)).toBe(500)
   scheduler.advance(400)
@@ -30,28 +31,34 @@ test('a failed command waits as long as its failure says, wherever the wall cloc
   expect(retries.waitMs(command)).toBe(0)
 })
 
-test('a failure of before this process waits by the wall clock, an hour at most', () => {
-  expect(retries.waitMs(failed(lsn(7), wallMs + 500))).toBe(500)
-  expect(retries.waitMs(failed(lsn(7), wallMs + 86_400_000))).toBe(3_600_000)
-  expect(retries.waitMs(failed(lsn(7), wallMs - 1))).toBeLessThanOrEqual(0)
-  expect(retries.waitMs(failed(lsn(7), 0))).toBe(0)
+test('a failure of before this process waits by the wall clock, and no longer than its failure says', () => {
+  const ahead = failed(lsn(6), wallMs + 86_400_000, 500)
+  expect(retries.waitMs(ahead)).toBe(500)
+  expect(retries.waitMs(failed(lsn(7), wallMs - 200, 500))).toBe(300)
+  expect(retries.waitMs(failed(lsn(8), wallMs - 501, 500))).toBeLessThanOrEqual(0)
+  expect(retries.waitMs({ lsn: lsn(9), retryAtMs: 0, retryDelayMs: 0 } as PendingCommand)).toBe(0)
+  scheduler.advance(500)
+  expect(retries.waitMs(ahead)).toBe(0)
 })
 
 test('a command that has ended is forgotten', () => {
-  const command = failed(lsn(7), wallMs + 500)
-  retries.failed(command, wallMs)
+  const command = failed(lsn(7), wallMs, 500)
+  retries.failed(command)
   retries.ended(command.lsn)
-  expect(retries.waitMs(failed(lsn(7), wallMs + 900))).toBe(900)
+  expect(retries.waitMs(failed(lsn(7), wallMs, 900))).toBe(900)
 })
 
-test('one timer runs for an aggregate, and none after the end', () => {
+test('one timer runs for an aggregate, the earliest, and none after the end', () => {
   const runs: string[] = []
-  retries.later('account/1', 100, () => runs.push('first'))
-  retries.later('account/1', 50, () => runs.push('second'))
+  retries.later('account/1', 100, () => runs.push('of one that has ended'))
+  retries.later('account/1', 50, () => runs.push('earliest'))
+  retries.later('account/1', 70, () => runs.push('later'))
   retries.later('account/2', 300, () => runs.push('other'))
-  scheduler.advance(200)
-  expect(runs).toEqual(['first'])
+  scheduler.advance(49)
+  expect(runs).toEqual([])
+  scheduler.advance(151)
+  expect(runs).toEqual(['earliest'])
   retries.stop()
   scheduler.advance(200)
-  expect(runs).toEqual(['first'])
+  expect(runs).toEqual(['earliest'])
 })

@@ -40,7 +40,7 @@ describe('an assignment', () => {
 
   it('of the first command holds although those behind it are started already', () => {
     for (const at of [1, 2, 3]) start(at, 'bank-1', 10)
-    markFailed(slice, lsn(1), 0)
+    markFailed(slice, lsn(1), 0, 0)
     start(1, 'bank-1', 12)
     start(5, 'bank-1', 13)
     expect(tokens()).toEqual([12, 10, 10, 13])
