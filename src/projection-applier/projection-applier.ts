@@ -1,7 +1,6 @@
-import { actionCodes } from '../actions/action-codes.ts'
 import { encodeAction } from '../actions/encode.ts'
 import { EntryBatch } from '../actions/entry-batch.ts'
-import { codeOf, lengthOf, lsnOf, padded } from '../actions/entry-layout.ts'
+import { lengthOf, lsnOf, padded } from '../actions/entry-layout.ts'
 import type { Switched, Watermark } from '../ipc/journal-protocol.ts'
 import type { Environment, Timer } from '../kernel/environment.ts'
 import type { CommanderError } from '../kernel/errors.ts'
@@ -225,7 +224,7 @@ export class ProjectionApplier implements FollowerRole {
     const batches = this.#takeFlushed()
     this.#nextCommitMs = environment.clock.monotonicMs() + pauseAfter(batches, this.#commitIntervalMs)
     const applied = batches.at(-1)?.lastLsn ?? this.#committed
-    const expired = this.#expiredBy(batches)
+    const expired = batches.flatMap(({ payload, offset }) => this.#writer.expiredBy(payload, offset, payload.length))
     const slices = this.#projections.isRebuilding ? this.#projections.slices() : []
     const clearing = this.#writer.clearing()
     const begun = this.#rebuildsAsked
@@ -288,17 +287,6 @@ export class ProjectionApplier implements FollowerRole {
     this.#bytesSinceRoot += bytes
     if (taken > 0 && this.accepts()) this.#follower?.resume()
     return batches
-  }
-
-  #expiredBy(batches: readonly Waiting[]): Expired {
-    const expired: Expired = []
-    for (const { payload, offset } of batches) {
-      for (let o = offset; o < payload.length; o += padded(lengthOf(payload, o))) {
-        if (codeOf(payload, o) === actionCodes['idempotency-key/deleted'])
-          expired.push(...this.#writer.expired(payload, o))
-      }
-    }
-    return expired
   }
 
   #maybePutRoot(batch: WriteBatch, must: boolean): void {

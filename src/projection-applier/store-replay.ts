@@ -96,7 +96,7 @@ export class StoreReplay {
 
   async #commit(last?: (batch: WriteBatch) => void): Promise<void> {
     if (this.#gathered.length === 0 && last === undefined) return
-    const expired = this.#expired()
+    const expired = this.#gathered.flatMap(({ payload, end }) => this.#writer.expiredBy(payload, 0, end))
     const clearing = this.#writer.clearing()
     await new Promise<void>((resolve, reject) => {
       this.#store.write(
@@ -148,16 +148,6 @@ export class StoreReplay {
     const at = this.#hashesWanted.shift()
     assert(at !== undefined, 'a hash is wanted')
     this.#hashes.set(at, stateHash(this.state))
-  }
-
-  /** Before the transaction, since a range must not be read inside it; what they delete is committed by then. */
-  #expired(): Expired {
-    const expired: Expired = []
-    for (const { payload, end } of this.#gathered) {
-      for (let o = 0; o < end; o += padded(lengthOf(payload, o)))
-        if (isDeletion(payload, o)) expired.push(...this.#writer.expired(payload, o))
-    }
-    return expired
   }
 }
 

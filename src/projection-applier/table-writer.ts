@@ -8,7 +8,9 @@ import {
   eventCountOf,
   flagsOf,
   keyOf,
+  lengthOf,
   lsnOf,
+  padded,
   referenceOf,
   revisionOf,
   wallMsOf,
@@ -54,9 +56,14 @@ export class TableWriter {
     this.#migrations = new MigrationTables(store)
   }
 
-  /** The keys that `idempotency-key/deleted` entries among these will delete. */
-  expired(b: Buffer, o: number): Expired {
-    return expiredKeys(this.#store, (payloadOf(b, o) as { untilMs: number }).untilMs)
+  /** The keys that `idempotency-key/deleted` entries among these will delete: to be asked before the transaction. */
+  expiredBy(b: Buffer, start: number, end: number): Expired {
+    const expired: Expired = []
+    for (let o = start; o < end; o += padded(lengthOf(b, o))) {
+      if (codeOf(b, o) !== actionCodes['idempotency-key/deleted']) continue
+      expired.push(...expiredKeys(this.#store, (payloadOf(b, o) as { untilMs: number }).untilMs))
+    }
+    return expired
   }
 
   apply(batch: WriteBatch, b: Buffer, o: number, expired: Expired): void {

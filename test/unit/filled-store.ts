@@ -1,9 +1,8 @@
-import { actionCodes } from '../../src/actions/action-codes.ts'
-import { codeOf, lengthOf, padded } from '../../src/actions/entry-layout.ts'
+import { lengthOf, padded } from '../../src/actions/entry-layout.ts'
 import type { Environment } from '../../src/kernel/environment.ts'
 import { type Lsn, noLsn } from '../../src/kernel/identifiers.ts'
 import { ProjectionRunner } from '../../src/projection-applier/projection-runner.ts'
-import { type Expired, TableWriter } from '../../src/projection-applier/table-writer.ts'
+import { TableWriter } from '../../src/projection-applier/table-writer.ts'
 import type { Application } from '../../src/sdk/application.ts'
 import { emptyRoot, type RootState } from '../../src/state/root.ts'
 import { type MemoryStore, openMemoryStore } from '../../src/store/memory-store.ts'
@@ -38,13 +37,7 @@ export class FilledStore {
   /** Applies what the journal has after what was applied before, up to an entry that ends one of its batches. */
   fill(journal: StubJournal, upTo: Lsn = journal.written): void {
     const batches = journal.batches.filter(({ firstLsn, lastLsn }) => firstLsn > this.applied && lastLsn <= upTo)
-    const expired: Expired = []
-    for (const { payload } of batches) {
-      for (const o of entriesOf(payload)) {
-        if (codeOf(payload, o) === actionCodes['idempotency-key/deleted'])
-          expired.push(...this.#writer.expired(payload, o))
-      }
-    }
+    const expired = batches.flatMap(({ payload }) => this.#writer.expiredBy(payload, 0, payload.length))
     this.store.write(
       (batch) => {
         this.#keys.enter(batch)
