@@ -8,6 +8,7 @@ import type { ResolvedConfig } from '../src/sdk/resolved-config.ts'
 import { runChild } from '../src/supervisor/child-main.ts'
 import type { PreviousExit } from '../src/supervisor/child-report.ts'
 import type { ChildSettings } from '../src/supervisor/database-children.ts'
+import { progressOf } from '../src/supervisor/progress.ts'
 import { reportReadiness } from '../src/supervisor/readiness.ts'
 
 await runChild<ChildSettings<ResolvedConfig>>(async (child) => {
@@ -21,8 +22,8 @@ await runChild<ChildSettings<ResolvedConfig>>(async (child) => {
     journal: journalOptionsOf(child.config.config),
   })
   child.link.onStop(stop)
-  child.link.sample(() => ({ appliedLsn: follower.applied }))
-  reportReadiness(child, () => runtime.isRegistered)
+  child.link.sample(() => progressOf(follower))
+  reportReadiness(child, () => runtime.isRegistered && follower.isConnected)
 })
 
 /**
@@ -32,6 +33,6 @@ await runChild<ChildSettings<ResolvedConfig>>(async (child) => {
 function formerOf(exit: PreviousExit | undefined): EndOfIncarnation {
   if (exit === undefined) return 'unknown'
   if (exit.reason === 'watchdog') return 'crashed'
-  if (exit.reason === 'rss' || exit.reason === 'behind') return 'stopped'
+  if (exit.reason === 'rss' || exit.reason === 'behind' || exit.reason === 'quarantine') return 'stopped'
   return exit.signal === 'SIGKILL' || exit.signal === 'SIGTERM' ? 'killed' : 'crashed'
 }

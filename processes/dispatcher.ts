@@ -3,11 +3,12 @@ import { startDispatcher } from '../src/assembly/start-dispatcher.ts'
 import type { ResolvedConfig } from '../src/sdk/resolved-config.ts'
 import { runChild } from '../src/supervisor/child-main.ts'
 import type { ChildSettings } from '../src/supervisor/database-children.ts'
+import { progressOf } from '../src/supervisor/progress.ts'
 import { reportReadiness } from '../src/supervisor/readiness.ts'
 
 await runChild<ChildSettings<ResolvedConfig>>((child) => {
   const { follower, stop } = startDispatcher(surroundingsOf(child))
   child.link.onStop(stop)
-  child.link.sample(() => ({ appliedLsn: follower.applied }))
+  child.link.sample(() => progressOf(follower))
   reportReadiness(child, () => follower.isConnected)
 })

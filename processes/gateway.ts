@@ -9,6 +9,7 @@ import type { ResolvedConfig } from '../src/sdk/resolved-config.ts'
 import { type Child, runChild } from '../src/supervisor/child-main.ts'
 import type { ChildSettings } from '../src/supervisor/database-children.ts'
 import { databaseMetrics } from '../src/supervisor/database-metrics.ts'
+import { progressOf } from '../src/supervisor/progress.ts'
 import { reportReadiness } from '../src/supervisor/readiness.ts'
 import { requestStatus } from '../src/supervisor/status-client.ts'
 
@@ -66,6 +67,6 @@ function reportCounts({ link, metrics }: GatewayChild, { gateway, follower }: Ru
     pending.set(commands.byLsn.size)
     events.set(globalPosition)
     for (const [kind, gauge] of ended) gauge.set(commands[kind])
-    return { appliedLsn: follower.applied }
+    return progressOf(follower)
   })
 }

@@ -16,11 +16,14 @@ await runChild<ChildSettings<ResolvedConfig>>(async (child) => {
     journal: journalOptionsOf(config),
     flush: flushOptionsOf(config),
     retention: retentionSettingsOf(config),
+    attestIntervalMs: config.journal.attestIntervalMs,
   })
   child.link.onStop(running.stop)
   child.link.sample(() => ({
     appliedLsn: running.journal.writtenLsn,
     journal: running.writer.retention.use,
+    writtenBytes: running.journal.writtenBytes,
+    attestation: running.writer.attestation.status,
     lsn: {
       written: running.journal.writtenLsn,
       flushed: running.journal.flushedLsn,

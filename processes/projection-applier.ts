@@ -6,6 +6,7 @@ import { startProjectionApplier } from '../src/assembly/start-projection-applier
 import type { ResolvedConfig } from '../src/sdk/resolved-config.ts'
 import { runChild } from '../src/supervisor/child-main.ts'
 import type { ChildSettings } from '../src/supervisor/database-children.ts'
+import { progressOf } from '../src/supervisor/progress.ts'
 import { reportReadiness } from '../src/supervisor/readiness.ts'
 
 await runChild<ChildSettings<ResolvedConfig>>(async (child) => {
@@ -20,6 +21,10 @@ await runChild<ChildSettings<ResolvedConfig>>(async (child) => {
   })
   const measureArchive = running.archiver === null ? () => ({}) : archiveReport(running.archiver, child.metrics)
   child.link.onStop(running.stop)
-  child.link.sample(() => ({ appliedLsn: running.applier.committed, ...measureArchive() }))
+  child.link.sample(() => ({
+    ...progressOf(running.follower),
+    appliedLsn: running.applier.committed,
+    ...measureArchive(),
+  }))
   reportReadiness(child, () => running.follower.isConnected)
 })

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import type { Transport } from '../ipc/channel.ts'
 import { FileStorage } from '../journal/file-storage.ts'
 import type { Environment } from '../kernel/environment.ts'
+import { isCommanderError } from '../kernel/errors.ts'
 import { openLmdbStore } from '../store/lmdb-store.ts'
 import { allTables } from '../tables/table-names.ts'
 import type { Addresses, Surroundings } from './surroundings.ts'
@@ -56,7 +57,12 @@ export const surroundingsOf = ({ environment, transport, config, fail }: Supervi
     transport,
     dataDir: config.config.dataDir,
     databaseId: config.databaseId,
-    failed: fail,
+    failed: (error) => {
+      // Being started again would not help it: it stays, follows nothing and answers nothing, until a person ends it.
+      if (isCommanderError(error) && error.code === 'state_diverged' && !error.retryable)
+        environment.log.error({ error }, `quarantined: ${error.message}`)
+      else fail(error)
+    },
   })
 
 /** Makes an empty store, so that readers find one before its writer's first transaction. */

@@ -13,12 +13,15 @@ import { type Lsn, nextLsn } from '../kernel/identifiers.ts'
 import { TokenGuard } from '../state/token-guard.ts'
 import { readCheckpoint, readPosition, readRoot } from '../tables/meta.ts'
 import { draftBytesMax } from './draft-bytes.ts'
+import { replayReferee } from './replay-referee.ts'
 import type { RunningRole, Surroundings } from './surroundings.ts'
 
 export interface JournalWriterSettings {
   readonly journal: JournalOptions
   readonly flush: FlushOptions
   readonly retention: RetentionSettings
+  /** Shortest time between two comparisons of the processes' states; 0: never. Default 10,000. */
+  readonly attestIntervalMs?: number
 }
 
 export interface RunningJournalWriter extends RunningRole {
@@ -29,9 +32,10 @@ export interface RunningJournalWriter extends RunningRole {
 
 /** Recovers the journal, rebuilds the guard from the store's root and the entries after it, and listens. */
 export async function startJournalWriter(
-  { environment, transport, addresses, openStorage, openStore, journalId, failed }: Surroundings,
+  surroundings: Surroundings,
   settings: JournalWriterSettings,
 ): Promise<RunningJournalWriter> {
+  const { environment, transport, addresses, openStorage, openStore, journalId, failed } = surroundings
   const store = openStore('read')
   const root = readRoot(store, { lookup: () => undefined, keepsPayloads: false })
   const { applied } = readPosition(store)
@@ -60,6 +64,8 @@ export async function startJournalWriter(
     applied,
     checkpoint,
     failed,
+    referee: replayReferee(surroundings),
+    ...(settings.attestIntervalMs === undefined ? {} : { attestIntervalMs: settings.attestIntervalMs }),
   })
   const listener = await transport.listen(addresses.journal, (channel) => writer.accept(channel))
   const stop = async (): Promise<void> => {

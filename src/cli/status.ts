@@ -26,7 +26,17 @@ async function statusOfUrl(target: Extract<Target, { kind: 'url' }>, timeoutMs: 
   }
 }
 
-function forPeople({ ready, role, dataDir, url, lsn, journal, archive, processes }: DatabaseStatus): string {
+function forPeople({
+  ready,
+  role,
+  dataDir,
+  url,
+  lsn,
+  journal,
+  archive,
+  attestation,
+  processes,
+}: DatabaseStatus): string {
   const summary = list([
     ['ready', ready ? 'yes' : 'no'],
     ['role', role],
@@ -35,9 +45,10 @@ function forPeople({ ready, role, dataDir, url, lsn, journal, archive, processes
     ['lsn', `written ${lsn.written}, flushed ${lsn.flushed}, checkpoint ${lsn.checkpoint}`],
     ...(journal === null ? [] : [['journal', useOf(journal)] as const]),
     ...(archive === null ? [] : archiveLines(archive)),
+    ['states', attestationText(attestation)],
   ])
-  const head = ['process', 'pid', 'state', 'restarts', 'memory', 'lag', 'applied']
-  const rows = processes.map(({ name, pid, state, restarts, rssBytes, eventLoopLagMs, appliedLsn, degraded }) => [
+  const head = ['process', 'pid', 'state', 'restarts', 'memory', 'loop', 'applied', 'behind']
+  const rows = processes.map(({ name, pid, state, restarts, rssBytes, eventLoopLagMs, appliedLsn, lag, degraded }) => [
     name,
     pid,
     degraded ? `${state} (degraded)` : state,
@@ -45,6 +56,7 @@ function forPeople({ ready, role, dataDir, url, lsn, journal, archive, processes
     rssBytes === null ? null : `${Math.round(rssBytes / mebibyte)} MiB`,
     eventLoopLagMs === null ? null : `${Math.round(eventLoopLagMs)} ms`,
     appliedLsn,
+    lag?.lsns,
   ])
   return `${summary}\n${table(head, rows)}`
 }
@@ -63,4 +75,12 @@ function useOf({ firstLsn, bytes, maxBytes, heldBy }: JournalUse): string {
   const mebibytes = (size: number): string => `${Math.round(size / mebibyte)} MiB`
   const held = heldBy === null ? '' : `, older segments held by ${heldBy}`
   return `${mebibytes(bytes)} of at most ${mebibytes(maxBytes)}, from LSN ${firstLsn}${held}`
+}
+
+function attestationText(attestation: DatabaseStatus['attestation']): string {
+  if (attestation === null || attestation.agreedLsn === 0) return 'not compared yet'
+  const { agreedLsn, agreedHash, divergences, quarantined, storeIsSuspect } = attestation
+  const found = divergences === 0 ? '' : `; ${divergences} diverged`
+  const out = quarantined.length === 0 ? '' : `; quarantined: ${quarantined.join(', ')}`
+  return `agreed after entry ${agreedLsn} (${agreedHash})${found}${out}${storeIsSuspect ? '; the store is suspect' : ''}`
 }

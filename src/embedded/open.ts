@@ -30,7 +30,8 @@ export interface OpenOptions {
   /** Applications, or paths of their modules. At least one. */
   readonly applications: readonly (Application | string)[]
   readonly limits?: Partial<AdmissionLimits>
-  readonly journal?: Partial<JournalOptions & FlushOptions>
+  /** `attestIntervalMs`: shortest time between two comparisons of the roles' states; 0: never. Default 10,000. */
+  readonly journal?: Partial<JournalOptions & FlushOptions & { readonly attestIntervalMs: number }>
   /** Default: nowhere. */
   readonly log?: Log
   /** Told when the database cannot go on, once; calls then fail with the same error. */
@@ -141,7 +142,9 @@ async function startRoles(
   const { maxJournalBytes: maxBytes, checkpointTimeoutMs } = retention
   const journal = { ...defaultJournalOptions, ...pick(journalOptions, defaultJournalOptions), maxBytes }
   const flush = { ...defaultFlushOptions, ...pick(journalOptions, defaultFlushOptions) }
-  started(await startJournalWriter(surroundings, { journal, flush, retention }))
+  const { attestIntervalMs } = journalOptions
+  const attestation = attestIntervalMs === undefined ? {} : { attestIntervalMs }
+  started(await startJournalWriter(surroundings, { journal, flush, retention, ...attestation }))
   started(startDispatcher(surroundings))
   started(await startProjectionApplier(surroundings, { applications, checkpointTimeoutMs }))
   const hosts = applications.map((application) =>

@@ -58,6 +58,7 @@ export const statusOf: Readonly<Record<ErrorCode, number>> = {
   archive_corrupt: 500,
   stale_token: 503,
   stale_state: 503,
+  state_diverged: 503,
   protocol_violation: 500,
   unsupported_version: 500,
   process_failed: 503,

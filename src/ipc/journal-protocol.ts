@@ -27,6 +27,10 @@ export const journalFrames = {
   switchSegment: 10,
   /** writer -> follower: the answer to it. */
   switched: 11,
+  /** writer -> follower: say your state's hash after this entry, the last of the batch that comes next. */
+  attest: 12,
+  /** follower -> writer: the state's hash after an entry that was asked about. */
+  attested: 13,
 } as const
 
 export interface Subscribe {
@@ -155,3 +159,13 @@ export function encodeNumber(value: number): Buffer {
 }
 
 export const decodeNumber = (body: Buffer): number => readUint64(body, 0)
+
+/** The hash of a process's state after an entry (G7). */
+export interface Attested {
+  readonly at: Lsn
+  /** 32 hexadecimal digits. */
+  readonly hash: string
+}
+
+export const encodeAttested = (message: Attested): Buffer => Buffer.from(pack(message))
+export const decodeAttested = (body: Buffer): Attested => unpack(body, 0, body.length) as Attested

@@ -2,6 +2,7 @@ import type { Channel, ChannelHandlers } from '../ipc/channel.ts'
 import {
   type Applied,
   decodeApplied,
+  decodeAttested,
   decodeNumber,
   decodeSubscribe,
   encodeEntriesHeader,
@@ -16,12 +17,14 @@ import type { Environment } from '../kernel/environment.ts'
 import { CommanderError, isCommanderError, messageOf } from '../kernel/errors.ts'
 import { type Lsn, lsn, nextLsn } from '../kernel/identifiers.ts'
 import type { TokenGuard } from '../state/token-guard.ts'
+import { Attestation, applierName, type Divergence, type Referee } from './attestation.ts'
 import { Bridge } from './bridge.ts'
+import { DraftInbox, type Drafts, draftTooLarge } from './draft-inbox.ts'
 import { DraftIntake, type GatheredBatch } from './draft-intake.ts'
-import { piecesOf } from './draft-pieces.ts'
 import { FlushSchedule } from './flush-schedule.ts'
 import type { FlushOptions } from './options.ts'
 import { isOurs, type ReadBatch } from './own-history.ts'
+import { Quarantine } from './quarantine.ts'
 import { Retention, type RetentionSettings } from './retention.ts'
 import { Room } from './room.ts'
 import { Subscriber } from './subscriber.ts'
@@ -41,11 +44,10 @@ export interface JournalWriterOptions {
   readonly checkpoint: Lsn
   /** The journal can no longer be written or flushed: the process must end and recover from the medium. */
   readonly failed: (error: CommanderError) => void
-}
-
-interface Drafts {
-  readonly from: Subscriber
-  readonly body: Buffer
+  /** Shortest time between two comparisons of the processes' states; 0: never. Default 10,000. */
+  readonly attestIntervalMs?: number
+  /** Folds entries again where the processes do not agree. Default: nobody. */
+  readonly referee?: Referee
 }
 
 /**
@@ -57,16 +59,20 @@ interface Drafts {
  * I3. After a refused draft of an ordered follower, none of its later drafts becomes an entry before it resumes.
  * I4. Of a follower's drafts that arrive before its successor of the same name subscribes, none is appended after.
  * I5. What makes room in the journal again (checkpoints) may use the room that is kept for it.
+ * I6. Of a process whose state diverged nothing becomes an entry any more (G7).
  */
 export class JournalWriter {
   readonly #o: JournalWriterOptions
   readonly #subscribers = new Map<Channel, Subscriber>()
   readonly #bridge = new Bridge()
   readonly #schedule: FlushSchedule
+  readonly #inbox: DraftInbox
   readonly #intake: DraftIntake
-  readonly #retention: Retention
+  readonly retention: Retention
   readonly #room: Room
-  #inbox: Drafts[] = []
+  /** Compares the states of those that follow. */
+  readonly attestation: Attestation
+  readonly #quarantine: Quarantine
   #drainScheduled = false
   #applied: Lsn
   #stopped = false
@@ -74,11 +80,12 @@ export class JournalWriter {
   constructor(options: JournalWriterOptions) {
     this.#o = options
     this.#applied = options.applied
+    this.#inbox = new DraftInbox(options.batchBytesMax)
     this.#intake = new DraftIntake(options.guard, options.environment.log, (from, error) => {
       this.#drop(from.channel)
       from.channel.close(error)
     })
-    this.#retention = new Retention({
+    this.retention = new Retention({
       journal: options.journal,
       clock: options.environment.clock,
       scheduler: options.environment.scheduler,
@@ -90,6 +97,14 @@ export class JournalWriter {
     this.#room = new Room(options.journal, options.environment, {
       full: () => this.#announce(false),
       over: () => this.#drain(),
+    })
+    const { environment } = options
+    this.#quarantine = new Quarantine(environment.log)
+    this.attestation = new Attestation({
+      environment,
+      intervalMs: options.attestIntervalMs ?? 10_000,
+      referee: options.referee ?? null,
+      diverged: (divergence) => this.#bar(divergence),
     })
     this.#schedule = new FlushSchedule({
       journal: options.journal,
@@ -103,10 +118,6 @@ export class JournalWriter {
 
   get applied(): Lsn {
     return this.#applied
-  }
-
-  get retention(): Retention {
-    return this.#retention
   }
 
   /** Names of the processes that follow, and how far each has been sent entries. */
@@ -126,9 +137,9 @@ export class JournalWriter {
   stop(): void {
     this.#stopped = true
     this.#schedule.stop()
-    this.#retention.stop()
+    this.retention.stop()
     this.#room.stop()
-    this.#inbox = []
+    this.#inbox.clear()
   }
 
   #frame(channel: Channel, kind: number, body: Buffer): void {
@@ -140,7 +151,8 @@ export class JournalWriter {
         return
       case journalFrames.drafts:
         if (subscriber === undefined) break
-        this.#enqueue(subscriber, body)
+        if (this.#inbox.add(subscriber, body)) this.#scheduleDrain()
+        else this.#tooLarge(subscriber, body)
         return
       case journalFrames.resume:
         if (subscriber === undefined) break
@@ -158,6 +170,10 @@ export class JournalWriter {
         channel.release(body.length)
         this.#switchSegment(channel)
         return
+      case journalFrames.attested:
+        channel.release(body.length)
+        if (subscriber !== undefined) this.attestation.vote(subscriber.name, decodeAttested(body))
+        return
       default:
         break
     }
@@ -170,7 +186,7 @@ export class JournalWriter {
     if (this.#stopped) return
     this.#applied = applied.applied
     try {
-      this.#retention.said(applied)
+      this.retention.said(applied)
     } catch (error) {
       if (!isCommanderError(error)) throw error
       this.#fail(error)
@@ -193,24 +209,18 @@ export class JournalWriter {
     channel.flush()
   }
 
-  #enqueue(from: Subscriber, body: Buffer): void {
-    const pieces = piecesOf(body, this.#o.batchBytesMax)
-    if (pieces === null) {
-      this.#tooLarge(from, body)
-      return
-    }
-    for (const piece of pieces) this.#inbox.push({ from, body: piece })
-    this.#scheduleDrain()
-  }
-
   /** Processes know the bound and keep to it; one that does not is cut off before it fills the journal's frame. */
   #tooLarge(from: Subscriber, body: Buffer): void {
-    const message = `${from.name} sent a draft larger than the ${this.#o.batchBytesMax} bytes that a frame holds (${body.length})`
     this.#drop(from.channel)
-    from.channel.close(new CommanderError('protocol_violation', message))
+    from.channel.close(draftTooLarge(from.name, body.length, this.#o.batchBytesMax))
   }
 
   #subscribe(channel: Channel, hello: Subscribe): void {
+    const barred = this.#quarantine.reasonFor(hello.origin)
+    if (barred !== undefined) {
+      channel.close(barred) // I6
+      return
+    }
     for (const [other, { name }] of this.#subscribers) {
       if (name !== hello.name || other === channel) continue
       this.#drop(other) // I4
@@ -241,7 +251,8 @@ export class JournalWriter {
     const subscriber = this.#subscribers.get(channel)
     if (subscriber === undefined) return
     this.#subscribers.delete(channel)
-    this.#inbox = this.#inbox.filter(({ from }) => from !== subscriber)
+    this.attestation.gone(subscriber.name)
+    this.#inbox.drop(subscriber)
   }
 
   #scheduleDrain(): void {
@@ -256,20 +267,10 @@ export class JournalWriter {
   }
 
   #drain(): void {
-    while (this.#inbox.length > 0 && !this.#stopped) {
-      const inbox = this.#inbox
-      let bytes = 0
-      let taken = 0
-      while (
-        taken < inbox.length &&
-        (taken === 0 || bytes + (inbox[taken] as Drafts).body.length <= this.#o.batchBytesMax)
-      ) {
-        bytes += (inbox[taken] as Drafts).body.length
-        taken++
-      }
+    while (!this.#inbox.isEmpty && !this.#stopped) {
+      const { count, bytes } = this.#inbox.next()
       if (this.#room.isAwaited(bytes)) return
-      this.#inbox = taken === inbox.length ? [] : inbox.slice(taken)
-      this.#appendBatch(taken === inbox.length ? inbox : inbox.slice(0, taken), bytes)
+      this.#appendBatch(this.#inbox.take(count), bytes)
     }
   }
 
@@ -312,11 +313,20 @@ export class JournalWriter {
 
   #fanOut(batch: { readonly firstLsn: Lsn; readonly lastLsn: Lsn; readonly payload: Buffer }): void {
     this.#bridge.add(batch)
+    if (this.attestation.isDue) this.attestation.ask(batch.lastLsn, this.#subscribers.values())
     const header = encodeEntriesHeader(batch.firstLsn, batch.lastLsn)
     for (const subscriber of this.#subscribers.values()) {
       subscriber.offer(batch, header)
       subscriber.channel.flush()
     }
+  }
+
+  /** I6. */
+  #bar(divergence: Divergence): void {
+    const diverged = [...this.#subscribers.values()].find(({ name }) => name === divergence.name)
+    if (diverged === undefined) return
+    this.#drop(diverged.channel)
+    diverged.channel.close(this.#quarantine.add(diverged.origin, divergence))
   }
 
   #announce(flushedOnly: boolean): void {
@@ -334,7 +344,7 @@ export class JournalWriter {
       written: journal.writtenLsn,
       flushed: journal.flushedLsn,
       applied: this.#applied,
-      checkpointWanted: this.#retention.checkpointWanted,
+      checkpointWanted: this.retention.checkpointWanted,
     })
   }
 
@@ -345,7 +355,5 @@ export class JournalWriter {
     this.#o.failed(error)
   }
 }
-
-const applierName = 'projection-applier'
 
 const isOfApplier = ({ from }: Drafts): boolean => from.name === applierName

@@ -39,6 +39,7 @@ export const errorCodes = {
   archive_corrupt: 'the archive or the backup is damaged or incomplete',
   stale_token: 'the assignment that this draft was made under is over',
   stale_state: 'the process was too far behind the journal and starts again from the store',
+  state_diverged: 'the process holds another state than the others at the same entry',
   protocol_violation: 'a peer sent bytes that are not of the protocol',
   unsupported_version: 'written by a newer version',
   process_failed: 'a process of the database ended',

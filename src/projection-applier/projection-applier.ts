@@ -52,6 +52,8 @@ interface Waiting {
   readonly payload: Buffer
   readonly offset: number
   readonly lastLsn: Lsn
+  /** The state's hash is asked for after it. */
+  isAttested: boolean
 }
 
 const waitingBytesMax = 8_388_608
@@ -169,8 +171,14 @@ export class ProjectionApplier implements FollowerRole {
       for (let o = offset; o < payload.length; o += padded(lengthOf(payload, o))) reduce(this.#o.state, payload, o)
       return
     }
-    this.#waiting.push({ payload, offset, lastLsn })
+    this.#waiting.push({ payload, offset, lastLsn, isAttested: false })
     this.#waitingBytes += payload.length
+  }
+
+  attest(at: Lsn): void {
+    const last = this.#waiting.at(-1)
+    if (last?.lastLsn === at) last.isAttested = true
+    else if (this.#o.state.lsn === at) this.#follower?.sendAttested(at, stateHash(this.#o.state))
   }
 
   watermark(mark: Watermark): void {
@@ -255,11 +263,12 @@ export class ProjectionApplier implements FollowerRole {
     const goal = Math.max(state.globalPosition, this.#tablesPosition)
     for (const slice of slices) this.#projections.applySlice(batch, slice, goal)
     const { expiredUntilMs } = state.idempotency
-    for (const { payload, offset } of batches) {
+    for (const { payload, offset, lastLsn, isAttested } of batches) {
       for (let o = offset; o < payload.length; o += padded(lengthOf(payload, o))) {
         if (lsnOf(payload, o) <= this.#tablesAt) reduce(state, payload, o)
         else this.#writer.apply(batch, payload, o, expired)
       }
+      if (isAttested) this.#follower?.sendAttested(lastLsn, stateHash(state))
     }
     this.#writer.finish(batch)
     putPosition(batch, { applied, globalPosition: Math.max(state.globalPosition, this.#tablesPosition) })

@@ -3,6 +3,7 @@ import type { Refused, Switched, Watermark } from '../ipc/journal-protocol.ts'
 import type { Environment } from '../kernel/environment.ts'
 import type { CommanderError } from '../kernel/errors.ts'
 import type { Lsn } from '../kernel/identifiers.ts'
+import type { RootState } from '../state/root.ts'
 import type { SegmentSource } from './segment-source.ts'
 
 /** What a role does with the stream. */
@@ -11,6 +12,13 @@ export interface FollowerRole {
   apply(payload: Buffer, offset: number, firstLsn: Lsn, lastLsn: Lsn): void
   /** False while the role has enough to do: batches then wait, unreleased, until `resume`. Default: always true. */
   accepts?(): boolean
+  /** Compared with that of the other processes, where there is one (G7). */
+  readonly state?: RootState
+  /**
+   * For a role that does not reduce a batch as soon as it gets it: say the hash of the state after `at`, the last entry
+   * of the batch that `apply` was just handed, by `Follower.sendAttested`, once that batch is reduced.
+   */
+  attest?(at: Lsn): void
   /** Called after one or more batches: the place to send what they led to. */
   applied?(): void
   watermark?(mark: Watermark): void

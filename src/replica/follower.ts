@@ -1,39 +1,31 @@
 import type { Channel, ChannelHandlers } from '../ipc/channel.ts'
 import {
   type Applied,
-  type BatchIdentity,
+  type Attested,
+  decodeNumber,
   decodeRefused,
   decodeSubscribed,
   decodeSwitched,
   decodeWatermark,
   encodeApplied,
+  encodeAttested,
   encodeNumber,
   encodeSubscribe,
-  entriesHeaderBytes,
   journalFrames,
   type Subscribed,
   type Watermark,
 } from '../ipc/journal-protocol.ts'
 import { assert } from '../kernel/assert.ts'
-import { crc32 } from '../kernel/checksum.ts'
-import { CommanderError, isCommanderError, messageOf } from '../kernel/errors.ts'
+import { CommanderError, messageOf } from '../kernel/errors.ts'
 import { type Lsn, lsn, nextLsn } from '../kernel/identifiers.ts'
-import { readUint64 } from '../kernel/integers.ts'
 import { limits } from '../kernel/limits.ts'
+import { attest } from './attest.ts'
 import type { FollowerOptions } from './follower-role.ts'
-import { resetReason } from './reset-reason.ts'
+import { identityOf, type QueuedBatch, queuedBatchOf } from './queued-batch.ts'
+import { resetReason, unreadable } from './reset-reason.ts'
 import type { SegmentReader } from './segment-source.ts'
 
 export type { FollowerOptions, FollowerRole } from './follower-role.ts'
-
-interface Queued {
-  readonly payload: Buffer
-  readonly offset: number
-  readonly firstLsn: Lsn
-  readonly lastLsn: Lsn
-  /** To be released to the channel that it came from. */
-  readonly bytes: number
-}
 
 const reconnectDelayMs = 20
 
@@ -49,11 +41,14 @@ export class Follower {
   readonly #o: FollowerOptions
   #channel: Channel | null = null
   #reader: SegmentReader | null = null
-  #queue: Queued[] = []
+  #queue: QueuedBatch[] = []
   #scheduled = false
   #applied: Lsn
-  #lastBatch: Queued | null = null
+  #lastBatch: QueuedBatch | null = null
   #mark: Watermark
+  /** The writer asks for the state's hash after this entry; 0: after none. */
+  #attestAt = 0
+  #attested: Attested | null = null
   /** Apply up to here before `connected` is told. */
   #connectedAt: Lsn | null = null
   #isConnected = false
@@ -77,6 +72,11 @@ export class Follower {
 
   get mark(): Watermark {
     return this.#mark
+  }
+
+  /** What it said of its state last. */
+  get attested(): Attested | null {
+    return this.#attested
   }
 
   /** Connected and caught up with what the writer had when it accepted us. */
@@ -136,6 +136,11 @@ export class Follower {
     return true
   }
 
+  sendAttested(at: Lsn, hash: string): void {
+    this.#attested = { at, hash }
+    this.#channel?.send(journalFrames.attested, encodeAttested(this.#attested))
+  }
+
   #connect(): void {
     if (this.#stopped) return
     this.#o.transport.connect(this.#o.address, (channel) => this.#open(channel))
@@ -163,9 +168,15 @@ export class Follower {
     this.#reader = null
     this.#queue = []
     this.#connectedAt = null
+    this.#attestAt = 0
     const was = this.#isConnected
     this.#isConnected = false
     if (this.#stopped) return
+    if (error?.code === 'state_diverged') {
+      this.stop()
+      this.#o.role.reset(error)
+      return
+    }
     if (was) {
       this.#o.environment.log.warn({ error: error === null ? null : messageOf(error) }, 'the journal writer is gone')
       this.#o.role.disconnected?.()
@@ -186,28 +197,15 @@ export class Follower {
         followsFlush,
         from: this.#applied + 1,
         nextSequence: this.#nextSequence,
-        last: this.#identityOfLast(),
+        last: identityOf(this.#lastBatch),
       }),
     )
-  }
-
-  #identityOfLast(): BatchIdentity | null {
-    const batch = this.#lastBatch
-    if (batch === null) return null
-    const { firstLsn, lastLsn, payload, offset } = batch
-    return { firstLsn, lastLsn, crc: crc32(payload.subarray(offset)) }
   }
 
   #frame(channel: Channel, kind: number, body: Buffer): void {
     switch (kind) {
       case journalFrames.entries:
-        this.#enqueue({
-          payload: body,
-          offset: entriesHeaderBytes,
-          firstLsn: lsn(readUint64(body, 0)),
-          lastLsn: lsn(readUint64(body, 8)),
-          bytes: body.length,
-        })
+        this.#enqueue(queuedBatchOf(body))
         return
       case journalFrames.watermark:
         channel.release(body.length)
@@ -225,6 +223,10 @@ export class Follower {
         channel.release(body.length)
         this.#o.role.switched?.(decodeSwitched(body))
         return
+      case journalFrames.attest:
+        channel.release(body.length)
+        this.#attestAt = decodeNumber(body)
+        return
       case journalFrames.lagged:
         channel.release(body.length)
         this.#readSegments()
@@ -240,13 +242,8 @@ export class Follower {
       this.#o.role.reset(resetReason(this.#applied, answer))
       return
     }
-    const { checkpointWanted } = this.#mark
-    const mark = {
-      written: lsn(answer.written),
-      flushed: lsn(answer.flushed),
-      applied: lsn(answer.applied),
-      checkpointWanted,
-    }
+    const { written, flushed, applied } = answer
+    const mark = { ...this.#mark, written: lsn(written), flushed: lsn(flushed), applied: lsn(applied) }
     this.#mark = mark
     if (!this.#isConnected) this.#connectedAt ??= mark.written
     if (answer.mode === 'behind') this.#readSegments()
@@ -267,12 +264,10 @@ export class Follower {
 
   #unreadable(error: unknown): void {
     this.stop()
-    const message = `the journal cannot be read from entry ${this.#applied + 1}: ${messageOf(error)}`
-    const isRemoved = isCommanderError(error) && error.code === 'not_found'
-    this.#o.role.reset(new CommanderError(isRemoved ? 'stale_state' : 'journal_corrupt', message, { cause: error }))
+    this.#o.role.reset(unreadable(this.#applied, error))
   }
 
-  #enqueue(batch: Queued): void {
+  #enqueue(batch: QueuedBatch): void {
     this.#queue.push(batch)
     this.#scheduleDrain()
   }
@@ -295,7 +290,7 @@ export class Follower {
     let entries = 0
     let taken = 0
     while (taken < this.#queue.length && entries < limits.reduceSliceEntries && this.#accepts()) {
-      const batch = this.#queue[taken++] as Queued
+      const batch = this.#queue[taken++] as QueuedBatch
       entries += batch.lastLsn - batch.firstLsn + 1
       this.#applyBatch(batch)
       if (this.#stopped) return
@@ -318,7 +313,7 @@ export class Follower {
     this.#o.role.connected?.()
   }
 
-  #applyBatch(batch: Queued): void {
+  #applyBatch(batch: QueuedBatch): void {
     if (batch.lastLsn <= this.#applied) {
       this.#channel?.release(batch.bytes)
       return
@@ -327,6 +322,7 @@ export class Follower {
     this.#o.role.apply(batch.payload, batch.offset, batch.firstLsn, batch.lastLsn)
     this.#applied = batch.lastLsn
     this.#lastBatch = batch
+    if (batch.lastLsn === this.#attestAt) attest(this.#o.role, batch.lastLsn, this)
     if (batch.bytes > 0) this.#channel?.release(batch.bytes)
   }
 

@@ -1,5 +1,5 @@
 import type { Subscribed } from '../ipc/journal-protocol.ts'
-import { CommanderError } from '../kernel/errors.ts'
+import { CommanderError, isCommanderError, messageOf } from '../kernel/errors.ts'
 import type { Lsn } from '../kernel/identifiers.ts'
 
 /** Why a follower that has applied so much must start again from the store. */
@@ -11,4 +11,10 @@ export function resetReason(applied: Lsn, { first, written }: Subscribed): Comma
   }
   const message = `entry ${applied}, which this process applied, is not in the journal (written: ${written})`
   return new CommanderError('journal_corrupt', message)
+}
+
+export function unreadable(applied: Lsn, cause: unknown): CommanderError {
+  const message = `the journal cannot be read from entry ${applied + 1}: ${messageOf(cause)}`
+  const isRemoved = isCommanderError(cause) && cause.code === 'not_found'
+  return new CommanderError(isRemoved ? 'stale_state' : 'journal_corrupt', message, { cause })
 }

@@ -163,6 +163,13 @@ const journalKeys: readonly Row[] = [
     help: 'share of the time between checkpoints to spread one over (checkpoint_completion_target)',
   },
   {
+    path: 'journal.attestIntervalMs',
+    kind: integer(0, dayMs),
+    default: 10_000,
+    unit: 'ms',
+    help: "between comparisons of the processes' states; 0: never",
+  },
+  {
     path: 'journal.durability',
     kind: { type: 'choice', choices: ['flushed', 'written'] },
     default: 'flushed',

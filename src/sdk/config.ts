@@ -63,6 +63,11 @@ export interface JournalConfig {
   /** `checkpoint_completion_target`: share of the time between checkpoints to spread one over, 0 to 1. Default 0.9. */
   readonly checkpointCompletionTarget?: number
   /**
+   * Shortest time between two comparisons of the processes' states, 0 to 86,400,000 ms; 0 turns them off. They are
+   * compared only after something was written. Default 10,000.
+   */
+  readonly attestIntervalMs?: number
+  /**
    * `synchronous_commit`: what an answer waits for where the command does not say. `flushed`: it survives a power
    * failure. `written`: it survives a crash of the database only, and the answer says so. Default `flushed`.
    */

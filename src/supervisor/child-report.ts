@@ -22,14 +22,39 @@ export interface JournalUse {
   readonly heldBy: string | null
 }
 
+/** The hash of a process's state after an entry. */
+export interface AttestedState {
+  readonly lsn: number
+  readonly hash: string
+}
+
+/** What came of comparing the states of the processes, as the journal writer sees it. */
+export interface AttestationReport {
+  /** The last entry after which they agreed; 0 before the first time. */
+  readonly agreedLsn: number
+  readonly agreedHash: string | null
+  /** How often a process was found with another state, since the journal writer began. */
+  readonly divergences: number
+  /** Processes that stay out: they diverged again after they were built anew. */
+  readonly quarantined: readonly string[]
+  /** The projection applier was among those that diverged: the store may hold what it folded wrongly. */
+  readonly storeIsSuspect: boolean
+}
+
 /** What a role adds to its reports; sent again with each one. */
 export interface ReportFields {
   /** LSN up to which this process has reduced the journal. */
   readonly appliedLsn?: number
+  /** What this process said of its state last. */
+  readonly attested?: AttestedState
   /** The journal writer's. */
   readonly lsn?: JournalWatermarks
   /** The journal writer's. */
   readonly journal?: JournalUse
+  /** The journal writer's: bytes of frames that it has written since it began. */
+  readonly writtenBytes?: number
+  /** The journal writer's. */
+  readonly attestation?: AttestationReport
   /** The gateway's: where HTTP is served. */
   readonly url?: string
   /** The projection applier's, where there is an archive. */
@@ -53,9 +78,9 @@ export interface PreviousExit {
   readonly signal: string | null
   /**
    * `watchdog`: killed for silence. `rss`: stopped for its memory. `behind`: it could not follow the journal any more and
-   * starts again from the store. Otherwise it ended by itself or by a stranger's signal.
+   * starts again from the store. `quarantine`: its state diverged. Otherwise it ended by itself or by a stranger's signal.
    */
-  readonly reason: 'exit' | 'signal' | 'watchdog' | 'rss' | 'behind'
+  readonly reason: 'exit' | 'signal' | 'watchdog' | 'rss' | 'behind' | 'quarantine'
 }
 
 export const previousExitVariable = 'COMMANDERDB_PREVIOUS_EXIT'

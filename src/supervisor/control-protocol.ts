@@ -2,7 +2,8 @@ import { join } from 'node:path'
 import type { ArchiveStatus } from '../archive/archive-target.ts'
 import { CommanderError, messageOf, type WireError } from '../kernel/errors.ts'
 import type { MetricSample } from '../observability/metrics.ts'
-import type { ChildReport, JournalUse, JournalWatermarks } from './child-report.ts'
+import type { AttestationReport, AttestedState, ChildReport, JournalUse, JournalWatermarks } from './child-report.ts'
+import type { Lag } from './journal-history.ts'
 import type { ChildState } from './supervised-child.ts'
 
 /**
@@ -41,7 +42,11 @@ export interface ProcessStatus {
   readonly eventLoopLagMs: number | null
   /** Null for processes that follow no journal. */
   readonly appliedLsn: number | null
-  /** Over its restart intensity. */
+  /** Behind the journal, as of the last reports, which are up to a second old; null as above. */
+  readonly lag: Lag | null
+  /** What it said of its state last; null before the first comparison, and for processes that hold none. */
+  readonly attested: AttestedState | null
+  /** Over its restart intensity, or kept out because its state diverged again. */
   readonly degraded: boolean
   readonly metrics: readonly MetricSample[]
 }
@@ -59,8 +64,10 @@ export interface DatabaseStatus {
   readonly archive: ArchiveStatus | null
   /** Null until the journal writer has reported. */
   readonly journal: JournalUse | null
-  /** Some process is over its restart intensity. */
+  /** Some process is over its restart intensity or kept out, or the store is suspect. */
   readonly degraded: boolean
+  /** Whether the processes' states agree; null until the journal writer has reported. */
+  readonly attestation: AttestationReport | null
   readonly processes: readonly ProcessStatus[]
 }
 

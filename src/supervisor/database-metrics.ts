@@ -6,7 +6,8 @@ export function databaseMetrics({ processes }: DatabaseStatus): Promise<string> 
   return renderMetrics(processes.map(samplesOf))
 }
 
-function samplesOf({ name, rssBytes, eventLoopLagMs, appliedLsn, restarts, metrics }: ProcessStatus): ProcessSamples {
+function samplesOf(status: ProcessStatus): ProcessSamples {
+  const { name, rssBytes, eventLoopLagMs, appliedLsn, lag, attested, restarts, metrics } = status
   const gauge = (metric: string, help: string, value: number | null): ProcessSamples['samples'] =>
     value === null ? [] : [{ name: metric, kind: 'gauge', help, value }]
   return {
@@ -19,6 +20,10 @@ function samplesOf({ name, rssBytes, eventLoopLagMs, appliedLsn, restarts, metri
         (eventLoopLagMs ?? 0) / 1000,
       ),
       ...gauge('applied_lsn', 'The last journal entry that the process has reduced.', appliedLsn),
+      ...gauge('lag_lsns', 'Entries of the journal that the process has not reduced.', lag?.lsns ?? null),
+      ...gauge('lag_bytes', 'Bytes of the journal that the process has not reduced.', lag?.bytes ?? null),
+      ...gauge('lag_seconds', 'Age of the oldest entry that it has not reduced.', lag === null ? null : lag.ms / 1000),
+      ...gauge('attested_lsn', 'The entry after which its state was compared last.', attested?.lsn ?? null),
       { name: 'restarts_total', kind: 'counter', help: 'How often the process was started again.', value: restarts },
       ...metrics,
     ],

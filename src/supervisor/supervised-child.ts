@@ -232,5 +232,6 @@ export class SupervisedChild {
 
 function reasonOf({ signal, fatal }: ExitReport): PreviousExit['reason'] {
   if (signal !== null) return 'signal'
+  if (fatal?.code === 'state_diverged') return 'quarantine'
   return fatal?.code === 'stale_state' ? 'behind' : 'exit'
 }

@@ -1,10 +1,11 @@
 import type { ArchiveStatus } from '../archive/archive-target.ts'
 import type { Transport } from '../ipc/channel.ts'
 import type { Environment } from '../kernel/environment.ts'
-import type { ChildReport, JournalUse, JournalWatermarks } from './child-report.ts'
+import type { AttestationReport, ChildReport, JournalUse, JournalWatermarks } from './child-report.ts'
 import type { ChildSpecification } from './child-specification.ts'
 import { controlAddressOf, type DatabaseStatus, type ProcessStatus } from './control-protocol.ts'
 import { type ControlTarget, serveControl } from './control-server.ts'
+import { JournalHistory } from './journal-history.ts'
 import type { Spawner } from './spawner.ts'
 import type { SupervisedChild } from './supervised-child.ts'
 import { Supervision, type SupervisionOutcome } from './supervision.ts'
@@ -32,6 +33,8 @@ export class Supervisor implements ControlTarget {
   #lsn: JournalWatermarks = { written: 0, flushed: 0, checkpoint: 0 }
   #archive: ArchiveStatus | null = null
   #journal: JournalUse | null = null
+  #attestation: AttestationReport | null = null
+  readonly #history = new JournalHistory()
 
   /** @throws CommanderError `invalid_config` if the specifications contradict each other. */
   constructor(options: SupervisorOptions) {
@@ -70,9 +73,13 @@ export class Supervisor implements ControlTarget {
 
   report(report: ChildReport): boolean {
     if (!this.#supervision.report(report)) return false
-    this.#lsn = report.lsn ?? this.#lsn
     this.#archive = report.archive ?? this.#archive
     this.#journal = report.journal ?? this.#journal
+    this.#attestation = report.attestation ?? this.#attestation
+    if (report.lsn === undefined) return true
+    this.#lsn = report.lsn
+    const nowMs = this.#options.environment.clock.monotonicMs()
+    this.#history.note(nowMs, report.lsn.written, report.writtenBytes ?? 0)
     return true
   }
 
@@ -87,32 +94,41 @@ export class Supervisor implements ControlTarget {
       lsn: this.#lsn,
       archive: this.#archive,
       journal: this.#journal,
-      degraded: children.some((child) => child.degraded),
-      processes: [this.#ownStatus(), ...children.map(statusOf)],
+      degraded: children.some((child) => this.#isDegraded(child)) || this.#attestation?.storeIsSuspect === true,
+      attestation: this.#attestation,
+      processes: [this.#ownStatus(), ...children.map((child) => this.#statusOf(child))],
     }
   }
 
   #ownStatus(): ProcessStatus {
     const { pid, measure } = this.#options
     const own = { name: 'supervisor', role: 'supervisor', pid, state: this.#supervision.state, restarts: 0 }
-    return { ...own, ...measure(), appliedLsn: null, degraded: false, metrics: [] }
+    return { ...own, ...measure(), appliedLsn: null, lag: null, attested: null, degraded: false, metrics: [] }
   }
-}
 
-function statusOf(child: SupervisedChild): ProcessStatus {
-  const { state, pid } = child
-  // The measurements of a process that has ended are nobody's.
-  const report = pid === undefined ? undefined : child.report
-  return {
-    name: child.name,
-    role: child.specification.role,
-    pid: pid ?? null,
-    state,
-    restarts: child.restarts,
-    rssBytes: report?.rssBytes ?? null,
-    eventLoopLagMs: report?.eventLoopLagMs ?? null,
-    appliedLsn: report?.appliedLsn ?? null,
-    degraded: child.degraded,
-    metrics: report?.metrics ?? [],
+  #isDegraded(child: SupervisedChild): boolean {
+    return child.degraded || this.#attestation?.quarantined.includes(child.name) === true
+  }
+
+  #statusOf(child: SupervisedChild): ProcessStatus {
+    const { state, pid } = child
+    // The measurements of a process that has ended are nobody's.
+    const report = pid === undefined ? undefined : child.report
+    const appliedLsn = report?.appliedLsn ?? null
+    const nowMs = this.#options.environment.clock.monotonicMs()
+    return {
+      name: child.name,
+      role: child.specification.role,
+      pid: pid ?? null,
+      state,
+      restarts: child.restarts,
+      rssBytes: report?.rssBytes ?? null,
+      eventLoopLagMs: report?.eventLoopLagMs ?? null,
+      appliedLsn,
+      lag: appliedLsn === null ? null : this.#history.lagOf(appliedLsn, nowMs),
+      attested: report?.attested ?? null,
+      degraded: this.#isDegraded(child),
+      metrics: report?.metrics ?? [],
+    }
   }
 }

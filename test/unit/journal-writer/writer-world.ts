@@ -10,6 +10,7 @@ import { type Journal, openJournal } from '../../../src/journal/journal.ts'
 import { MemoryStorage, type StorageFault, type StorageOperation } from '../../../src/journal/memory-storage.ts'
 import { defaultJournalOptions, framePayloadBytesMax } from '../../../src/journal/options.ts'
 import { JournalReader } from '../../../src/journal/reader.ts'
+import type { Referee } from '../../../src/journal-writer/attestation.ts'
 import { JournalWriter } from '../../../src/journal-writer/journal-writer.ts'
 import { defaultFlushOptions } from '../../../src/journal-writer/options.ts'
 import { defaultRetentionSettings } from '../../../src/journal-writer/retention.ts'
@@ -26,6 +27,8 @@ export const address = 'journal'
 export interface WriterOptions {
   readonly windowBytes?: number
   readonly batchBytesMax?: number
+  readonly attestIntervalMs?: number
+  readonly referee?: Referee
 }
 
 /** A journal writer over a virtual disk, and followers over memory. Time stands still until `run`. */
@@ -92,6 +95,8 @@ export class WriterWorld {
       applied: noLsn,
       checkpoint: noLsn,
       failed: (error) => this.failures.push(error),
+      attestIntervalMs: this.#options.attestIntervalMs ?? 0,
+      ...(this.#options.referee === undefined ? {} : { referee: this.#options.referee }),
     })
     await this.#drive(endpoint.listen(address, (channel) => writer.accept(channel)))
     this.#running = { writer, journal, endpoint }

@@ -46,6 +46,7 @@ describe('the defaults', () => {
         checkpointTimeoutMs: 300_000,
         maxJournalBytes: 1_073_741_824,
         checkpointCompletionTarget: 0.9,
+        attestIntervalMs: 10_000,
         durability: 'flushed',
       },
       processes: {

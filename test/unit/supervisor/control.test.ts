@@ -25,6 +25,7 @@ const status: DatabaseStatus = {
   archive: null,
   journal: { firstLsn: 1, bytes: 10, maxBytes: 100, heldBy: 'archive' },
   degraded: false,
+  attestation: null,
   processes: [],
 }
 

@@ -1,0 +1,64 @@
+import { CommanderError } from '../kernel/errors.ts'
+import { piecesOf } from './draft-pieces.ts'
+import type { Subscriber } from './subscriber.ts'
+
+export interface Drafts {
+  readonly from: Subscriber
+  readonly body: Buffer
+}
+
+/** Drafts that wait to be appended, in the order in which they arrived. The credit of their senders bounds it. */
+export class DraftInbox {
+  readonly #batchBytesMax: number
+  #waiting: Drafts[] = []
+
+  /** @param batchBytesMax what one frame of the journal holds */
+  constructor(batchBytesMax: number) {
+    this.#batchBytesMax = batchBytesMax
+  }
+
+  get isEmpty(): boolean {
+    return this.#waiting.length === 0
+  }
+
+  /** @returns false when a single draft fits into no frame */
+  add(from: Subscriber, drafts: Buffer): boolean {
+    const pieces = piecesOf(drafts, this.#batchBytesMax)
+    if (pieces === null) return false
+    for (const body of pieces) this.#waiting.push({ from, body })
+    return true
+  }
+
+  /** Those that go into the next frame together. */
+  next(): { readonly count: number; readonly bytes: number } {
+    const waiting = this.#waiting
+    let bytes = 0
+    let count = 0
+    while (count < waiting.length) {
+      const more = (waiting[count] as Drafts).body.length
+      if (count > 0 && bytes + more > this.#batchBytesMax) break
+      bytes += more
+      count++
+    }
+    return { count, bytes }
+  }
+
+  take(count: number): readonly Drafts[] {
+    const waiting = this.#waiting
+    this.#waiting = count === waiting.length ? [] : waiting.slice(count)
+    return count === waiting.length ? waiting : waiting.slice(0, count)
+  }
+
+  drop(of: Subscriber): void {
+    this.#waiting = this.#waiting.filter(({ from }) => from !== of)
+  }
+
+  clear(): void {
+    this.#waiting = []
+  }
+}
+
+export function draftTooLarge(name: string, bytes: number, batchBytesMax: number): CommanderError {
+  const message = `${name} sent a draft larger than the ${batchBytesMax} bytes that a frame holds (${bytes})`
+  return new CommanderError('protocol_violation', message)
+}
