@@ -3,8 +3,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { connect } from '../../src/client/connect-adapter.ts'
+import { Dispatcher } from '../../src/dispatcher/dispatcher.ts'
 import { open } from '../../src/embedded/open.ts'
 import bank, { account } from '../../src/examples/bank/bank.ts'
+import type { CommanderError } from '../../src/kernel/errors.ts'
+import { RecordingLog } from '../unit/ipc/recording-log.ts'
 
 let dataDir = ''
 
@@ -63,5 +66,42 @@ describe('a database opened inside this process', () => {
     await db.close()
     await expect(db.execute(account, '1', 'deposit', { amountCents: 1 })).rejects.toThrowError(/was closed/)
     await expect(connect({ dataDir })).rejects.toMatchObject({ code: 'no_database' })
+  })
+})
+
+describe('a role whose state goes wrong', () => {
+  const { apply } = Dispatcher.prototype
+
+  afterEach(() => {
+    Dispatcher.prototype.apply = apply
+  })
+
+  it('closes the database with the reason, and opening it again builds all roles anew', async () => {
+    const log = new RecordingLog()
+    const failures: CommanderError[] = []
+    const options = { dataDir, applications: [bank], log, journal: { attestIntervalMs: 1 } }
+    const db = await open({ ...options, onFailure: (error) => void failures.push(error) })
+    Dispatcher.prototype.apply = function applyAndSpoil(this: Dispatcher, b, offset): void {
+      apply.call(this, b, offset)
+      if (this.state.globalPosition >= 3) this.state.globalPosition += 1
+    }
+    let completed = 0
+    const deposits = async (): Promise<void> => {
+      for (; completed < 1000; completed++) await db.execute(account, '1', 'deposit', { amountCents: 1 })
+    }
+    await expect(deposits()).rejects.toMatchObject({ code: 'connection_lost' })
+    await expect.poll(() => failures.length, { timeout: 20_000 }).toBe(1)
+    expect(failures).toMatchObject([{ code: 'state_diverged', message: expect.stringContaining('dispatcher') }])
+    await expect(db.execute(account, '1', 'deposit', { amountCents: 1 })).rejects.toMatchObject({
+      code: 'state_diverged',
+    })
+    expect(log.lines).toContainEqual(
+      expect.objectContaining({ level: 'error', fields: expect.objectContaining({ name: 'dispatcher' }) }),
+    )
+    Dispatcher.prototype.apply = apply
+    const again = await open(options)
+    expect((await again.read(account, '1')).revision).toBeGreaterThanOrEqual(completed)
+    await again.execute(account, '1', 'deposit', { amountCents: 1 })
+    await again.close()
   })
 })

@@ -20,6 +20,8 @@ export interface ClusterSettings {
   readonly journal: JournalOptions
   readonly flush: FlushOptions
   readonly retention: RetentionSettings
+  /** A role whose state is another than that of the others ends: this is a violation. */
+  readonly attestIntervalMs: number
   readonly dispatcher: Partial<DispatcherOptions>
   readonly commitIntervalMs: number
   readonly checkpointTimeoutMs: number

@@ -242,6 +242,7 @@ function planOf(seed: number, length: Length | undefined): Plan {
         commitDelayMicros: random.pick([0, 0, 500]),
         durability: 'flushed',
       },
+      attestIntervalMs: 100,
       retention: {
         maxJournalBytes: maxBytes,
         checkpointTimeoutMs,

@@ -50,6 +50,7 @@ export class StubFollower {
   /** After how many drafts the role said that it dropped what was refused, and the sequence to go on with. */
   readonly resumed: { readonly afterDrafts: number; readonly sequence: number }[] = []
   readonly applied: unknown[] = []
+  readonly attested: { readonly at: Lsn; readonly hash: string }[] = []
   stopped = false
 
   /** A role takes the class; to the role this is one. */
@@ -88,6 +89,10 @@ export class StubFollower {
 
   sendApplied(applied: unknown): void {
     this.applied.push(applied)
+  }
+
+  sendAttested(at: Lsn, hash: string): void {
+    this.attested.push({ at, hash })
   }
 
   /** The drafts sent since it was last asked. */

@@ -206,6 +206,33 @@ describe('checkpoints', () => {
   })
 })
 
+describe('asked for the hash of its state after a batch', () => {
+  it('says it once that batch is reduced, whatever it reduces behind it in the same transaction', () => {
+    const other = new ApplierWorld()
+    for (const one of [db, other]) {
+      one.append(received('a'), received('b'))
+      one.hand()
+    }
+    const at = db.journal.written
+    db.applier.attest(at)
+    expect(db.follower.attested).toEqual([])
+    db.append(received('c'))
+    db.flush()
+    other.flush()
+    expect(db.applier.state.lsn).toBe(at + 1)
+    expect(db.follower.attested).toEqual([{ at, hash: stateHash(other.applier.state) }])
+  })
+
+  it('says it at once while its state is brought up to what the tables hold already', () => {
+    new Counters(db).add('a', 1)
+    db.flush()
+    const at = db.journal.written
+    db.restart()
+    db.applier.attest(at)
+    expect(db.follower.attested).toEqual([{ at, hash: stateHash(db.applier.state) }])
+  })
+})
+
 describe('what waits', () => {
   const mebibyte = 1 << 20
   const large = (): Action => received('a', 'add', 'x'.repeat(mebibyte))
