@@ -99,7 +99,8 @@ class RestartingApplier implements RunningProjectionApplier {
 
   #failed(error: CommanderError): void {
     if (this.#stopped) return
-    if (!error.retryable) {
+    // A state that diverged is left behind with its process, whose memory may be what is wrong.
+    if (!error.retryable || error.code === 'state_diverged') {
       this.#surroundings.failed(error)
       return
     }
