@@ -4,7 +4,7 @@ import { zstdDecompressSync } from 'node:zlib'
 import { afterEach, describe, expect, it } from 'vitest'
 import { listArchivedSegments } from '../../src/archive/archived-segments.ts'
 import { DirectoryTarget } from '../../src/archive/file-directory-target.ts'
-import type { Database } from '../../src/client.ts'
+import type { CommanderError, Database } from '../../src/client.ts'
 import type { Config } from '../../src/sdk/config.ts'
 import { fixtureApplication, RunningDatabase, until } from './running-database.ts'
 
@@ -124,6 +124,32 @@ describe('the archive of a running database', () => {
     await archived()
     expectWhole()
     expect(database.logged('the archive fails')).toHaveLength(1)
+  })
+
+  it('that fails for good lets the journal grow to its limit and no further, and commands go on when it is back', async () => {
+    database = new RunningDatabase({
+      ...configOf(mebibyte),
+      journal: { segmentBytes: mebibyte, maxJournalBytes: 6 * mebibyte },
+    })
+    archive = join(database.directory, 'archive')
+    await database.start()
+    const client = await database.connect({ timeoutMs: 3000 })
+    await until('the archive', () => existsSync(join(archive, 'archive.json')))
+    writeFileSync(join(archive, 'segments'), 'a file where a directory must be')
+    const refused = await until('a refusal', async () => {
+      const [outcome] = await Promise.allSettled([produce(client, 200_000)])
+      return outcome.status === 'rejected' ? (outcome.reason as CommanderError) : null
+    })
+    expect(['journal_full', 'overloaded', 'timeout']).toContain(refused.code)
+    expect(refused.retryable).toBe(true)
+    expect(segments()[0]).toMatch(/^0000000001-/)
+    expect(segments().length).toBeLessThanOrEqual(6)
+    expect((await database.status())?.journal?.heldBy).toBe('archive')
+    rmSync(join(archive, 'segments'))
+    await until('room', async () => (await Promise.allSettled([produce(client, 200_000)]))[0].status === 'fulfilled')
+    await until('the first segment to be removed', () => !segments()[0]?.startsWith('0000000001-'))
+    const listed = await listArchivedSegments(new DirectoryTarget(archive))
+    expect(listed[0]?.segNo).toBe(1)
   })
 })
 
