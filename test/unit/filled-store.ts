@@ -54,6 +54,20 @@ export class FilledStore {
     this.#scheduler.settle()
     this.applied = upTo
   }
+
+  /** One transaction of clearing away what a migration that is over has left. @returns false when nothing is left */
+  clear(): boolean {
+    const slice = this.#writer.clearing()
+    if (slice === null) return false
+    this.store.write(
+      (batch) => this.#writer.clear(batch, slice),
+      (error) => {
+        if (error !== null) throw error
+      },
+    )
+    this.#scheduler.settle()
+    return true
+  }
 }
 
 function* entriesOf(payload: Buffer): Generator<number> {
