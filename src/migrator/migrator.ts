@@ -167,9 +167,8 @@ export class Migrator {
 
   #checkVersions({ aggregate: { name }, toVersion }: Migration, streams: number): void {
     const { applications, migrations } = this.state
-    const known = migrations.byType.get(name)
     const now = migrations.versions.get(name)?.version ?? 0
-    if (known?.switchedLsn !== 0 && now >= toVersion) {
+    if (!migrations.byType.has(name) && now >= toVersion) {
       const message = `the streams of "${name}" are at version ${now} already; migrate to a higher one`
       throw new CommanderError('invalid_input', message)
     }
