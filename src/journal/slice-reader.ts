@@ -15,7 +15,7 @@ export class SliceReader {
   /** The bytes at this place; fewer than asked for only at the end of the file. */
   at(offset: number, bytes: number): Buffer {
     if (offset < this.start || offset + bytes > this.start + this.slice.length)
-      this.read(offset, Math.max(bytes, Math.min(this.sliceBytes, this.file.size() - offset)))
+      this.read(offset, Math.max(0, Math.min(Math.max(bytes, this.sliceBytes), this.file.size() - offset)))
     return this.slice.subarray(offset - this.start, offset - this.start + bytes)
   }
 
