@@ -70,20 +70,28 @@ export class TracedWriter {
 export interface InjectedFailure {
   /** It was a call on a segment in use, so that the journal must be closed; otherwise on one that is being made. */
   readonly isOfSegment: boolean
-  /** Calls on segments that began after it: none, for a flush that failed is never tried again, nor a write. */
+  /**
+   * Calls of its kind on segments that began after it: none, for a flush that failed is never tried again, nor a write.
+   * Of the other kind some may begin before the process hears of it, since flushes run on threads of their own.
+   */
   readonly later: readonly string[]
 }
+
+const flushCall = /^\d+ +f(data)?sync\(/
 
 /** The first failure that was injected, null when none was yet. A call that was interrupted by others' has two lines. */
 export function injectedFailureIn(record: readonly string[]): InjectedFailure | null {
   const at = record.findIndex((line) => line.includes('(INJECTED)'))
   if (at < 0) return null
   const line = record[at] as string
+  const isFlush = flushCall.test(line) || /<\.\.\. f(data)?sync resumed>/.test(line)
   const thread = line.split(' ')[0] as string
   const begun = line.includes('resumed>')
     ? record.slice(0, at).findLast((other) => other.startsWith(`${thread} `) && other.includes('<unfinished'))
     : line
   const isOfSegment = segmentPath.test(begun ?? '')
-  const later = record.slice(at + 1).filter((other) => segmentPath.test(other) && !other.includes('resumed>'))
+  const later = record.slice(at + 1).filter((other) => {
+    return segmentPath.test(other) && !other.includes('resumed>') && flushCall.test(other) === isFlush
+  })
   return { isOfSegment, later: isOfSegment ? later : [] }
 }
