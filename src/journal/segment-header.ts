@@ -2,7 +2,7 @@ import { crc32 } from '../kernel/checksum.ts'
 import { CommanderError } from '../kernel/errors.ts'
 import { type Lsn, lsn } from '../kernel/identifiers.ts'
 import { readUint64, writeUint64 } from '../kernel/integers.ts'
-import { segmentHeaderBytes } from './options.ts'
+import { journalLimits, segmentHeaderBytes } from './options.ts'
 
 /** The first 4096 bytes of a segment. The layout is in JOURNAL_FORMAT.md; fields are never moved or used again. */
 export interface SegmentHeader {
@@ -50,7 +50,7 @@ export function encodeSegmentHeader(header: SegmentHeader): Buffer {
 }
 
 /**
- * `null` when the bytes are not a whole, undamaged header.
+ * `null` when the bytes are not a whole, undamaged header, or one that no writer makes, whatever its CRC says.
  * @throws CommanderError unsupported_version when they are one of a newer format
  */
 export function decodeSegmentHeader(bytes: Buffer): SegmentHeader | null {
@@ -58,6 +58,7 @@ export function decodeSegmentHeader(bytes: Buffer): SegmentHeader | null {
   if (bytes.readUInt32LE(crcOffset) !== crc32(bytes.subarray(0, crcOffset))) return null
   const version = bytes.readUInt32LE(8)
   if (version !== formatVersion) throw newerVersion(version)
+  if (bytes.readUInt32LE(12) !== segmentHeaderBytes || !hasSoundSizes(bytes)) return null
   return {
     journalId: bytes.subarray(16, 32),
     serverId: bytes.subarray(32, 48),
@@ -72,6 +73,15 @@ export function decodeSegmentHeader(bytes: Buffer): SegmentHeader | null {
     prevSegDigest: bytes.subarray(112, 128),
     createdWallMs: readUint64(bytes, 128),
   }
+}
+
+/** Every place in the segment is calculated from these. */
+function hasSoundSizes(bytes: Buffer): boolean {
+  const blockBytes = bytes.readUInt32LE(68)
+  const segmentBytes = readUint64(bytes, 88)
+  const { blockBytesMin, blockBytesMax, segmentBytesMin, segmentBytesMax } = journalLimits
+  if (blockBytes < blockBytesMin || blockBytes > blockBytesMax || (blockBytes & (blockBytes - 1)) !== 0) return false
+  return segmentBytes >= segmentBytesMin && segmentBytes <= segmentBytesMax && segmentBytes % blockBytes === 0
 }
 
 function newerVersion(version: number): CommanderError {

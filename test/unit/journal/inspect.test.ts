@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { inspectJournal, verifyJournal, verifyRunningJournal } from '../../../src/journal/inspect.ts'
 import { MemoryStorage } from '../../../src/journal/memory-storage.ts'
 import { segmentsOf } from '../../../src/journal/segment-name.ts'
+import { crc32 } from '../../../src/kernel/checksum.ts'
 import { lsn } from '../../../src/kernel/identifiers.ts'
 import { append, flush, JournalWorld } from './journal-world.ts'
 
@@ -49,6 +50,22 @@ describe('inspecting a journal', () => {
 })
 
 describe('verifying a journal', () => {
+  test.each([
+    ['a block of no bytes', 68, 0],
+    ['a block that is no power of two', 68, 4097],
+    ['a block that is too large', 68, 131_072],
+    ['a segment of no bytes', 88, 0],
+    ['a segment that is no multiple of its blocks', 88, (1 << 20) + 1],
+    ['another length of its header', 12, 8192],
+  ])('calls a header damaged that says %s, although its CRC holds', async (_what, offset, value) => {
+    const { world, names } = await twoSegments()
+    const bytes = world.storage.readWhole(names[0] as string) as Buffer
+    bytes.writeUInt32LE(value, offset)
+    bytes.writeUInt32LE(crc32(bytes.subarray(0, 4092)), 4092)
+    world.storage.replace(names[0] as string, bytes)
+    expect(verifyJournal(world.storage)).toMatchObject({ status: 'corrupt', rule: 'R6', place: { offset: 0 } })
+  })
+
   test('counts what is sound', async () => {
     const { world } = await twoSegments()
     expect(verifyJournal(world.storage)).toEqual({
