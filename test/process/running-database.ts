@@ -203,7 +203,7 @@ function send(pid: number, signal: NodeJS.Signals): void {
 const hasEnded = ({ exitCode, signalCode }: ChildProcess): boolean => exitCode !== null || signalCode !== null
 
 /** A zombie is gone: it only waits for somebody to read its exit code. */
-function isAlive(pid: number): boolean {
+export function isAlive(pid: number): boolean {
   return !/^State:\s+Z/m.test(statusOf(pid)) && statusOf(pid) !== ''
 }
 

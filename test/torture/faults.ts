@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Database } from '../../src/client.ts'
 import { unreachable } from '../../src/kernel/assert.ts'
 import type { SeededRandom } from '../../src/testing/seeded-random.ts'
-import { type RunningDatabase, until } from '../process/running-database.ts'
+import { isAlive, type RunningDatabase, until } from '../process/running-database.ts'
 import type { LedgerLoad } from './ledger-load.ts'
 import type { SmallDisk } from './small-disk.ts'
 import { type Injection, injectedFailureIn, TracedWriter } from './traced-writer.ts'
@@ -131,8 +131,10 @@ async function failCall({ database, violation }: Scene, injection: Injection): P
   try {
     const failure = await until('a call to fail', () => injectedFailureIn(writer.record))
     if (injection.error === 'ENOSPC' || !failure.isOfSegment) return
-    await succeeded(database, [pid])
+    await until('the end of the writer', () => !isAlive(pid))
     const { later = [] } = injectedFailureIn(writer.record) ?? {}
+    await writer.detach()
+    await succeeded(database, [pid])
     if (later.length > 0) violation(`after a failed ${injection.call} the writer went on: ${later.join(' | ')}`)
   } finally {
     await writer.detach()

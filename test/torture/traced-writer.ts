@@ -12,6 +12,7 @@ export interface Injection {
 }
 
 const calls: readonly JournalCall[] = ['fdatasync', 'fsync', 'pwritev', 'pwrite64']
+const detachMs = 2000
 const segmentPath = /\/\d{10}-\d{16}\.segment>/
 
 /** Why system calls cannot be made to fail here, or null. */
@@ -59,11 +60,15 @@ export class TracedWriter {
     return existsSync(this.#file) ? readFileSync(this.#file, 'utf8').split('\n') : []
   }
 
+  /** strace may wait for ever for a thread of a process that has ended; who is traced lives on without it in any case. */
   async detach(): Promise<void> {
     const { exitCode, signalCode } = this.#strace
     if (exitCode !== null || signalCode !== null) return
+    const ended = new Promise((resolve) => this.#strace.once('exit', resolve))
     this.#strace.kill('SIGTERM')
-    await new Promise((resolve) => this.#strace.once('exit', resolve))
+    const late = setTimeout(() => this.#strace.kill('SIGKILL'), detachMs)
+    await ended
+    clearTimeout(late)
   }
 }
 
