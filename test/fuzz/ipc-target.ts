@@ -1,6 +1,6 @@
 import { SocketDatabase } from '../../src/client/socket-database.ts'
 import { ClientServer, type ClientServerOptions } from '../../src/gateway/client-server.ts'
-import { encodeApplierFrame } from '../../src/ipc/applier-protocol.ts'
+import { applierFrames, encodeApplierFrame } from '../../src/ipc/applier-protocol.ts'
 import { CallEncoder } from '../../src/ipc/call-codec.ts'
 import type { Channel, ChannelHandlers, Transport } from '../../src/ipc/channel.ts'
 import {
@@ -48,6 +48,7 @@ interface Listening {
   /** Sent first, mostly: without it nothing else is listened to. */
   readonly opening: readonly Frame[]
   readonly frames: readonly Frame[]
+  readonly close?: () => Promise<void>
 }
 
 const origin = 7
@@ -62,13 +63,12 @@ export const ipcTarget: FuzzTarget = {
   async open(): Promise<FuzzLife> {
     const environment = { ...createSystemEnvironment(), log: silentLog }
     const world = await openWorld()
-    const database = silentDatabase(environment)
     const listening = [
       gatewayOf(world),
       await journalWriterOf(environment),
-      applier(),
+      applier(environment),
       await supervisor(),
-      database.listening,
+      silentDatabase(environment),
     ]
     const links: Link[] = []
     return {
@@ -104,7 +104,7 @@ export const ipcTarget: FuzzTarget = {
       close: async () => {
         for (const link of links) link.ended(null)
         await turn()
-        await database.close()
+        for (const { close } of listening) await close?.()
         await world.close()
       },
     }
@@ -224,22 +224,31 @@ async function journalWriterOf(environment: Environment): Promise<Listening> {
       { kind: journalFrames.subscribe, body: encodeSubscribe({ ...hello, name: 'g', ordered: false }) },
       ...always(),
     ],
+    close: () => {
+      writer.stop()
+      return new Promise((resolve, reject) => journal.close((error) => (error === null ? resolve() : reject(error))))
+    },
   }
 }
 
-function applier(): Listening {
-  const server = new ApplierServer({
+function applier({ scheduler }: Environment): Listening {
+  const applier = {
+    checkpoint: noLsn,
+    holds: { hold: () => (): void => {} },
     rebuild: (name: string, begun: () => void) => {
       if (name !== 'balances') throw new CommanderError('unknown_projection', name)
       begun()
     },
     takeCheckpoint: (done: (upTo: number, error: null) => void) => done(1, null),
-  } as unknown as ProjectionApplier)
+  } as unknown as ProjectionApplier
+  const server = new ApplierServer(applier, scheduler)
   const questions = [
     { ask: 'rebuild', request: 1, name: 'balances' },
     { ask: 'checkpoint', request: 2 },
+    { ask: 'archive', request: 3 },
+    { ask: 'hold', request: 4 },
   ] as const
-  const frames = questions.map((question) => ({ kind: 1, body: encodeApplierFrame(question) }))
+  const frames = questions.map((question) => ({ kind: applierFrames.ask, body: encodeApplierFrame(question) }))
   return { role: 'accepts', open: (channel) => server.accept(channel), opening: [], frames: [...frames, ...always()] }
 }
 
@@ -268,7 +277,7 @@ async function supervisor(): Promise<Listening> {
 }
 
 /** A database that the client connects to, which answers with whatever it is made to. */
-function silentDatabase(environment: Environment): { readonly listening: Listening; close(): Promise<void> } {
+function silentDatabase(environment: Environment): Listening {
   let open: Listening['open'] = () => ({ frame: () => {}, closed: () => {} })
   const transport: Transport = {
     listen: async () => {
@@ -291,16 +300,14 @@ function silentDatabase(environment: Environment): { readonly listening: Listeni
     ...always(),
   ]
   return {
-    listening: {
-      role: 'connects',
-      open: (channel) => {
-        const call = client.execute('account', '1', 'deposit', { amountCents: 1 })
-        call.catch(() => {})
-        return open(channel)
-      },
-      opening: [],
-      frames,
+    role: 'connects',
+    open: (channel) => {
+      const call = client.execute('account', '1', 'deposit', { amountCents: 1 })
+      call.catch(() => {})
+      return open(channel)
     },
+    opening: [],
+    frames,
     close: () => client.close(),
   }
 }

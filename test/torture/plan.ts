@@ -17,9 +17,9 @@ const injections: readonly Omit<Injection, 'when'>[] = [
 
 export function anyFault(random: SeededRandom, { canTrace, hasDisk }: Means): FaultKind {
   const dice = random.fraction()
-  if (hasDisk && dice < 0.06) return fillDisk(random)
-  if (canTrace && dice < 0.16) return failCall(random, random.pick(injections))
-  if (dice < 0.3) return stop(random, random.pick(['supervisor', ...children]))
+  if (hasDisk && dice < 0.04) return fillDisk(random)
+  if (canTrace && dice < 0.12) return failCall(random, random.pick(injections))
+  if (dice < 0.2) return stop(random, random.pick(['supervisor', ...children]))
   return anyKill(random)
 }
 
