@@ -14,7 +14,14 @@ import { EventLogReader } from '../tables/event-log.ts'
 import type { Follow } from './follow.ts'
 import { type MigrationPlan, Planner } from './plan.ts'
 import { packRewritten, rewriteCommand } from './rewriting.ts'
-import { countStreams, type OpenCommand, parkedCommands, pendingCommands, readSlice } from './sources.ts'
+import {
+  archivedStream,
+  countStreams,
+  type OpenCommand,
+  parkedCommands,
+  pendingCommands,
+  readSlice,
+} from './sources.ts'
 
 export interface MigratorOptions {
   readonly environment: Environment
@@ -80,6 +87,7 @@ export class Migrator {
     const type = migration.aggregate.name
     const streams = countStreams(store, type)
     this.#checkVersions(migration, streams)
+    this.#assertNothingArchived(type)
     const planner = new Planner(migration, samplesMax)
     for (let after = 0; ; ) {
       const { entries, through } = readSlice(this.#log, type, after, sliceBlocks)
@@ -261,6 +269,7 @@ export class Migrator {
   /** @returns whether none was left to rewrite */
   async #copyCommands(migration: Migration, state: MigrationState): Promise<boolean> {
     await this.#o.follow.ready()
+    this.#assertNothingArchived(state.type)
     const left = [...this.#openCommands(migration)].filter(({ command }) => !state.commands.has(command))
     let total = [...state.commands.values()].reduce((sum, { bytes }) => sum + bytes, 0)
     let commands: RewrittenCommand[] = []
@@ -285,6 +294,14 @@ export class Migrator {
   #openCommands({ aggregate: { name }, toVersion }: Migration): OpenCommand[] {
     const pending = [...pendingCommands(this.state, name, toVersion)]
     return [...pending, ...parkedCommands(this.#o.store, name, toVersion)]
+  }
+
+  /** They would be read back in their old form, by code that need not know it any more. */
+  #assertNothingArchived(type: string): void {
+    const key = archivedStream(this.#o.store, type)
+    if (key === null) return
+    const message = `events of ${key} lie in the archive, and archived events are not rewritten: "${type}" cannot be migrated while there are any`
+    throw new CommanderError('invalid_input', message)
   }
 
   #assertNewCode(state: MigrationState): void {

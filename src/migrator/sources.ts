@@ -1,11 +1,12 @@
 import { aggregateTypeOf } from '../actions/aggregate-key.ts'
 import { eventCountOf, keyOf, lengthOf, padded, variantOf } from '../actions/entry-layout.ts'
+import { unpack } from '../actions/message-pack.ts'
 import type { Lsn } from '../kernel/identifiers.ts'
 import { lsn } from '../kernel/identifiers.ts'
 import type { MigratedCommandContext } from '../sdk/migration.ts'
 import type { RootState } from '../state/root.ts'
 import type { KeyValueStore } from '../store/key-value-store.ts'
-import { prefixRange, readKeyNumber } from '../store/keys.ts'
+import { decodeKey, type KeyRange, prefixRange, readKeyNumber } from '../store/keys.ts'
 import type { EventLogReader } from '../tables/event-log.ts'
 import { tableNames } from '../tables/table-names.ts'
 
@@ -67,9 +68,20 @@ export function* parkedCommands(store: KeyValueStore, type: string, before: numb
   }
 }
 
+/** A stream of the type of which events lie in the archive; null when there is none. */
+export function archivedStream(store: KeyValueStore, type: string): string | null {
+  for (const { key, value } of store.table(tableNames.lives).range(ofType(type))) {
+    const { archives = [] } = unpack(value, 0, value.length) as { readonly archives?: readonly unknown[] }
+    if (archives.length > 0) return decodeKey(key, ['string'])[0] as string
+  }
+  return null
+}
+
+const ofType = (type: string): KeyRange => prefixRange(Buffer.from(`${type}/`))
+
 /** How many aggregates of a type have events. */
 export function countStreams(store: KeyValueStore, type: string): number {
   let streams = 0
-  for (const _ of store.table(tableNames.heads).range(prefixRange(Buffer.from(`${type}/`)))) streams++
+  for (const _ of store.table(tableNames.heads).range(ofType(type))) streams++
   return streams
 }
