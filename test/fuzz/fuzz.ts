@@ -37,10 +37,19 @@ export async function fuzz({ target, seed, inputs, progress }: FuzzOptions): Pro
   let most = 0
   let input: Buffer = Buffer.alloc(0)
   let index = 0
-  const uncaught = Promise.withResolvers<never>()
-  uncaught.promise.catch(() => {})
-  const note = (error: unknown): void => uncaught.reject(error)
-  const unlessUncaught = <Value>(work: Promise<Value>): Promise<Value> => Promise.race([work, uncaught.promise])
+  let uncaught: { readonly error: unknown } | null = null
+  let fail: (error: unknown) => void = () => {}
+  const note = (error: unknown): void => {
+    uncaught ??= { error }
+    fail(error)
+  }
+  // Not a race with one promise for all of them: it would hold on to every result.
+  const unlessUncaught = <Value>(work: Promise<Value>): Promise<Value> =>
+    new Promise((resolve, reject) => {
+      fail = reject
+      if (uncaught !== null) reject(uncaught.error)
+      work.then(resolve, reject)
+    })
   process.on('uncaughtException', note)
   process.on('unhandledRejection', note)
   try {
