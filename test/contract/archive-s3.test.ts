@@ -1,4 +1,4 @@
-import { createRequire } from 'node:module'
+import { execFileSync } from 'node:child_process'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { claimArchive } from '../../src/archive/archive-identity.ts'
 import { type ArchiveTarget, archiveNames } from '../../src/archive/archive-target.ts'
@@ -184,10 +184,17 @@ describe('an archive in S3', () => {
   })
 })
 
-test('a target that is a directory does not load the SDK', async () => {
-  const { cache } = createRequire(import.meta.url)
-  const before = Object.keys(cache).filter((file) => file.includes('client-s3')).length
-  const target = await openArchiveTarget({ directory: '/does/not/matter' })
-  await target.close()
-  expect(Object.keys(cache).filter((file) => file.includes('client-s3'))).toHaveLength(before)
+test('the SDK is loaded for a target in S3, and not for a directory', () => {
+  const adapter = new URL('../../src/archive/open-target-adapter.ts', import.meta.url).href
+  const loads = (at: object): string => {
+    const script = `
+      import { createRequire } from 'node:module'
+      const { openArchiveTarget } = await import(${JSON.stringify(adapter)})
+      await openArchiveTarget(${JSON.stringify(at)})
+      const { cache } = createRequire(${JSON.stringify(adapter)})
+      process.stdout.write(String(Object.keys(cache).some((file) => file.includes('client-s3'))))`
+    return execFileSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' })
+  }
+  expect(loads({ directory: '/does/not/matter' })).toBe('false')
+  expect(loads({ s3: { bucket, endpoint: 'http://127.0.0.1:1' } })).toBe('true')
 })

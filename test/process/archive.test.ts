@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, rmSync, watch, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, watch, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { zstdDecompressSync } from 'node:zlib'
 import { afterEach, describe, expect, it } from 'vitest'
@@ -124,6 +124,24 @@ describe('the archive of a running database', () => {
     await archived()
     expectWhole()
     expect(database.logged('the archive fails')).toHaveLength(1)
+  })
+
+  it('that is of another database does not keep this one from starting and working, and is left alone', async () => {
+    database = new RunningDatabase(configOf(mebibyte))
+    archive = join(database.directory, 'archive')
+    mkdirSync(archive)
+    const identity = JSON.stringify({ format: 1, journalId: '0'.repeat(32), createdAt: '2026-01-01T00:00:00.000Z' })
+    writeFileSync(join(archive, 'archive.json'), identity)
+    await database.start()
+    const client = await database.connect()
+    for (let i = 0; i < 4; i++) await produce(client, 400_000)
+    const status = await until('the failure', async () => {
+      const found = (await database.status())?.archive
+      return found?.error?.code === 'foreign_database' && found.waitingSegments > 0 ? found : null
+    })
+    expect(status).toMatchObject({ location: archive, archivedLsn: 0 })
+    expect(readdirSync(archive)).toEqual(['archive.json'])
+    expect(readFileSync(join(archive, 'archive.json'), 'utf8')).toBe(identity)
   })
 
   it('that fails for good lets the journal grow to its limit and no further, and commands go on when it is back', async () => {
