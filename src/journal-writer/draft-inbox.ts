@@ -49,8 +49,19 @@ export class DraftInbox {
     return count === waiting.length ? waiting : waiting.slice(0, count)
   }
 
-  drop(of: Subscriber): void {
-    this.#waiting = this.#waiting.filter(({ from }) => from !== of)
+  /** Takes those of one follower out. */
+  drop(of: Subscriber): readonly Drafts[] {
+    const dropped = this.#waiting.filter(({ from }) => from === of)
+    if (dropped.length > 0) this.#waiting = this.#waiting.filter(({ from }) => from !== of)
+    return dropped
+  }
+
+  /** The follower has subscribed again over the same connection: what waits is of the new subscriber, which goes on as the old. */
+  handOver(before: Subscriber, after: Subscriber): void {
+    after.refusing = before.refusing
+    if (!this.#waiting.some(({ from }) => from === before)) return
+    after.expectedSequence = before.expectedSequence
+    this.#waiting = this.#waiting.map((one) => (one.from === before ? { from: after, body: one.body } : one))
   }
 
   clear(): void {

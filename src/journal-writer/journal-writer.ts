@@ -157,7 +157,8 @@ export class JournalWriter {
       case journalFrames.resume:
         if (subscriber === undefined) break
         channel.release(body.length)
-        this.#drain() // the drafts that it sent before this are still those to be dropped (I3)
+        this.#drain()
+        for (const { body } of this.#inbox.drop(subscriber)) channel.release(body.length) // I3
         subscriber.refusing = false
         subscriber.expectedSequence = decodeNumber(body) >>> 0
         return
@@ -229,7 +230,8 @@ export class JournalWriter {
     this.#drain()
     const { journal } = this.#o
     const subscriber = new Subscriber(channel, hello)
-    subscriber.refusing = this.#subscribers.get(channel)?.refusing ?? false // I3
+    const before = this.#subscribers.get(channel)
+    if (before !== undefined) this.#inbox.handOver(before, subscriber) // I3
     this.#subscribers.set(channel, subscriber)
     const ours = hello.from >= journal.firstLsn && isOurs(hello, journal.writtenLsn, this.#o.readBatch)
     const reaches = hello.from > journal.writtenLsn || this.#bridge.startingAt(lsn(hello.from)) !== null
@@ -289,7 +291,13 @@ export class JournalWriter {
     const lastLsn = lsn(batch.next - 1)
     const written = batch.length === bytes ? payload : payload.subarray(0, batch.length)
     try {
-      journal.append(written, firstLsn, count, journal.flushedLsn, drafts.every(isOfApplier)) // I5
+      journal.append(
+        written,
+        firstLsn,
+        count,
+        journal.flushedLsn,
+        drafts.every(({ from }) => from.name === applierName),
+      ) // I5
     } catch (error) {
       guard.rollback()
       this.#appendFailed(drafts, error)
@@ -355,5 +363,3 @@ export class JournalWriter {
     this.#o.failed(error)
   }
 }
-
-const isOfApplier = ({ from }: Drafts): boolean => from.name === applierName

@@ -7,7 +7,7 @@ import { encodeSubscribe, journalFrames, type Subscribe } from '../../../src/ipc
 import { lsn, revision, token } from '../../../src/kernel/identifiers.ts'
 import { limits } from '../../../src/kernel/limits.ts'
 import { received } from '../role-world.ts'
-import { RawPeer, upTo, WriterWorld } from './writer-world.ts'
+import { RawPeer, type TestFollower, upTo, WriterWorld } from './writer-world.ts'
 
 const started = (instance: string, ...commands: number[]): Action => ({
   type: 'command/started',
@@ -197,6 +197,69 @@ describe('a full disk', () => {
     const sequences = a.draft(received('a'), completed(1, 9), received('b'))
     db.run()
     expect(a.refusals.map(({ sequence }) => sequence).sort()).toEqual(sequences)
+  })
+})
+
+describe('the limit of the journal', () => {
+  const maxBytes = 2 << 20
+
+  /** Full, but for less than what the next draft takes. */
+  async function full(): Promise<{ db: WriterWorld; a: TestFollower; b: TestFollower; makeRoom: () => void }> {
+    const db = await WriterWorld.start({ maxBytes })
+    const [a, b] = [db.follow('a'), db.follow('bb', { ordered: true })]
+    const applier = db.follow('projection-applier')
+    db.run()
+    while (db.journal.hasRoomFor(60_000)) {
+      a.draft({ ...received('a'), data: 'x'.repeat(50_000) })
+      db.run(1)
+    }
+    db.run(1000)
+    const makeRoom = (): void => {
+      const upTo = db.journal.flushedLsn
+      applier.follower.sendApplied({ applied: upTo, checkpoint: upTo, archived: null, atOnce: true })
+      db.run()
+    }
+    return { db, a, b, makeRoom }
+  }
+  const large = { ...received('b'), data: 'x'.repeat(60_000) }
+
+  it('lets drafts wait for a checkpoint to make room', async () => {
+    const { db, a, makeRoom } = await full()
+    const before = db.journal.writtenLsn
+    const [sequence] = a.draft(large)
+    db.run(1900)
+    expect([db.journal.writtenLsn, a.refusals]).toEqual([before, []])
+    expect(a.marks.at(-1)?.checkpointWanted).toBe(db.journal.sealedLsn)
+    makeRoom()
+    expect(db.journal.writtenLsn).toBe(before + 1)
+    expect(a.entries.at(-1)).toMatchObject({ sequence })
+  })
+
+  it('has them refused when none comes', async () => {
+    const { db, a } = await full()
+    const [sequence] = a.draft(large)
+    db.run(2001)
+    expect(a.refusals).toMatchObject([{ sequence, error: { code: 'journal_full', retryable: true } }])
+  })
+
+  it('drops what a process sent before it dropped a refused draft, although it waited', async () => {
+    const { db, a, b, makeRoom } = await full()
+    makeRoom()
+    b.draft(completed(1, 9))
+    db.run()
+    expect(b.refusals).toHaveLength(1)
+    while (db.journal.hasRoomFor(60_000)) {
+      a.draft({ ...received('a'), data: 'x'.repeat(50_000) })
+      db.run(1)
+    }
+    b.draft(large)
+    db.run()
+    b.follower.resumeDrafts()
+    const [next] = b.draft(large)
+    db.run()
+    makeRoom()
+    expect(b.entries.filter(({ origin }) => origin === b.origin)).toMatchObject([{ sequence: next }])
+    expect(b.disconnections).toBe(0)
   })
 })
 

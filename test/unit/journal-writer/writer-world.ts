@@ -29,6 +29,8 @@ export interface WriterOptions {
   readonly batchBytesMax?: number
   readonly attestIntervalMs?: number
   readonly referee?: Referee
+  /** Of the journal. */
+  readonly maxBytes?: number
 }
 
 /** A journal writer over a virtual disk, and followers over memory. Time stands still until `run`. */
@@ -75,7 +77,7 @@ export class WriterWorld {
         environment,
         journalId: Buffer.alloc(16, 1),
         serverId: Buffer.alloc(16, 1),
-        options: journalOptions,
+        options: { ...journalOptions, maxBytes: this.#options.maxBytes ?? journalOptions.maxBytes },
         floorLsn: noLsn,
         replayFrom: lsn(1),
         onBatch: ({ payload }) => {
