@@ -10,7 +10,7 @@ export interface EventText {
 
 interface Cached {
   readonly firstPosition: number
-  readonly holes: number
+  readonly entries: Buffer
   readonly texts: readonly EventText[]
 }
 
@@ -25,8 +25,8 @@ export const textOf = (event: ReadEvent): EventText => ({
 
 /**
  * Blocks of the event log as text. The latest are kept, because whoever follows the log reads them at the same time:
- * an event is decoded and written as JSON once, and not once for each of them. A block changes only
- * where events are removed.
+ * an event is decoded and written as JSON once, and not once for each of them. A block changes where events are removed
+ * and where a migration rewrites them: its bytes are compared, which costs little beside what it takes to write them as JSON.
  */
 export class EventTexts {
   readonly #eventsOf: (block: LogBlock) => readonly ReadEvent[]
@@ -37,16 +37,16 @@ export class EventTexts {
   }
 
   of(block: LogBlock): readonly EventText[] {
-    const { firstPosition, entries, holes } = block
+    const { firstPosition, entries } = block
     const known = this.#cached.findIndex((cached) => cached.firstPosition === firstPosition)
     if (known >= 0) {
-      const { texts, holes: then } = this.#cached[known] as Cached
-      if (then === holes) return texts
+      const { texts, entries: then } = this.#cached[known] as Cached
+      if (then.equals(entries)) return texts
       this.#cached.splice(known, 1)
     }
     const texts = this.#eventsOf(block).map(textOf)
     if (entries.length <= blockBytesMax) {
-      this.#cached.push({ firstPosition, holes, texts })
+      this.#cached.push({ firstPosition, entries, texts })
       if (this.#cached.length > blocksMax) this.#cached.shift()
     }
     return texts
