@@ -21,7 +21,7 @@ import {
 import { hasParkedInBatch, putParked } from '../tables/outcomes.ts'
 
 /** Blocks that one transaction puts into the log for good, and rows of an abandoned copy that it deletes. */
-const sliceBlocks = 64
+const sliceBlocks = 16
 const sliceRows = 5000
 
 /** What one transaction does for a copy that is being cleared away; read before it, since a transaction must not read ranges. */
