@@ -290,14 +290,9 @@ export class JournalWriter {
     if (count === 0) return
     const lastLsn = lsn(batch.next - 1)
     const written = batch.length === bytes ? payload : payload.subarray(0, batch.length)
+    const isOfApplier = drafts.every(({ from }) => from.name === applierName)
     try {
-      journal.append(
-        written,
-        firstLsn,
-        count,
-        journal.flushedLsn,
-        drafts.every(({ from }) => from.name === applierName),
-      ) // I5
+      journal.append(written, firstLsn, count, journal.flushedLsn, isOfApplier) // I5
     } catch (error) {
       guard.rollback()
       this.#appendFailed(drafts, error)
