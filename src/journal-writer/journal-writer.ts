@@ -74,32 +74,32 @@ export class JournalWriter {
   readonly attestation: Attestation
   readonly #quarantine: Quarantine
   #drainScheduled = false
-  #applied: Lsn
+  /** What the store has committed. */
+  applied: Lsn
   #stopped = false
 
   constructor(options: JournalWriterOptions) {
+    const { environment, journal } = options
+    const { clock, scheduler, log } = environment
     this.#o = options
-    this.#applied = options.applied
+    this.applied = options.applied
     this.#inbox = new DraftInbox(options.batchBytesMax)
-    this.#intake = new DraftIntake(options.guard, options.environment.log, (from, error) => {
+    this.#intake = new DraftIntake(options.guard, log, (from, error) => {
       this.#drop(from.channel)
       from.channel.close(error)
     })
     this.retention = new Retention({
-      journal: options.journal,
-      clock: options.environment.clock,
-      scheduler: options.environment.scheduler,
-      log: options.environment.log,
+      journal,
+      environment,
       settings: options.retention,
       checkpoint: options.checkpoint,
       readers: () => this.#subscribers.values(),
     })
-    this.#room = new Room(options.journal, options.environment, {
+    this.#room = new Room(journal, environment, {
       full: () => this.#announce(false),
       over: () => this.#drain(),
     })
-    const { environment } = options
-    this.#quarantine = new Quarantine(environment.log)
+    this.#quarantine = new Quarantine(log)
     this.attestation = new Attestation({
       environment,
       intervalMs: options.attestIntervalMs ?? 10_000,
@@ -107,17 +107,13 @@ export class JournalWriter {
       diverged: (divergence) => this.#bar(divergence),
     })
     this.#schedule = new FlushSchedule({
-      journal: options.journal,
-      clock: options.environment.clock,
-      scheduler: options.environment.scheduler,
+      journal,
+      clock,
+      scheduler,
       options: options.flush,
       flushed: () => this.#announce(true),
       failed: (error) => this.#fail(error),
     })
-  }
-
-  get applied(): Lsn {
-    return this.#applied
   }
 
   /** Names of the processes that follow, and how far each has been sent entries. */
@@ -178,14 +174,13 @@ export class JournalWriter {
       default:
         break
     }
-    channel.close(
-      new CommanderError('protocol_violation', `${channel.peer} sent a frame of kind ${kind} before it subscribed`),
-    )
+    const message = `${channel.peer} sent a frame of kind ${kind} before it subscribed`
+    channel.close(new CommanderError('protocol_violation', message))
   }
 
   #said(applied: Applied): void {
     if (this.#stopped) return
-    this.#applied = applied.applied
+    this.applied = applied.applied
     try {
       this.retention.said(applied)
     } catch (error) {
@@ -235,7 +230,7 @@ export class JournalWriter {
     this.#subscribers.set(channel, subscriber)
     const ours = hello.from >= journal.firstLsn && isOurs(hello, journal.writtenLsn, this.#o.readBatch)
     const reaches = hello.from > journal.writtenLsn || this.#bridge.startingAt(lsn(hello.from)) !== null
-    const marks = { written: journal.writtenLsn, flushed: journal.flushedLsn, applied: this.#applied }
+    const marks = { written: journal.writtenLsn, flushed: journal.flushedLsn, applied: this.applied }
     const mode = ours ? (reaches ? 'live' : 'behind') : 'reset'
     channel.send(journalFrames.subscribed, encodeSubscribed({ mode, first: journal.firstLsn, ...marks }))
     if (mode === 'live') subscriber.catchUp(this.#bridge, journal.writtenLsn)
@@ -346,7 +341,7 @@ export class JournalWriter {
     return encodeWatermark({
       written: journal.writtenLsn,
       flushed: journal.flushedLsn,
-      applied: this.#applied,
+      applied: this.applied,
       checkpointWanted: this.retention.checkpointWanted,
     })
   }

@@ -1,6 +1,6 @@
 import type { Applied } from '../ipc/journal-protocol.ts'
 import type { Journal } from '../journal/journal.ts'
-import type { Clock, Log, Scheduler, Timer } from '../kernel/environment.ts'
+import type { Environment, Timer } from '../kernel/environment.ts'
 import { type Lsn, lsn } from '../kernel/identifiers.ts'
 
 /** Names and meanings are PostgreSQL's (max_wal_size, checkpoint_timeout, checkpoint_completion_target). */
@@ -27,9 +27,7 @@ export interface Reader {
 
 export interface RetentionOptions {
   readonly journal: Journal
-  readonly clock: Clock
-  readonly scheduler: Scheduler
-  readonly log: Log
+  readonly environment: Environment
   readonly settings: RetentionSettings
   /** As the store had it when the writer started. */
   readonly checkpoint: Lsn
@@ -124,12 +122,12 @@ export class Retention {
 
   /** Removes what may go by now. */
   look(): void {
-    const { journal, scheduler } = this.#o
+    const { journal, environment } = this.#o
     if (journal.failed !== null) return
     this.#removeStale()
     if (journal.isAtLimit) this.#removeForRoom()
     if (this.#timer !== null || journal.removableBefore(this.#staleBefore()) === 0) return
-    this.#timer = scheduler.after(lookAgainMs, () => {
+    this.#timer = environment.scheduler.after(lookAgainMs, () => {
       this.#timer = null
       this.look()
     })
@@ -152,14 +150,14 @@ export class Retention {
 
   /** I2: what keeps the journal from going on goes, whoever has not read it. */
   #removeForRoom(): void {
-    const { journal, readers, log } = this.#o
+    const { journal, readers, environment } = this.#o
     const before = this.#staleBefore()
     if (journal.removableBefore(before) === 0) return
     this.#remove(before, 1)
     for (const { name, next } of readers()) {
       if (next >= journal.firstLsn || this.#left === `${name} ${next}`) continue
       this.#left = `${name} ${next}`
-      log.warn(
+      environment.log.warn(
         { follower: name, next, firstLsn: journal.firstLsn },
         'a process is too far behind; it has to start again',
       )
@@ -168,10 +166,10 @@ export class Retention {
 
   #remove(before: Lsn, most: number): void {
     if (most <= 0) return
-    const { journal, log } = this.#o
+    const { journal, environment } = this.#o
     const removed = journal.removeBefore(before, most)
     this.#removed += removed
-    if (removed > 0) log.info({ removed, firstLsn: journal.firstLsn }, 'stale segments are removed')
+    if (removed > 0) environment.log.info({ removed, firstLsn: journal.firstLsn }, 'stale segments are removed')
   }
 
   /** I1 */
@@ -191,6 +189,6 @@ export class Retention {
   }
 
   #now(): { readonly ms: number; readonly bytes: number } {
-    return { ms: this.#o.clock.monotonicMs(), bytes: this.#o.journal.writtenBytes }
+    return { ms: this.#o.environment.clock.monotonicMs(), bytes: this.#o.journal.writtenBytes }
   }
 }

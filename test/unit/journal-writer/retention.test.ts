@@ -38,8 +38,7 @@ function writeSegments(count: number): void {
 }
 
 function retention(settings: RetentionSettings = spread, checkpoint: Lsn = lsn(0)): Retention {
-  const { clock, scheduler, log } = world.environment
-  return new Retention({ journal, clock, scheduler, log, settings, checkpoint, readers: () => readers })
+  return new Retention({ journal, environment: world.environment, settings, checkpoint, readers: () => readers })
 }
 
 const said = (checkpoint: Lsn, more: { archived?: Lsn | null; atOnce?: boolean } = {}) => ({
