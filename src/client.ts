@@ -1,5 +1,6 @@
 export { connect } from './client/connect-adapter.ts'
 export type {
+  ArchiveStreamOptions,
   CommandView,
   ConnectOptions,
   Database,

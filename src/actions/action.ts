@@ -176,10 +176,23 @@ export interface StreamMigrationAbandoned {
   readonly migration: Lsn
 }
 
+/**
+ * events of a stream lie in an object of the archive, which was read back and compared before this was drafted; they leave
+ * the store. Void unless they follow the last archived one of a stream that is there
+ */
 export interface StreamArchived {
   readonly type: 'stream/archived'
   readonly aggregate: AggregateReference
+  readonly from: Revision
   readonly upTo: Revision
+  /** The completion that decided on the last of them. */
+  readonly lastLsn: Lsn
+  readonly object: string
+  /** SHA-256 of the object's bytes, in hexadecimal digits. */
+  readonly digest: string
+  /** A state from which commands go on without the archived events. */
+  readonly snapshot: (AggregateSnapshot & { readonly revision: Revision }) | null
+  readonly atMs: number
 }
 
 /**

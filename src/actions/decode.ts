@@ -107,7 +107,12 @@ function decodeAction(b: Buffer, o: number, type: ActionType): Action {
     case 'aggregate/unassigned':
       return { type, aggregate: parseAggregateKey(keyOf(b, o)), instance: nameOf(b, o) }
     case 'stream/archived':
-      return { type, aggregate: parseAggregateKey(keyOf(b, o)), ...(payloadOf(b, o) as object) } as Action
+      return {
+        type,
+        aggregate: parseAggregateKey(keyOf(b, o)),
+        ...(payloadOf(b, o) as object),
+        atMs: wallMsOf(b, o),
+      } as Action
     case 'stream/closed':
       return { type, aggregate: parseAggregateKey(keyOf(b, o)), atMs: wallMsOf(b, o) }
     case 'stream/deleted':

@@ -70,7 +70,9 @@ function fill(fields: EntryFields, action: Action): void {
       return
     case 'stream/archived': {
       about(fields, action.aggregate)
-      fields.payload = copyOf(pack({ upTo: action.upTo }))
+      fields.wallMs = action.atMs
+      const { type: _, aggregate: __, atMs: ___, ...rest } = action
+      fields.payload = copyOf(pack(rest))
       return
     }
     case 'stream/closed':

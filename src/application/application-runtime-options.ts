@@ -1,11 +1,13 @@
 import type { Environment } from '../kernel/environment.ts'
 import type { CommanderError } from '../kernel/errors.ts'
 import type { KeyValueStore } from '../store/key-value-store.ts'
+import type { ArchivedStreams } from '../tables/archived-streams.ts'
 import type { Registrant } from './registration.ts'
 
 export interface ApplicationRuntimeOptions extends Registrant {
   readonly environment: Environment
   readonly store: KeyValueStore
+  readonly archived: ArchivedStreams
   /** Memory for aggregates, in bytes of estimated heap. */
   readonly liveBytesMax: number
   /** The largest draft that the journal takes. */

@@ -63,7 +63,7 @@ export class ApplicationRuntime implements FollowerRole {
     this.#o = options
     this.#hosted = hostedAggregates(options.application)
     this.#aggregates = new LiveAggregates(options.liveBytesMax)
-    this.#loader = new AggregateLoader(options.store)
+    this.#loader = new AggregateLoader(options.store, options.archived, () => this.applied())
     this.#registrar = new DelayedRegistration(options.environment.scheduler, () => this.#register())
     this.#batch = new EntryBatch(options.origin, 65_536)
     this.#outcomes = new DraftOutcomes(this.#batch, options)
@@ -107,7 +107,7 @@ export class ApplicationRuntime implements FollowerRole {
   }
 
   applied(): void {
-    if (this.#cold.size > 0) this.#restoreCold()
+    if (this.#cold.size > 0 && this.#canSend) this.#restoreCold()
     this.#run()
   }
 
@@ -283,12 +283,13 @@ export class ApplicationRuntime implements FollowerRole {
     return aggregate
   }
 
-  /** False when the store is not there yet (I3). */
+  /** False when the store is not there yet (I3), or the archive is asked. */
   #restore(aggregate: LiveAggregate): boolean {
     if (this.#stored < this.#elsewhere.neededBy(aggregate) || aggregate.inFlight > 0) return false
-    this.#loader.load(aggregate)
-    if (aggregate.defect === null) this.#aggregates.weigh(aggregate, this.#outcomes.sizeOf(aggregate.state))
-    return true
+    const isLoaded = this.#loader.load(aggregate)
+    if (!isLoaded) this.#cold.add(aggregate)
+    else if (aggregate.defect === null) this.#aggregates.weigh(aggregate, this.#outcomes.sizeOf(aggregate.state))
+    return isLoaded
   }
 
   #restoreCold(): void {

@@ -1,11 +1,13 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
+import type { ArchiveLocation } from '../archive/open-target-adapter.ts'
 import type { Transport } from '../ipc/channel.ts'
 import { FileStorage } from '../journal/file-storage.ts'
 import type { Environment } from '../kernel/environment.ts'
 import { isCommanderError } from '../kernel/errors.ts'
 import { openLmdbStore } from '../store/lmdb-store.ts'
 import { allTables } from '../tables/table-names.ts'
+import { streamVaultOf } from './stream-vault.ts'
 import type { Addresses, Surroundings } from './surroundings.ts'
 
 /** Of the store's map that a process keeps in memory: the rest is in the page cache of the host all the same. */
@@ -17,6 +19,8 @@ export interface FileSurroundingsOptions {
   readonly dataDir: string
   /** UUID of the database, from its identity. */
   readonly databaseId: string
+  /** Default: none. */
+  readonly archive?: ArchiveLocation | null
   readonly failed: (error: Error) => void
 }
 
@@ -29,7 +33,7 @@ export const addressesOf = (dataDir: string): Addresses => ({
 
 /** Files of a data directory: journal segments, and the store over LMDB. */
 export function fileSurroundings(options: FileSurroundingsOptions): Surroundings {
-  const { environment, transport, dataDir, databaseId, failed } = options
+  const { environment, transport, dataDir, databaseId, archive = null, failed } = options
   const path = join(dataDir, 'store')
   return {
     environment,
@@ -38,6 +42,7 @@ export function fileSurroundings(options: FileSurroundingsOptions): Surroundings
     openStorage: () => new FileStorage(join(dataDir, 'journal')),
     openStore: (access) =>
       openLmdbStore({ path, tables: allTables, readOnly: access === 'read', environment, residentBytesMax }),
+    vault: streamVaultOf(archive),
     journalId: Buffer.from(databaseId.replaceAll('-', ''), 'hex'),
     failed,
   }
@@ -47,7 +52,10 @@ export function fileSurroundings(options: FileSurroundingsOptions): Surroundings
 export interface SupervisedRole {
   readonly environment: Environment
   readonly transport: Transport
-  readonly config: { readonly databaseId: string; readonly config: { readonly dataDir: string } }
+  readonly config: {
+    readonly databaseId: string
+    readonly config: { readonly dataDir: string; readonly archive: ArchiveLocation | null }
+  }
   fail(error: unknown): never
 }
 
@@ -57,6 +65,7 @@ export const surroundingsOf = ({ environment, transport, config, fail }: Supervi
     transport,
     dataDir: config.config.dataDir,
     databaseId: config.databaseId,
+    archive: config.config.archive,
     failed: (error) => {
       // Being started again would not help it: it stays, follows nothing and answers nothing, until a person ends it.
       if (isCommanderError(error) && error.code === 'state_diverged' && !error.retryable)

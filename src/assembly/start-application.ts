@@ -3,6 +3,7 @@ import { ApplicationRuntime } from '../application/application-runtime.ts'
 import type { JournalOptions } from '../journal/options.ts'
 import type { Follower } from '../replica/follower.ts'
 import type { Application } from '../sdk/application.ts'
+import { ArchivedStreams } from '../tables/archived-streams.ts'
 import { keyLookup } from '../tables/idempotency-keys.ts'
 import { readRoot } from '../tables/meta.ts'
 import { draftBytesMax } from './draft-bytes.ts'
@@ -41,6 +42,7 @@ export function startApplication(surroundings: Surroundings, settings: Applicati
     origin,
     state,
     store,
+    archived: new ArchivedStreams(surroundings.vault ?? null),
     former: settings.former,
     liveBytesMax: settings.liveBytesMax ?? liveBytesDefault,
     draftBytesMax: draftBytesMax(settings.journal),

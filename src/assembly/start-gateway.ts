@@ -9,6 +9,7 @@ import type { JournalOptions } from '../journal/options.ts'
 import { CommanderError, isCommanderError, messageOf } from '../kernel/errors.ts'
 import type { Follower } from '../replica/follower.ts'
 import type { Application } from '../sdk/application.ts'
+import { ArchivedStreams } from '../tables/archived-streams.ts'
 import { keyLookup } from '../tables/idempotency-keys.ts'
 import { readRoot } from '../tables/meta.ts'
 import { draftBytesMax } from './draft-bytes.ts'
@@ -47,7 +48,9 @@ export async function startGateway(surroundings: Surroundings, settings: Gateway
   const store = openStore('read')
   const state = readRoot(store, { lookup: keyLookup(store), keepsPayloads: false })
   const origin = newOrigin(surroundings)
+  const archived = new ArchivedStreams(surroundings.vault ?? null)
   const gateway = new Gateway({
+    archived,
     environment,
     store,
     state,
@@ -56,7 +59,7 @@ export async function startGateway(surroundings: Surroundings, settings: Gateway
     ...settings,
     limits: admissionLimits(settings),
   })
-  const queries = new Queries(gateway, store, settings.applications)
+  const queries = new Queries(gateway, store, settings.applications, archived)
   const waiter = new ApplyWaiter(gateway, environment)
   const follower = followerOf(surroundings, gateway, { name: 'gateway', origin, followsFlush: true, after: state.lsn })
   const rebuild: RunningGateway['rebuild'] = (name, done) => {
@@ -65,7 +68,13 @@ export async function startGateway(surroundings: Surroundings, settings: Gateway
       (error: unknown) => done(isCommanderError(error) ? error : new CommanderError('internal', messageOf(error))),
     )
   }
-  const streams = new StreamOperations({ environment, gateway, queries, waiter })
+  const streams = new StreamOperations({
+    environment,
+    gateway,
+    queries,
+    waiter,
+    vault: surroundings.vault ?? null,
+  })
   const server = new ClientServer({ environment, gateway, queries, waiter, streams, rebuild })
   gateway.start(follower)
   const listener = await transport.listen(addresses.gateway, (channel) => server.accept(channel))

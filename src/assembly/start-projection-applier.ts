@@ -9,6 +9,7 @@ import { ProjectionApplier } from '../projection-applier/projection-applier.ts'
 import type { Follower } from '../replica/follower.ts'
 import type { Application } from '../sdk/application.ts'
 import type { KeyValueStore } from '../store/key-value-store.ts'
+import { ArchivedStreams } from '../tables/archived-streams.ts'
 import { WriterKeyLookup } from '../tables/idempotency-keys.ts'
 import { readRoot } from '../tables/meta.ts'
 import { startArchiver } from './start-archiver.ts'
@@ -148,6 +149,7 @@ async function beginApplier(
     origin,
     state,
     keys,
+    archived: new ArchivedStreams(surroundings.vault ?? null),
     reset: (error: CommanderError) => surroundings.failed(error),
     failed,
     ...settings,

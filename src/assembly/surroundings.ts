@@ -2,6 +2,7 @@ import type { Transport } from '../ipc/channel.ts'
 import type { JournalStorage } from '../journal/storage.ts'
 import type { Environment } from '../kernel/environment.ts'
 import type { KeyValueStore } from '../store/key-value-store.ts'
+import type { StreamVault } from '../tables/archived-streams.ts'
 
 /** Where the roles of one database find each other. */
 export interface Addresses {
@@ -21,6 +22,8 @@ export interface Surroundings {
   readonly addresses: Addresses
   readonly openStorage: () => JournalStorage
   readonly openStore: (access: 'read' | 'write') => KeyValueStore
+  /** Where archived events lie; null without an archive. */
+  readonly vault?: StreamVault | null
   /** 16 bytes that tell this database's journal from any other. */
   readonly journalId: Uint8Array
   /** The role cannot go on: the process ends, or the embedded database closes with this error. */

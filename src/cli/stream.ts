@@ -1,5 +1,5 @@
 import type { Database, StreamView } from '../client/options.ts'
-import { parseAggregate } from './arguments.ts'
+import { parseAggregate, parseInteger } from './arguments.ts'
 import { exitCodes } from './exit-code.ts'
 import type { Flags } from './settings.ts'
 import { list } from './table.ts'
@@ -13,6 +13,13 @@ export const show = (terminal: Terminal, aggregate: string, flags: Flags): Promi
 /** Lets an aggregate take no further command. */
 export const close = (terminal: Terminal, aggregate: string, flags: Flags): Promise<number> =>
   print(terminal, aggregate, flags, (db, type, id) => db.closeStream(type, id))
+
+/** Puts events of a stream into the archive. */
+export function archive(terminal: Terminal, aggregate: string, flags: Flags): Promise<number> {
+  const { upTo } = flags as { readonly upTo?: string }
+  const options = upTo === undefined ? {} : { upTo: parseInteger('--up-to', upTo, 1) }
+  return print(terminal, aggregate, flags, (db, type, id) => db.archiveStream(type, id, options))
+}
 
 /** Closes a stream and removes its events. */
 export const remove = (terminal: Terminal, aggregate: string, flags: Flags): Promise<number> =>
@@ -30,11 +37,12 @@ async function print(
   return exitCodes.done
 }
 
-const forPeople = ({ aggregate, status, revision, closedLsn, deletedLsn }: StreamView): string =>
+const forPeople = ({ aggregate, status, revision, archivedUpTo, closedLsn, deletedLsn }: StreamView): string =>
   list([
     ['stream', `${aggregate.type}/${aggregate.id}`],
     ['status', status],
     ['revision', revision],
+    ['archived to', archivedUpTo === 0 ? null : archivedUpTo],
     ['closed at', closedLsn],
     ['deleted at', deletedLsn],
   ])

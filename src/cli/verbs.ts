@@ -156,6 +156,13 @@ const reading: readonly VerbDefinition[] = [
     load: async () => (await import('./stream.ts')).close,
   },
   {
+    path: 'stream archive',
+    help: 'put events of an aggregate into the archive, from where they are read back',
+    arguments: aggregateArgument,
+    flags: [{ flag: '--up-to <REVISION>', help: 'last revision to be archived; default: the latest' }, ...ofDatabase],
+    load: async () => (await import('./stream.ts')).archive,
+  },
+  {
     path: 'stream delete',
     help: 'close a stream and remove its events from the store, for good',
     arguments: aggregateArgument,

@@ -9,6 +9,7 @@ import { readLines, readMessages } from './http-events.ts'
 import { bodyOf, keyHeader, query, segment } from './http-names.ts'
 import type { HttpAnswer, HttpRequester } from './http-requester.ts'
 import type {
+  ArchiveStreamOptions,
   CommandView,
   Database,
   EventsOptions,
@@ -97,6 +98,14 @@ export class HttpDatabase implements Database {
 
   closeStream(aggregate: AnyAggregate | string, id: string): Promise<StreamView> {
     return this.#post(`${streamPath(aggregate, id)}:close`, null, 'always') as Promise<StreamView>
+  }
+
+  archiveStream(
+    aggregate: AnyAggregate | string,
+    id: string,
+    { upTo }: ArchiveStreamOptions = {},
+  ): Promise<StreamView> {
+    return this.#post(`${streamPath(aggregate, id)}:archive${query({ upTo })}`, null, 'always') as Promise<StreamView>
   }
 
   deleteStream(aggregate: AnyAggregate | string, id: string): Promise<StreamView> {

@@ -47,6 +47,11 @@ export interface StreamOptions {
   readonly minLsn?: number
 }
 
+export interface ArchiveStreamOptions {
+  /** Last revision to be archived. What one command decided on stays together, so it may be less. Default: all. */
+  readonly upTo?: number
+}
+
 export interface EventsOptions {
   /** Position after which to begin. Default 0: from the first event. */
   readonly after?: number
@@ -118,6 +123,12 @@ export interface Database {
    * @throws CommanderError `unknown_aggregate`, `not_found`, `stream_deleted`
    */
   closeStream(aggregate: AnyAggregate | string, id: string): Promise<StreamView>
+  /**
+   * Puts events into the archive and removes them from the store. The aggregate goes on; reads bring the events back.
+   * @throws CommanderError `unknown_aggregate`, `not_found`, `stream_deleted`, `invalid_input`, `invalid_config` when the
+   * database has no archive, `archive_unavailable`
+   */
+  archiveStream(aggregate: AnyAggregate | string, id: string, options?: ArchiveStreamOptions): Promise<StreamView>
   /**
    * Closes a stream and removes its events, snapshots and indexes from the store. The other events keep their
    * positions, the numbers of its own are left out. Its id is not used again: commands and reads fail with

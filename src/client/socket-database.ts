@@ -8,6 +8,7 @@ import type { AnyAggregate } from '../sdk/aggregate-types.ts'
 import { CallPipeline, nameOf } from './call-pipeline.ts'
 import { EventFeeds } from './event-feeds.ts'
 import type {
+  ArchiveStreamOptions,
   CommandView,
   Database,
   EventsOptions,
@@ -91,6 +92,11 @@ export class SocketDatabase implements Database {
 
   closeStream(aggregate: AnyAggregate | string, id: string): Promise<StreamView> {
     return this.#ask({ ask: 'closeStream', aggregate: nameOf(aggregate), id }, true) as Promise<StreamView>
+  }
+
+  archiveStream(aggregate: AnyAggregate | string, id: string, options: ArchiveStreamOptions = {}): Promise<StreamView> {
+    const query = { ask: 'archiveStream', aggregate: nameOf(aggregate), id, ...options } as const
+    return this.#ask(query, true) as Promise<StreamView>
   }
 
   deleteStream(aggregate: AnyAggregate | string, id: string): Promise<StreamView> {

@@ -42,6 +42,8 @@ export class EmbeddedDatabase implements Database {
 
   readonly closeStream: Database['closeStream'] = async (...args) => this.#open().closeStream(...args)
 
+  readonly archiveStream: Database['archiveStream'] = async (...args) => this.#open().archiveStream(...args)
+
   readonly deleteStream: Database['deleteStream'] = async (...args) => this.#open().deleteStream(...args)
 
   readonly events: Database['events'] = (options) => this.#open().events(options)

@@ -4,8 +4,9 @@ import { waitModes } from '../ipc/client-protocol.ts'
 import { CommanderError } from '../kernel/errors.ts'
 import { type Lsn, lsn } from '../kernel/identifiers.ts'
 import type { KeyValueStore } from '../store/key-value-store.ts'
+import { type ArchivedStreams, isArchivedElsewhere } from '../tables/archived-streams.ts'
 import { EventLogReader } from '../tables/event-log.ts'
-import { readOutcome } from '../tables/outcomes.ts'
+import { readOutcome, type StoredOutcome } from '../tables/outcomes.ts'
 import type { Call, CallOutcome, Replier } from './call.ts'
 import { Queue } from './call-queue.ts'
 
@@ -35,6 +36,7 @@ const applied = 2
  */
 export class Answers {
   readonly #store: KeyValueStore
+  readonly #archived: ArchivedStreams
   readonly #log: EventLogReader
   readonly #unflushed = new Queue<Ended>()
   readonly #unapplied = new Queue<Ended>()
@@ -45,9 +47,10 @@ export class Answers {
   #applied: Lsn = lsn(0)
   #answered: Lsn = lsn(0)
 
-  constructor(store: KeyValueStore) {
+  constructor(store: KeyValueStore, archived: ArchivedStreams) {
     this.#store = store
-    this.#log = new EventLogReader(store)
+    this.#archived = archived
+    this.#log = new EventLogReader(store, archived)
   }
 
   get flushed(): Lsn {
@@ -154,8 +157,24 @@ export class Answers {
   }
 
   #answerFromStore(call: Call): void {
+    try {
+      this.#answerStored(call, call.commandLsn > 0 ? readOutcome(this.#store, this.#log, call.commandLsn) : null)
+    } catch (error) {
+      if (!isArchivedElsewhere(error)) throw error
+      this.#archived.load(error).then(
+        () => this.#later(() => this.#answerFromStore(call)),
+        (failure: CommanderError) => this.#later(() => this.fail(call.replier, call.request, failure)),
+      )
+    }
+  }
+
+  #later(answer: () => void): void {
+    answer()
+    this.flush()
+  }
+
+  #answerStored(call: Call, stored: StoredOutcome | null): void {
     const { commandLsn } = call
-    const stored = commandLsn > 0 ? readOutcome(this.#store, this.#log, commandLsn) : null
     if (stored === null) {
       const message = `the call was answered before, and its outcome is no longer known (command ${commandLsn})`
       this.fail(call.replier, call.request, new CommanderError('not_found', message))

@@ -27,6 +27,7 @@ const fieldsByQuestion: { readonly [Ask in Query['ask']]: Readonly<Record<string
   commands: { state, limit: whole(1), after: optional(whole(0)) },
   streamLife: { aggregate: text, id: text },
   closeStream: { aggregate: text, id: text },
+  archiveStream: { aggregate: text, id: text, upTo: optional(whole(1)) },
   deleteStream: { aggregate: text, id: text },
   retry: { id: text },
   skip: { id: text, reason: text },

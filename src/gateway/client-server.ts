@@ -13,6 +13,7 @@ import {
 import { unreachable } from '../kernel/assert.ts'
 import type { Environment } from '../kernel/environment.ts'
 import { CommanderError, isCommanderError, messageOf, toWireError } from '../kernel/errors.ts'
+import { type ArchivedElsewhere, isArchivedElsewhere } from '../tables/archived-streams.ts'
 import { lastPosition } from '../tables/event-log.ts'
 import type { ApplyWaiter } from './apply-waiter.ts'
 import type { CallOutcome, Replier } from './call.ts'
@@ -73,6 +74,8 @@ interface Reading {
   readonly request: number
   readonly follow: boolean
   after: number
+  /** For archived events. */
+  isWaiting: boolean
 }
 
 class ClientConnection implements Replier {
@@ -165,8 +168,17 @@ class ClientConnection implements Replier {
     try {
       this.#ask(request, query)
     } catch (error) {
-      this.failed(request, knownError(error))
+      if (isArchivedElsewhere(error)) this.#bringBack(error, request, () => this.#answer(request, query))
+      else this.failed(request, knownError(error))
     }
+  }
+
+  /** Archived events are on their way; then goes on. */
+  #bringBack(elsewhere: ArchivedElsewhere, request: number, goOn: () => void): void {
+    this.#o.queries.archived.load(elsewhere).then(goOn, (error: unknown) => {
+      this.#readings.delete(request)
+      if (!this.#isClosed) this.failed(request, knownError(error))
+    })
   }
 
   #ask(request: number, query: Query): void {
@@ -210,11 +222,13 @@ class ClientConnection implements Replier {
         return this.#resultOf(request, this.#o.streams.life(query.aggregate, query.id))
       case 'closeStream':
         return this.#resultOf(request, this.#o.streams.close(query.aggregate, query.id))
+      case 'archiveStream':
+        return this.#resultOf(request, this.#o.streams.archive(query.aggregate, query.id, query.upTo))
       case 'deleteStream':
         return this.#resultOf(request, this.#o.streams.delete(query.aggregate, query.id))
       case 'events':
         if (this.#readings.size >= readingsMax) throw tooManyReadings()
-        this.#readings.set(request, { request, follow: query.follow, after: query.after })
+        this.#readings.set(request, { request, follow: query.follow, after: query.after, isWaiting: false })
         this.#turnSoon()
         return
       default:
@@ -266,10 +280,18 @@ class ClientConnection implements Replier {
   }
 
   #read(reading: Reading): void {
-    if (this.#isClosed) return
+    if (this.#isClosed || reading.isWaiting) return
     try {
       this.#readOn(reading)
     } catch (error) {
+      if (isArchivedElsewhere(error)) {
+        reading.isWaiting = true
+        this.#bringBack(error, reading.request, () => {
+          reading.isWaiting = false
+          this.#turnSoon()
+        })
+        return
+      }
       this.#readings.delete(reading.request)
       this.failed(reading.request, knownError(error))
     }

@@ -3,6 +3,7 @@ import type { CommanderError } from '../kernel/errors.ts'
 import type { Application } from '../sdk/application.ts'
 import type { RootState } from '../state/root.ts'
 import type { KeyValueStore } from '../store/key-value-store.ts'
+import type { ArchivedStreams } from '../tables/archived-streams.ts'
 import type { AdmissionLimits } from './admission.ts'
 
 export interface GatewayOptions {
@@ -12,6 +13,7 @@ export interface GatewayOptions {
   /** As of the store's root; keeps no payloads. */
   readonly state: RootState
   readonly store: KeyValueStore
+  readonly archived: ArchivedStreams
   readonly limits?: Partial<AdmissionLimits>
   readonly reset: (reason: CommanderError) => void
 }

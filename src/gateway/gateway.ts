@@ -58,7 +58,7 @@ export class Gateway implements FollowerRole {
   constructor(options: GatewayOptions) {
     this.#o = options
     this.#admission = new Admission(options.applications, options.limits)
-    this.#answers = new Answers(options.store)
+    this.#answers = new Answers(options.store, options.archived)
     this.#batch = new EntryBatch(options.origin, 65_536)
     this.#sendDue = () => {
       this.#sendScheduled = false
@@ -283,6 +283,7 @@ export class Gateway implements FollowerRole {
         if (call !== undefined) this.#ended(call, command, b, o, firstPosition)
         break
       }
+      case actionCodes['stream/archived']:
       case actionCodes['stream/closed']:
       case actionCodes['stream/deleted']:
         if (originOf(b, o) === this.#o.origin) this.#operated(b, o, isVoid)

@@ -1,5 +1,6 @@
 import type { Timer } from '../kernel/environment.ts'
 import type { Lsn } from '../kernel/identifiers.ts'
+import { readNow } from './http-apply-wait.ts'
 import { httpLimits } from './http-limits.ts'
 import type { HttpContext, HttpExchange } from './http-route.ts'
 import { type CommandView, commandLsn } from './queries.ts'
@@ -76,11 +77,6 @@ export class CommandWaits {
   }
 
   #read({ id, exchange, done }: Waiting): void {
-    if (!exchange.isOpen) return
-    try {
-      done(this.#context.queries.command(id))
-    } catch (error) {
-      exchange.fail(error)
-    }
+    readNow(this.#context, exchange, () => done(this.#context.queries.command(id)))
   }
 }

@@ -1,4 +1,5 @@
 import type { Environment } from '../kernel/environment.ts'
+import { type ArchivedStreams, isArchivedElsewhere } from '../tables/archived-streams.ts'
 import type { EventSource } from './http-event-sources.ts'
 import type { EventText } from './http-event-texts.ts'
 import { httpLimits } from './http-limits.ts'
@@ -17,6 +18,8 @@ export interface EventSink {
 export interface ReadingOptions {
   readonly source: EventSource
   readonly sink: EventSink
+  /** What of it was archived comes from here. */
+  readonly archived: Pick<ArchivedStreams, 'load'>
   /** Events at most. */
   readonly limit: number
   /** Does not end where the store ends: `wake` goes on. */
@@ -75,9 +78,25 @@ export class EventReading {
     try {
       this.#read()
     } catch (error) {
-      this.#isEnded = true
-      this.#options.sink.fail(error)
+      this.#failed(error)
     }
+  }
+
+  #failed(error: unknown): void {
+    if (isArchivedElsewhere(error)) {
+      this.#isPaused = true
+      this.#options.archived.load(error).then(
+        () => {
+          this.#isPaused = false
+          this.wake()
+        },
+        (failure: unknown) => this.#failed(failure),
+      )
+      return
+    }
+    if (this.#isEnded) return
+    this.#isEnded = true
+    this.#options.sink.fail(error)
   }
 
   #read(): void {

@@ -98,6 +98,8 @@ export class EventRoutes {
     const wanted = types === undefined ? null : new Set(types.split(',').map((type) => type.trim()))
     const source = new LogSource(this.#context.queries, this.#texts, after, wanted)
     whenApplied(this.#context, exchange, minLsnOf(exchange), () => {
+      // Before the answer begins: afterwards it could only be cut off.
+      for (const _ of this.#context.queries.log.blocksFrom(after + 1)) break
       const stream = exchange.stream(form === page ? `${page}; charset=utf-8` : form)
       if (form === serverSentEvents) this.#follow(exchange, stream, source, limit)
       else if (form === ndjson) this.#start(exchange, { source, sink: new LineSink(stream), limit, follows: false })
@@ -108,8 +110,9 @@ export class EventRoutes {
     })
   }
 
-  #start(exchange: HttpExchange, options: ReadingOptions): EventReading {
-    const reading = new EventReading(this.#context.environment, options)
+  #start(exchange: HttpExchange, options: Omit<ReadingOptions, 'archived'>): EventReading {
+    const { environment, queries } = this.#context
+    const reading = new EventReading(environment, { ...options, archived: queries.archived })
     exchange.onClosed(() => reading.abandon())
     return reading
   }

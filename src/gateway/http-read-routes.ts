@@ -91,10 +91,17 @@ function aggregateRoutes(context: HttpContext): HttpRoute[] {
         const wanted = (exchange.query['limit'] as number | undefined) ?? limits.pageEventsMax
         const limit = Math.min(wanted, limits.pageEventsMax)
         whenApplied(context, exchange, minLsnOf(exchange), () => {
-          queries.present(type, id)
+          // Before the answer begins: afterwards it could only be cut off.
+          queries.stream(type, id, from, 1)
           const source = new StreamSource(queries, type, id, from)
           const sink = new PageSink(exchange.stream('application/json; charset=utf-8'), 'nextRevision')
-          const reading = new EventReading(context.environment, { source, sink, limit, follows: false })
+          const reading = new EventReading(context.environment, {
+            source,
+            sink,
+            limit,
+            archived: queries.archived,
+            follows: false,
+          })
           exchange.onClosed(() => reading.abandon())
         })
       },

@@ -93,6 +93,7 @@ export type HttpGateway = Pick<
 >
 export type HttpQueries = Pick<
   Queries,
+  | 'archived'
   | 'log'
   | 'state'
   | 'stream'
@@ -112,7 +113,7 @@ export interface HttpContext {
   readonly gateway: HttpGateway
   readonly queries: HttpQueries
   readonly waiter: Pick<ApplyWaiter, 'wait'>
-  readonly streams: Pick<StreamOperations, 'life' | 'close' | 'delete'>
+  readonly streams: Pick<StreamOperations, 'life' | 'archive' | 'close' | 'delete'>
   readonly rebuild: (name: string, done: (error: CommanderError | null) => void) => void
   readonly status: () => Promise<unknown>
   /** In the text format of Prometheus. */

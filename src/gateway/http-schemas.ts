@@ -73,6 +73,7 @@ export const components: Readonly<Record<string, JsonSchema>> = {
     aggregate,
     status: { enum: ['open', 'closed', 'deleted'] },
     revision: integer('Of its latest event; of a deleted stream the one that it had'),
+    archivedUpTo: integer('Events up to this revision are read back from the archive; 0: none'),
     closedLsn: { type: ['integer', 'null'], description: 'Entry that closed it' },
     deletedLsn: { type: ['integer', 'null'], description: 'Entry that deleted it' },
   }),

@@ -1,6 +1,6 @@
 import { addressed } from './http-names.ts'
 import type { HttpContext, HttpExchange, HttpRoute } from './http-route.ts'
-import { aggregateParams, json, problem } from './http-schemas.ts'
+import { aggregateParams, integer, json, problem } from './http-schemas.ts'
 import type { StreamView } from './queries.ts'
 
 const life = json('What has become of it', 'Stream')
@@ -33,6 +33,28 @@ export function streamRoutes(context: HttpContext): HttpRoute[] {
         410: problem('The stream was deleted'),
       },
       handle: (exchange) => answer(context, exchange, (type, id) => streams.close(type, id)),
+    },
+    {
+      method: 'POST',
+      path: '/v1/streams/{type}/{id}:archive',
+      operation: 'archiveStream',
+      summary: 'Put events of a stream into the archive and remove them from the store',
+      description:
+        'The aggregate goes on, and reads bring the events back. Answered when it is done: ask again after a 504.',
+      scopes: ['operate'],
+      params: aggregateParams,
+      query: { upTo: integer('Last revision to be archived; default: the latest', 1) },
+      answers: {
+        200: life,
+        400: problem('There is no such revision, or the state cannot be saved as a snapshot'),
+        404: problem('Unknown aggregate type, or nothing was ever sent to this id'),
+        410: problem('The stream was deleted'),
+        500: problem('The database has no archive'),
+      },
+      handle: (exchange) => {
+        const upTo = exchange.query['upTo'] as number | undefined
+        answer(context, exchange, (type, id) => streams.archive(type, id, upTo))
+      },
     },
     {
       method: 'POST',

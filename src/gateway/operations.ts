@@ -4,7 +4,7 @@ import { CommanderError } from '../kernel/errors.ts'
 import type { Lsn } from '../kernel/identifiers.ts'
 
 /** What operators decide on streams. */
-export type StreamAction = Extract<Action, { type: 'stream/closed' | 'stream/deleted' }>
+export type StreamAction = Extract<Action, { type: 'stream/archived' | 'stream/closed' | 'stream/deleted' }>
 
 export const isOperation = (code: number): boolean =>
   code === actionCodes['command/retried'] || code === actionCodes['command/skipped']

@@ -20,13 +20,16 @@ import type { Application } from '../sdk/application.ts'
 import { upcastEvent } from '../sdk/upcast-event.ts'
 import type { KeyValueStore } from '../store/key-value-store.ts'
 import { numberKey, readKeyNumber } from '../store/keys.ts'
+import { type ArchivedStreams, isArchivedElsewhere } from '../tables/archived-streams.ts'
 import { EventLogReader, eachEntry, type LogBlock } from '../tables/event-log.ts'
 import { type HostedAggregate, hostedAggregates } from '../tables/hosted-aggregates.ts'
-import { readLife } from '../tables/lives.ts'
+import { archivedUpTo, readLife } from '../tables/lives.ts'
 import { readOutcome, readParked, type StoredOutcome } from '../tables/outcomes.ts'
 import { listProgress, type ProjectionProgress, readProgress, readRow } from '../tables/projection-rows.ts'
 import { AggregateRestorer } from '../tables/restore-aggregate.ts'
-import { readHead, streamPointers } from '../tables/streams.ts'
+import type { StreamEntry } from '../tables/stream-object.ts'
+import { StreamReader } from '../tables/stream-reader.ts'
+import { readHead } from '../tables/streams.ts'
 import { tableNames } from '../tables/table-names.ts'
 import type { Gateway } from './gateway.ts'
 
@@ -45,15 +48,19 @@ export interface StateView {
 export class Queries {
   readonly #gateway: Gateway
   readonly #store: KeyValueStore
+  readonly archived: ArchivedStreams
   readonly #log: EventLogReader
+  readonly #streams: StreamReader
   readonly #restorer: AggregateRestorer
   readonly #hosted: ReadonlyMap<string, HostedAggregate>
 
-  constructor(gateway: Gateway, store: KeyValueStore, applications: readonly Application[]) {
+  constructor(gateway: Gateway, store: KeyValueStore, applications: readonly Application[], archived: ArchivedStreams) {
     this.#gateway = gateway
     this.#store = store
-    this.#log = new EventLogReader(store)
-    this.#restorer = new AggregateRestorer(store)
+    this.archived = archived
+    this.#log = new EventLogReader(store, archived)
+    this.#streams = new StreamReader(store, this.#log, archived)
+    this.#restorer = new AggregateRestorer(store, archived, this.#log)
     gateway.onApplied(() => this.#log.forget())
     this.#hosted = new Map(applications.flatMap((application) => [...hostedAggregates(application)]))
   }
@@ -79,13 +86,17 @@ export class Queries {
     const most = Math.min(limit, limits.pageEventsMax)
     const events: ReadEvent[] = []
     let revision = Math.max(1, from)
-    for (const pointer of streamPointers(this.#store, key, revision)) {
-      if (events.length >= most) break
-      const { buffer, offset } = this.#log.entry(pointer)
-      const base = revisionOf(buffer, offset)
-      const all = this.#eventsOf(buffer, offset, pointer.block + pointer.delta - (revision - base - 1))
-      events.push(all[revision - base - 1] as ReadEvent)
-      revision++
+    try {
+      for (const { buffer, offset, position } of this.#streams.entries(key, revision)) {
+        if (events.length >= most) break
+        const base = revisionOf(buffer, offset)
+        const wanted = this.#eventsOf(buffer, offset, position).slice(revision - base - 1)
+        for (const event of wanted.slice(0, most - events.length)) events.push(event)
+        revision = (events.at(-1)?.revision ?? revision - 1) + 1
+      }
+    } catch (error) {
+      // What is in memory is a page; the next one begins in the archive.
+      if (!isArchivedElsewhere(error) || events.length === 0) throw error
     }
     return { events, nextRevision: revision }
   }
@@ -94,10 +105,24 @@ export class Queries {
   life(type: string, id: string): StreamView {
     this.#gateway.admission.aggregate(type)
     const key = aggregateKey(type, id)
-    const { closedLsn, deletedLsn, lastRevision } = readLife(this.#store, key)
+    const life = readLife(this.#store, key)
+    const { closedLsn, deletedLsn, lastRevision } = life
     const revision = deletedLsn === 0 ? (readHead(this.#store, key)?.revision ?? 0) : lastRevision
     const status = deletedLsn === 0 ? (closedLsn === 0 ? 'open' : 'closed') : 'deleted'
-    return { aggregate: { type, id }, status, revision, closedLsn: closedLsn || null, deletedLsn: deletedLsn || null }
+    const ends = { closedLsn: closedLsn || null, deletedLsn: deletedLsn || null }
+    return { aggregate: { type, id }, status, revision, archivedUpTo: archivedUpTo(life), ...ends }
+  }
+
+  /** The state of an aggregate, and the code that folded it. @throws CommanderError `unknown_aggregate`, `stream_deleted` */
+  fold(type: string, id: string): { readonly definition: string; readonly revision: number; readonly state: unknown } {
+    const key = this.present(type, id)
+    const hosted = this.#hosted.get(type) as HostedAggregate
+    return { definition: hosted.fingerprint, ...this.#restorer.restore(hosted, key) }
+  }
+
+  /** As stored, from the one that holds a revision on. */
+  entries(key: string, fromRevision: number): Generator<StreamEntry> {
+    return this.#streams.entries(key, fromRevision)
   }
 
   /** Events of all streams after a position, and the position to go on after. */
@@ -239,9 +264,11 @@ export class Queries {
   #revisionAt(key: string, atLsn: number): number {
     const head = readHead(this.#store, key)
     if (head === null || head.lastLsn <= atLsn) return head?.revision ?? 0
-    let revision = 0
-    for (const pointer of streamPointers(this.#store, key, 1)) {
-      const { buffer, offset } = this.#log.entry(pointer)
+    // Only the archived range that holds the revision has to be read.
+    const { archives } = readLife(this.#store, key)
+    const passed = archives.filter(({ lastLsn }) => lastLsn <= atLsn).at(-1)
+    let revision = passed?.upTo ?? 0
+    for (const { buffer, offset } of this.#streams.entries(key, revision + 1)) {
       if (lsnOf(buffer, offset) > atLsn) return revision
       revision = revisionOf(buffer, offset) + eventCountOf(buffer, offset)
     }

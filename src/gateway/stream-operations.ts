@@ -1,20 +1,25 @@
+import type { StreamArchived } from '../actions/action.ts'
 import { aggregateKey } from '../actions/aggregate-key.ts'
 import type { Environment } from '../kernel/environment.ts'
 import { CommanderError, isCommanderError } from '../kernel/errors.ts'
 import { type Lsn, lsn } from '../kernel/identifiers.ts'
 import { limits } from '../kernel/limits.ts'
 import { pendingBefore } from '../state/commands.ts'
+import type { StreamVault } from '../tables/archived-streams.ts'
 import type { ApplyWaiter } from './apply-waiter.ts'
 import type { Replier } from './call.ts'
 import type { Gateway } from './gateway.ts'
 import type { StreamAction } from './operations.ts'
 import type { Queries, StreamView } from './queries.ts'
+import { StreamArchiver } from './stream-archiver.ts'
 
 export interface StreamOperationsOptions {
   readonly environment: Environment
   readonly gateway: Gateway
   readonly queries: Queries
   readonly waiter: ApplyWaiter
+  /** Null without an archive. */
+  readonly vault: StreamVault | null
 }
 
 /** For the store to have applied what was answered before. */
@@ -29,9 +34,13 @@ const lookMs = 20
  */
 export class StreamOperations {
   readonly #o: StreamOperationsOptions
+  readonly #archiver: StreamArchiver
+  /** By key: one at a time, since each goes on where the one before ended. */
+  readonly #archiving = new Map<string, Promise<StreamView>>()
 
   constructor(options: StreamOperationsOptions) {
     this.#o = options
+    this.#archiver = new StreamArchiver(options.environment, options.queries, options.vault)
   }
 
   /** @throws CommanderError `unknown_aggregate`, `invalid_input` */
@@ -79,6 +88,48 @@ export class StreamOperations {
       if (busy !== null && this.#o.environment.clock.monotonicMs() - startedMs > drainMs) throw busy
       await this.#pause()
     }
+  }
+
+  /**
+   * Puts events into the archive and removes them from the store; they are read back from there. The aggregate goes on.
+   * @param upTo the last revision to be archived; what one command decided on stays together, so it may be less.
+   *   Default: all
+   * @throws CommanderError `unknown_aggregate`, `not_found`, `stream_deleted`, `invalid_config` without an archive,
+   *   `invalid_input`, `archive_unavailable`, `archive_corrupt`
+   */
+  archive(type: string, id: string, upTo?: number): Promise<StreamView> {
+    const key = aggregateKey(type, id)
+    const before = this.#archiving.get(key) ?? Promise.resolve()
+    const archiving = before.then(
+      () => this.#archive(type, id, upTo),
+      () => this.#archive(type, id, upTo),
+    )
+    this.#archiving.set(key, archiving)
+    const end = (): void => {
+      if (this.#archiving.get(key) === archiving) this.#archiving.delete(key)
+    }
+    archiving.then(end, end)
+    return archiving
+  }
+
+  async #archive(type: string, id: string, upTo?: number): Promise<StreamView> {
+    const key = aggregateKey(type, id)
+    let life = await this.life(type, id)
+    if (life.status === 'deleted') throw deleted(key)
+    if (life.revision === 0) throw neverThere(key)
+    if (this.#o.gateway.state.migrations.byType.has(type)) throw migrating(type)
+    if (upTo !== undefined && upTo > life.revision) throw tooFar(key, upTo, life.revision)
+    const most = upTo ?? life.revision
+    let snapshot: StreamArchived['snapshot'] = await this.#archiver.snapshot(type, id)
+    while (life.archivedUpTo < most) {
+      const action = await this.#archiver.put(type, id, life.archivedUpTo + 1, most)
+      if (action === null) break
+      await this.#propose({ ...action, snapshot })
+      snapshot = null
+      life = await this.life(type, id)
+      if (life.status === 'deleted') throw deleted(key)
+    }
+    return life
   }
 
   #busy(key: string, closedLsn: Lsn): CommanderError | null {
@@ -132,6 +183,12 @@ export class StreamOperations {
 
 const deleted = (key: string): CommanderError =>
   new CommanderError('stream_deleted', `${key} was deleted, and its id is not used again`)
+
+const tooFar = (key: string, upTo: number, revision: number): CommanderError =>
+  new CommanderError('invalid_input', `${key} is at revision ${revision}; revision ${upTo} is not there to be archived`)
+
+const migrating = (type: string): CommanderError =>
+  new CommanderError('stream_busy', `streams of ${type} are being migrated; finalise or abandon that first`)
 
 const neverThere = (key: string): CommanderError =>
   new CommanderError('not_found', `${key} has no events and no pending commands; is the id right?`)

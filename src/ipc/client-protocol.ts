@@ -98,6 +98,7 @@ export type Query =
       readonly aggregate: string
       readonly id: string
     }
+  | { readonly ask: 'archiveStream'; readonly aggregate: string; readonly id: string; readonly upTo?: number }
   | { readonly ask: 'retry'; readonly id: string }
   | { readonly ask: 'skip'; readonly id: string; readonly reason: string }
   /** Blocks of the event log after a position; for ever with `follow`. */

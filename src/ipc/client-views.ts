@@ -34,6 +34,8 @@ export interface StreamView {
   readonly status: 'open' | 'closed' | 'deleted'
   /** Of its latest event; of a deleted stream the one that it had. */
   readonly revision: number
+  /** Events up to this revision lie in the archive, from where they are read back; 0 when none do. */
+  readonly archivedUpTo: number
   /** The entries that say so. */
   readonly closedLsn: number | null
   readonly deletedLsn: number | null

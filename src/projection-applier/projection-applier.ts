@@ -2,45 +2,22 @@ import { encodeAction } from '../actions/encode.ts'
 import { EntryBatch } from '../actions/entry-batch.ts'
 import { lengthOf, lsnOf, padded } from '../actions/entry-layout.ts'
 import type { Switched, Watermark } from '../ipc/journal-protocol.ts'
-import type { Environment, Timer } from '../kernel/environment.ts'
+import type { Timer } from '../kernel/environment.ts'
 import type { CommanderError } from '../kernel/errors.ts'
 import { type Lsn, lsn } from '../kernel/identifiers.ts'
 import type { Follower, FollowerRole } from '../replica/follower.ts'
-import type { Application } from '../sdk/application.ts'
 import { forgetSavedKeys } from '../state/idempotency.ts'
 import { type RootState, reduce } from '../state/root.ts'
 import { encodeRoot, stateHash } from '../state/snapshot.ts'
-import type { KeyValueStore, WriteBatch } from '../store/key-value-store.ts'
-import type { WriterKeyLookup } from '../tables/idempotency-keys.ts'
+import type { WriteBatch } from '../store/key-value-store.ts'
 import { putCheckpoint, putPosition, putRoot, readCheckpoint, readPosition } from '../tables/meta.ts'
-import type { ArchiveOfApplier } from './archive-by-hand.ts'
+import { ArchivedRebuilds } from './archived-rebuilds.ts'
 import { type CheckpointDone, Checkpoints, type CheckpointUnderWay } from './checkpoints.ts'
 import { pauseAfter } from './commit-pause.ts'
 import { JournalHolds } from './journal-holds.ts'
+import type { ProjectionApplierOptions } from './projection-applier-options.ts'
 import { ProjectionRunner, type RebuildSlice } from './projection-runner.ts'
 import { type Expired, TableWriter } from './table-writer.ts'
-
-export interface ProjectionApplierOptions {
-  readonly environment: Environment
-  readonly store: KeyValueStore
-  readonly applications: readonly Application[]
-  readonly origin: number
-  /** As of the store's root; keeps payloads. May be older than the tables: it is brought up to them from the journal. */
-  readonly state: RootState
-  /** The look-up that the state was made with. */
-  readonly keys: WriterKeyLookup
-  /**
-   * Longest pause between the starts of two transactions. Under load they are this far apart, so that a busy aggregate
-   * is written once in each; when little is to be done they follow sooner. 1 or more; default 100.
-   */
-  readonly commitIntervalMs?: number
-  /** Time between two checkpoints. Default 300,000. */
-  readonly checkpointTimeoutMs?: number
-  /** Default: none. */
-  readonly archive?: ArchiveOfApplier
-  readonly reset: (reason: CommanderError) => void
-  readonly failed: (error: CommanderError) => void
-}
 
 interface Transaction {
   readonly applied: Lsn
@@ -76,6 +53,7 @@ export class ProjectionApplier implements FollowerRole {
   readonly #o: ProjectionApplierOptions
   readonly #writer: TableWriter
   readonly #projections: ProjectionRunner
+  readonly #archivedRebuilds: ArchivedRebuilds
   /** Up to here the tables are filled already; the state follows without touching them. */
   readonly #tablesAt: Lsn
   /** The last event that the tables held at the start: the state may be behind it for a while. */
@@ -102,7 +80,13 @@ export class ProjectionApplier implements FollowerRole {
     this.#tablesAt = position.applied
     this.#tablesPosition = position.globalPosition
     this.#committed = position.applied
-    this.#projections = new ProjectionRunner(options.store, options.applications, options.environment.log)
+    this.#projections = new ProjectionRunner(
+      options.store,
+      options.applications,
+      options.environment.log,
+      options.archived,
+    )
+    this.#archivedRebuilds = new ArchivedRebuilds(options.environment, this.#projections, () => this.#maybeCommit())
     this.#writer = new TableWriter(options.state, options.store, this.#projections, position.globalPosition + 1)
     this.#commitIntervalMs = options.commitIntervalMs ?? 100
     this.#rootAtMs = options.environment.clock.monotonicMs()
@@ -153,6 +137,7 @@ export class ProjectionApplier implements FollowerRole {
   stop(): void {
     this.#stopped = true
     this.#timer?.cancel()
+    this.#archivedRebuilds.stop()
     this.#checkpoints.stop()
     this.#follower?.stop()
   }
@@ -235,6 +220,7 @@ export class ProjectionApplier implements FollowerRole {
     const expired = batches.flatMap(({ payload, offset }) => this.#writer.expiredBy(payload, offset, payload.length))
     const slices = this.#projections.isRebuilding ? this.#projections.slices() : []
     const clearing = this.#writer.clearing()
+    this.#archivedRebuilds.check()
     const begun = this.#rebuildsAsked
     this.#rebuildsAsked = []
     const checkpoint = this.#isCheckpointDue ? this.#checkpoints.begin(applied) : null

@@ -9,6 +9,7 @@ import type { Application } from '../sdk/application.ts'
 import type { Projection, ProjectionEvent } from '../sdk/projection.ts'
 import { upcastEvent } from '../sdk/upcast-event.ts'
 import type { KeyValueStore, WriteBatch } from '../store/key-value-store.ts'
+import { type ArchivedElsewhere, ArchivedStreams, isArchivedElsewhere } from '../tables/archived-streams.ts'
 import { EventLogReader, eachEntry, type LogBlock } from '../tables/event-log.ts'
 import {
   deleteRow,
@@ -50,13 +51,23 @@ export class ProjectionRunner {
   readonly #store: KeyValueStore
   readonly #log: Log
   readonly #logReader: EventLogReader
+  readonly #archived: ArchivedStreams
+  /** A rebuild needs archived events, which are on their way. */
+  #elsewhere: ArchivedElsewhere | null = null
+  #isBringing = false
   readonly #aggregates: ReadonlyMap<string, AnyAggregate>
   readonly #running: Running[]
 
-  constructor(store: KeyValueStore, applications: readonly Application[], log: Log) {
+  constructor(
+    store: KeyValueStore,
+    applications: readonly Application[],
+    log: Log,
+    archived: ArchivedStreams = new ArchivedStreams(null),
+  ) {
     this.#store = store
     this.#log = log
-    this.#logReader = new EventLogReader(store)
+    this.#archived = archived
+    this.#logReader = new EventLogReader(store, archived)
     this.#aggregates = new Map(applications.flatMap(({ aggregates }) => aggregates.map((one) => [one.name, one])))
     const projections = applications.flatMap((application) => application.projections)
     this.#running = projections.map((projection) => begin(store, projection))
@@ -75,7 +86,20 @@ export class ProjectionRunner {
   }
 
   get isRebuilding(): boolean {
-    return this.#running.some(isAtWork)
+    return this.#elsewhere === null && this.#running.some(isAtWork)
+  }
+
+  /** Asks for the archived events that a rebuild waits for, once; when they are here, `resume` is to be called. */
+  bringBack(): Promise<void> | null {
+    const elsewhere = this.#elsewhere
+    if (elsewhere === null || this.#isBringing) return null
+    this.#isBringing = true
+    return this.#archived.load(elsewhere)
+  }
+
+  resume(): void {
+    this.#elsewhere = null
+    this.#isBringing = false
   }
 
   /** New events of one entry, for the projections that are up to date. */
@@ -93,16 +117,22 @@ export class ProjectionRunner {
       if (!isAtWork(running)) continue
       const { building } = running.progress
       const blocks: LogBlock[] = []
-      if (building !== null && building.position >= 0) {
-        for (const block of this.#logReader.blocksFrom(building.position + 1)) {
-          if (blocks.push(block) === rebuildBlocks) break
-        }
-      }
+      if (building !== null && building.position >= 0) this.#readBlocks(building.position + 1, blocks)
       const toDelete = building?.position === -1 ? building.version : running.stale
       const staleRows = toDelete === null ? [] : rowKeys(this.#store, running.projection.name, toDelete, deletedRows)
       slices.push({ running, blocks, staleRows })
     }
     return slices
+  }
+
+  /** As many as are in reach: those behind an archived one come with the next slice. */
+  #readBlocks(from: number, blocks: LogBlock[]): void {
+    try {
+      for (const block of this.#logReader.blocksFrom(from)) if (blocks.push(block) === rebuildBlocks) return
+    } catch (error) {
+      if (!isArchivedElsewhere(error)) throw error
+      if (blocks.length === 0) this.#elsewhere = error
+    }
   }
 
   /** @param position that of the last event in the store, this transaction's included or not: the goal of a rebuild. */

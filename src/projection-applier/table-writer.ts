@@ -1,4 +1,4 @@
-import type { IdempotencyKey } from '../actions/action.ts'
+import type { IdempotencyKey, StreamArchived } from '../actions/action.ts'
 import { actionCodes } from '../actions/action-codes.ts'
 import { envelopeOf, payloadOf, snapshotOf } from '../actions/decode.ts'
 import {
@@ -18,12 +18,13 @@ import {
 import { assert } from '../kernel/assert.ts'
 import { isVoidDeletion, type RootState, reduce } from '../state/root.ts'
 import type { KeyValueStore, WriteBatch } from '../store/key-value-store.ts'
+import { deleteArchivedRange, putArchivedRange } from '../tables/archives.ts'
 import { EventLogAppender } from '../tables/event-log.ts'
 import { deleteExpired, expiredKeys, putKey } from '../tables/idempotency-keys.ts'
-import { putLife, readLifeInBatch } from '../tables/lives.ts'
+import { archivedUpTo, putLife, readLifeInBatch } from '../tables/lives.ts'
 import { deleteParked, putOutcome, putParked, putSkipped } from '../tables/outcomes.ts'
 import { listRemovals, putRemoval, type Removal, removePortion } from '../tables/removals.ts'
-import { deleteSnapshot, putSnapshot } from '../tables/snapshots.ts'
+import { deleteSnapshot, putSnapshot, readSnapshotInBatch } from '../tables/snapshots.ts'
 import { revisionInBatch, StreamAppender } from '../tables/streams.ts'
 import { type CopySlice, MigrationTables } from './migration-tables.ts'
 import type { ProjectionRunner } from './projection-runner.ts'
@@ -101,6 +102,10 @@ export class TableWriter {
       case actionCodes['stream/closed']:
         reduce(this.#state, b, o)
         this.#closed(batch, b, o)
+        return
+      case actionCodes['stream/archived']:
+        reduce(this.#state, b, o)
+        this.#archived(batch, b, o)
         return
       case actionCodes['stream/deleted']: {
         const isVoid = isVoidDeletion(this.#state, b, o)
@@ -187,10 +192,34 @@ export class TableWriter {
     this.#streams.finish(batch)
     const at = lsnOf(b, o)
     const last = revisionInBatch(batch, key)
-    putLife(batch, key, { ...life, closedLsn: referenceOf(b, o), deletedLsn: at, lastRevision: last })
+    const ends = { closedLsn: referenceOf(b, o), deletedLsn: at, lastRevision: last }
+    putLife(batch, key, { ...life, ...ends, archives: [] })
+    for (const { lsn: archive } of life.archives) deleteArchivedRange(batch, archive)
     deleteSnapshot(batch, key)
     this.#streams.forget(key)
-    const removal = { lsn: at, key, next: 1, last, archive: 0, ends: true }
+    this.#remove(batch, { lsn: at, key, next: archivedUpTo(life) + 1, last, archive: 0, ends: true })
+  }
+
+  /** Void when it does not follow what is archived already, as after two askings at once. */
+  #archived(batch: WriteBatch, b: Buffer, o: number): void {
+    const key = keyOf(b, o)
+    const at = lsnOf(b, o)
+    const { from, upTo, lastLsn, object, digest, snapshot } = payloadOf(b, o) as StreamArchived
+    const life = readLifeInBatch(batch, key)
+    this.#streams.finish(batch)
+    const fits = life.deletedLsn === 0 && from === archivedUpTo(life) + 1 && upTo <= revisionInBatch(batch, key)
+    if (!fits) return
+    putLife(batch, key, { ...life, archives: [...life.archives, { lsn: at, from, upTo, lastLsn }] })
+    putArchivedRange(batch, { lsn: at, key, from, upTo, lastLsn, object, digest })
+    const known = readSnapshotInBatch(batch, key)
+    if (snapshot !== null && (known === null || known.revision <= snapshot.revision)) {
+      // As old as the events that it stands for: a migration's switch after them makes it void.
+      putSnapshot(batch, key, { ...snapshot, lsn: lastLsn })
+    }
+    this.#remove(batch, { lsn: at, key, next: from, last: upTo, archive: at, ends: false })
+  }
+
+  #remove(batch: WriteBatch, removal: Removal): void {
     putRemoval(batch, removal)
     this.#removals.push(removal)
   }

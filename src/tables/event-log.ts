@@ -2,7 +2,10 @@ import { entryHeaderBytes, eventCountOf, isWellFormed, lengthOf, padded } from '
 import { CommanderError } from '../kernel/errors.ts'
 import type { KeyValueStore, WriteBatch } from '../store/key-value-store.ts'
 import { numberKey, readKeyNumber } from '../store/keys.ts'
-import { expandBlock, holesIn, isRebuiltBlock, offsetByCount, rebuiltMark } from './log-block.ts'
+import { bringBack } from './archived-block.ts'
+import { ArchivedElsewhere, type ArchivedStreams } from './archived-streams.ts'
+import { readArchivedRange } from './archives.ts'
+import { archiveOf, expandBlock, holesIn, isRebuiltBlock, offsetByCount, rebuiltMark } from './log-block.ts'
 import { MigrationsReader, type StoredCopy } from './migrations.ts'
 import type { Pointer } from './pointer.ts'
 import { rewriteEntries } from './rewritten-block.ts'
@@ -63,15 +66,19 @@ function blockOf(firstPosition: number, stored: Buffer): LogBlock {
   return { firstPosition, entries, holes: holesIn(stored), isRebuilt: isRebuiltBlock(block) }
 }
 
+/** Reads throw `ArchivedElsewhere` when a part of a block lies in the archive and not in memory. */
 export class EventLogReader {
   readonly #store: KeyValueStore
   readonly #migrations: MigrationsReader
+  /** Null: what was archived is left out, as if it had been deleted. */
+  readonly #archived: ArchivedStreams | null
   #cached: LogBlock | null = null
   /** The copies that the cached block was read under. */
   #cachedUnder: readonly StoredCopy[] = []
 
-  constructor(store: KeyValueStore) {
+  constructor(store: KeyValueStore, archived: ArchivedStreams | null = null) {
     this.#store = store
+    this.#archived = archived
     this.#migrations = new MigrationsReader(store)
   }
 
@@ -89,20 +96,35 @@ export class EventLogReader {
     this.#cached = null
   }
 
-  /** The entry that a pointer names, as a place in its block. */
+  /**
+   * The entry that a pointer to its first event names, as a place in its block; an archived one in a buffer of its own.
+   * Others in the block that are archived are left alone: nobody waits for an archive who does not read from it.
+   */
   entry(pointer: Pointer): { readonly buffer: Buffer; readonly offset: number } {
     const { entries, isRebuilt } = this.block(pointer.block)
     const offset = isRebuilt ? offsetByCount(entries, pointer.delta) : pointer.offset
     if (!isWellFormed(entries, offset, entries.length)) throw damaged(pointer.block)
-    return { buffer: entries, offset }
+    const archive = archiveOf(entries, offset)
+    const range = archive === 0 || this.#archived === null ? null : readArchivedRange(this.#store, archive)
+    if (range === null) return { buffer: entries, offset }
+    const position = pointer.block + pointer.delta
+    const entry = this.#archived?.entryAt(position)
+    if (entry === undefined) throw new ArchivedElsewhere(range, [{ range, position }])
+    return { buffer: entry, offset: 0 }
   }
 
   /** Blocks from the one that holds `position` on. */
   *blocksFrom(position: number): Generator<LogBlock> {
     for (const block of storedBlocks(this.#store, position)) {
       const { copies } = this.#migrations.get()
-      yield copies.length === 0 ? block : this.#read(block.firstPosition)
+      yield this.#withArchived(copies.length === 0 ? block : this.#read(block.firstPosition))
     }
+  }
+
+  #withArchived(block: LogBlock): LogBlock {
+    if (this.#archived === null || (block.holes === 0 && !block.isRebuilt)) return block
+    const entries = bringBack(this.#store, this.#archived, block)
+    return entries === null ? block : { ...block, entries, isRebuilt: true }
   }
 
   /** The switch that made older snapshots of the type void; 0 where there was none. */

@@ -12,9 +12,19 @@ export interface StreamLife {
   readonly deletedLsn: Lsn
   /** The last revision that it had when it was deleted. */
   readonly lastRevision: number
+  /** What of it lies in the archive, one range behind the other from revision 1 on. */
+  readonly archives: readonly {
+    readonly lsn: Lsn
+    readonly from: number
+    readonly upTo: number
+    readonly lastLsn: Lsn
+  }[]
 }
 
-export const openLife: StreamLife = { closedLsn: noLsn, deletedLsn: noLsn, lastRevision: 0 }
+export const openLife: StreamLife = { closedLsn: noLsn, deletedLsn: noLsn, lastRevision: 0, archives: [] }
+
+/** The last revision that lies in the archive; 0 when none does. */
+export const archivedUpTo = ({ archives }: StreamLife): number => archives.at(-1)?.upTo ?? 0
 
 export function putLife(batch: WriteBatch, key: string, life: StreamLife): void {
   batch.put(tableNames.lives, encodeKey(key), pack(life))

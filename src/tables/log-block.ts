@@ -58,6 +58,10 @@ export function expandBlock(stored: Buffer): Buffer {
   return expanded
 }
 
+/** The entry that archived what was at `o`; 0 where nothing was, or where it is. */
+export const archiveOf = (block: Buffer, o: number): number =>
+  isRemoved(block, o) ? readUint64(block, o + entryOffsets.token) : 0
+
 /** Removes the entries at some offsets from a block. Those that are removed already stay so. */
 export function punchHoles(stored: Buffer, offsets: Iterable<number>, archive: number): Buffer {
   const expanded = expandBlock(stored)

@@ -18,6 +18,11 @@ export function deleteSnapshot(batch: WriteBatch, key: string): void {
   batch.delete(tableNames.snapshots, encodeKey(key))
 }
 
+export function readSnapshotInBatch(batch: WriteBatch, key: string): StoredSnapshot | null {
+  const value = batch.get(tableNames.snapshots, encodeKey(key))
+  return value === undefined ? null : (unpack(value, 0, value.length) as StoredSnapshot)
+}
+
 export function readSnapshot(store: KeyValueStore, key: string): StoredSnapshot | null {
   const value = store.table(tableNames.snapshots).get(encodeKey(key))
   return value === undefined ? null : (unpack(value, 0, value.length) as StoredSnapshot)

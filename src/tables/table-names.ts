@@ -8,8 +8,10 @@ export const tableNames = {
   heads: 'heads',
   /** Aggregate key, first revision -> where 32 events lie. */
   streams: 'streams',
-  /** Aggregate key -> since when it is closed or deleted. */
+  /** Aggregate key -> since when it is closed or deleted, and what of it is archived. */
   lives: 'lives',
+  /** LSN of a `stream/archived` entry -> where those events lie. */
+  archives: 'archives',
   /** LSN of the entry that removes a stream's events -> how far that is. */
   removals: 'removals',
   /** Migration, position of the first event of an entry -> its events in the new form. */

@@ -273,6 +273,7 @@ describe('the server', () => {
       'post /v1/commands/{id}:retry',
       'post /v1/commands/{id}:skip',
       'post /v1/projections/{name}:rebuild',
+      'post /v1/streams/{type}/{id}:archive',
       'post /v1/streams/{type}/{id}:close',
       'post /v1/streams/{type}/{id}:delete',
     ])

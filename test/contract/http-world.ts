@@ -19,7 +19,9 @@ import { defineApplication } from '../../src/sdk/application.ts'
 import { defineProjection } from '../../src/sdk/projection.ts'
 import { CommandRejected } from '../../src/sdk/rejection.ts'
 import { openMemoryStore } from '../../src/store/memory-store.ts'
-import { allTables } from '../../src/tables/table-names.ts'
+import type { StreamVault } from '../../src/tables/archived-streams.ts'
+import { holesIn } from '../../src/tables/log-block.ts'
+import { allTables, tableNames } from '../../src/tables/table-names.ts'
 
 /** Set by tests: `charge` fails while this is true, so that a parked command can be retried. */
 export const faults = { charge: false }
@@ -83,6 +85,8 @@ export interface World {
   /** Commands stay pending from here on. */
   stopApplication(): Promise<void>
   startApplication(): void
+  /** Entries of the log whose events were removed. */
+  holes(): number
   /** Takes no more commands in. */
   drain(): void
   pendingCommands(): number
@@ -94,6 +98,7 @@ export interface WorldOptions {
   readonly tokens?: HttpServerOptions['security']['tokens']
   readonly limits?: Partial<AdmissionLimits>
   readonly isApplicationStarted?: boolean
+  readonly vault?: StreamVault | null
 }
 
 /** A whole database in memory, with its HTTP server on a real port. */
@@ -101,6 +106,7 @@ export async function openWorld({
   tokens = [],
   limits = {},
   isApplicationStarted = true,
+  vault = null,
 }: WorldOptions = {}): Promise<World> {
   const environment = createSystemEnvironment()
   const store = openMemoryStore({ tables: allTables, environment })
@@ -111,6 +117,7 @@ export async function openWorld({
     addresses: { journal: 'journal', gateway: 'gateway', applier: 'applier' },
     openStorage: () => storage,
     openStore: (access) => (access === 'write' ? store : store.reader()),
+    vault,
     journalId: Buffer.alloc(16, 7),
     failed: (error) => {
       throw error
@@ -154,6 +161,10 @@ export async function openWorld({
     },
     startApplication() {
       application = start()
+    },
+    holes: () => {
+      const blocks = [...store.reader().table(tableNames.log).range({})]
+      return blocks.reduce((sum, { value }) => sum + holesIn(value), 0)
     },
     drain: () => gateway.drain(),
     closeHttp: () => server.close(),

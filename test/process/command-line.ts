@@ -43,8 +43,12 @@ export class CommandLine {
   }
 
   /** Starts a database and waits for its `ready` line. */
-  async start(...args: readonly string[]): Promise<StartedDatabase> {
-    const command = this.spawn(['start', '--http-port', '0', ...args])
+  start(...args: readonly string[]): Promise<StartedDatabase> {
+    return this.startWith({}, ...args)
+  }
+
+  async startWith(options: RunOptions, ...args: readonly string[]): Promise<StartedDatabase> {
+    const command = this.spawn(['start', '--http-port', '0', ...args], options)
     const line = await command.line(/^ready .*$/m)
     const fields = Object.fromEntries(
       line

@@ -143,7 +143,16 @@ export const anyActionByType: { readonly [Type in ActionType]: fc.Arbitrary<Acti
     aggregateType: name,
     migration: anyLsn,
   }),
-  'stream/archived': record<Of<'stream/archived'>>('stream/archived', { aggregate: anyAggregate, upTo: anyRevision }),
+  'stream/archived': record<Of<'stream/archived'>>('stream/archived', {
+    aggregate: anyAggregate,
+    from: anyRevision,
+    upTo: anyRevision,
+    lastLsn: anyLsn,
+    object: text,
+    digest: name,
+    snapshot: fc.option(fc.record({ revision: anyRevision, definition: text, state: anyData })),
+    atMs: wallMs,
+  }),
   'stream/closed': record<Of<'stream/closed'>>('stream/closed', { aggregate: anyAggregate, atMs: wallMs }),
   'stream/deleted': record<Of<'stream/deleted'>>('stream/deleted', {
     aggregate: anyAggregate,

@@ -3,6 +3,7 @@ import { ApplicationRuntime } from '../../../src/application/application-runtime
 import { CommandRejected, defineAggregate, defineApplication } from '../../../src/index.ts'
 import { type Lsn, lsn } from '../../../src/kernel/identifiers.ts'
 import { emptyRoot } from '../../../src/state/root.ts'
+import { ArchivedStreams, type StreamVault } from '../../../src/tables/archived-streams.ts'
 import { keyLookup } from '../../../src/tables/idempotency-keys.ts'
 import { FilledStore } from '../filled-store.ts'
 import { apply, mark, RoleWorld, received, refusal, registered, StubFollower, StubJournal } from '../role-world.ts'
@@ -60,7 +61,10 @@ export class ApplicationWorld {
   readonly filled = new FilledStore(this.world.environment, this.world.scheduler)
   readonly runtime: ApplicationRuntime
 
-  constructor(options: { liveBytesMax?: number; former?: EndOfIncarnation } = {}) {
+  readonly archived: ArchivedStreams
+
+  constructor(options: { liveBytesMax?: number; former?: EndOfIncarnation; vault?: StreamVault } = {}) {
+    this.archived = new ArchivedStreams(options.vault ?? null)
     calls.decided = 0
     calls.fails.clear()
     const store = this.filled.store.reader()
@@ -71,6 +75,7 @@ export class ApplicationWorld {
       origin,
       state: emptyRoot({ lookup: keyLookup(store), keepsPayloads: true }),
       store,
+      archived: this.archived,
       former: options.former ?? 'unknown',
       liveBytesMax: options.liveBytesMax ?? 1 << 20,
       draftBytesMax: 1 << 20,

@@ -10,6 +10,7 @@ import { encodeOutcomeHeader, waitModes } from '../../../src/ipc/client-protocol
 import type { CommanderError } from '../../../src/kernel/errors.ts'
 import { type Lsn, lsn, noLsn, revision, token } from '../../../src/kernel/identifiers.ts'
 import { emptyRoot } from '../../../src/state/root.ts'
+import { ArchivedStreams } from '../../../src/tables/archived-streams.ts'
 import { keyLookup } from '../../../src/tables/idempotency-keys.ts'
 import { readRoot } from '../../../src/tables/meta.ts'
 import { FilledStore } from '../filled-store.ts'
@@ -108,12 +109,13 @@ export class GatewayWorld {
         ? emptyRoot({ lookup: keyLookup(store), keepsPayloads: false })
         : readRoot(store, { lookup: keyLookup(store), keepsPayloads: false })
     const { environment } = this.world
-    const options = { environment, store, state, origin: own, applications: [application], reset: () => {} }
+    const archived = new ArchivedStreams(null)
+    const options = { environment, store, archived, state, origin: own, applications: [application], reset: () => {} }
     const gateway = new Gateway(this.#limits === undefined ? options : { ...options, limits: this.#limits })
     gateway.start(this.follower.asFollower)
     for (const { payload, lastLsn } of this.journal.batches) apply(gateway, payload, lastLsn)
     gateway.connected()
-    return [gateway, new Queries(gateway, store, [application])]
+    return [gateway, new Queries(gateway, store, [application], archived)]
   }
 
   /** The process is killed and another one takes its place. */

@@ -2,7 +2,10 @@ import { describe, expect, it } from 'vitest'
 import { EventReading } from '../../../src/gateway/http-event-reading.ts'
 import { LineSink, MessageSink, PageSink } from '../../../src/gateway/http-event-sinks.ts'
 import type { EventPortion, EventSource } from '../../../src/gateway/http-event-sources.ts'
+import { ArchivedStreams } from '../../../src/tables/archived-streams.ts'
 import { manualEnvironment, SlowStream } from './http-fakes.ts'
+
+const archived = new ArchivedStreams(null)
 
 /** Events 1, 2, 3… up to `last`, in portions of two. */
 class Counting implements EventSource {
@@ -34,7 +37,7 @@ const setUp = (last: number, takes = 1000, bytes = 100) => {
 describe('reading events', () => {
   it('gives a page of JSON that says where to go on', () => {
     const { environment, scheduler, source, stream } = setUp(5)
-    new EventReading(environment, { source, sink: new PageSink(stream, 'next'), limit: 3, follows: false })
+    new EventReading(environment, { source, sink: new PageSink(stream, 'next'), limit: 3, follows: false, archived })
     scheduler.settle()
     expect(JSON.parse(stream.texts.join(''))).toEqual({ events: [{ n: 1 }, { n: 2 }, { n: 3 }], next: 3 })
     expect(stream.isEnded).toBe(true)
@@ -42,14 +45,20 @@ describe('reading events', () => {
 
   it('gives an empty page where there is nothing', () => {
     const { environment, scheduler, source, stream } = setUp(0)
-    new EventReading(environment, { source, sink: new PageSink(stream, 'nextRevision'), limit: 3, follows: false })
+    new EventReading(environment, {
+      source,
+      sink: new PageSink(stream, 'nextRevision'),
+      limit: 3,
+      follows: false,
+      archived,
+    })
     scheduler.settle()
     expect(stream.texts.join('')).toBe('{"events":[],"nextRevision":0}')
   })
 
   it('gives lines', () => {
     const { environment, scheduler, source, stream } = setUp(3)
-    new EventReading(environment, { source, sink: new LineSink(stream), limit: 1000, follows: false })
+    new EventReading(environment, { source, sink: new LineSink(stream), limit: 1000, follows: false, archived })
     scheduler.settle()
     expect(stream.texts.join('')).toBe('{"n":1}\n{"n":2}\n{"n":3}\n')
     expect(stream.isEnded).toBe(true)
@@ -57,7 +66,7 @@ describe('reading events', () => {
 
   it('gives messages whose ids are the positions', () => {
     const { environment, scheduler, source, stream } = setUp(1)
-    new EventReading(environment, { source, sink: new MessageSink(stream), limit: 1000, follows: true })
+    new EventReading(environment, { source, sink: new MessageSink(stream), limit: 1000, follows: true, archived })
     scheduler.settle()
     expect(stream.texts.join('')).toBe('retry: 1000\n\nid: 1\ndata: {"n":1}\n\n')
     expect(stream.isEnded).toBe(false)
@@ -65,7 +74,13 @@ describe('reading events', () => {
 
   it('goes on with what comes when it follows', () => {
     const { environment, scheduler, source, stream } = setUp(2)
-    const reading = new EventReading(environment, { source, sink: new LineSink(stream), limit: 1000, follows: true })
+    const reading = new EventReading(environment, {
+      source,
+      sink: new LineSink(stream),
+      limit: 1000,
+      follows: true,
+      archived,
+    })
     scheduler.settle()
     source.last = 3
     scheduler.settle()
@@ -77,7 +92,13 @@ describe('reading events', () => {
 
   it('reads nothing for a client that takes nothing, however much comes, and all of it once it does', () => {
     const { environment, scheduler, source, stream } = setUp(100, 3)
-    const reading = new EventReading(environment, { source, sink: new LineSink(stream), limit: 1000, follows: true })
+    const reading = new EventReading(environment, {
+      source,
+      sink: new LineSink(stream),
+      limit: 1000,
+      follows: true,
+      archived,
+    })
     scheduler.settle()
     source.last = 200
     for (let i = 0; i < 10; i++) {
@@ -94,7 +115,7 @@ describe('reading events', () => {
 
   it('lets others have their turn after every 128 KiB', () => {
     const { environment, scheduler, source, stream } = setUp(8, 1000, 100_000)
-    new EventReading(environment, { source, sink: new LineSink(stream), limit: 1000, follows: false })
+    new EventReading(environment, { source, sink: new LineSink(stream), limit: 1000, follows: false, archived })
     const turns: number[] = []
     const watch = () => {
       turns.push(stream.texts.length)
@@ -107,7 +128,13 @@ describe('reading events', () => {
 
   it('stops when its client is gone', () => {
     const { environment, scheduler, source, stream } = setUp(2)
-    const reading = new EventReading(environment, { source, sink: new LineSink(stream), limit: 1000, follows: true })
+    const reading = new EventReading(environment, {
+      source,
+      sink: new LineSink(stream),
+      limit: 1000,
+      follows: true,
+      archived,
+    })
     reading.abandon()
     scheduler.settle()
     reading.wake()
@@ -124,7 +151,7 @@ describe('reading events', () => {
         throw failure
       },
     }
-    new EventReading(environment, { source, sink: new LineSink(stream), limit: 10, follows: true })
+    new EventReading(environment, { source, sink: new LineSink(stream), limit: 10, follows: true, archived })
     scheduler.settle()
     expect({ failure: stream.failure, isEnded: stream.isEnded }).toEqual({ failure, isEnded: false })
   })

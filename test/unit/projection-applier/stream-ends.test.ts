@@ -42,7 +42,7 @@ describe('a closed stream', () => {
     const first = close('a')
     close('a')
     db.flush()
-    expect(readLife(db.store, 'counter/a')).toEqual({ closedLsn: first, deletedLsn: 0, lastRevision: 0 })
+    expect(readLife(db.store, 'counter/a')).toEqual({ closedLsn: first, deletedLsn: 0, lastRevision: 0, archives: [] })
     expect(readLife(db.store, 'counter/b').closedLsn).toBe(0)
     expect(readHead(db.store, 'counter/a')?.revision).toBe(1)
   })
