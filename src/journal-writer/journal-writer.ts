@@ -12,43 +12,20 @@ import {
   journalFrames,
   type Subscribe,
 } from '../ipc/journal-protocol.ts'
-import type { Journal } from '../journal/journal.ts'
-import type { Environment } from '../kernel/environment.ts'
 import { CommanderError, isCommanderError, messageOf } from '../kernel/errors.ts'
 import { type Lsn, lsn, nextLsn } from '../kernel/identifiers.ts'
-import type { TokenGuard } from '../state/token-guard.ts'
-import { Attestation, applierName, type Divergence, type Referee } from './attestation.ts'
+import { Attestation, applierName, type Divergence } from './attestation.ts'
 import { Bridge } from './bridge.ts'
 import { DraftInbox, type Drafts, draftTooLarge } from './draft-inbox.ts'
 import { DraftIntake, type GatheredBatch } from './draft-intake.ts'
 import { FlushSchedule } from './flush-schedule.ts'
-import type { FlushOptions } from './options.ts'
-import { isOurs, type ReadBatch } from './own-history.ts'
+import type { JournalWriterOptions } from './journal-writer-options.ts'
+import { isOurs } from './own-history.ts'
 import { Quarantine } from './quarantine.ts'
-import { Retention, type RetentionSettings } from './retention.ts'
+import { Retention } from './retention.ts'
 import { Room } from './room.ts'
 import { Subscriber } from './subscriber.ts'
 import { switchSegment } from './switch-segment.ts'
-
-export interface JournalWriterOptions {
-  readonly environment: Environment
-  readonly journal: Journal
-  readonly guard: TokenGuard
-  readonly flush: FlushOptions
-  /** Drafts gathered into one frame of the journal at most; every single draft must be smaller. */
-  readonly batchBytesMax: number
-  readonly readBatch: ReadBatch
-  readonly retention: RetentionSettings
-  /** What the store had applied, and its checkpoint, when the writer started. */
-  readonly applied: Lsn
-  readonly checkpoint: Lsn
-  /** The journal can no longer be written or flushed: the process must end and recover from the medium. */
-  readonly failed: (error: CommanderError) => void
-  /** Shortest time between two comparisons of the processes' states; 0: never. Default 10,000. */
-  readonly attestIntervalMs?: number
-  /** Folds entries again where the processes do not agree. Default: nobody. */
-  readonly referee?: Referee
-}
 
 /**
  * The only writer: orders drafts, guards tokens, appends each gathered batch with one write, fans it out as soon as it

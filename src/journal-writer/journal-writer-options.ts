@@ -1,0 +1,29 @@
+import type { Journal } from '../journal/journal.ts'
+import type { Environment } from '../kernel/environment.ts'
+import type { CommanderError } from '../kernel/errors.ts'
+import type { Lsn } from '../kernel/identifiers.ts'
+import type { TokenGuard } from '../state/token-guard.ts'
+import type { Referee } from './attestation.ts'
+import type { FlushOptions } from './options.ts'
+import type { ReadBatch } from './own-history.ts'
+import type { RetentionSettings } from './retention.ts'
+
+export interface JournalWriterOptions {
+  readonly environment: Environment
+  readonly journal: Journal
+  readonly guard: TokenGuard
+  readonly flush: FlushOptions
+  /** Drafts gathered into one frame of the journal at most; every single draft must be smaller. */
+  readonly batchBytesMax: number
+  readonly readBatch: ReadBatch
+  readonly retention: RetentionSettings
+  /** What the store had applied, and its checkpoint, when the writer started. */
+  readonly applied: Lsn
+  readonly checkpoint: Lsn
+  /** The journal can no longer be written or flushed: the process must end and recover from the medium. */
+  readonly failed: (error: CommanderError) => void
+  /** Shortest time between two comparisons of the processes' states; 0: never. Default 10,000. */
+  readonly attestIntervalMs?: number
+  /** Folds entries again where the processes do not agree. Default: nobody. */
+  readonly referee?: Referee
+}
