@@ -17,6 +17,7 @@ export async function start(terminal: Terminal, flags: Flags): Promise<number> {
   // A first start with a wrong module must not leave a database behind. Later starts hear of it from their children.
   if (readIdentity(config.dataDir) === undefined) await checkApplications(config)
   const program = new URL(`../../processes/supervisor${extname(import.meta.filename)}`, import.meta.url)
+  if (flags['acceptLoss'] === true) await (await import('./accept-loss.ts')).giveUpDamage(terminal, config)
   const { runSupervisor } = (await import(program.href)) as SupervisorProgram
   const { exitCode, error } = await runSupervisor(config)
   if (error !== undefined) terminal.error(`commanderdb: ${oneLine(error.message)}\n`)

@@ -77,7 +77,13 @@ const running: readonly VerbDefinition[] = [
   {
     path: 'start',
     help: 'run the database until it is stopped by stop, SIGTERM or SIGINT',
-    flags: ofConfig,
+    flags: [
+      ...ofConfig,
+      {
+        flag: '--accept-loss',
+        help: 'give up what is damaged in the journal, keep it aside, go on without; this once',
+      },
+    ],
     load: async () => (await import('./start.ts')).start,
   },
   {

@@ -1,0 +1,150 @@
+import { readCleanStop } from '../journal/clean-stop.ts'
+import { openJournal } from '../journal/journal.ts'
+import type { JournalScan } from '../journal/journal-scan.ts'
+import { scanJournal } from '../journal/journal-scanner.ts'
+import type { JournalOptions } from '../journal/options.ts'
+import { floorOf, type RecoveryReport } from '../journal/recovery.ts'
+import { refusal } from '../journal/recovery-errors.ts'
+import { decide, type RecoveryCase } from '../journal/recovery-table.ts'
+import type { JournalStorage } from '../journal/storage.ts'
+import type { Environment } from '../kernel/environment.ts'
+import { CommanderError } from '../kernel/errors.ts'
+import { type Lsn, lsn, nextLsn } from '../kernel/identifiers.ts'
+
+export interface LossRequest {
+  readonly storage: JournalStorage
+  readonly environment: Environment
+  /** 16 bytes. */
+  readonly journalId: Uint8Array
+  readonly options: JournalOptions
+  /** Of the store; 0 where there is none. */
+  readonly root: Lsn
+  readonly applied: Lsn
+}
+
+/** What an operator gave up: for the record. */
+export interface Loss {
+  readonly timeline: number
+  readonly parent: number
+  /** The last entry that is left. */
+  readonly endLsn: number
+  /** The first entry that was given up, and up to where entries are known to have been flushed; `null` when only old ones went. */
+  readonly lost: { readonly fromLsn: number; readonly toLsnAtLeast: number } | null
+  readonly damage: {
+    readonly segment: string
+    readonly offset: number
+    readonly lsn: number
+    readonly reason: string
+  } | null
+  /** Files of the journal that now hold what was given up. */
+  readonly keptAside: readonly { readonly name: string; readonly bytes: number }[]
+  /** The store knew entries that are gone: it must be set aside, and is built again from the journal. */
+  readonly storeIsAhead: boolean
+  /** ISO 8601. */
+  readonly at: string
+}
+
+interface Look {
+  readonly scan: JournalScan
+  readonly decision: RecoveryCase
+  /** Whether old segments would go first. */
+  readonly losesOlder: boolean
+}
+
+/**
+ * Gives up what is damaged or missing in a stopped database's journal, keeps it aside, and starts a new timeline. Decides
+ * everything before it changes anything. `null`: there is nothing to give up.
+ *
+ * @throws CommanderError `journal_corrupt` where what would be left cannot be gone on from; `foreign_database`,
+ * `unsupported_version`, `journal_failed`
+ */
+export async function acceptLoss(request: LossRequest): Promise<Loss | null> {
+  const { storage, applied, environment } = request
+  let replayFrom = nextLsn(request.root)
+  let look = lookAt(request, replayFrom)
+  if (look.scan.end.nextLsn - 1 < applied) {
+    if (firstLsnOf(look.scan) > 1) throw storeIsAhead(look.scan, applied)
+    replayFrom = lsn(1)
+    look = lookAt(request, replayFrom)
+  }
+  const { action } = look.decision
+  if (action !== 'giveUp' && !look.losesOlder) return null
+  const report = await carryOut(request, replayFrom)
+  const endLsn = report.recoveredLsn
+  const { bad, floorLsn } = look.scan
+  return {
+    timeline: report.timeline,
+    parent: action === 'giveUp' ? report.timeline - 1 : report.timeline,
+    endLsn,
+    lost: action === 'giveUp' ? { fromLsn: endLsn + 1, toLsnAtLeast: Math.max(endLsn + 1, floorLsn, applied) } : null,
+    damage: bad,
+    keptAside: report.keptAside.map((name) => ({ name, bytes: bytesOf(storage, name) })),
+    storeIsAhead: applied > endLsn,
+    at: new Date(environment.clock.wallMs()).toISOString(),
+  }
+}
+
+/** What recovery would see and decide, without the old segments that it would set aside first. */
+function lookAt({ storage, journalId, applied }: LossRequest, replayFrom: Lsn): Look {
+  const identity = { journalId, serverId: journalId }
+  const marked = readCleanStop(storage)
+  const isOwn = marked !== null && Buffer.from(marked.journalId).equals(journalId)
+  const floorLsn = lsn(Math.max(applied, isOwn ? marked.lastLsn : 0))
+  const hidden = new Set<string>()
+  for (let losesOlder = false; ; losesOlder = true) {
+    const seen = without(storage, hidden)
+    const scanning = scanJournal({ storage: seen, identity, replayFrom, floorLsn, check: 'digest' })
+    let step = scanning.next()
+    while (step.done !== true) step = scanning.next()
+    const scan = step.value
+    const decision = decide({ ...scan, floor: floorOf(scan), acceptLoss: true })
+    const error = refusal(decision, scan)
+    if (error !== null) throw error
+    if (decision.action !== 'giveUpOlder') return { scan, decision, losesOlder }
+    for (const { segment } of scan.leftovers) hidden.add(segment)
+  }
+}
+
+const without = (storage: JournalStorage, hidden: ReadonlySet<string>): JournalStorage => ({
+  list: () => storage.list().filter((name) => !hidden.has(name)),
+  open: (name) => storage.open(name),
+  openReadOnly: (name) => storage.openReadOnly(name),
+  create: (...args) => storage.create(...args),
+  createNow: (name, bytes) => storage.createNow(name, bytes),
+  rename: (from, to) => storage.rename(from, to),
+  remove: (name) => storage.remove(name),
+  flushNames: () => storage.flushNames(),
+  writeWhole: (name, bytes) => storage.writeWhole(name, bytes),
+  readWhole: (name) => storage.readWhole(name),
+})
+
+const firstLsnOf = ({ segments, end }: JournalScan): Lsn => segments[0]?.baseLsn ?? end.nextLsn
+
+async function carryOut(request: LossRequest, replayFrom: Lsn): Promise<RecoveryReport> {
+  const { storage, environment, journalId, options, applied: floorLsn } = request
+  const opening = { storage, environment, journalId, serverId: journalId, options, floorLsn, replayFrom }
+  const { journal, report } = await openJournal({ ...opening, acceptLoss: true })
+  await new Promise<void>((resolve, reject) => {
+    journal.close((error) => (error === null ? resolve() : reject(error)))
+  })
+  return report
+}
+
+function bytesOf(storage: JournalStorage, name: string): number {
+  const file = storage.openReadOnly(name)
+  try {
+    return file.size()
+  } finally {
+    file.close()
+  }
+}
+
+function storeIsAhead(scan: JournalScan, applied: Lsn): CommanderError {
+  const end = scan.end.nextLsn - 1
+  return new CommanderError(
+    'journal_corrupt',
+    `the journal would end at LSN ${end}, but the store holds everything up to LSN ${applied}, and cannot be built again: ` +
+      `the journal begins at LSN ${firstLsnOf(scan)}. Restore a backup or the archive with --to-lsn ${end}; nothing was changed`,
+    { details: { endLsn: end, applied, firstLsn: firstLsnOf(scan) } },
+  )
+}
