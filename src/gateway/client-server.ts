@@ -11,8 +11,9 @@ import {
   requestOf,
 } from '../ipc/client-protocol.ts'
 import { unreachable } from '../kernel/assert.ts'
-import type { Environment } from '../kernel/environment.ts'
+import type { Environment, Timer } from '../kernel/environment.ts'
 import { CommanderError, isCommanderError, messageOf, toWireError } from '../kernel/errors.ts'
+import { limits } from '../kernel/limits.ts'
 import { type ArchivedElsewhere, isArchivedElsewhere } from '../tables/archived-streams.ts'
 import { lastPosition } from '../tables/event-log.ts'
 import type { ApplyWaiter } from './apply-waiter.ts'
@@ -20,6 +21,7 @@ import type { CallOutcome, Replier } from './call.ts'
 import { checkQuery } from './check-query.ts'
 import type { Gateway } from './gateway.ts'
 import { commandLsn, type Queries } from './queries.ts'
+import { StalledClient, stalledLooks, tooManyConnections } from './stalled-client.ts'
 import type { StreamOperations } from './stream-operations.ts'
 
 export interface ClientServerOptions {
@@ -30,6 +32,8 @@ export interface ClientServerOptions {
   readonly streams: StreamOperations
   /** Asks the projection applier, which is another process, to rebuild a projection. */
   readonly rebuild: (name: string, done: (error: CommanderError | null) => void) => void
+  /** How long a client may take nothing. Default `limits.stalledClientMs`. */
+  readonly stalledClientMs?: number
 }
 
 const readWaitMs = 10_000
@@ -44,9 +48,12 @@ const blocksPerTurn = 32
 export class ClientServer {
   readonly #o: ClientServerOptions
   readonly #connections = new Set<ClientConnection>()
+  readonly #stalledMs: number
+  #watchTimer: Timer | null = null
 
   constructor(options: ClientServerOptions) {
     this.#o = options
+    this.#stalledMs = options.stalledClientMs ?? limits.stalledClientMs
     options.gateway.onApplied(() => {
       for (const connection of this.#connections) connection.storeApplied()
     })
@@ -58,15 +65,25 @@ export class ClientServer {
 
   accept(channel: Channel): ChannelHandlers {
     const connection = new ClientConnection(channel, this.#o)
-    this.#connections.add(connection)
+    if (this.#connections.size >= limits.clientConnectionsMax) channel.close(tooManyConnections())
+    else this.#connections.add(connection)
+    if (this.#watchTimer === null) this.#watchLater()
     return {
       frame: (kind, body) => connection.frame(kind, body),
-      writable: () => connection.storeApplied(),
+      writable: () => connection.writable(),
       closed: () => {
         connection.close()
         this.#connections.delete(connection)
       },
     }
+  }
+
+  #watchLater(): void {
+    this.#watchTimer = this.#o.environment.scheduler.after(this.#stalledMs / stalledLooks, () => {
+      this.#watchTimer = null
+      for (const connection of this.#connections) connection.stalled.cutOffIfStalled(this.#stalledMs)
+      if (this.#connections.size > 0) this.#watchLater()
+    })
   }
 }
 
@@ -79,6 +96,7 @@ interface Reading {
 }
 
 class ClientConnection implements Replier {
+  readonly stalled: StalledClient
   readonly #channel: Channel
   readonly #o: ClientServerOptions
   readonly #readings = new Map<number, Reading>()
@@ -86,6 +104,7 @@ class ClientConnection implements Replier {
   #isClosed = false
 
   constructor(channel: Channel, options: ClientServerOptions) {
+    this.stalled = new StalledClient(channel, options.environment.log)
     this.#channel = channel
     this.#o = options
   }
@@ -126,7 +145,13 @@ class ClientConnection implements Replier {
     this.#channel.flush()
   }
 
-  /** The store has more, or the client takes more: on with what is being read. */
+  /** It takes more: on with what is being read. */
+  writable(): void {
+    this.stalled.took()
+    this.storeApplied()
+  }
+
+  /** The store has more: on with what is being read. */
   storeApplied(): void {
     if (this.#readings.size > 0) this.#turnSoon()
   }

@@ -1,3 +1,4 @@
+import type { Server } from 'node:http'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Log } from '../kernel/environment.ts'
 import { CommanderError } from '../kernel/errors.ts'
@@ -29,6 +30,8 @@ export interface FastifyOptions {
   /** Most bytes of one request's body. */
   readonly bodyBytesMax: number
   readonly log: Log
+  /** How long a client may take nothing of an answer. Default `httpLimits.stalledMs`. */
+  readonly stalledMs?: number
 }
 
 export interface FastifyServer {
@@ -57,6 +60,7 @@ export async function createFastifyServer(options: FastifyOptions): Promise<Fast
     clientErrorHandler: answerUnreadable,
   })
   app.server.maxConnections = httpLimits.connectionsMax
+  cutOffStalled(app.server, options.stalledMs ?? httpLimits.stalledMs, log)
   const requests = new RunningRequests()
   app.server.on('request', (_request, response) => requests.add(response))
   app.decorateRequest('bodyReceived', null)
@@ -76,6 +80,16 @@ export async function createFastifyServer(options: FastifyOptions): Promise<Fast
     listen: (host, port) => listen(app, host, port),
     close: () => close(app, requests, log),
   }
+}
+
+/** Who waits for its answer is left alone; who does not read it is not. */
+function cutOffStalled(server: Server, stalledMs: number, log: Log): void {
+  server.setTimeout(stalledMs, (socket) => {
+    const { writableLength: bytes, remoteAddress: peer } = socket
+    if (bytes === 0) return
+    log.warn({ peer, bytes, stalledMs }, 'an HTTP client takes nothing of its answer and is cut off')
+    socket.destroy()
+  })
 }
 
 const exchangeOf = (request: FastifyRequest, reply: FastifyReply, log: Log): ServerExchange =>

@@ -15,6 +15,8 @@ export const httpLimits = {
   headersMs: 15_000,
   /** How long a connection without a request is kept; longer than the minute that proxies in front mostly keep theirs. */
   keepAliveMs: 72_000,
+  /** A client that takes nothing for so long, of an answer that is under way, is cut off. Longer than `waitMsMax`. */
+  stalledMs: 120_000,
   /** How long a command's answer may take where the request does not say. */
   answerMs: 30_000,
   /** The longest `wait` that a request gets. */

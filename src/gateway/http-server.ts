@@ -18,6 +18,8 @@ export interface HttpServerOptions extends HttpContext {
   readonly security: { readonly tokens: readonly TokenConfig[] }
   readonly limits: { readonly payloadBytes: number }
   readonly log: Log
+  /** How long a client may take nothing of an answer, in milliseconds. Default 120,000. */
+  readonly stalledMs?: number
 }
 
 export interface HttpServer {
@@ -46,6 +48,7 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
     ...systemRoutes(options, () => openApiOf(routes, version, security.tokens.length > 0)),
   ]
   const bodyBytesMax = options.limits.payloadBytes * httpLimits.bodyBytesPerPayloadByte
+  const stalled = options.stalledMs === undefined ? {} : { stalledMs: options.stalledMs }
   let server: FastifyServer | null = null
   let closed: Promise<void> | null = null
   const close = async (): Promise<void> => {
@@ -57,7 +60,7 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
   return {
     async listen(host, port) {
       access.assertMayListen(host)
-      server = await createFastifyServer({ routes, access, bodyBytesMax, log })
+      server = await createFastifyServer({ routes, access, bodyBytesMax, log, ...stalled })
       const bound = await server.listen(host, port)
       return { url: `http://${hostOf(host)}:${bound}` }
     },

@@ -33,6 +33,10 @@ export const limits = {
   sessionsMax: 4096,
   /** Calls one client session may have under way. */
   sessionWindowMax: 16_384,
+  /** Connections of clients over the socket; further ones are closed as they come. */
+  clientConnectionsMax: 4096,
+  /** A client that takes nothing for so long, of what fills its window, is cut off. Milliseconds. */
+  stalledClientMs: 300_000,
   /** Events in one page of a read. */
   pageEventsMax: 10_000,
   /** Attempts to decide a command before it is parked, unless the aggregate says otherwise. */

@@ -13,6 +13,7 @@ import { MemoryStorage } from '../../src/journal/memory-storage.ts'
 import { defaultJournalOptions } from '../../src/journal/options.ts'
 import { defaultFlushOptions } from '../../src/journal-writer/options.ts'
 import { defaultRetentionSettings } from '../../src/journal-writer/retention.ts'
+import type { Log } from '../../src/kernel/environment.ts'
 import { createSystemEnvironment } from '../../src/kernel/system-environment.ts'
 import { defineAggregate } from '../../src/sdk/aggregate.ts'
 import { defineApplication } from '../../src/sdk/application.ts'
@@ -99,6 +100,9 @@ export interface WorldOptions {
   readonly limits?: Partial<AdmissionLimits>
   readonly isApplicationStarted?: boolean
   readonly vault?: StreamVault | null
+  /** How long an HTTP client may take nothing. */
+  readonly stalledMs?: number
+  readonly log?: Log
 }
 
 /** A whole database in memory, with its HTTP server on a real port. */
@@ -107,8 +111,10 @@ export async function openWorld({
   limits = {},
   isApplicationStarted = true,
   vault = null,
+  stalledMs,
+  log,
 }: WorldOptions = {}): Promise<World> {
-  const environment = createSystemEnvironment()
+  const environment = createSystemEnvironment(log)
   const store = openMemoryStore({ tables: allTables, environment })
   const storage = new MemoryStorage({ scheduler: environment.scheduler })
   const surroundings: Surroundings = {
@@ -148,6 +154,7 @@ export async function openWorld({
     limits: gateway.admission.limits,
     version: '0.0.0-test',
     log: environment.log,
+    ...(stalledMs === undefined ? {} : { stalledMs }),
   }
   const server = createHttpServer(options)
   const { url } = await server.listen('127.0.0.1', 0)

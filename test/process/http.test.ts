@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { afterEach, expect, it } from 'vitest'
+import type { DatabaseStatus } from '../../src/supervisor/control-protocol.ts'
 
 const root = join(import.meta.dirname, '..', '..')
 const application = join(root, 'src', 'examples', 'bank', 'bank.ts')
@@ -36,11 +37,14 @@ const freePort = (): Promise<number> =>
     })
   })
 
-async function start(): Promise<Served> {
+async function start(env: Readonly<Record<string, string>> = {}): Promise<Served> {
   const directory = mkdtempSync(join(tmpdir(), 'http-'))
   const binary = join(root, 'src', 'cli', 'commanderdb.mjs')
   const flags = ['--data-dir', join(directory, 'data'), '--app', application, '--http-port', String(await freePort())]
-  const supervisor = spawn(process.execPath, [binary, 'start', ...flags], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const supervisor = spawn(process.execPath, [binary, 'start', ...flags], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: { ...process.env, ...env },
+  })
   const ended = new Promise<number | null>((resolve) => supervisor.once('exit', resolve))
   const url = await new Promise<string>((resolve, reject) => {
     createInterface({ input: supervisor.stdout as NonNullable<ChildProcess['stdout']> }).on('line', (line) => {
@@ -165,4 +169,31 @@ it('exits 2 and names the port when it is taken', async () => {
   const code = await new Promise((resolve) => second.once('close', resolve))
   rmSync(directory, { recursive: true, force: true })
   expect({ code, said }).toEqual({ code: 2, said: expect.stringContaining(`127.0.0.1:${port} is in use`) })
+})
+
+it('says 429 and when to come back while too much is pending, and takes everything in the end, once', async () => {
+  const { url } = await start({ COMMANDERDB_LIMITS_PENDING_COMMANDS: '20' })
+  const { processes } = (await (await fetch(`${url}/v1/status`)).json()) as DatabaseStatus
+  const application = processes.find(({ role }) => role === 'application')?.pid as number
+  process.kill(application, 'SIGSTOP')
+  const count = 200
+  const headers = (i: number) => ({ 'content-type': 'application/json', 'idempotency-key': `deposit-${i}` })
+  const path = (i: number): string => `${url}/v1/aggregates/account/${i % accounts}/commands/deposit`
+  const body = JSON.stringify({ amountCents: 1 })
+  const first = Array.from({ length: count }, (_, i) => fetch(path(i), { method: 'POST', headers: headers(i), body }))
+  const refused = first.map(async (answer) => {
+    const { status, headers: said } = await answer
+    return { status, retryAfter: said.get('retry-after') }
+  })
+  const early = await Promise.all(refused.slice(count / 2))
+  process.kill(application, 'SIGCONT')
+  expect(early.filter(({ status }) => status === 429).length).toBeGreaterThan(0)
+  for (const { status, retryAfter } of early) if (status === 429) expect(Number(retryAfter)).toBeGreaterThanOrEqual(1)
+  await Promise.all(Array.from({ length: count }, (_, i) => deposit(url, i)))
+  let sum = 0
+  for (let i = 0; i < accounts; i++) {
+    const answer = await fetch(`${url}/v1/aggregates/account/${i}`)
+    sum += ((await answer.json()) as { state: { balanceCents: number } }).state.balanceCents
+  }
+  expect(sum).toBe(count)
 })

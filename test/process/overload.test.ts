@@ -21,11 +21,14 @@ async function start(config: ConstructorParameters<typeof RunningDatabase>[0] = 
 const completedOnly = (outcomes: readonly ClientOutcome[]): void =>
   expect(new Set(outcomes.map(({ outcome }) => outcome))).toEqual(new Set(['completed']))
 
-/** Counts on many aggregates; each must be there once in the end. */
+/**
+ * Counts on many aggregates; each must be there once in the end. The last one's entry is behind all others, so that a
+ * read from a store that has applied it sees them all; the status is up to a second old and says no such thing.
+ */
 async function verifyCounts(client: Database, count: number): Promise<void> {
-  const status = await until('a status', () => database?.status())
-  await client.read('thing', '0', { minLsn: status.lsn.flushed })
-  expect((await allEvents(client)).length).toBe(count)
+  const last = await client.execute('thing', '0', 'count', null, { wait: 'applied' })
+  expect(last.outcome).toBe('completed')
+  expect((await allEvents(client)).length).toBe(count + 1)
 }
 
 describe('100,000 commands at once to an application that is stopped', () => {
@@ -85,15 +88,75 @@ describe('a follower that is stopped', () => {
       await sent
       expect(residentBytesOf(writer) - before).toBeLessThan(110 * mebibyte)
       await db.signal(name, 'SIGCONT')
-      await until('everything to be stored', async () => {
-        const status = await db.status()
-        return status?.processes.find((one) => one.name === 'projection-applier')?.appliedLsn === status?.lsn.written
-      })
       await until('everything to be completed', async () => (await client.commands('pending')).length === 0)
       await verifyCounts(client, 2000 + count)
       expect(await db.pidOf('journal-writer')).toBe(writer)
     },
   )
+})
+
+describe('a gateway that is stopped', () => {
+  it('holds up nobody else, makes nobody grow, and answers everything when it goes on', async () => {
+    const db = await start()
+    const client = await db.connect({ timeoutMs: 900_000, maxInFlight: 16_384 })
+    await client.execute('thing', 'a', 'count')
+    const writer = await db.pidOf('journal-writer')
+    const before = residentBytesOf(writer)
+    const text = 'x'.repeat(5000)
+    const count = 8000
+    const all = Promise.all(
+      Array.from({ length: count }, (_, i) => client.execute('thing', `${i % 500}`, 'count', { text })),
+    )
+    await until('some to be received', async () => ((await db.status())?.lsn.written ?? 0) > 100)
+    await db.signal('gateway', 'SIGSTOP')
+    await until('the others to be done with what was received', async () => {
+      const status = await db.status()
+      const stored = status?.processes.find(({ name }) => name === 'projection-applier')
+      const stopped = status?.processes.find(({ name }) => name === 'gateway')
+      const isBehind = (stopped?.lag?.lsns ?? 0) > 0 || (stopped?.appliedLsn ?? 0) === status?.lsn.written
+      return stored?.appliedLsn === status?.lsn.written && isBehind
+    })
+    expect(residentBytesOf(writer) - before).toBeLessThan(110 * mebibyte)
+    await db.signal('gateway', 'SIGCONT')
+    completedOnly(await all)
+    await verifyCounts(client, count + 1)
+    expect(await db.pidOf('journal-writer')).toBe(writer)
+  })
+})
+
+describe('one of two instances of an application that is stopped', () => {
+  it('holds up its own aggregates only, shows how far it is behind, and ends them when it goes on', async () => {
+    const db = await start({ applications: [{ module: troublesome, instances: 2 }] })
+    const client = await db.connect({ timeoutMs: 900_000 })
+    const count = 400
+    const countAll = (): Promise<ClientOutcome>[] =>
+      Array.from({ length: count }, (_, i) => client.execute('thing', `${i}`, 'count'))
+    completedOnly(await Promise.all(countAll()))
+    await db.signal(application, 'SIGSTOP')
+    let ended = 0
+    const all = countAll().map((one) => one.finally(() => ended++))
+    const { lag, appliedLsn } = await until('the other instance to be done, and the lag of this one', async () => {
+      const one = await db.process(application)
+      const { length: pending } = await client.commands('pending', 1000)
+      return pending > 0 && ended + pending === count && (one.lag?.lsns ?? 0) > 0 ? one : null
+    })
+    expect(ended).toBeGreaterThan(count / 10)
+    expect(ended).toBeLessThan(count)
+    expect(lag).toMatchObject({ bytes: expect.any(Number), ms: expect.any(Number) })
+    const older = await until('the lag to grow older', async () => {
+      const now = (await db.process(application)).lag
+      return now !== null && lag !== null && now.ms > lag.ms ? now : null
+    })
+    expect(older.lsns).toBeGreaterThanOrEqual(lag?.lsns ?? 0)
+    expect(older.bytes).toBeGreaterThan(0)
+    await db.signal(application, 'SIGCONT')
+    completedOnly(await Promise.all(all))
+    await until('it to have caught up', async () => {
+      const now = await db.process(application)
+      return now.lag?.lsns === 0 && (now.appliedLsn ?? 0) > (appliedLsn ?? 0)
+    })
+    await verifyCounts(client, 2 * count)
+  })
 })
 
 describe('a journal writer that is stopped', () => {

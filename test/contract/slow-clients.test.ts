@@ -1,0 +1,139 @@
+import { connect, type Socket } from 'node:net'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { Database } from '../../src/client/options.ts'
+import { SocketDatabase } from '../../src/client/socket-database.ts'
+import { ClientServer, type ClientServerOptions } from '../../src/gateway/client-server.ts'
+import type { Channel } from '../../src/ipc/channel.ts'
+import { clientFrames, encodeQuery } from '../../src/ipc/client-protocol.ts'
+import { createMemoryTransport } from '../../src/ipc/memory-transport.ts'
+import type { CommanderError } from '../../src/kernel/errors.ts'
+import { createSystemEnvironment } from '../../src/kernel/system-environment.ts'
+import { RecordingLog } from '../unit/ipc/recording-log.ts'
+import { eventually, openWorld, post, type World } from './http-world.ts'
+
+const stalledMs = 400
+const windowBytes = 65_536
+const big = 'x'.repeat(200_000)
+const log = new RecordingLog()
+
+let world: World
+
+beforeAll(async () => {
+  world = await openWorld({ stalledMs, log })
+  for (let i = 0; i < 60; i++) await note('big', big)
+})
+afterAll(() => world.close())
+
+const note = (id: string, body: unknown) =>
+  post(world.url, `/v1/aggregates/account/${id}/commands/note`, { body: JSON.stringify(body) })
+
+const logged = (message: string): unknown[] => log.lines.filter((line) => line.message.includes(message))
+
+describe('an HTTP client', () => {
+  const open = (path: string, accept: string): Socket => {
+    const socket = connect(Number(new URL(world.url).port), '127.0.0.1')
+    socket.on('error', () => {})
+    socket.write(`GET ${path} HTTP/1.1\r\nHost: localhost\r\nAccept: ${accept}\r\n\r\n`)
+    return socket
+  }
+
+  it.each(['text/event-stream', 'application/x-ndjson', 'application/json'])(
+    'that does not read the %s that it asked for is cut off, and the log says why',
+    async (accept) => {
+      const before = logged('takes nothing of its answer').length
+      const socket = open('/v1/events', accept)
+      socket.pause()
+      await eventually(() => logged('takes nothing of its answer').length > before)
+      const closed = new Promise((resolve) => socket.once('close', resolve))
+      socket.resume()
+      await closed
+      expect(socket.bytesRead).toBeLessThan(60 * big.length)
+      expect(logged('takes nothing of its answer').at(-1)).toMatchObject({
+        level: 'warn',
+        fields: { stalledMs, bytes: expect.any(Number) },
+      })
+    },
+  )
+
+  it('that reads is not, however long there is nothing to read', async () => {
+    let text = ''
+    const socket = open('/v1/events?types=deposited', 'text/event-stream').setEncoding('utf8')
+    socket.on('data', (chunk: string) => {
+      text += chunk
+    })
+    await new Promise((resolve) => setTimeout(resolve, stalledMs * 4))
+    expect(socket.closed).toBe(false)
+    await post(world.url, '/v1/aggregates/account/late/commands/deposit', { body: { amountCents: 7 } })
+    await eventually(() => text.includes('"amountCents":7'))
+    socket.destroy()
+  })
+
+  it('that waits for its answer is not', async () => {
+    await world.stopApplication()
+    const answer = post(world.url, '/v1/aggregates/account/late/commands/deposit', { body: { amountCents: 7 } })
+    await new Promise((resolve) => setTimeout(resolve, stalledMs * 4))
+    world.startApplication()
+    expect((await answer).status).toBe(200)
+  })
+})
+
+describe('a client over the socket', () => {
+  const environment = createSystemEnvironment(log)
+  const transport = createMemoryTransport(environment, { windowBytes })
+
+  beforeAll(async () => {
+    const { gateway, queries, waiter, streams, rebuild } = world.options as unknown as ClientServerOptions
+    const options = { environment, gateway, queries, waiter, streams, rebuild, stalledClientMs: stalledMs }
+    const server = new ClientServer(options)
+    await transport.listen('clients', (channel) => server.accept(watched(channel)))
+  })
+
+  let outstandingMost = 0
+  /** Notes what waits for clients. */
+  function watched(channel: Channel): Channel {
+    const { send } = channel
+    channel.send = (kind, ...body) => {
+      send.call(channel, kind, ...body)
+      outstandingMost = Math.max(outstandingMost, channel.outstandingBytes)
+    }
+    return channel
+  }
+
+  function greedy(ask: (channel: Channel) => void): Promise<CommanderError | null> {
+    return new Promise((resolve) => {
+      transport.connect('clients', (channel) => {
+        ask(channel)
+        return { frame: () => {}, closed: resolve }
+      })
+    })
+  }
+
+  it('that reads nothing of the events that it follows is cut off, and told why', async () => {
+    const closed = greedy((channel) => {
+      channel.send(clientFrames.query, encodeQuery(1, { ask: 'events', after: 0, follow: true }))
+    })
+    const other: Database = await new SocketDatabase({ environment, transport, address: 'clients' }).open()
+    expect((await other.execute('account', 'other', 'deposit', { amountCents: 1 })).outcome).toBe('completed')
+    expect(await closed).toMatchObject({ code: 'overloaded', message: expect.stringContaining('taken nothing') })
+    expect(logged('the client has taken nothing')).toHaveLength(1)
+    expect(outstandingMost).toBeLessThan(2 * windowBytes + big.length)
+    const seen: number[] = []
+    for await (const event of other.events()) seen.push(event.globalPosition)
+    expect(seen.length).toBeGreaterThan(60)
+    await other.close()
+  })
+
+  it('that asks and asks, and reads no answer, is cut off before it costs more than four windows', async () => {
+    outstandingMost = 0
+    const closed = greedy((channel) => {
+      for (let i = 0; i < 500; i++) {
+        channel.send(
+          clientFrames.query,
+          encodeQuery(i, { ask: 'stream', aggregate: 'account', id: 'big', from: 1, limit: 1 }),
+        )
+      }
+    })
+    expect(await closed).toMatchObject({ code: 'overloaded' })
+    expect(outstandingMost).toBeLessThan(4 * windowBytes + 2 * big.length)
+  })
+})
