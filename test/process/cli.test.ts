@@ -250,8 +250,8 @@ describe('verbs for the host of the database', () => {
     expect(lsns).toEqual(Array.from({ length: 5 }, (_, i) => (lsns[0] as number) + i))
   })
 
-  it.each(['verify', 'inspect'])('journal %s refuses while the database runs', async (verb) => {
-    expectError(await cli.run('journal', verb, cli.dataDir), 1, `process ${database.pid} `, 'stop')
+  it('journal inspect refuses while the database runs', async () => {
+    expectError(await cli.run('journal', 'inspect', cli.dataDir), 1, `process ${database.pid} `, 'stop')
   })
 })
 

@@ -72,7 +72,8 @@ export const plants: readonly Plant[] = [
   },
   {
     name: 'a gateway that answers before the flush',
-    finds: /G1/,
+    // or another command has got the number of the one that was lost
+    finds: /G1|was answered with command/,
     plant: () =>
       replace<unknown[]>(
         Gateway,
