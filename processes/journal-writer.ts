@@ -1,4 +1,4 @@
-import { makeStore, surroundingsOf } from '../src/assembly/file-surroundings-adapter.ts'
+import { prepareStore, surroundingsOf } from '../src/assembly/file-surroundings-adapter.ts'
 import { flushOptionsOf, journalOptionsOf, retentionSettingsOf } from '../src/assembly/journal-settings.ts'
 import { startJournalWriter } from '../src/assembly/start-journal-writer.ts'
 import { lockDatabase } from '../src/observability/process-lock-adapter.ts'
@@ -11,7 +11,7 @@ await runChild<ChildSettings<ResolvedConfig>>(async (child) => {
   const { dataDir } = config
   lockDatabase(dataDir, 'journal-writer')
   const surroundings = surroundingsOf(child)
-  await makeStore(surroundings, dataDir)
+  await prepareStore(surroundings, dataDir)
   const running = await startJournalWriter(surroundings, {
     journal: journalOptionsOf(config),
     flush: flushOptionsOf(config),

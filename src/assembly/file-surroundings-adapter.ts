@@ -78,3 +78,14 @@ export const surroundingsOf = ({ environment, transport, config, fail }: Supervi
 export async function makeStore({ openStore }: Surroundings, dataDir: string): Promise<void> {
   if (!existsSync(join(dataDir, 'store'))) await openStore('write').close()
 }
+
+/** The same, and gives a store of an older release the tables that it does not have yet. */
+export async function prepareStore(surroundings: Surroundings, dataDir: string): Promise<void> {
+  await makeStore(surroundings, dataDir)
+  try {
+    await surroundings.openStore('read').close()
+  } catch (error) {
+    if (!isCommanderError(error) || error.code !== 'not_ready') throw error
+    await surroundings.openStore('write').close()
+  }
+}
