@@ -2,21 +2,28 @@ import type { MemoryStorage } from '../../src/journal/memory-storage.ts'
 import { segmentsOf } from '../../src/journal/segment-name.ts'
 import type { StorageOperation } from '../../src/journal/storage-faults.ts'
 
+interface Kept {
+  readonly name: string
+  readonly bytes: Buffer
+}
+
 /** Keeps what the journal removes, so that a history can be read from its first entry on. */
 export class Attic {
-  readonly #kept = new Map<string, Buffer>()
+  /** By number. A segment that recovery removed at the torn end gets a successor of the same number, which goes later. */
+  readonly #kept = new Map<number, Kept>()
 
   /** Before a segment loses its name. */
   look({ kind, name }: StorageOperation, disk: MemoryStorage): void {
-    if ((kind !== 'remove' && kind !== 'rename') || segmentsOf([name]).length === 0) return
+    if (kind !== 'remove' && kind !== 'rename') return
     const bytes = disk.readWhole(name)
-    if (bytes !== null) this.#kept.set(name, Buffer.from(bytes))
+    for (const { segNo } of segmentsOf([name])) if (bytes !== null) this.#kept.set(segNo, { name, bytes })
   }
 
-  /** The journal as it would be if nothing had been removed. */
+  /** The journal as it would be if no old segment had been removed. */
   wholeOf(disk: MemoryStorage): MemoryStorage {
     const whole = disk.clone()
-    for (const [name, bytes] of this.#kept) if (disk.readWhole(name) === null) whole.replace(name, bytes)
+    const oldest = segmentsOf(disk.list())[0]?.segNo ?? 0
+    for (const [segNo, { name, bytes }] of this.#kept) if (segNo < oldest) whole.replace(name, bytes)
     return whole
   }
 }

@@ -47,6 +47,8 @@ const dispatcher = 'dispatcher'
 
 type EndOfAttempt = Extract<Action, { release: unknown }>
 
+const releases: ReadonlySet<string> = new Set(['command/failed', 'application/registered', 'application/deregistered'])
+
 /**
  * What the journal means, folded a second time without anything of the database but the decoded entries, and as naively
  * as can be: nothing is ever forgotten, and every decision of the application is decided again.
@@ -65,6 +67,8 @@ export class Model {
   /** Assignments, and those of them that were void as a whole. */
   starts = 0
   voidStarts = 0
+  /** As many as could be: each failure or change of instances voids what is under way of the commands behind it, once. */
+  voidable = 0
   readonly #queues = new Map<string, ModelCommand[]>()
   readonly #keys = new Map<string, ModelKey>()
   readonly #sessions = new Map<number, { answeredBelow: number; readonly calls: Map<number, number> }>()
@@ -76,6 +80,7 @@ export class Model {
     if (entry.lsn !== this.#lsn + 1) this.#violate(entry, `follows entry ${this.#lsn}`)
     this.#lsn = entry.lsn
     const { action } = entry
+    if (releases.has(action.type)) this.voidable += this.#pending
     switch (action.type) {
       case 'command/received':
         return this.#received(entry.lsn, action)
@@ -106,6 +111,12 @@ export class Model {
       default:
         return
     }
+  }
+
+  get #pending(): number {
+    let count = 0
+    for (const { status } of this.commands.values()) if (status === 'pending') count++
+    return count
   }
 
   aggregate(key: string): ModelAggregate {

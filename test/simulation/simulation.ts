@@ -40,8 +40,6 @@ export interface SimulationResult {
 const faultsMostMs = 60_000
 const quietMostMs = 120_000
 const minuteMs = 60_000
-/** Each fault may make some assignments void; more than this, and two thirds of all, are no accident. */
-const voidStartsMost = 200
 
 /** One history of the whole database; everything in it follows from the seed. */
 export async function simulate(options: SimulationOptions): Promise<SimulationResult> {
@@ -168,8 +166,8 @@ class History {
     for (const { entries } of frames) for (const entry of entries) model.fold(entry)
     for (const what of model.violations) this.#violate(what)
     const violate = (what: string): void => this.#violate(what)
-    if (model.voidStarts > voidStartsMost && model.voidStarts * 3 > model.starts * 2)
-      violate(`${model.voidStarts} of ${model.starts} assignments were void: work that makes more of the same work`)
+    if (model.voidStarts > model.voidable)
+      violate(`${model.voidStarts} of ${model.starts} assignments were void, where at most ${model.voidable} could be`)
     checkAnswers(this.#workload.calls, model, this.#workload.powerEpoch, violate)
     checkStore(this.#host.store.now(), model, violate)
     for (const { what, event } of this.#observers.read) checkRead(what, event, model, violate)
