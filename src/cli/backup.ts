@@ -23,13 +23,13 @@ import type { Terminal } from './terminal.ts'
 export async function backup(terminal: Terminal, to: string, flags: Flags): Promise<number> {
   const found = await findTarget(flags)
   if (found.kind === 'url') throw new UsageError('backup works by --data-dir, on the host of the database')
-  await statusOf(found.dataDir)
+  const { archive } = await statusOf(found.dataDir)
   const target = await openPlace(to, flags)
   const forget = whenInterrupted(() => {
     terminal.error(`commanderdb: the backup was interrupted: ${target.location} holds no backup; remove it\n`)
   })
   try {
-    const manifest = await take(terminal, target, found.dataDir, flags)
+    const manifest = await take(terminal, target, found.dataDir, archive?.location ?? (await archiveNamedBy(flags)))
     await terminal.out(
       flags['json'] === true
         ? `${JSON.stringify({ location: target.location, ...manifest })}\n`
@@ -42,7 +42,12 @@ export async function backup(terminal: Terminal, to: string, flags: Flags): Prom
   }
 }
 
-async function take(terminal: Terminal, target: ArchiveTarget, dataDir: string, flags: Flags): Promise<BackupManifest> {
+async function take(
+  terminal: Terminal,
+  target: ArchiveTarget,
+  dataDir: string,
+  archive: string | null,
+): Promise<BackupManifest> {
   const database = readIdentity(dataDir)
   if (database === undefined) throw noDatabase(dataDir, null)
   const environment = createSystemEnvironment()
@@ -61,7 +66,7 @@ async function take(terminal: Terminal, target: ArchiveTarget, dataDir: string, 
       copyStore: () => copyStore(dataDir, roomFor(target), environment),
       flushed: () => hold.flushed(),
       releaseJournal: () => hold.release(),
-      archive: await archiveNamedBy(flags),
+      archive,
       timelines: timelinesOf(dataDir),
       pause: () => new Promise((done) => environment.scheduler.soon(done)),
       progress: (what) => terminal.isInteractive && terminal.error(`backup: ${what}\n`),
@@ -86,7 +91,7 @@ function timelinesOf(dataDir: string): { readonly name: string; readonly bytes: 
     .map((name) => ({ name: `timelines/${name}`, bytes: readFileSync(join(directory, name)) }))
 }
 
-/** As the config of this command line says it, which is that of the database. */
+/** As the config says it, while the database has not said yet what it uses. */
 async function archiveNamedBy({ config: file }: Flags): Promise<string | null> {
   const { archive } = (await readSettings(file === undefined ? {} : { config: file })).config
   if (archive === null) return null
