@@ -3,8 +3,8 @@ import { defineConfig } from 'vitest/config'
 const results = process.env['COMMANDERDB_TEST_RESULTS']
 
 /**
- * Two projects: `fast` needs no processes of its own and runs its files side by side; `process` starts, kills and
- * measures real processes, so its files run one after the other and get more time.
+ * Two projects: `fast` needs no processes of its own; `process` starts, kills and measures real processes, which mostly
+ * wait for each other, so it comes after the other and its tests get more time.
  */
 export default defineConfig({
   test: {
@@ -25,8 +25,8 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'process',
+          sequence: { groupOrder: 1 },
           include: ['test/process/**/*.test.ts'],
-          fileParallelism: false,
           testTimeout: 180_000,
           hookTimeout: 180_000,
         },
