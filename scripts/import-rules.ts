@@ -4,7 +4,7 @@
  */
 
 const core = ['kernel', 'actions', 'state', 'ipc', 'replica']
-const roles = [...core, 'sdk', 'store', 'tables', 'journal']
+const roles = [...core, 'sdk', 'store', 'tables', 'journal', 'workflows']
 
 const everyFolder = [
   'actions',
@@ -33,6 +33,7 @@ const everyFolder = [
   'supervisor',
   'tables',
   'testing',
+  'workflows',
 ]
 const allBut = (...excluded: string[]): string[] => everyFolder.filter((folder) => !excluded.includes(folder))
 
@@ -47,7 +48,8 @@ export const folderTable: Readonly<Record<string, readonly string[]>> = {
   state: ['kernel', 'actions'],
   ipc: ['kernel', 'actions'],
   sdk: ['kernel', 'actions'],
-  tables: ['kernel', 'actions', 'state', 'store', 'sdk'],
+  workflows: ['kernel', 'actions', 'sdk'],
+  tables: ['kernel', 'actions', 'state', 'store', 'sdk', 'workflows'],
   backup: ['kernel', 'actions', 'state', 'journal', 'archive', 'store', 'tables', 'sdk'],
   replica: ['kernel', 'actions', 'state', 'journal', 'ipc'],
   replication: ['kernel', 'journal', 'ipc'],

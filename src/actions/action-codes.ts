@@ -1,6 +1,6 @@
 /**
  * The number of each action on disk, one byte. Numbers are never changed or reused.
- * 64 to 95 belong to workflows, requests, timers and signals; 96 to 127 to the replicated journal.
+ * 64 to 95 belong to workflows; 96 to 127 to the replicated journal.
  */
 export const actionCodes = {
   'command/received': 1,
@@ -25,6 +25,8 @@ export const actionCodes = {
   'aggregate/unassigned': 35,
   'checkpoint/started': 40,
   'checkpoint/completed': 41,
+  'workflow/advanced': 64,
+  'workflow/resumed': 65,
 } as const
 
 export type ActionType = keyof typeof actionCodes

@@ -44,6 +44,33 @@ export interface CommandReceived {
   readonly metadata: Readonly<Record<string, string>> | null
   /** Version of the aggregate's definition that the command was admitted under; absent where none was noted. */
   readonly definitionVersion?: number
+  /** Sent by an entry of the journal and not by a client: void unless that entry's message still waits to be forwarded. */
+  readonly forwarded?: ForwardedFrom
+  /** The workflow that is told how the command ended. */
+  readonly reply?: ReplyAddress
+}
+
+/** One message of an entry: the entry, and which of its messages, from 0 on. */
+export interface ForwardedFrom {
+  readonly source: Lsn
+  readonly index: number
+}
+
+/** A workflow's aggregate key, and the operation of it that waits. */
+export interface ReplyAddress {
+  readonly key: string
+  readonly operation: string
+}
+
+/** A command that an entry sends to an aggregate; the dispatcher drafts it as `command/received`, once. */
+export interface Message {
+  readonly to: AggregateReference
+  readonly command: string
+  /** The command's data in MessagePack. */
+  readonly data: Uint8Array
+  /** The operation of the sending workflow that waits for the outcome. */
+  readonly operation?: string
+  readonly expectedRevision?: number
 }
 
 /** command started: aggregate instances assigned to the application instance, for whole runs of commands */
@@ -83,6 +110,46 @@ export interface CommandCompleted extends EndOfAttempt {
   /** Whether the command came with an idempotency key, whose outcome this entry now is. */
   readonly idempotencyKey: 'bound' | 'none'
   readonly snapshot: AggregateSnapshot | null
+  /** What the command does to the activation of a workflow; absent where it does nothing. */
+  readonly workflow?: WorkflowEffects
+}
+
+/** What an entry does to its workflow beside appending events. */
+export interface WorkflowEffects {
+  /** The workflow has something to do: it stays assigned to this application instance, under this entry's command and token. */
+  readonly activates?: true
+  /** It has nothing to do until something comes: its assignment is over. */
+  readonly releases?: true
+  /** It has ended. */
+  readonly ends?: true
+  /** Its events change the index of workflows or of timers. */
+  readonly indexed?: true
+}
+
+/**
+ * workflow advanced: what its code did in one step: requests completed, failed and started, timers started, messages sent,
+ * the workflow completed or failed, its assignment released
+ */
+export interface WorkflowAdvanced {
+  readonly type: 'workflow/advanced'
+  readonly aggregate: AggregateReference
+  /** The command that activated the workflow. */
+  readonly activation: Lsn
+  /** The assignment that the step was made under. */
+  readonly token: Token
+  readonly atMs: number
+  readonly baseRevision: Revision
+  readonly events: readonly EventDraft[]
+  readonly messages: readonly Message[]
+  readonly snapshot: AggregateSnapshot | null
+  readonly workflow?: WorkflowEffects
+}
+
+/** workflow resumed: active workflows assigned to another application instance, or to another incarnation of theirs */
+export interface WorkflowResumed {
+  readonly type: 'workflow/resumed'
+  readonly instance: string
+  readonly activations: readonly Lsn[]
 }
 
 /** command ended by the application's no */
@@ -124,6 +191,8 @@ export interface CommandSkipped {
   readonly command: Lsn
   readonly aggregate: AggregateReference
   readonly reason: string
+  /** The workflow that waited for the command. */
+  readonly reply?: ReplyAddress
 }
 
 /** The events of one entry in their new form, as they are packed in an entry. */
@@ -278,10 +347,7 @@ export interface CheckpointCompleted {
   readonly stateHash: string
 }
 
-/**
- * Everything that the journal may say, Redux style; a closed union. Workflows and requests will join it under the
- * codes kept free for them.
- */
+/** Everything that the journal may say, Redux style; a closed union. */
 export type Action =
   | CommandReceived
   | CommandStarted
@@ -305,6 +371,8 @@ export type Action =
   | AggregateUnassigned
   | CheckpointStarted
   | CheckpointCompleted
+  | WorkflowAdvanced
+  | WorkflowResumed
 
 /** An action with its place in the journal. */
 export interface Entry<A extends Action = Action> {

@@ -2,8 +2,18 @@ import { assert, unreachable } from '../kernel/assert.ts'
 import { CommanderError } from '../kernel/errors.ts'
 import { type Lsn, revision } from '../kernel/identifiers.ts'
 import { readUint64 } from '../kernel/integers.ts'
-import type { Action, AggregateSnapshot, CommandReceived, Entry, EventDraft } from './action.ts'
-import { type ActionType, actionTypeOf } from './action-codes.ts'
+import type {
+  Action,
+  AggregateSnapshot,
+  CommandReceived,
+  Entry,
+  EventDraft,
+  Message,
+  ReplyAddress,
+  WorkflowAdvanced,
+  WorkflowEffects,
+} from './action.ts'
+import { type ActionType, actionCodes, actionTypeOf } from './action-codes.ts'
 import { parseAggregateKey } from './aggregate-key.ts'
 import {
   answeredBelowOf,
@@ -77,7 +87,22 @@ export function eventsOf(b: Buffer, o: number): EventDraft[] {
 }
 
 export function snapshotOf(b: Buffer, o: number): AggregateSnapshot | null {
-  return (flagsOf(b, o) & entryFlags.snapshot) === 0 ? null : (envelopeOf(b, o) as AggregateSnapshot)
+  if ((flagsOf(b, o) & entryFlags.snapshot) === 0) return null
+  const { definition, state } = envelopeOf(b, o) as AggregateSnapshot
+  return { definition, state }
+}
+
+/** The messages that a `workflow/advanced` entry sends. */
+export function messagesOf(b: Buffer, o: number): readonly Message[] {
+  if ((flagsOf(b, o) & entryFlags.sends) === 0) return []
+  return (envelopeOf(b, o) as { messages: Message[] }).messages
+}
+
+/** Where the outcome of the `command/received` or the skipped command at `o` goes; null: nowhere. */
+export function replyOf(b: Buffer, o: number): ReplyAddress | null {
+  if ((flagsOf(b, o) & entryFlags.replies) === 0) return null
+  const holder = codeOf(b, o) === actionCodes['command/skipped'] ? payloadOf(b, o) : envelopeOf(b, o)
+  return (holder as { reply?: ReplyAddress }).reply ?? null
 }
 
 function decodeAction(b: Buffer, o: number, type: ActionType): Action {
@@ -98,7 +123,7 @@ function decodeAction(b: Buffer, o: number, type: ActionType): Action {
         type,
         command: referenceOf(b, o),
         aggregate: parseAggregateKey(keyOf(b, o)),
-        reason: (payloadOf(b, o) as { reason: string }).reason,
+        ...(payloadOf(b, o) as { reason: string; reply?: ReplyAddress }),
       }
     case 'application/registered':
     case 'application/seen':
@@ -125,20 +150,54 @@ function decodeAction(b: Buffer, o: number, type: ActionType): Action {
     case 'checkpoint/started':
     case 'checkpoint/completed':
       return { type, ...(payloadOf(b, o) as object) } as Action
+    case 'workflow/advanced':
+      return decodeAdvanced(b, o)
+    case 'workflow/resumed':
+      return { type, instance: nameOf(b, o), activations: startedLsns(b, o) }
     default:
       return unreachable(type)
   }
 }
 
+function decodeAdvanced(b: Buffer, o: number): WorkflowAdvanced {
+  return {
+    type: 'workflow/advanced',
+    aggregate: parseAggregateKey(keyOf(b, o)),
+    activation: referenceOf(b, o),
+    token: tokenOf(b, o),
+    atMs: wallMsOf(b, o),
+    baseRevision: revision(revisionOf(b, o)),
+    events: eventsOf(b, o),
+    messages: messagesOf(b, o),
+    snapshot: snapshotOf(b, o),
+    ...workflowEffects(flagsOf(b, o)),
+  }
+}
+
+function workflowEffects(flags: number): { readonly workflow?: WorkflowEffects } {
+  const { activates, releases, ends, indexed } = entryFlags
+  if ((flags & (activates | releases | ends | indexed)) === 0) return {}
+  return {
+    workflow: {
+      ...((flags & activates) === 0 ? {} : { activates: true }),
+      ...((flags & releases) === 0 ? {} : { releases: true }),
+      ...((flags & ends) === 0 ? {} : { ends: true }),
+      ...((flags & indexed) === 0 ? {} : { indexed: true }),
+    },
+  }
+}
+
 interface Envelope {
   readonly idempotencyKey?: CommandReceived['idempotencyKey']
+  readonly reply?: ReplyAddress
   readonly expectedRevision?: number
   readonly metadata?: Record<string, string>
 }
 
 export function decodeReceived(b: Buffer, o: number): CommandReceived {
   const envelope = (envelopeOf(b, o) ?? {}) as Envelope
-  const session = sessionOf(b, o)
+  const isForwarded = (flagsOf(b, o) & entryFlags.forwarded) !== 0
+  const session = isForwarded ? 0 : sessionOf(b, o)
   return {
     type: 'command/received',
     aggregate: parseAggregateKey(keyOf(b, o)),
@@ -150,6 +209,8 @@ export function decodeReceived(b: Buffer, o: number): CommandReceived {
     expectedRevision: envelope.expectedRevision === undefined ? null : revision(envelope.expectedRevision),
     metadata: envelope.metadata ?? null,
     ...(variantOf(b, o) === 0 ? {} : { definitionVersion: variantOf(b, o) }),
+    ...(isForwarded ? { forwarded: { source: referenceOf(b, o), index: tokenOf(b, o) } } : {}),
+    ...(envelope.reply === undefined ? {} : { reply: envelope.reply }),
   }
 }
 
@@ -180,6 +241,7 @@ function decodeEndOfAttempt(b: Buffer, o: number, type: EndType): Action {
         latestEvent,
         idempotencyKey,
         snapshot: snapshotOf(b, o),
+        ...workflowEffects(flags),
       }
     }
     case 'command/rejected': {

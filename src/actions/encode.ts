@@ -1,7 +1,7 @@
 import { assert, unreachable } from '../kernel/assert.ts'
 import { hash32 } from '../kernel/hash.ts'
 import type { Lsn } from '../kernel/identifiers.ts'
-import type { Action, AggregateReference, CommandReceived } from './action.ts'
+import type { Action, AggregateReference, CommandReceived, WorkflowAdvanced, WorkflowEffects } from './action.ts'
 import { actionCodes } from './action-codes.ts'
 import { aggregateKey } from './aggregate-key.ts'
 import { EntryBatch, type EntryFields, emptyFields, packLsns } from './entry-batch.ts'
@@ -49,14 +49,10 @@ function fill(fields: EntryFields, action: Action): void {
     case 'command/skipped':
       fields.reference = action.command
       about(fields, action.aggregate)
-      fields.payload = copyOf(pack({ reason: action.reason }))
+      if (action.reply !== undefined) fields.flags |= entryFlags.replies
+      fields.payload = copyOf(pack(action.reply === undefined ? { reason: action.reason } : withReply(action)))
       return
-    case 'application/registered': {
-      const { instance, type: _, ...rest } = action
-      fields.name = instance
-      fields.payload = copyOf(pack(rest))
-      return
-    }
+    case 'application/registered':
     case 'application/seen':
     case 'application/deregistered': {
       const { instance, type: _, ...rest } = action
@@ -93,6 +89,12 @@ function fill(fields: EntryFields, action: Action): void {
     case 'checkpoint/completed':
       fields.payload = packRest(action)
       return
+    case 'workflow/advanced':
+      return fillAdvanced(fields, action)
+    case 'workflow/resumed':
+      fields.name = action.instance
+      fields.payload = packLsns(action.activations)
+      return
     default:
       unreachable(action)
   }
@@ -107,13 +109,48 @@ const releasesAll = (action: Action): boolean =>
   action.type === 'stream/migration-abandoned' ||
   (action.type === 'stream/migrated' && action.step.phase === 'switched')
 
+const withReply = ({ reason, reply }: Extract<Action, { type: 'command/skipped' }>): object => ({ reason, reply })
+
+/** The flags of what an entry does to its workflow. */
+export const workflowFlags = ({ activates, releases, ends, indexed }: WorkflowEffects): number =>
+  (activates === true ? entryFlags.activates : 0) |
+  (releases === true ? entryFlags.releases : 0) |
+  (ends === true ? entryFlags.ends : 0) |
+  (indexed === true ? entryFlags.indexed : 0)
+
+function fillAdvanced(fields: EntryFields, action: WorkflowAdvanced): void {
+  about(fields, action.aggregate)
+  fields.reference = action.activation
+  fields.token = action.token
+  fields.wallMs = action.atMs
+  fields.revision = action.baseRevision
+  fields.eventCount = action.events.length
+  fields.flags |= workflowFlags(action.workflow ?? {})
+  const { messages, snapshot } = action
+  if (messages.length > 0) fields.flags |= entryFlags.sends
+  if (snapshot !== null) fields.flags |= entryFlags.snapshot
+  const envelope = advancedEnvelope({ messages, snapshot })
+  if (envelope !== null) fields.envelope = copyOf(envelope)
+  fields.payload = copyOf(packEvents(action.events))
+}
+
+/** What a step of a workflow says beside its events, or nothing where it says nothing. */
+export function advancedEnvelope({
+  messages,
+  snapshot,
+}: Pick<WorkflowAdvanced, 'messages' | 'snapshot'>): Buffer | null {
+  if (messages.length === 0 && snapshot === null) return null
+  return pack({ ...snapshot, ...(messages.length === 0 ? {} : { messages }) })
+}
+
 /** What a received command says beside its header, or nothing where it says nothing. */
 export function receivedEnvelope(
-  action: Pick<CommandReceived, 'idempotencyKey' | 'expectedRevision' | 'metadata'>,
+  action: Pick<CommandReceived, 'idempotencyKey' | 'expectedRevision' | 'metadata' | 'reply'>,
 ): Buffer | null {
-  const { idempotencyKey, expectedRevision, metadata } = action
-  if (idempotencyKey === null && expectedRevision === null && metadata === null) return null
+  const { idempotencyKey, expectedRevision, metadata, reply } = action
+  if (idempotencyKey === null && expectedRevision === null && metadata === null && reply === undefined) return null
   const envelope: Record<string, unknown> = {}
+  if (reply !== undefined) envelope.reply = reply
   if (idempotencyKey !== null) envelope.idempotencyKey = idempotencyKey
   if (expectedRevision !== null) envelope.expectedRevision = expectedRevision
   if (metadata !== null) envelope.metadata = metadata
@@ -130,6 +167,12 @@ function fillReceived(fields: EntryFields, action: CommandReceived): void {
     fields.token = action.call.sequence
     fields.revision = action.call.answeredBelow
   }
+  if (action.forwarded !== undefined) {
+    fields.flags |= entryFlags.forwarded
+    fields.reference = action.forwarded.source
+    fields.token = action.forwarded.index
+  }
+  if (action.reply !== undefined) fields.flags |= entryFlags.replies
   if (action.idempotencyKey !== null) fields.flags |= entryFlags.idempotencyKey
   const envelope = receivedEnvelope(action)
   if (envelope !== null) fields.envelope = copyOf(envelope)
@@ -149,6 +192,7 @@ function fillEndOfAttempt(fields: EntryFields, action: EndOfAttempt): void {
       fields.eventCount = action.events.length
       fields.revision = action.baseRevision
       fields.variant = action.eventsVersion
+      fields.flags |= workflowFlags(action.workflow ?? {})
       const latest = action.baseRevision + action.events.length
       assert((action.latestEvent?.revision ?? 0) === latest, `latest event is ${latest}`)
       if (action.snapshot !== null) {

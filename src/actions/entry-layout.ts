@@ -11,14 +11,14 @@ import { readUint64, writeUint64 } from '../kernel/integers.ts'
  * | 5 | u8 | version of the action's form |
  * | 6 | u16 | flags |
  * | 8 | u64 | LSN (0 in a draft) |
- * | 16 | u64 | reference: the LSN of the command it is about; in `command/received` the client session |
- * | 24 | u64 | token that it was decided under and releases; in `command/received` the call's sequence in its session |
+ * | 16 | u64 | reference: the LSN of the command it is about; in `command/received` the client session, or the entry that sent it |
+ * | 24 | u64 | token that it was decided under and releases; in `command/received` the call's sequence in its session, or the number of the message in the entry that sent it |
  * | 32 | u32 | origin: number of the process incarnation that drafted it |
  * | 36 | u32 | sequence: number of the draft among that origin's drafts |
  * | 40 | u32 | hash of the aggregate key; its remainder by the number of partitions is the partition |
  * | 44 | u16 | bytes of the aggregate key, `type/id` in UTF-8 |
- * | 46 | u16 | number of events (`command/completed`) |
- * | 48 | u64 | base revision (`command/completed`); in `command/received` the session's answered-below mark |
+ * | 46 | u16 | number of events (`command/completed`, `workflow/advanced`) |
+ * | 48 | u64 | base revision (where there are events); in `command/received` the session's answered-below mark |
  * | 56 | f64 | wall time of the draft in ms since 1970; orders nothing |
  * | 64 | u16 | bytes of the name (command name, instance name) |
  * | 66 | u16 | variant: version of the aggregate's events (`command/completed`) or definition (`command/received`); otherwise 0 |
@@ -62,6 +62,20 @@ export const entryFlags = {
   removed: 32,
   /** Every assignment of a command is over with this entry. */
   releasesAll: 64,
+  /** The workflow has something to do, and stays assigned. */
+  activates: 128,
+  /** The workflow's assignment is over. */
+  releases: 256,
+  /** The entry sends messages; they are in its envelope. */
+  sends: 512,
+  /** Its events change the index of workflows or of timers. */
+  indexed: 1024,
+  /** The workflow has ended. */
+  ends: 2048,
+  /** In `command/received`: a workflow waits for the outcome. */
+  replies: 4096,
+  /** In `command/received`: a message of another entry. */
+  forwarded: 8192,
 } as const
 
 export const padded = (length: number): number => (length + 7) & ~7

@@ -2,6 +2,7 @@ import type { ApplicationRegistered, EndOfIncarnation } from '../actions/action.
 import type { Scheduler, Timer } from '../kernel/environment.ts'
 import type { Application } from '../sdk/application.ts'
 import type { RootState } from '../state/root.ts'
+import { hostedDefinitions } from '../workflows/workflow-aggregate.ts'
 
 export interface Registrant {
   readonly application: Application
@@ -18,13 +19,14 @@ export interface Registrant {
 /** What this process says when it begins to work, or begins anew. */
 export function registrationOf({ application, instance, origin, state, former }: Registrant): ApplicationRegistered {
   const known = state.applications.byInstance.get(instance)
+  const definitions = hostedDefinitions(application)
   return {
     type: 'application/registered',
     instance,
     application: application.name,
     incarnation: origin,
-    aggregateTypes: application.aggregates.map(({ name }) => name),
-    aggregateVersions: application.aggregates.map(({ version }) => version),
+    aggregateTypes: definitions.map(({ name }) => name),
+    aggregateVersions: definitions.map(({ version }) => version),
     // What ended is a connection, not an incarnation: the commands under way have nothing to do with it.
     former: known?.incarnation === origin ? 'stopped' : former,
   }

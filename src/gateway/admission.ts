@@ -23,6 +23,8 @@ import type { AnyAggregate } from '../sdk/aggregate-types.ts'
 import type { Application } from '../sdk/application.ts'
 import { checkSchema } from '../sdk/schema-check.ts'
 import type { RootState } from '../state/root.ts'
+import { hostedDefinitions } from '../workflows/workflow-aggregate.ts'
+import { internalCommands, isWorkflowType } from '../workflows/workflow-names.ts'
 import { checkEnvelope } from './check-envelope.ts'
 import type { Rewriting } from './rewrite-draft.ts'
 
@@ -64,10 +66,10 @@ export class Admission {
   constructor(applications: readonly Application[], admissionLimits: Partial<AdmissionLimits> = {}) {
     this.#limits = { ...defaultAdmissionLimits, ...admissionLimits }
     this.#aggregates = new Map(
-      applications.flatMap(({ aggregates }) =>
-        aggregates.map((definition) => [
+      applications.flatMap((application) =>
+        hostedDefinitions(application).map((definition) => [
           definition.name,
-          { definition, commands: new Set(Object.keys(definition.decide)) },
+          { definition, commands: new Set(publicCommands(definition)) },
         ]),
       ),
     )
@@ -163,6 +165,12 @@ export class Admission {
       )
     }
   }
+}
+
+/** What others than the database itself may send. */
+function publicCommands({ name, decide }: AnyAggregate): string[] {
+  const commands = Object.keys(decide)
+  return isWorkflowType(name) ? commands.filter((command) => !internalCommands.has(command)) : commands
 }
 
 function dataOf(b: Buffer, o: number): unknown {

@@ -22,6 +22,8 @@ export const limits = {
   eventsPerCommandMax: 1000,
   /** Aggregate type, aggregate id, command, event and projection names, in UTF-8 bytes. */
   nameBytesMax: 128,
+  /** Workflow names: their history is the stream of an aggregate `workflow:<name>`. */
+  workflowNameBytesMax: 118,
   aggregateIdBytesMax: 256,
   idempotencyKeyBytesMax: 256,
   metadataBytesMax: 4096,

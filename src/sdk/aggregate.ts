@@ -1,12 +1,11 @@
 import { CommanderError } from '../kernel/errors.ts'
-import { limits } from '../kernel/limits.ts'
 import type { AggregateDefinition, AnyAggregate, InferredAggregate, RetryOptions } from './aggregate-types.ts'
 import { aggregateBrand } from './aggregate-types.ts'
 import { assertIntegerOption, assertKnownKeys, assertObject, copyHandlers, copySchemas } from './definition.ts'
 import { assertName } from './name.ts'
+import { retryDefaults, retryOptionsOf } from './retry-options.ts'
 
 const dayMs = 86_400_000
-const hourMs = 3_600_000
 
 /** What an aggregate gets where its definition says nothing. */
 export const aggregateDefaults: {
@@ -20,7 +19,7 @@ export const aggregateDefaults: {
   idempotencyTtlMs: dayMs,
   snapshotEvery: 500,
   onExhausted: 'parkCommand',
-  retry: { maxAttempts: limits.attemptsDefault, initialDelayMs: 100, maxDelayMs: 10_000 },
+  retry: retryDefaults,
 }
 
 const definitionKeys: ReadonlySet<string> = new Set([
@@ -114,16 +113,7 @@ function retryOf(input: unknown, subject: string): Required<RetryOptions> {
   if (input === undefined) return Object.freeze(defaults)
   assertObject(input, `${subject}: retry`)
   assertKnownKeys(input, retryKeys, `${subject}: retry`)
-  const option = (key: keyof RetryOptions, min: number, max: number): number =>
-    assertIntegerOption(input[key], defaults[key], min, max, `${subject}: retry.${key}`)
-  const initialDelayMs = option('initialDelayMs', 0, hourMs)
-  const maxDelayMs =
-    input.maxDelayMs === undefined ? Math.max(defaults.maxDelayMs, initialDelayMs) : option('maxDelayMs', 0, hourMs)
-  if (maxDelayMs < initialDelayMs) {
-    const message = `${subject}: retry.maxDelayMs is ${maxDelayMs}, but must not be below retry.initialDelayMs, ${initialDelayMs}`
-    throw new CommanderError('invalid_module', message)
-  }
-  return Object.freeze({ maxAttempts: option('maxAttempts', 1, limits.attemptsMax), initialDelayMs, maxDelayMs })
+  return Object.freeze(retryOptionsOf(input, defaults, `${subject}: retry`))
 }
 
 function schemasOf(input: unknown, decide: object, evolve: object, subject: string): Pick<AnyAggregate, 'schemas'> {

@@ -5,20 +5,26 @@ import { assertKnownKeys, assertObject, describe } from './definition.ts'
 import { assertName } from './name.ts'
 import type { Projection } from './projection.ts'
 import { isProjection } from './projection.ts'
+import { isWorkflow } from './workflow.ts'
+import type { AnyWorkflow } from './workflow-types.ts'
 
 export interface ApplicationDefinition<
   Name extends string,
   Aggregates extends readonly AnyAggregate[],
   Projections extends readonly Projection[],
+  Workflows extends readonly AnyWorkflow[] = readonly AnyWorkflow[],
 > {
   /** 1 to 128 characters: a letter, then letters, digits, `_`, `.` or `-`. Part of the names of its processes. */
   readonly name: Name
-  /** At least one; names are unique. */
+  /** Names are unique. At least one aggregate or workflow. */
   readonly aggregates: Aggregates
   /** Names are unique. Default none. */
   readonly projections?: Projections
-  /** Must be empty: this version has no workflows yet. */
-  readonly workflows?: readonly []
+  /**
+   * Of several versions of one workflow new ones are started with the newest; the others go on with those that were started
+   * with them. Default none.
+   */
+  readonly workflows?: Workflows
 }
 
 export const applicationBrand: unique symbol = Symbol.for('commanderdb.application') as never
@@ -28,12 +34,13 @@ export interface Application<
   Name extends string = string,
   Aggregates extends readonly AnyAggregate[] = readonly AnyAggregate[],
   Projections extends readonly Projection[] = readonly Projection[],
+  Workflows extends readonly AnyWorkflow[] = readonly AnyWorkflow[],
 > {
   readonly [applicationBrand]: true
   readonly name: Name
   readonly aggregates: Aggregates
   readonly projections: Projections
-  readonly workflows: readonly []
+  readonly workflows: Workflows
 }
 
 const definitionKeys: ReadonlySet<string> = new Set(['name', 'aggregates', 'projections', 'workflows'])
@@ -49,8 +56,11 @@ export function defineApplication<
   const Name extends string,
   const Aggregates extends readonly AnyAggregate[],
   const Projections extends readonly Projection[] = readonly [],
->(definition: ApplicationDefinition<Name, Aggregates, Projections>): Application<Name, Aggregates, Projections> {
-  return normalise(definition) as unknown as Application<Name, Aggregates, Projections>
+  const Workflows extends readonly AnyWorkflow[] = readonly [],
+>(
+  definition: ApplicationDefinition<Name, Aggregates, Projections, Workflows>,
+): Application<Name, Aggregates, Projections, Workflows> {
+  return normalise(definition) as unknown as Application<Name, Aggregates, Projections, Workflows>
 }
 
 export function isApplication(value: unknown): value is Application {
@@ -63,13 +73,12 @@ function normalise(input: unknown): Application {
   const subject = `application "${input.name}"`
   assertKnownKeys(input, definitionKeys, subject)
   const aggregates = listOf(input.aggregates, isAggregate, `${subject}: aggregates`, 'defineAggregate')
-  if (aggregates.length === 0) {
+  const workflows = listOf(input.workflows ?? [], isWorkflow, `${subject}: workflows`, 'defineWorkflow', versioned)
+  if (aggregates.length === 0 && workflows.length === 0) {
     throw new CommanderError('invalid_module', `${subject}: aggregates is empty, but must have at least one`)
   }
   const projections = listOf(input.projections ?? [], isProjection, `${subject}: projections`, 'defineProjection')
-  assertNoWorkflows(input.workflows, subject)
   for (const projection of projections) assertSourcesExist(projection, aggregates, subject)
-  const workflows = Object.freeze([] as const)
   return Object.freeze({ [applicationBrand]: true as const, name: input.name, aggregates, projections, workflows })
 }
 
@@ -78,6 +87,7 @@ function listOf<Item extends { readonly name: string }>(
   is: (value: unknown) => value is Item,
   subject: string,
   maker: string,
+  labelOf: (item: Item) => string = ({ name }) => name,
 ): readonly Item[] {
   if (!Array.isArray(input)) {
     throw new CommanderError('invalid_module', `${subject} is ${describe(input)}, but must be a list`)
@@ -88,19 +98,16 @@ function listOf<Item extends { readonly name: string }>(
       const message = `${subject}[${index}] is ${describe(item)}, but must be what ${maker} returns`
       throw new CommanderError('invalid_module', message)
     }
-    if (names.has(item.name)) {
-      throw new CommanderError('invalid_module', `${subject} has "${item.name}" twice; names must be unique`)
+    const label = labelOf(item)
+    if (names.has(label)) {
+      throw new CommanderError('invalid_module', `${subject} has "${label}" twice; names must be unique`)
     }
-    names.add(item.name)
+    names.add(label)
   }
   return Object.freeze([...input])
 }
 
-function assertNoWorkflows(workflows: unknown, subject: string): void {
-  if (workflows === undefined || (Array.isArray(workflows) && workflows.length === 0)) return
-  const message = `${subject}: workflows must be [] or left out; this version of CommanderDB does not run workflows yet`
-  throw new CommanderError('invalid_module', message)
-}
+const versioned = ({ name, version }: AnyWorkflow): string => `${name} version ${version}`
 
 /** A misspelt event type would otherwise leave a projection empty without a word. Other applications' aggregates pass. */
 function assertSourcesExist(projection: Projection, aggregates: readonly AnyAggregate[], subject: string): void {

@@ -1,3 +1,4 @@
+import type { ReplyAddress } from '../actions/action.ts'
 import type { Lsn, Token } from '../kernel/identifiers.ts'
 import { lsn, token } from '../kernel/identifiers.ts'
 import { NumberMap } from '../kernel/number-map.ts'
@@ -28,6 +29,8 @@ export interface PendingCommand {
   /** The received entry, where the process keeps payloads: a view into `source` at `at`. */
   source: Buffer | null
   at: number
+  /** The workflow that waits for its outcome. */
+  reply: ReplyAddress | null
 }
 
 /** The pending commands of one aggregate instance in LSN order; exists while there is one or while it is blocked. */
@@ -87,6 +90,7 @@ export function addPending(
     bytes,
     source,
     at: offset,
+    reply: null,
   }
   insertInOrder(queue.commands, command)
   slice.byLsn.set(at, command)

@@ -1,6 +1,6 @@
 import type { ApplicationRegistered, IdempotencyKey, StreamMigrated } from '../actions/action.ts'
 import { actionCodes } from '../actions/action-codes.ts'
-import { envelopeOf, payloadOf } from '../actions/decode.ts'
+import { envelopeOf, payloadOf, replyOf } from '../actions/decode.ts'
 import {
   answeredBelowOf,
   codeOf,
@@ -17,6 +17,7 @@ import {
   referenceOf,
   sessionOf,
   sessionSequenceOf,
+  tokenOf,
   variantOf,
   wallMsOf,
 } from '../actions/entry-layout.ts'
@@ -24,18 +25,12 @@ import { assert } from '../kernel/assert.ts'
 import type { Lsn, Token } from '../kernel/identifiers.ts'
 import { lsn } from '../kernel/identifiers.ts'
 import { readUint64 } from '../kernel/integers.ts'
-import {
-  type ApplicationsSlice,
-  deregisterApplication,
-  emptyApplications,
-  registerApplication,
-} from './applications.ts'
+import { releaseActivations } from './activations.ts'
+import { deregisterApplication, registerApplication } from './applications.ts'
 import {
   addPending,
   blockAggregate,
-  type CommandsSlice,
   dispatcherName,
-  emptyCommands,
   markFailed,
   markStarted,
   pendingBefore,
@@ -45,23 +40,19 @@ import {
   unblockAggregate,
 } from './commands.ts'
 import {
-  emptyIdempotency,
+  answeredLongAgo,
   expireKeys,
   findKey,
-  type IdempotencySlice,
   isConflict,
-  type KeyLookup,
   type KeyRecord,
   rememberCall,
   saveKey,
 } from './idempotency.ts'
 import { abandonMigration, switchMigration } from './migration-switch.ts'
 import {
-  emptyMigrations,
   endMigration,
   forgetRewritten,
   isOutdated,
-  type MigrationsSlice,
   migrationOf,
   noteEvents,
   noteParked,
@@ -69,38 +60,17 @@ import {
   noteUnparked,
   startMigration,
 } from './migrations.ts'
+import { takeMessage } from './outbox.ts'
+import {
+  reduceAdvanced,
+  reduceCompletedOfWorkflow,
+  reduceRejectedOfWorkflow,
+  reduceResumed,
+  reduceSkippedOfWorkflow,
+} from './reduce-workflow.ts'
+import type { RootState } from './root-state.ts'
 
-/**
- * The state that every child folds from the same entries. Bounded: it holds what is under way, never what is done.
- * What is done (streams, outcomes, keys) is in the store's tables, which the projection applier fills from the same entries.
- */
-export interface RootState {
-  /** The entry applied last. */
-  lsn: Lsn
-  /** Number of events among all entries applied: the position of the last one. */
-  globalPosition: number
-  readonly commands: CommandsSlice
-  readonly applications: ApplicationsSlice
-  readonly idempotency: IdempotencySlice
-  readonly migrations: MigrationsSlice
-  /** Keep the bytes of pending commands: for processes that decide them or store them. */
-  readonly keepsPayloads: boolean
-}
-
-export interface RootOptions {
-  readonly lookup: KeyLookup
-  readonly keepsPayloads: boolean
-}
-
-export const emptyRoot = ({ lookup, keepsPayloads }: RootOptions): RootState => ({
-  lsn: lsn(0),
-  globalPosition: 0,
-  commands: emptyCommands(),
-  applications: emptyApplications(),
-  idempotency: emptyIdempotency(lookup),
-  migrations: emptyMigrations(),
-  keepsPayloads,
-})
+export { emptyRoot, type RootOptions, type RootState } from './root-state.ts'
 
 /** What a received command turned out to be: 0 for a new one, otherwise the LSN of the command that it repeats. */
 export type Repeats = Lsn
@@ -121,17 +91,25 @@ export function reduce(state: RootState, b: Buffer, o: number): Repeats {
     case actionCodes['command/started']:
       reduceStarted(state, b, o, at)
       return isNew
-    case actionCodes['command/completed']:
-      removePending(state.commands, referenceOf(b, o))
+    case actionCodes['command/completed']: {
+      const command = removePending(state.commands, referenceOf(b, o))
       state.commands.completed++
       state.globalPosition += eventCountOf(b, o)
+      if (command?.reply != null || (flagsOf(b, o) & (entryFlags.activates | entryFlags.releases)) !== 0)
+        reduceCompletedOfWorkflow(state, b, o, command)
       if (state.migrations.byType.size > 0) noteCompleted(state, b, o)
       return isNew
-    case actionCodes['command/rejected']:
-      removePending(state.commands, referenceOf(b, o))
+    }
+    case actionCodes['workflow/advanced']:
+      reduceAdvanced(state, b, o)
+      return isNew
+    case actionCodes['command/rejected']: {
+      const command = removePending(state.commands, referenceOf(b, o))
       state.commands.rejected++
+      if (command?.reply != null) reduceRejectedOfWorkflow(state, b, o, command)
       if (state.migrations.byType.size > 0) forgetRewritten(state.migrations, keyOf(b, o), referenceOf(b, o))
       return isNew
+    }
     default:
       reduceRare(state, b, o, at)
       return isNew
@@ -144,7 +122,15 @@ function noteCompleted({ migrations, globalPosition }: RootState, b: Buffer, o: 
   if (eventCountOf(b, o) > 0) noteEvents(migrations, key, variantOf(b, o), globalPosition)
 }
 
+/** Forwarded before, by another draft of the same message. */
+const forwardedBefore: Repeats = answeredLongAgo
+
 function reduceReceived(state: RootState, b: Buffer, o: number, at: Lsn): Repeats {
+  if ((flagsOf(b, o) & entryFlags.forwarded) !== 0) {
+    if (takeMessage(state.outbox, referenceOf(b, o), tokenOf(b, o)) === undefined) return forwardedBefore
+    addReceived(state, b, o, at)
+    return isNew
+  }
   const { idempotency } = state
   let key: IdempotencyKey | null = null
   let record: KeyRecord | undefined
@@ -164,9 +150,14 @@ function reduceReceived(state: RootState, b: Buffer, o: number, at: Lsn): Repeat
   }
   if (repeats !== isNew) return repeats
   if (key !== null) saveKey(idempotency, key, at, wallMsOf(b, o))
-  const source = state.keepsPayloads ? b : null
-  addPending(state.commands, at, keyOf(b, o), hashOf(b, o), lengthOf(b, o), source, o, variantOf(b, o))
+  addReceived(state, b, o, at)
   return isNew
+}
+
+function addReceived({ commands, keepsPayloads }: RootState, b: Buffer, o: number, at: Lsn): void {
+  const source = keepsPayloads ? b : null
+  const command = addPending(commands, at, keyOf(b, o), hashOf(b, o), lengthOf(b, o), source, o, variantOf(b, o))
+  if ((flagsOf(b, o) & entryFlags.replies) !== 0) command.reply = replyOf(b, o)
 }
 
 /** Whether the client's call of this `command/received` has come before, under whatever key. */
@@ -186,8 +177,8 @@ function reduceStarted(state: RootState, b: Buffer, o: number, at: Lsn): void {
 }
 
 /** Whether the `stream/deleted` at `o`, about to be reduced, takes no effect. Everybody comes to the same answer. */
-export const isVoidDeletion = ({ commands }: RootState, b: Buffer, o: number): boolean =>
-  pendingBefore(commands, keyOf(b, o), referenceOf(b, o)) > 0
+export const isVoidDeletion = ({ commands, activations }: RootState, b: Buffer, o: number): boolean =>
+  pendingBefore(commands, keyOf(b, o), referenceOf(b, o)) > 0 || activations.byKey.has(keyOf(b, o))
 
 function reduceRare(state: RootState, b: Buffer, o: number, at: Lsn): void {
   const { commands, migrations } = state
@@ -210,7 +201,8 @@ function reduceRare(state: RootState, b: Buffer, o: number, at: Lsn): void {
       const key = keyOf(b, o)
       const version = retriedVersion(b, o)
       if (commands.byLsn.has(command) || isOutdated(migrations, key, version)) return
-      addPending(commands, command, key, hashOf(b, o), lengthOf(b, o), source, payloadStart(b, o), version)
+      const at = payloadStart(b, o)
+      addPending(commands, command, key, hashOf(b, o), lengthOf(b, o), source, at, version).reply = replyOf(b, at)
       noteUnparked(migrations, key, command)
       unblockAggregate(commands, key, command)
       commands.parked--
@@ -220,6 +212,10 @@ function reduceRare(state: RootState, b: Buffer, o: number, at: Lsn): void {
       unblockAggregate(commands, keyOf(b, o), referenceOf(b, o))
       forgetRewritten(migrations, keyOf(b, o), referenceOf(b, o))
       commands.parked--
+      reduceSkippedOfWorkflow(state, b, o)
+      return
+    case actionCodes['workflow/resumed']:
+      reduceResumed(state, b, o)
       return
     case actionCodes['idempotency-key/expired']:
       expireKeys(state.idempotency, (payloadOf(b, o) as { untilMs: number }).untilMs)
@@ -227,12 +223,14 @@ function reduceRare(state: RootState, b: Buffer, o: number, at: Lsn): void {
     case actionCodes['application/registered']: {
       const action = { instance: nameOf(b, o), ...(payloadOf(b, o) as object) } as ApplicationRegistered
       releaseInstance(commands, action.instance, action.former === 'crashed')
+      releaseActivations(state.activations, action.instance, action.former === 'crashed')
       registerApplication(state.applications, action, at, migrations.versions)
       return
     }
     case actionCodes['application/deregistered']: {
       const { reason } = payloadOf(b, o) as { reason: string }
       releaseInstance(commands, nameOf(b, o), reason === 'crashed')
+      releaseActivations(state.activations, nameOf(b, o), reason === 'crashed')
       deregisterApplication(state.applications, nameOf(b, o), migrations.versions)
       return
     }
@@ -268,15 +266,20 @@ function reduceMigrated(
     return
   }
   // Also where the switch is void: the journal writer's guard cannot know that.
-  releaseAll(state.commands)
+  releaseEverything(state)
   if (known !== undefined) switchMigration(state, known, at)
+}
+
+function releaseEverything({ commands, activations }: RootState): void {
+  releaseAll(commands)
+  releaseActivations(activations, null, false)
 }
 
 function reduceMigrationOver(state: RootState, b: Buffer, o: number): void {
   const { aggregateType, migration } = payloadOf(b, o) as Pick<StreamMigrated, 'aggregateType' | 'migration'>
   const known = migrationOf(state.migrations, aggregateType, migration)
   if (codeOf(b, o) === actionCodes['stream/migration-abandoned']) {
-    releaseAll(state.commands)
+    releaseEverything(state)
     if (known !== undefined) abandonMigration(state, known)
   } else if (known !== undefined && known.switchedLsn !== 0) endMigration(state.migrations, known)
 }

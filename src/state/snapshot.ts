@@ -1,11 +1,14 @@
+import type { ReplyAddress } from '../actions/action.ts'
 import { lengthOf } from '../actions/entry-layout.ts'
 import { pack, unpack } from '../actions/message-pack.ts'
 import { digest16 } from '../kernel/checksum.ts'
 import { type Lsn, lsn, token } from '../kernel/identifiers.ts'
 import { NumberMap } from '../kernel/number-map.ts'
+import { type Activation, addActivation } from './activations.ts'
 import { type ApplicationInstance, rebalance } from './applications.ts'
 import { addPending, blockAggregate, type PendingCommand } from './commands.ts'
 import type { MigrationState, RewrittenForm, TypeVersion } from './migrations.ts'
+import { addMessage, type OutboxMessage } from './outbox.ts'
 import { emptyRoot, type RootOptions, type RootState } from './root.ts'
 
 interface CommandForm {
@@ -21,6 +24,8 @@ interface CommandForm {
   /** Absent for 0. */
   readonly version?: number
   readonly retryDelayMs: number
+  /** Absent for null. */
+  readonly reply?: ReplyAddress
 }
 
 interface RootForm {
@@ -40,6 +45,9 @@ interface RootForm {
   readonly expiriesByMinute: readonly (readonly [minute: number, count: number])[]
   /** Absent where there never was one. */
   readonly migrations?: MigrationsForm
+  /** Absent where there is none. */
+  readonly activations?: readonly Activation[]
+  readonly outbox?: readonly Omit<OutboxMessage, 'data'>[]
 }
 
 interface MigrationsForm {
@@ -71,8 +79,21 @@ function formOf(state: RootState): RootForm {
     expiredUntilMs: idempotency.expiredUntilMs,
     expiriesByMinute: [...idempotency.expiriesByMinute].sort((a, b) => a[0] - b[0]),
     ...migrationsForm(state),
+    ...workflowsForm(state),
   }
 }
+
+function workflowsForm(state: RootState): Pick<RootForm, 'activations' | 'outbox'> {
+  const activations = [...state.activations.byKey.values()].sort((a, b) => a.lsn - b.lsn)
+  const outbox = sortedMessages(state).map(({ data: _, ...message }) => message)
+  return {
+    ...(activations.length === 0 ? {} : { activations }),
+    ...(outbox.length === 0 ? {} : { outbox }),
+  }
+}
+
+const sortedMessages = ({ outbox }: RootState): OutboxMessage[] =>
+  [...outbox.bySource.values()].flat().sort((a, b) => a.source - b.source || a.index - b.index)
 
 function migrationsForm({ migrations: { byType, versions } }: RootState): Pick<RootForm, 'migrations'> {
   if (byType.size === 0 && versions.size === 0) return {}
@@ -107,6 +128,7 @@ const commandForm = (command: PendingCommand): CommandForm => ({
   retryAtMs: command.retryAtMs,
   ...(command.version === 0 ? {} : { version: command.version }),
   retryDelayMs: command.retryDelayMs,
+  ...(command.reply === null ? {} : { reply: command.reply }),
 })
 
 /** Equal in every process that has applied the same LSN (G7). 32 hexadecimal digits. */
@@ -121,14 +143,16 @@ export function encodeRoot(state: RootState): Buffer {
   const rewritten = (form.migrations?.byType ?? []).map(({ type }) =>
     sortedForms(state.migrations.byType.get(type) as MigrationState).map(([, { source }]) => source ?? Buffer.alloc(0)),
   )
-  return Buffer.from(pack({ form, payloads, rewritten }))
+  const messages = sortedMessages(state).map(({ data }) => data)
+  return Buffer.from(pack({ form, payloads, rewritten, messages }))
 }
 
 export function decodeRoot(bytes: Buffer, options: RootOptions): RootState {
-  const { form, payloads, rewritten } = unpack(bytes, 0, bytes.length) as {
+  const { form, payloads, rewritten, messages } = unpack(bytes, 0, bytes.length) as {
     form: RootForm
     payloads: Uint8Array[]
     rewritten?: Uint8Array[][]
+    messages?: Uint8Array[]
   }
   const state = emptyRoot(options)
   state.lsn = lsn(form.lsn)
@@ -145,10 +169,12 @@ export function decodeRoot(bytes: Buffer, options: RootOptions): RootState {
     command.crashes = c.crashes
     command.retryAtMs = c.retryAtMs
     command.retryDelayMs = c.retryDelayMs
+    command.reply = c.reply ?? null
   })
   for (const [key, hash, by] of form.blocked) blockAggregate(commands, key, hash, lsn(by))
   for (const instance of form.applications) applications.byInstance.set(instance.instance, instance)
   if (form.migrations !== undefined) decodeMigrations(state, form.migrations, rewritten ?? [])
+  decodeWorkflows(state, form, messages ?? [])
   rebalance(applications, state.migrations.versions)
   for (const [id, lastLsn, answeredBelow, calls] of form.sessions) {
     const session = { lastLsn: lsn(lastLsn), answeredBelow, calls: new NumberMap<Lsn>() }
@@ -158,6 +184,12 @@ export function decodeRoot(bytes: Buffer, options: RootOptions): RootState {
   idempotency.expiredUntilMs = form.expiredUntilMs
   for (const [minute, count] of form.expiriesByMinute) idempotency.expiriesByMinute.set(minute, count)
   return state
+}
+
+function decodeWorkflows(state: RootState, form: RootForm, messages: readonly Uint8Array[]): void {
+  for (const activation of form.activations ?? []) addActivation(state.activations, { ...activation })
+  for (const [i, message] of (form.outbox ?? []).entries())
+    addMessage(state.outbox, { ...message, data: Buffer.from(messages[i] ?? []) })
 }
 
 function decodeMigrations(state: RootState, form: MigrationsForm, rewritten: readonly Uint8Array[][]): void {

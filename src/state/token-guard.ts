@@ -1,5 +1,15 @@
 import { actionCodes } from '../actions/action-codes.ts'
-import { codeOf, entryEnd, lsnOf, nameOf, payloadStart, referenceOf, tokenOf } from '../actions/entry-layout.ts'
+import {
+  codeOf,
+  entryEnd,
+  entryFlags,
+  flagsOf,
+  lsnOf,
+  nameOf,
+  payloadStart,
+  referenceOf,
+  tokenOf,
+} from '../actions/entry-layout.ts'
 import { type Lsn, lsn } from '../kernel/identifiers.ts'
 import { readUint64 } from '../kernel/integers.ts'
 import { NumberMap } from '../kernel/number-map.ts'
@@ -23,7 +33,8 @@ export class TokenGuard {
 
   static of(state: RootState): TokenGuard {
     const guard = new TokenGuard()
-    for (const { lsn: command, token, instance } of state.commands.byLsn.values()) {
+    const { commands, activations } = state
+    for (const { lsn: command, token, instance } of [...commands.byLsn.values(), ...activations.byKey.values()]) {
       if (token !== 0) guard.#assignments.set(command, { token, instance })
     }
     return guard
@@ -47,14 +58,18 @@ export class TokenGuard {
 
   /** Whether the draft at `o` may become an entry now. */
   admits(b: Buffer, o: number): boolean {
-    return !endsAttempt(codeOf(b, o)) || this.#assignments.get(referenceOf(b, o))?.token === tokenOf(b, o)
+    return !isUnderToken(codeOf(b, o)) || this.#assignments.get(referenceOf(b, o))?.token === tokenOf(b, o)
   }
 
   /** Folds an entry that has its LSN. */
   apply(b: Buffer, o: number): void {
     const code = codeOf(b, o)
-    if (endsAttempt(code)) this.#end(referenceOf(b, o))
-    else if (code === actionCodes['command/started']) this.#start(b, o)
+    if (endsAttempt(code)) {
+      // What activates a workflow keeps its assignment, for the workflow.
+      if ((flagsOf(b, o) & entryFlags.activates) === 0) this.#end(referenceOf(b, o))
+    } else if (code === actionCodes['workflow/advanced']) {
+      if ((flagsOf(b, o) & entryFlags.releases) !== 0) this.#end(referenceOf(b, o))
+    } else if (code === actionCodes['command/started'] || code === actionCodes['workflow/resumed']) this.#start(b, o)
     else if (code === actionCodes['application/registered'] || code === actionCodes['application/deregistered']) {
       this.#release(nameOf(b, o))
     } else if (releasesAll(b, o)) this.#releaseAll()
@@ -84,6 +99,8 @@ export class TokenGuard {
       if (assignment.instance === instance) this.#end(lsn(command))
   }
 }
+
+const isUnderToken = (code: number): boolean => endsAttempt(code) || code === actionCodes['workflow/advanced']
 
 const endsAttempt = (code: number): boolean =>
   code >= actionCodes['command/completed'] && code <= actionCodes['command/parked']

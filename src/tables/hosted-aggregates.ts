@@ -2,6 +2,7 @@ import { digest16 } from '../kernel/checksum.ts'
 import { CommanderError } from '../kernel/errors.ts'
 import type { AnyAggregate } from '../sdk/aggregate-types.ts'
 import type { Application } from '../sdk/application.ts'
+import { hostedDefinitions } from '../workflows/workflow-aggregate.ts'
 
 /** An aggregate with what the runtime derives from it once. */
 export interface HostedAggregate {
@@ -12,7 +13,7 @@ export interface HostedAggregate {
 
 export function hostedAggregates(application: Application): ReadonlyMap<string, HostedAggregate> {
   return new Map(
-    application.aggregates.map((definition) => [
+    hostedDefinitions(application).map((definition) => [
       definition.name,
       { definition, fingerprint: fingerprintOf(definition) },
     ]),

@@ -6,7 +6,9 @@ import type {
   CommandReceived,
   EndOfIncarnation,
   EventDraft,
+  Message,
   MigrationStep,
+  WorkflowEffects,
 } from '../../../src/actions/action.ts'
 import type { ActionType } from '../../../src/actions/action-codes.ts'
 import { lsn, revision, token } from '../../../src/kernel/identifiers.ts'
@@ -35,7 +37,9 @@ export const anyData: fc.Arbitrary<unknown> = fc
 
 const anyDigest = fc.uint8Array({ minLength: 16, maxLength: 16 })
 
-const anyReceived: fc.Arbitrary<CommandReceived> = fc.record({
+const anyReply = fc.record({ key: text, operation: text })
+
+const anyCalled: fc.Arbitrary<CommandReceived> = fc.record({
   type: fc.constant('command/received' as const),
   aggregate: anyAggregate,
   command: name,
@@ -49,9 +53,37 @@ const anyReceived: fc.Arbitrary<CommandReceived> = fc.record({
   metadata: fc.option(fc.dictionary(name, text, { maxKeys: 3 })),
 })
 
+/** A message of another entry has no client, and is no call. */
+const anyReceived: fc.Arbitrary<CommandReceived> = fc
+  .tuple(
+    anyCalled,
+    fc.option(fc.record({ source: anyLsn, index: fc.nat(1000) }), { nil: undefined }),
+    fc.option(anyReply, { nil: undefined }),
+  )
+  .map(([called, forwarded, reply]) => ({
+    ...called,
+    ...(forwarded === undefined ? {} : { forwarded, call: null }),
+    ...(reply === undefined ? {} : { reply }),
+  }))
+
 const endOfAttempt = { command: anyLsn, aggregate: anyAggregate, release: anyToken, atMs: wallMs }
 const bound = fc.constantFrom('bound' as const, 'none' as const)
 const anyEvent: fc.Arbitrary<EventDraft> = fc.record({ type: name, data: anyData })
+
+/** As MessagePack gives bytes back. */
+const anyBytes = fc.uint8Array({ maxLength: 40 }).map((bytes) => Buffer.from(bytes))
+
+const anyMessage: fc.Arbitrary<Message> = fc.record(
+  { to: anyAggregate, command: name, data: anyBytes, operation: text, expectedRevision: safeInteger },
+  { requiredKeys: ['to', 'command', 'data'] },
+)
+
+/** Absent where the entry does nothing to a workflow. */
+const anyEffects: fc.Arbitrary<{ readonly workflow?: WorkflowEffects }> = fc
+  .subarray(['activates', 'releases', 'ends', 'indexed'] as const)
+  .map((effects) =>
+    effects.length === 0 ? {} : { workflow: Object.fromEntries(effects.map((effect) => [effect, true])) },
+  )
 
 const anyCompleted: fc.Arbitrary<Action> = fc
   .record({
@@ -61,12 +93,27 @@ const anyCompleted: fc.Arbitrary<Action> = fc
     events: fc.array(anyEvent, { maxLength: 6 }),
     idempotencyKey: bound,
     snapshot: fc.option(fc.record({ definition: text, state: anyData })),
+    effects: anyEffects,
   })
-  .map(({ base, ...rest }) => {
+  .map(({ base, effects, ...rest }) => {
     const latest = base + rest.events.length
     const latestEvent = latest === 0 ? null : { revision: revision(latest), type: rest.events.at(-1)?.type ?? null }
-    return { type: 'command/completed' as const, ...rest, baseRevision: revision(base), latestEvent }
+    return { type: 'command/completed' as const, ...rest, baseRevision: revision(base), latestEvent, ...effects }
   })
+
+const anyAdvanced: fc.Arbitrary<Action> = fc
+  .record({
+    aggregate: anyAggregate,
+    activation: anyLsn,
+    token: anyToken,
+    atMs: wallMs,
+    baseRevision: anyRevision,
+    events: fc.array(anyEvent, { maxLength: 6 }),
+    messages: fc.array(anyMessage, { maxLength: 3 }),
+    snapshot: fc.option(fc.record({ definition: text, state: anyData })),
+    effects: anyEffects,
+  })
+  .map(({ effects, ...rest }) => ({ type: 'workflow/advanced' as const, ...rest, ...effects }))
 
 const record = <T extends Action>(type: T['type'], fields: { [K in Exclude<keyof T, 'type'>]: fc.Arbitrary<T[K]> }) =>
   fc.record({ type: fc.constant(type), ...fields } as never) as fc.Arbitrary<T>
@@ -81,9 +128,6 @@ const anyRegistered: fc.Arbitrary<ApplicationRegistered> = record<ApplicationReg
   aggregateVersions: fc.array(fc.nat(0xffff), { maxLength: 4 }),
   former: fc.constantFrom<EndOfIncarnation>('unknown', 'stopped', 'crashed', 'killed'),
 })
-
-/** As MessagePack gives bytes back. */
-const anyBytes = fc.uint8Array({ maxLength: 40 }).map((bytes) => Buffer.from(bytes))
 
 const anyMigrationStep: fc.Arbitrary<MigrationStep> = fc.oneof(
   fc.record({ phase: fc.constant('started' as const), fromVersion: fc.nat(), digest: text, atMs: wallMs }),
@@ -124,10 +168,16 @@ export const anyActionByType: { readonly [Type in ActionType]: fc.Arbitrary<Acti
     blocksAggregate: fc.boolean(),
   }),
   'command/retried': record<Of<'command/retried'>>('command/retried', { command: anyLsn, received: anyReceived }),
-  'command/skipped': record<Of<'command/skipped'>>('command/skipped', {
-    command: anyLsn,
-    aggregate: anyAggregate,
-    reason: text,
+  'command/skipped': fc
+    .record(
+      { command: anyLsn, aggregate: anyAggregate, reason: text, reply: anyReply },
+      { requiredKeys: ['command', 'aggregate', 'reason'] },
+    )
+    .map((skipped) => ({ type: 'command/skipped' as const, ...skipped })),
+  'workflow/advanced': anyAdvanced,
+  'workflow/resumed': record<Of<'workflow/resumed'>>('workflow/resumed', {
+    instance: name,
+    activations: fc.array(anyLsn, { maxLength: 20 }),
   }),
   'stream/migrated': record<Of<'stream/migrated'>>('stream/migrated', {
     aggregateType: name,

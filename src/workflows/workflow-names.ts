@@ -1,0 +1,24 @@
+/** The history of a workflow is the stream of an aggregate: its type is the workflow's name behind this. No aggregate's name has a colon. */
+const prefix = 'workflow:'
+
+export const workflowType = (name: string): string => prefix + name
+export const isWorkflowType = (type: string): boolean => type.startsWith(prefix)
+export const isWorkflowKey = (key: string): boolean => key.startsWith(prefix)
+export const workflowNameOf = (type: string): string => type.slice(prefix.length)
+
+/** Commands on workflows that only the database itself sends. */
+export const internalCommands: ReadonlySet<string> = new Set(['timer', 'commandEnded', 'childEnded', 'park'])
+
+const separator = '.'
+
+/** What a callback has to name: workflow, id and operation. */
+export const awakeableId = (key: string, operation: string): string =>
+  Buffer.from(`${key}\n${operation}`).toString('base64url') + separator
+
+/** null: it is none. */
+export function awakeablePlace(id: string): { readonly key: string; readonly operation: string } | null {
+  if (!id.endsWith(separator)) return null
+  const [key, operation, rest] = Buffer.from(id.slice(0, -1), 'base64url').toString('utf8').split('\n')
+  if (key === undefined || operation === undefined || rest !== undefined || !isWorkflowKey(key)) return null
+  return { key, operation }
+}
