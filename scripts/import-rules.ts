@@ -55,7 +55,7 @@ export const folderTable: Readonly<Record<string, readonly string[]>> = {
   replication: ['kernel', 'journal', 'ipc'],
   supervisor: ['kernel', 'ipc', 'archive', 'observability'],
   'journal-writer': ['kernel', 'actions', 'state', 'journal', 'ipc', 'replication'],
-  dispatcher: core,
+  dispatcher: [...core, 'workflows'],
   'projection-applier': [...roles, 'archive'],
   application: roles,
   gateway: roles,

@@ -46,3 +46,22 @@ export {
 } from './sdk/projection.ts'
 export { CommandRejected, isCommandRejected } from './sdk/rejection.ts'
 export type { StandardSchema } from './sdk/standard-schema.ts'
+export { defineWorkflow } from './sdk/workflow.ts'
+export { isRetryableError, isTerminalError, RetryableError, TerminalError } from './sdk/workflow-errors.ts'
+export type {
+  AnyWorkflow,
+  Awakeable,
+  ChildHandle,
+  Effect,
+  EffectContext,
+  InputOf,
+  OutputOf,
+  RequestExhausted,
+  RequestOptions,
+  RequestRetry,
+  Workflow,
+  WorkflowCommandOptions,
+  WorkflowCommandOutcome,
+  WorkflowContext,
+  WorkflowDefinition,
+} from './sdk/workflow-types.ts'

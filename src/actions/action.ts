@@ -112,6 +112,8 @@ export interface CommandCompleted extends EndOfAttempt {
   readonly snapshot: AggregateSnapshot | null
   /** What the command does to the activation of a workflow; absent where it does nothing. */
   readonly workflow?: WorkflowEffects
+  /** Absent where there are none. */
+  readonly messages?: readonly Message[]
 }
 
 /** What an entry does to its workflow beside appending events. */

@@ -92,7 +92,7 @@ export function snapshotOf(b: Buffer, o: number): AggregateSnapshot | null {
   return { definition, state }
 }
 
-/** The messages that a `workflow/advanced` entry sends. */
+/** The messages that the entry sends. */
 export function messagesOf(b: Buffer, o: number): readonly Message[] {
   if ((flagsOf(b, o) & entryFlags.sends) === 0) return []
   return (envelopeOf(b, o) as { messages: Message[] }).messages
@@ -242,6 +242,7 @@ function decodeEndOfAttempt(b: Buffer, o: number, type: EndType): Action {
         idempotencyKey,
         snapshot: snapshotOf(b, o),
         ...workflowEffects(flags),
+        ...((flags & entryFlags.sends) === 0 ? {} : { messages: messagesOf(b, o) }),
       }
     }
     case 'command/rejected': {

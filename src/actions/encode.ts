@@ -1,7 +1,15 @@
 import { assert, unreachable } from '../kernel/assert.ts'
 import { hash32 } from '../kernel/hash.ts'
 import type { Lsn } from '../kernel/identifiers.ts'
-import type { Action, AggregateReference, CommandReceived, WorkflowAdvanced, WorkflowEffects } from './action.ts'
+import type {
+  Action,
+  AggregateReference,
+  AggregateSnapshot,
+  CommandReceived,
+  Message,
+  WorkflowAdvanced,
+  WorkflowEffects,
+} from './action.ts'
 import { actionCodes } from './action-codes.ts'
 import { aggregateKey } from './aggregate-key.ts'
 import { EntryBatch, type EntryFields, emptyFields, packLsns } from './entry-batch.ts'
@@ -126,21 +134,16 @@ function fillAdvanced(fields: EntryFields, action: WorkflowAdvanced): void {
   fields.revision = action.baseRevision
   fields.eventCount = action.events.length
   fields.flags |= workflowFlags(action.workflow ?? {})
-  const { messages, snapshot } = action
-  if (messages.length > 0) fields.flags |= entryFlags.sends
-  if (snapshot !== null) fields.flags |= entryFlags.snapshot
-  const envelope = advancedEnvelope({ messages, snapshot })
-  if (envelope !== null) fields.envelope = copyOf(envelope)
+  fillSent(fields, action.messages, action.snapshot)
   fields.payload = copyOf(packEvents(action.events))
 }
 
-/** What a step of a workflow says beside its events, or nothing where it says nothing. */
-export function advancedEnvelope({
-  messages,
-  snapshot,
-}: Pick<WorkflowAdvanced, 'messages' | 'snapshot'>): Buffer | null {
-  if (messages.length === 0 && snapshot === null) return null
-  return pack({ ...snapshot, ...(messages.length === 0 ? {} : { messages }) })
+/** What an entry says beside its events. */
+export function fillSent(fields: EntryFields, messages: readonly Message[], snapshot: AggregateSnapshot | null): void {
+  if (messages.length > 0) fields.flags |= entryFlags.sends
+  if (snapshot !== null) fields.flags |= entryFlags.snapshot
+  if (messages.length === 0 && snapshot === null) return
+  fields.envelope = copyOf(pack({ ...snapshot, ...(messages.length === 0 ? {} : { messages }) }))
 }
 
 /** What a received command says beside its header, or nothing where it says nothing. */
@@ -195,10 +198,7 @@ function fillEndOfAttempt(fields: EntryFields, action: EndOfAttempt): void {
       fields.flags |= workflowFlags(action.workflow ?? {})
       const latest = action.baseRevision + action.events.length
       assert((action.latestEvent?.revision ?? 0) === latest, `latest event is ${latest}`)
-      if (action.snapshot !== null) {
-        fields.flags |= entryFlags.snapshot
-        fields.envelope = copyOf(pack(action.snapshot))
-      }
+      fillSent(fields, action.messages ?? [], action.snapshot)
       fields.payload = copyOf(packEvents(action.events))
       return
     }

@@ -2,6 +2,7 @@ import type { Environment } from '../kernel/environment.ts'
 import type { CommanderError } from '../kernel/errors.ts'
 import type { KeyValueStore } from '../store/key-value-store.ts'
 import type { ArchivedStreams } from '../tables/archived-streams.ts'
+import type { Isolation } from '../workflows/isolation.ts'
 import type { Registrant } from './registration.ts'
 
 export interface ApplicationRuntimeOptions extends Registrant {
@@ -12,5 +13,7 @@ export interface ApplicationRuntimeOptions extends Registrant {
   readonly liveBytesMax: number
   /** The largest draft that the journal takes. */
   readonly draftBytesMax: number
+  /** Tells which workflow's code is running. Default: nobody is told. */
+  readonly isolation?: Isolation
   readonly reset: (reason: CommanderError) => void
 }

@@ -2,7 +2,17 @@ import { actionCodes } from '../actions/action-codes.ts'
 import { startedLsns } from '../actions/decode.ts'
 import { encodeAction } from '../actions/encode.ts'
 import { EntryBatch } from '../actions/entry-batch.ts'
-import { codeOf, keyOf, lengthOf, lsnOf, nameOf, originOf, padded, referenceOf } from '../actions/entry-layout.ts'
+import {
+  codeOf,
+  keyOf,
+  lengthOf,
+  lsnOf,
+  nameOf,
+  originOf,
+  padded,
+  referenceOf,
+  sequenceOf,
+} from '../actions/entry-layout.ts'
 import type { Refused, Watermark } from '../ipc/journal-protocol.ts'
 import type { CommanderError } from '../kernel/errors.ts'
 import { type Lsn, lsn } from '../kernel/identifiers.ts'
@@ -11,9 +21,11 @@ import { forgetSavedKeys } from '../state/idempotency.ts'
 import { releasesAll } from '../state/migrations.ts'
 import { isVoidDeletion, type RootState, reduce } from '../state/root.ts'
 import { type HostedAggregate, hostedAggregates } from '../tables/hosted-aggregates.ts'
+import { isWorkflowKey } from '../workflows/workflow-names.ts'
 import { AggregateLoader } from './aggregate-loader.ts'
 import type { ApplicationRuntimeOptions } from './application-runtime-options.ts'
 import { CompletionsElsewhere } from './completions-elsewhere.ts'
+import { createWorkflowRunner } from './create-workflow-runner.ts'
 import { DraftOutcomes } from './draft-outcomes.ts'
 import {
   insertInOrder,
@@ -25,6 +37,7 @@ import {
 } from './live-aggregates.ts'
 import { DelayedRegistration, registrationOf } from './registration.ts'
 import { Speculation } from './speculation.ts'
+import type { WorkflowRunner } from './workflow-runner.ts'
 
 /** Commands decided before the event loop is given back. */
 const decideSlice = 1024
@@ -48,6 +61,7 @@ export class ApplicationRuntime implements FollowerRole {
   readonly #loader: AggregateLoader
   readonly #batch: EntryBatch
   readonly #outcomes: DraftOutcomes
+  readonly #workflows: WorkflowRunner
   readonly #speculation = new Speculation()
   readonly #elsewhere: CompletionsElsewhere
   #follower: Follower | null = null
@@ -66,7 +80,13 @@ export class ApplicationRuntime implements FollowerRole {
     this.#loader = new AggregateLoader(options.store, options.archived, () => this.applied())
     this.#registrar = new DelayedRegistration(options.environment.scheduler, () => this.#register())
     this.#batch = new EntryBatch(options.origin, 65_536)
-    this.#outcomes = new DraftOutcomes(this.#batch, options)
+    this.#workflows = createWorkflowRunner(options, this.#batch, {
+      takeSequence: () => this.#follower?.takeSequence() ?? 0,
+      canSend: () => this.#canSend,
+      send: () => this.#send(),
+      reload: (aggregate) => this.#reload(aggregate),
+    })
+    this.#outcomes = new DraftOutcomes(this.#batch, options, this.#workflows)
     this.#elsewhere = new CompletionsElsewhere(options.state.lsn)
   }
 
@@ -83,12 +103,18 @@ export class ApplicationRuntime implements FollowerRole {
     return this.#aggregates.size
   }
 
+  /** Workflows that have something to do here. */
+  get activeWorkflows(): number {
+    return this.#workflows.active
+  }
+
   start(follower: Follower): void {
     this.#follower = follower
     follower.start()
   }
 
   stop(): void {
+    this.#workflows.abandonAll()
     this.#registrar.cancel()
     this.#follower?.stop()
   }
@@ -109,9 +135,11 @@ export class ApplicationRuntime implements FollowerRole {
   applied(): void {
     if (this.#cold.size > 0 && this.#canSend) this.#restoreCold()
     this.#run()
+    this.#workflows.carryOut()
   }
 
   watermark(mark: Watermark): void {
+    this.#workflows.flushedUpTo(mark.flushed)
     if (mark.applied === this.#stored) return
     this.#stored = mark.applied
     this.#o.store.refresh() // I3: or it might show what it was before
@@ -127,6 +155,7 @@ export class ApplicationRuntime implements FollowerRole {
 
   writable(): void {
     this.applied()
+    this.#workflows.turn()
   }
 
   disconnected(): void {
@@ -172,6 +201,13 @@ export class ApplicationRuntime implements FollowerRole {
       case actionCodes['command/retried']:
         this.#unblock(keyOf(b, o), referenceOf(b, o), 'held')
         return
+      case actionCodes['workflow/advanced']:
+        this.#elsewhere.note(b, o, originOf(b, o) === origin)
+        if (originOf(b, o) === origin) this.#advanced(sequenceOf(b, o), lsnOf(b, o))
+        return
+      case actionCodes['workflow/resumed']:
+        if (this.#registered && nameOf(b, o) === instance) this.#resumed(b, o)
+        return
       case actionCodes['stream/closed']:
       case actionCodes['stream/deleted']:
         if (!isVoid) this.#streamEnded(b, o, code === actionCodes['stream/deleted'])
@@ -198,6 +234,28 @@ export class ApplicationRuntime implements FollowerRole {
     if (aggregate === undefined) return
     if (endLsn !== 0) aggregate.lastLsn = endLsn
     if (aggregate.readiness === 'cold' && aggregate.inFlight === 0) this.#cold.add(aggregate)
+  }
+
+  #advanced(sequence: number, at: Lsn): void {
+    const aggregate = this.#workflows.confirmed(sequence, at)
+    if (aggregate?.readiness === 'cold' && aggregate.inFlight === 0) this.#cold.add(aggregate)
+  }
+
+  #resumed(b: Buffer, o: number): void {
+    for (const at of startedLsns(b, o)) {
+      const activation = this.#o.state.activations.byLsn.get(at)
+      if (activation?.token !== (lsnOf(b, o) as number)) continue
+      const aggregate = this.#aggregates.get(activation.key)
+      // One that is not in memory, or is to be restored, goes on once it is.
+      if (aggregate === undefined) this.#adopt(activation.key, activation.hash)
+      else if (aggregate.readiness !== 'cold') this.#workflows.resumed(aggregate, activation)
+    }
+  }
+
+  #reload(aggregate: LiveAggregate): void {
+    aggregate.readiness = 'cold'
+    this.#cold.add(aggregate)
+    this.#o.environment.scheduler.soon(() => this.applied())
   }
 
   /** Those not in memory are restored from a store that knows of it (I3). */
@@ -230,6 +288,7 @@ export class ApplicationRuntime implements FollowerRole {
   #forgetAll(at = lsn(0)): void {
     this.#work = []
     this.#speculation.clear()
+    this.#workflows.abandonAll()
     this.#cold.clear()
     this.#aggregates.clear()
     this.#elsewhere.forgetAll(at)
@@ -279,6 +338,7 @@ export class ApplicationRuntime implements FollowerRole {
     const hosted = this.#hosted.get(key.slice(0, key.indexOf('/')))
     if (hosted === undefined) return null
     const aggregate = this.#aggregates.add(key, hash, hosted)
+    if (isWorkflowKey(key)) this.#workflows.attach(aggregate)
     if (!this.#restore(aggregate)) this.#cold.add(aggregate)
     return aggregate
   }
@@ -289,6 +349,7 @@ export class ApplicationRuntime implements FollowerRole {
     const isLoaded = this.#loader.load(aggregate)
     if (!isLoaded) this.#cold.add(aggregate)
     else if (aggregate.defect === null) this.#aggregates.weigh(aggregate, this.#outcomes.sizeOf(aggregate.state))
+    if (isLoaded && aggregate.workflow !== null && aggregate.defect === null) this.#workflows.loaded(aggregate)
     return isLoaded
   }
 
@@ -329,6 +390,7 @@ export class ApplicationRuntime implements FollowerRole {
       aggregate.heldBy = obstacle
       return false
     }
+    if (aggregate.workflow !== null) this.#workflows.flush(aggregate)
     const sequence = this.#follower.takeSequence()
     const readiness = this.#outcomes.add(aggregate, work, sequence)
     this.#speculation.add(aggregate, work, sequence)
@@ -349,7 +411,14 @@ export class ApplicationRuntime implements FollowerRole {
 
   /** What was built on a draft that never became an entry is decided again, from the store (I2). */
   #dropSpeculation(sequence: number | null): void {
-    for (const aggregate of this.#speculation.drop(sequence)) this.#cold.add(aggregate)
+    for (const aggregate of this.#workflows.drop(sequence)) this.#dropped(aggregate)
+    for (const aggregate of this.#speculation.drop(sequence)) this.#dropped(aggregate)
+  }
+
+  #dropped(aggregate: LiveAggregate): void {
+    aggregate.readiness = 'cold'
+    if (aggregate.workflow !== null) this.#workflows.abandon(aggregate)
+    this.#cold.add(aggregate)
   }
 
   #send(): void {

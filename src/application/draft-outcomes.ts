@@ -1,25 +1,26 @@
-import { isDeepStrictEqual } from 'node:util'
+import type { Message } from '../actions/action.ts'
 import { actionCodes } from '../actions/action-codes.ts'
 import { envelopeOf, payloadOf } from '../actions/decode.ts'
-import { packEvents } from '../actions/encode.ts'
+import { fillSent, packEvents, workflowFlags } from '../actions/encode.ts'
 import { type EntryBatch, type EntryFields, emptyFields } from '../actions/entry-batch.ts'
 import { entryFlags, flagsOf, nameOf, wallMsOf } from '../actions/entry-layout.ts'
-import { pack, unpack } from '../actions/message-pack.ts'
+import { pack } from '../actions/message-pack.ts'
 import { assert } from '../kernel/assert.ts'
 import type { Clock } from '../kernel/environment.ts'
-import { messageOf } from '../kernel/errors.ts'
+import { isCommanderError, messageOf } from '../kernel/errors.ts'
 import type { AnyAggregate } from '../sdk/aggregate-types.ts'
+import { checkSchema } from '../sdk/schema-check.ts'
 import { isOutdated, type MigrationsSlice } from '../state/migrations.ts'
 import type { ApplicationRuntimeOptions } from './application-runtime-options.ts'
 import { type Completed, type Decision, decide } from './decide.ts'
 import { DecideContext } from './decide-context.ts'
 import type { LiveAggregate, Readiness, Work } from './live-aggregates.ts'
+import { isSnapshotDue, snapshotOf } from './snapshot-of.ts'
+import type { WorkflowRunner } from './workflow-runner.ts'
 
 const nothing = Buffer.alloc(0)
 /** Header, key and padding of a draft: no more than this. */
 const draftOverheadBytes = 2048
-/** A state that packs to more than this is not saved as a snapshot: its events are read back instead. */
-const snapshotBytesMax = 262_144
 
 interface Envelope {
   readonly expectedRevision?: number
@@ -33,11 +34,14 @@ export class DraftOutcomes {
   readonly #migrations: MigrationsSlice
   readonly #draftBytesMax: number
   readonly #fields: EntryFields = emptyFields()
+  readonly #workflows: Pick<WorkflowRunner, 'completing' | 'decided'>
 
   constructor(
     batch: EntryBatch,
     { environment, state, draftBytesMax }: Pick<ApplicationRuntimeOptions, 'environment' | 'state' | 'draftBytesMax'>,
+    workflows: Pick<WorkflowRunner, 'completing' | 'decided'>,
   ) {
+    this.#workflows = workflows
     this.#migrations = state.migrations
     this.#batch = batch
     this.#clock = environment.clock
@@ -45,7 +49,8 @@ export class DraftOutcomes {
   }
 
   /** @returns how the aggregate goes on; its state and revision are those after the command. */
-  add(aggregate: LiveAggregate, { command, token }: Work, sequence: number): Readiness {
+  add(aggregate: LiveAggregate, work: Work, sequence: number): Readiness {
+    const { command, token } = work
     const { source, at } = command
     assert(source !== null, `the payload of command ${command.lsn} is kept`)
     const received = flagsOf(source, at)
@@ -64,8 +69,10 @@ export class DraftOutcomes {
     fields.revision = 0
     fields.variant = 0
     fields.envelope = nothing
-    const readiness = this.#fill(aggregate, decision, command.attempts)
+    const readiness = this.#fill(aggregate, decision, work)
     this.#batch.add(fields, sequence)
+    if (aggregate.workflow !== null && decision.outcome === 'completed')
+      this.#workflows.decided(aggregate, decision.events)
     return readiness
   }
 
@@ -111,11 +118,17 @@ export class DraftOutcomes {
         details: null,
       }
     }
+    if ((flagsOf(source, o) & entryFlags.forwarded) !== 0) {
+      const checked = checkForwarded(definition, name, data, aggregate.key)
+      if ('refusal' in checked) return checked.refusal
+      data = checked.data
+    }
     return decide(definition, name, data, aggregate.state, context)
   }
 
-  #fill(aggregate: LiveAggregate, decision: Decision, attempts: number): Readiness {
+  #fill(aggregate: LiveAggregate, decision: Decision, work: Work): Readiness {
     const fields = this.#fields
+    const { attempts } = work.command
     switch (decision.outcome) {
       case 'completed':
         try {
@@ -128,7 +141,7 @@ export class DraftOutcomes {
           const message = `the events have ${fields.payload.length} bytes; at most ${this.#draftBytesMax} fit into the journal`
           return this.#fillFailed(aggregate.hosted.definition, message, attempts)
         }
-        this.#fillCompleted(aggregate, decision)
+        this.#fillCompleted(aggregate, decision, work)
         return 'ready'
       case 'rejected':
         fields.code = actionCodes['command/rejected']
@@ -139,7 +152,7 @@ export class DraftOutcomes {
     }
   }
 
-  #fillCompleted(aggregate: LiveAggregate, { events, state }: Completed): void {
+  #fillCompleted(aggregate: LiveAggregate, { events, state }: Completed, work: Work): void {
     const fields = this.#fields
     fields.code = actionCodes['command/completed']
     fields.eventCount = events.length
@@ -148,12 +161,16 @@ export class DraftOutcomes {
     const before = aggregate.revision
     aggregate.state = state
     aggregate.revision = before + events.length
-    const { snapshotEvery } = aggregate.hosted.definition
-    if (snapshotEvery > 0 && Math.floor(before / snapshotEvery) !== Math.floor(aggregate.revision / snapshotEvery)) {
-      fields.payload = Buffer.from(fields.payload)
-      fields.envelope = snapshotEnvelope(aggregate, this.#draftBytesMax - fields.payload.length)
-      if (fields.envelope.length > 0) fields.flags |= entryFlags.snapshot
+    const isDue = isSnapshotDue(aggregate, before)
+    if (aggregate.workflow !== null || isDue) fields.payload = Buffer.from(fields.payload)
+    let messages: readonly Message[] = []
+    if (aggregate.workflow !== null) {
+      const completing = this.#workflows.completing(aggregate, events, work)
+      fields.flags |= workflowFlags(completing.effects)
+      messages = completing.messages
     }
+    const snapshot = isDue ? snapshotOf(aggregate, this.#draftBytesMax - fields.payload.length) : null
+    fillSent(fields, messages, snapshot)
   }
 
   #packRejection({ code, message, details }: Extract<Decision, { outcome: 'rejected' }>): Buffer {
@@ -195,14 +212,19 @@ function outdated(key: string): Decision {
   return { outcome: 'rejected', code: 'schema_violation', message, details: null }
 }
 
-/** Nothing when the state is large or does not come back from its encoding as it was. */
-function snapshotEnvelope(aggregate: LiveAggregate, roomBytes: number): Buffer {
+/** What a workflow sends has not passed the gateway. */
+function checkForwarded(
+  definition: AnyAggregate,
+  command: string,
+  data: unknown,
+  key: string,
+): { readonly data: unknown } | { readonly refusal: Decision } {
+  const schema = definition.schemas?.commands?.[command]
+  if (schema === undefined) return { data }
   try {
-    const packed = Buffer.from(pack({ definition: aggregate.hosted.fingerprint, state: aggregate.state }))
-    if (packed.length > Math.min(snapshotBytesMax, roomBytes)) return nothing
-    const { state } = unpack(packed, 0, packed.length) as { state: unknown }
-    return isDeepStrictEqual(state, aggregate.state) ? packed : nothing
-  } catch {
-    return nothing
+    return { data: checkSchema(schema, data, `data of command "${command}" of ${key}`) }
+  } catch (error) {
+    if (!isCommanderError(error)) throw error
+    return { refusal: { outcome: 'rejected', code: error.code, message: error.message, details: error.details } }
   }
 }

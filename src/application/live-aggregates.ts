@@ -2,6 +2,7 @@ import type { Lsn } from '../kernel/identifiers.ts'
 import { lsn } from '../kernel/identifiers.ts'
 import type { PendingCommand } from '../state/commands.ts'
 import type { HostedAggregate } from '../tables/hosted-aggregates.ts'
+import type { LiveWorkflow } from './live-workflow.ts'
 
 /** A command that was started here, under the token that it may end under. */
 export interface Work {
@@ -41,6 +42,8 @@ export interface LiveAggregate {
   /** Bytes of its packed state when last looked at, times four for what it takes on the heap. */
   weight: number
   touched: boolean
+  /** Of a workflow. */
+  workflow: LiveWorkflow | null
 }
 
 /** What an aggregate takes beside its state. */
@@ -97,6 +100,7 @@ export class LiveAggregates {
       backlog: [],
       weight: overheadBytes,
       touched: true,
+      workflow: null,
     }
     this.#byKey.set(key, aggregate)
     this.#bytes += aggregate.weight
@@ -135,8 +139,9 @@ export class LiveAggregates {
   }
 }
 
-/** It has drafts or started commands of this process under way. */
-export const isWorking = (aggregate: LiveAggregate): boolean => aggregate.inFlight > 0 || aggregate.backlog.length > 0
+/** It has drafts or started commands of this process under way, or is a workflow that has something to do here. */
+export const isWorking = ({ inFlight, backlog, workflow }: LiveAggregate): boolean =>
+  inFlight > 0 || backlog.length > 0 || (workflow !== null && workflow.token !== 0)
 
 const isIdle = (aggregate: LiveAggregate): boolean =>
   !isWorking(aggregate) && aggregate.readiness !== 'held' && aggregate.readiness !== 'blocked'

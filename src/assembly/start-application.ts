@@ -49,7 +49,9 @@ export function startApplication(surroundings: Surroundings, settings: Applicati
     reset: failed,
   })
   const name = `application-${instance}`
-  const follower = followerOf(surroundings, runtime, { name, origin, ordered: true, after: state.lsn })
+  // What workflows do outside waits until it is flushed that they do it.
+  const followsFlush = settings.application.workflows.length > 0
+  const follower = followerOf(surroundings, runtime, { name, origin, ordered: true, followsFlush, after: state.lsn })
   runtime.start(follower)
   const stop = async (): Promise<void> => {
     runtime.deregister()

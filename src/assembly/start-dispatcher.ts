@@ -3,6 +3,7 @@ import type { DispatcherOptions } from '../dispatcher/options.ts'
 import type { Follower } from '../replica/follower.ts'
 import { keyLookup } from '../tables/idempotency-keys.ts'
 import { readRoot } from '../tables/meta.ts'
+import { readTimers } from '../tables/timers.ts'
 import { followerOf, newOrigin } from './start-follower.ts'
 import type { RunningRole, Surroundings } from './surroundings.ts'
 
@@ -19,7 +20,13 @@ export function startDispatcher(
   const store = openStore('read')
   const state = readRoot(store, { lookup: keyLookup(store), keepsPayloads: false })
   const origin = newOrigin(surroundings)
-  const dispatcher = new Dispatcher(environment, state, origin, failed, options)
+  const dispatcher = new Dispatcher(environment, state, origin, failed, {
+    readTimers: (limit) => {
+      store.refresh()
+      return readTimers(store, limit)
+    },
+    ...options,
+  })
   const follower = followerOf(surroundings, dispatcher, { name: 'dispatcher', origin, after: state.lsn })
   dispatcher.start(follower)
   const stop = async (): Promise<void> => {

@@ -32,6 +32,7 @@ import { type InstanceLoad, InstanceLoads } from './instance-loads.ts'
 import { type DispatcherOptions, defaultDispatcherOptions } from './options.ts'
 import { parkingOf } from './parking.ts'
 import { Retries } from './retries.ts'
+import { WorkflowDesk } from './workflow-desk.ts'
 
 const refusedDelayMs = 100
 
@@ -51,6 +52,7 @@ export class Dispatcher implements FollowerRole {
   readonly #loads = new InstanceLoads()
   readonly #batch: EntryBatch
   readonly #housekeeping: Housekeeping
+  readonly #desk: WorkflowDesk
   #follower: Follower | null = null
   /** Ready to be started, or in a draft that has not come back yet, each with its instance. */
   readonly #scheduled = new NumberMap<string>()
@@ -74,6 +76,14 @@ export class Dispatcher implements FollowerRole {
     this.#retries = new Retries(environment)
     this.#options = { ...defaultDispatcherOptions, ...options }
     this.#housekeeping = new Housekeeping(environment, state, this.#loads, this.#options.silenceMs)
+    this.#desk = new WorkflowDesk({
+      environment,
+      state,
+      batch: this.#batch,
+      takeSequence: () => this.#follower?.takeSequence() ?? 0,
+      readTimers: this.#options.readTimers,
+      due: () => this.#startReady(),
+    })
   }
 
   get state(): RootState {
@@ -91,6 +101,7 @@ export class Dispatcher implements FollowerRole {
     this.#sweepTimer?.cancel()
     this.#restartTimer?.cancel()
     this.#retries.stop()
+    this.#desk.stop()
   }
 
   apply(b: Buffer, offset: number): void {
@@ -105,6 +116,7 @@ export class Dispatcher implements FollowerRole {
     if (mark.applied === this.#keysAppliedUpTo) return
     this.#keysAppliedUpTo = mark.applied
     forgetSavedKeys(this.#state.idempotency, mark.applied)
+    if (this.#desk.storeApplied(mark.applied)) this.#startReady()
   }
 
   connected(): void {
@@ -151,6 +163,7 @@ export class Dispatcher implements FollowerRole {
         const command = commands.byLsn.get(referenceOf(b, o))
         if (command !== undefined) this.#ended(command)
         reduce(this.#state, b, o)
+        if (code === actionCodes['command/completed']) this.#desk.applied(b, o)
         if (command === undefined || code < actionCodes['command/failed']) return
         if (code === actionCodes['command/failed']) this.#retries.failed(command)
         this.#offer(command.queue)
@@ -167,6 +180,11 @@ export class Dispatcher implements FollowerRole {
       case actionCodes['application/deregistered']:
         reduce(this.#state, b, o)
         this.#rebalance(nameOf(b, o))
+        return
+      case actionCodes['workflow/advanced']:
+      case actionCodes['workflow/resumed']:
+        reduce(this.#state, b, o)
+        this.#desk.applied(b, o)
         return
       case actionCodes['stream/migrated']:
       case actionCodes['stream/migration-abandoned']:
@@ -197,6 +215,8 @@ export class Dispatcher implements FollowerRole {
 
   /** Sticky: where the aggregate has commands under way they stay together (I1); otherwise the owner of its partition. */
   #instanceFor({ queue, lsn: at }: PendingCommand): string | null {
+    const active = this.#state.activations.byKey.get(queue.key)?.instance
+    if (active !== undefined && this.#state.applications.byInstance.has(active)) return active
     for (const other of queue.commands) {
       if (other.lsn === at) continue
       const instance = other.token === 0 ? this.#scheduled.get(other.lsn) : other.instance
@@ -266,6 +286,7 @@ export class Dispatcher implements FollowerRole {
     }
     if (instance === null) this.#loads.clear()
     else this.#loads.delete(instance)
+    this.#desk.rebalance()
     this.#offerAll()
   }
 
@@ -279,6 +300,7 @@ export class Dispatcher implements FollowerRole {
 
   /** Everything anew from the state: after a new connection, when drafts may have been lost (I3). */
   #restart(): void {
+    this.#desk.restart()
     this.#scheduled.clear()
     this.#loads.clear()
     const nowMs = this.#environment.clock.monotonicMs()
@@ -300,6 +322,7 @@ export class Dispatcher implements FollowerRole {
   #startReady(): void {
     if (this.#follower?.isWritable === true) {
       for (const load of this.#loads.values()) if (load.waiting > 0) this.#draftStarted(load)
+      this.#desk.draft()
     }
     this.#send()
   }

@@ -1,4 +1,5 @@
 import { limits } from '../kernel/limits.ts'
+import type { Timer } from './timer-queue.ts'
 
 export interface DispatcherOptions {
   /** Commands started on one instance and not yet terminal. 1 or more; default `limits.startedPerInstanceMax`. */
@@ -7,10 +8,13 @@ export interface DispatcherOptions {
   readonly silenceMs: number
   /** How often expiries and silence are looked after. Default 5,000. */
   readonly sweepMs: number
+  /** The timers in the store that are due first. Default: there are none. */
+  readonly readTimers: (limit: number) => readonly Timer[]
 }
 
 export const defaultDispatcherOptions: DispatcherOptions = {
   startedPerInstance: limits.startedPerInstanceMax,
   silenceMs: 30_000,
   sweepMs: 5_000,
+  readTimers: () => [],
 }

@@ -44,6 +44,16 @@ export const limits = {
   /** Attempts to decide a command before it is parked, unless the aggregate says otherwise. */
   attemptsDefault: 5,
   attemptsMax: 100,
+  /** What a workflow records at once: an input, a result, the data of a command, in MessagePack. */
+  workflowValueBytesMax: 1_048_576,
+  /** Workflows without anything to do whose code an application process keeps in memory, so that it need not run again. */
+  idleExecutionsMax: 1000,
+  /** Workflows that have something to do at once, in the whole database: further ones are not started. */
+  activeWorkflowsMax: 20_000,
+  /** Timers that the dispatcher holds in memory; those that are due later are in the store alone. */
+  timersHeldMax: 100_000,
+  /** Timers are fired while no more commands than this are pending, and no more workflows active. */
+  timersPendingMax: 5_000,
   /** How often a command may take its process down with it before it is parked. */
   crashesMax: 2,
 } as const

@@ -1,6 +1,6 @@
 import type { IdempotencyKey, StreamArchived } from '../actions/action.ts'
 import { actionCodes } from '../actions/action-codes.ts'
-import { envelopeOf, payloadOf, snapshotOf } from '../actions/decode.ts'
+import { envelopeOf, eventsOf, payloadOf, snapshotOf } from '../actions/decode.ts'
 import {
   codeOf,
   entryEnd,
@@ -26,6 +26,8 @@ import { deleteParked, putOutcome, putParked, putSkipped } from '../tables/outco
 import { listRemovals, putRemoval, type Removal, removePortion } from '../tables/removals.ts'
 import { deleteSnapshot, putSnapshot, readSnapshotInBatch } from '../tables/snapshots.ts'
 import { revisionInBatch, StreamAppender } from '../tables/streams.ts'
+import { indexWorkflowEvent } from '../tables/workflow-index.ts'
+import type { WorkflowEvent } from '../workflows/workflow-events.ts'
 import { type CopySlice, MigrationTables } from './migration-tables.ts'
 import type { ProjectionRunner } from './projection-runner.ts'
 
@@ -76,6 +78,10 @@ export class TableWriter {
       case actionCodes['command/completed']:
         reduce(this.#state, b, o)
         this.#completed(batch, b, o)
+        return
+      case actionCodes['workflow/advanced']:
+        reduce(this.#state, b, o)
+        if (eventCountOf(b, o) > 0) this.#append(batch, b, o)
         return
       case actionCodes['command/rejected']:
         reduce(this.#state, b, o)
@@ -165,6 +171,12 @@ export class TableWriter {
       putOutcome(batch, referenceOf(b, o), b, o, null)
       return
     }
+    putOutcome(batch, referenceOf(b, o), b, o, this.#append(batch, b, o))
+  }
+
+  /** The events of an entry go into the log, their stream, and whatever follows from them. */
+  #append(batch: WriteBatch, b: Buffer, o: number): ReturnType<EventLogAppender['add']> {
+    const eventCount = eventCountOf(b, o)
     const place = this.#log.add(batch, b, o)
     const key = keyOf(b, o)
     const before = this.#streams.append(batch, key, lsnOf(b, o), eventCount, place)
@@ -172,10 +184,13 @@ export class TableWriter {
       before === revisionOf(b, o),
       `entry ${lsnOf(b, o)}: ${key} is at revision ${before}, not ${revisionOf(b, o)}`,
     )
-    putOutcome(batch, referenceOf(b, o), b, o, place)
     const snapshot = snapshotOf(b, o)
     if (snapshot !== null) putSnapshot(batch, key, { ...snapshot, revision: before + eventCount, lsn: lsnOf(b, o) })
+    if ((flagsOf(b, o) & entryFlags.indexed) !== 0) {
+      for (const event of eventsOf(b, o)) indexWorkflowEvent(batch, key, event as WorkflowEvent)
+    }
     this.#projections.apply(batch, b, o, place.block + place.delta)
+    return place
   }
 
   /** Of several the first one counts, and a stream that was deleted stays so. */

@@ -7,15 +7,7 @@ import { isStandardSchema, type StandardSchema } from './standard-schema.ts'
 import type { AnyWorkflow, RequestRetry, Workflow, WorkflowDefinition } from './workflow-types.ts'
 import { workflowBrand } from './workflow-types.ts'
 
-const definitionKeys: ReadonlySet<string> = new Set([
-  'name',
-  'version',
-  'input',
-  'output',
-  'retry',
-  'timeoutMs',
-  'run',
-])
+const definitionKeys: ReadonlySet<string> = new Set(['name', 'version', 'input', 'output', 'retry', 'timeoutMs', 'run'])
 const retryKeys: ReadonlySet<string> = new Set(['maxAttempts', 'initialDelayMs', 'maxDelayMs', 'onExhausted'])
 const requestKeys: ReadonlySet<string> = new Set(['retry', 'timeoutMs', 'compensate'])
 const tenYearsMs = 315_576_000_000
@@ -108,7 +100,10 @@ export function requestPolicyOf(options: unknown, workflow: AnyWorkflow, name: s
   assertKnownKeys(options, requestKeys, subject)
   const { compensate, timeoutMs } = options
   if (compensate !== undefined && typeof compensate !== 'function')
-    throw new CommanderError('invalid_module', `${subject}: compensate is ${describe(compensate)}, but must be a function`)
+    throw new CommanderError(
+      'invalid_module',
+      `${subject}: compensate is ${describe(compensate)}, but must be a function`,
+    )
   return {
     retry: requestRetryOf(options.retry, workflow.retry, `${subject}: retry`),
     timeoutMs: timeoutMs === undefined ? null : assertIntegerOption(timeoutMs, 0, 1, dayMs, `${subject}: timeoutMs`),

@@ -44,7 +44,7 @@ export function takeMessage(slice: OutboxSlice, source: Lsn, index: number): Out
   return message
 }
 
-/** The messages of the `workflow/advanced` entry at `o`. */
+/** The messages that the entry at `o` sends. */
 export function addMessagesOf(slice: OutboxSlice, b: Buffer, o: number, key: string): void {
   const source = lsnOf(b, o)
   messagesOf(b, o).forEach(({ to, command, data, operation, expectedRevision }, index) => {
@@ -66,6 +66,9 @@ export type ReplyOutcome =
   | { readonly outcome: 'rejected'; readonly code: string; readonly message: string; readonly details: unknown }
   | { readonly outcome: 'skipped'; readonly message: string }
 
+/** An entry may send messages of its own as well; it has no more than `limits.eventsPerCommandMax` of them. */
+const replyIndex = 0xffff
+
 /** The name of the command by which a workflow is told. */
 export const replyCommand = 'commandEnded'
 
@@ -79,7 +82,7 @@ export function addReply(
   outcome: ReplyOutcome,
 ): void {
   const data = Buffer.from(pack({ operation: reply.operation, command, ...outcome }))
-  const message = { index: 0, to: reply.key, command: replyCommand, data, reply: null, expectedRevision: null }
+  const message = { index: replyIndex, to: reply.key, command: replyCommand, data, reply: null, expectedRevision: null }
   addMessage(slice, { source: lsnOf(b, o), ...message })
 }
 

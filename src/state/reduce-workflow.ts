@@ -29,6 +29,7 @@ export function reduceCompletedOfWorkflow(
   if ((flagsOf(b, o) & entryFlags.releases) !== 0) deactivate(activations, keyOf(b, o))
   else if ((flagsOf(b, o) & entryFlags.activates) !== 0 && command !== undefined)
     activate(activations, command.lsn, keyOf(b, o), hashOf(b, o), command.instance, tokenOf(b, o))
+  if ((flagsOf(b, o) & entryFlags.sends) !== 0) addMessagesOf(outbox, b, o, keyOf(b, o))
   if (command?.reply != null) addReply(outbox, b, o, command.reply, command.lsn, completedOutcome(b, o))
 }
 

@@ -95,7 +95,7 @@ export function reduce(state: RootState, b: Buffer, o: number): Repeats {
       const command = removePending(state.commands, referenceOf(b, o))
       state.commands.completed++
       state.globalPosition += eventCountOf(b, o)
-      if (command?.reply != null || (flagsOf(b, o) & (entryFlags.activates | entryFlags.releases)) !== 0)
+      if (command?.reply != null || (flagsOf(b, o) & entryFlags.ofWorkflow) !== 0)
         reduceCompletedOfWorkflow(state, b, o, command)
       if (state.migrations.byType.size > 0) noteCompleted(state, b, o)
       return isNew

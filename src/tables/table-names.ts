@@ -26,6 +26,10 @@ export const tableNames = {
   keys: 'keys',
   /** Expiry, idempotency key -> nothing: what to delete next. */
   expiries: 'expiries',
+  /** Workflow type, id -> its status. */
+  workflows: 'workflows',
+  /** When it is due, workflow key, operation -> kind of timer. */
+  timers: 'timers',
   /** Projection name and version, row key -> value. */
   rows: 'rows',
   /** Projection name -> live version and the progress of a rebuild. */

@@ -4,13 +4,18 @@ import { pack } from '../actions/message-pack.ts'
 import { unreachable } from '../kernel/assert.ts'
 import type { RunOutcome, WorkflowExecution } from './execution.ts'
 import type { Issue, Operation, RequestOperation } from './operation.ts'
-import type { WorkflowEvent } from './workflow-events.ts'
+import { endsWorkflow, type WorkflowEvent } from './workflow-events.ts'
 import { pendingTimers, timeoutOperation, type WorkflowState } from './workflow-state.ts'
+
+/** An event, and what it sends: both or neither are written. */
+export interface Change {
+  readonly event: WorkflowEvent
+  readonly message?: Message
+}
 
 /** What code has done since its history was last written on, as history. */
 export interface Step {
-  readonly events: readonly WorkflowEvent[]
-  readonly messages: readonly Message[]
+  readonly changes: readonly Change[]
   /** To be carried out once the step is flushed. */
   readonly requests: readonly RequestOperation[]
 }
@@ -20,75 +25,80 @@ export interface Step {
  * @param newestVersion of the workflow's code: that of the next run
  */
 export function advance(execution: WorkflowExecution, state: WorkflowState, atMs: number, newestVersion: number): Step {
-  const step = { events: [] as WorkflowEvent[], messages: [] as Message[], requests: [] as RequestOperation[] }
+  const step: OpenStep = { changes: [], requests: [] }
   const { outcome, start } = execution
   // Operations of a run that is over are nobody's.
   const issues = execution.takeIssues(atMs).filter(({ what }) => outcome === null || what !== 'operation')
   for (const issue of issues) addIssue(step, issue, start.key, atMs)
   if (outcome !== null) {
-    step.events.push(endOf(outcome, state, atMs, newestVersion))
-    const reply = replyToParent(outcome, state, start.key)
-    if (reply !== null) step.messages.push(reply)
+    const event = endOf(outcome, state, atMs, newestVersion)
+    const message = endsWorkflow(event) ? replyToParent(event, state, start.key) : null
+    step.changes.push(message === null ? { event } : { event, message })
   }
   return step
 }
 
 type OpenStep = { readonly [Part in keyof Step]: Step[Part][number][] }
 
-function addIssue(step: OpenStep, issue: Issue, key: string, atMs: number): void {
+function addIssue({ changes, requests }: OpenStep, issue: Issue, key: string, atMs: number): void {
   switch (issue.what) {
-    case 'operation':
-      return addOperation(step, issue.operation, key, atMs)
+    case 'operation': {
+      const change = beginningOf(issue.operation, key, atMs)
+      if (change !== null) changes.push(change)
+      if (issue.operation.kind === 'request') requests.push(issue.operation)
+      return
+    }
     case 'timerCancelled': {
       const { operation, dueMs } = issue
-      step.events.push({ type: 'timer/cancelled', data: { operation, dueMs, atMs } })
+      changes.push({ event: { type: 'timer/cancelled', data: { operation, dueMs, atMs } } })
       return
     }
     case 'status':
-      step.events.push({ type: 'status/set', data: { value: issue.value, atMs } })
+      changes.push({ event: { type: 'status/set', data: { value: issue.value, atMs } } })
       return
     case 'patch':
-      step.events.push({ type: 'patch/noted', data: { id: issue.id, atMs } })
+      changes.push({ event: { type: 'patch/noted', data: { id: issue.id, atMs } } })
       return
     default:
       unreachable(issue)
   }
 }
 
-function addOperation({ events, messages, requests }: OpenStep, operation: Operation, key: string, atMs: number): void {
+/** null: waiting for a signal without a time limit is nothing that has to be known. */
+function beginningOf(operation: Operation, key: string, atMs: number): Change | null {
   const { id } = operation
   switch (operation.kind) {
     case 'request':
-      events.push({ type: 'request/started', data: { operation: id, attempt: 1, atMs } })
-      requests.push(operation)
-      return
+      return { event: { type: 'request/started', data: { operation: id, attempt: 1, atMs } } }
     case 'timer':
-      events.push({ type: 'timer/started', data: { operation: id, dueMs: operation.dueMs, atMs } })
-      return
-    case 'signal':
-      if (operation.dueMs !== null)
-        events.push({ type: 'timer/started', data: { operation: id, dueMs: operation.dueMs, atMs } })
-      return
+    case 'signal': {
+      const { dueMs } = operation
+      if (dueMs === null) return null
+      const kind = operation.kind === 'timer' && operation.isAbsolute ? { isAbsolute: true as const } : {}
+      return { event: { type: 'timer/started', data: { operation: id, dueMs, atMs, ...kind } } }
+    }
     case 'awakeable':
-      events.push({ type: 'awakeable/created', data: { operation: id, atMs } })
-      return
+      return { event: { type: 'awakeable/created', data: { operation: id, atMs } } }
     case 'command': {
       const { to, command, data, expectedRevision } = operation
       const aggregate = aggregateKey(to.type, to.id)
-      events.push({ type: 'command/requested', data: { operation: id, aggregate, command, data, atMs } })
       const expected = expectedRevision === null ? {} : { expectedRevision }
-      messages.push({ to, command, data: packed(data), operation: id, ...expected })
-      return
+      return {
+        event: { type: 'command/requested', data: { operation: id, aggregate, command, data, atMs } },
+        message: { to, command, data: packed(data), operation: id, ...expected },
+      }
     }
     case 'child': {
       const { to, input } = operation
-      events.push({ type: 'child/requested', data: { operation: id, child: aggregateKey(to.type, to.id), input, atMs } })
-      // Whose child it is goes along: it says there how it ended.
-      messages.push({ to, command: 'start', data: packed({ input, parent: { key, operation: id } }), operation: id })
-      return
+      const child = aggregateKey(to.type, to.id)
+      return {
+        event: { type: 'child/requested', data: { operation: id, child, input, atMs } },
+        // Whose child it is goes along: it says there how it ended.
+        message: { to, command: 'start', data: packed({ input, parent: { key, operation: id } }), operation: id },
+      }
     }
     default:
-      unreachable(operation)
+      return unreachable(operation)
   }
 }
 
@@ -113,10 +123,15 @@ function endOf(outcome: RunOutcome, state: WorkflowState, atMs: number, version:
   }
 }
 
-/** What the workflow that started this one is told; null: nobody has, or it is not over. */
-function replyToParent(outcome: RunOutcome, { parent }: WorkflowState, child: string): Message | null {
-  if (parent === null || outcome.kind === 'continued' || outcome.kind === 'broken') return null
-  const came = outcome.kind === 'completed' ? { result: outcome.result ?? null } : { error: outcome.error }
+/** What the workflow that started this one is told about its end; null: nobody has. */
+export function replyToParent(end: WorkflowEvent, { parent }: WorkflowState, child: string): Message | null {
+  if (parent === null) return null
+  const came =
+    end.type === 'workflow/completed'
+      ? { result: end.data.result }
+      : 'error' in end.data
+        ? { error: end.data.error }
+        : { result: null }
   const data = packed({ operation: parent.operation, child, ...came })
   return { to: parseAggregateKey(parent.key), command: 'childEnded', data }
 }

@@ -3,8 +3,8 @@ import { checkSchema } from '../sdk/schema-check.ts'
 import type { RequestPolicy } from '../sdk/workflow.ts'
 import { isTerminalError, TerminalError } from '../sdk/workflow-errors.ts'
 import type { AnyWorkflow, Effect } from '../sdk/workflow-types.ts'
-import { type Failure, failureOf, terminalErrorOf } from './failure.ts'
 import { ContinueAsNew } from './continue-as-new.ts'
+import { type Failure, failureOf, terminalErrorOf } from './failure.ts'
 import type { Isolation } from './isolation.ts'
 import { NonDeterminismError } from './non-determinism.ts'
 import type { Issue, Operation, OperationNameKind, SignalOperation } from './operation.ts'
@@ -56,7 +56,8 @@ export class WorkflowExecution implements RunHost {
   readonly #patches: Map<string, boolean>
   /** By name: those that came before anybody waited. */
   readonly #signals = new Map<string, unknown[]>()
-  readonly #compensations: { readonly name: string; readonly run: Effect<unknown>; readonly policy: RequestPolicy }[] = []
+  readonly #compensations: { readonly name: string; readonly run: Effect<unknown>; readonly policy: RequestPolicy }[] =
+    []
   #isCompensating = false
 
   constructor(workflow: AnyWorkflow, start: RunStart, isolation: Isolation) {
@@ -166,12 +167,14 @@ export class WorkflowExecution implements RunHost {
       case 'request/completed':
         return this.#resolve(data.operation, data.result)
       case 'request/failed':
-        if (data.then === 'final') this.#reject(data.operation, terminalErrorOf(data.error))
+        if (data.next === 'final') this.#reject(data.operation, terminalErrorOf(data.error))
         return
       case 'timer/fired':
         return this.#fired(data.operation)
       case 'timer/cancelled':
-        this.#issues = this.#issues.filter((issue) => issue.what !== 'timerCancelled' || issue.operation !== data.operation)
+        this.#issues = this.#issues.filter(
+          (issue) => issue.what !== 'timerCancelled' || issue.operation !== data.operation,
+        )
         return
       case 'signal/received':
         return this.#signalled(data.name, data.data)
@@ -210,11 +213,10 @@ export class WorkflowExecution implements RunHost {
 
   #begun(operation: string): void {
     const open = this.#open.get(operation)
-    if (open === undefined) this.#mismatch(operation) // I2
+    if (open === undefined)
+      this.#mismatch(operation) // I2
     else open.isRecorded = true
-    this.#issues = this.#issues.filter(
-      (issue) => issue.what !== 'operation' || issue.operation.id !== operation,
-    )
+    this.#issues = this.#issues.filter((issue) => issue.what !== 'operation' || issue.operation.id !== operation)
   }
 
   #resolve(operation: string, value: unknown): void {
@@ -308,7 +310,8 @@ export class WorkflowExecution implements RunHost {
     try {
       const result = await workflow.run(context, start.input)
       const { output } = workflow
-      const checked = output === undefined ? result : checkSchema(output, result, `output of workflow "${workflow.name}"`)
+      const checked =
+        output === undefined ? result : checkSchema(output, result, `output of workflow "${workflow.name}"`)
       this.#end({ kind: 'completed', result: checked })
     } catch (error) {
       await this.#threw(error)

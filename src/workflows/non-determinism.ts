@@ -19,7 +19,11 @@ export class NonDeterminismError extends TerminalError {
 }
 
 function messageOf(expected: string, actual: readonly string[], hasEnded: boolean): string {
-  const found = hasEnded ? 'the code has ended' : actual.length === 0 ? 'the code waits for nothing that is recorded' : `the code waits for ${actual.join(', ')}`
+  const found = hasEnded
+    ? 'the code has ended'
+    : actual.length === 0
+      ? 'the code waits for nothing that is recorded'
+      : `the code waits for ${actual.join(', ')}`
   const hint =
     !hasEnded && actual.length === 0
       ? 'it awaits something beside its context: use context.request for that'

@@ -16,6 +16,8 @@ export interface RequestOperation extends Common {
 export interface TimerOperation extends Common {
   readonly kind: 'timer'
   readonly dueMs: number
+  /** Due at a time of the wall clock, not after so long. */
+  readonly isAbsolute: boolean
 }
 
 /** Waits for a signal; with a timer where it waits for a while only. */

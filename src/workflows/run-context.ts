@@ -60,8 +60,7 @@ export class RunContext implements WorkflowContext {
     const id = execution.nameOf('request', name)
     const result = await execution.open<Result>({ kind: 'request', id, effect, policy })
     const compensate = options?.compensate
-    if (compensate !== undefined)
-      execution.compensateBy(name, (context) => compensate(result, context), policy)
+    if (compensate !== undefined) execution.compensateBy(name, (context) => compensate(result, context), policy)
     return result
   }
 
@@ -87,18 +86,19 @@ export class RunContext implements WorkflowContext {
 
   sleep(ms: number): Promise<void> {
     if (typeof ms !== 'number' || !(ms >= 0)) throw invalid(`sleep(${String(ms)}): milliseconds must be 0 or more`)
-    return this.#sleepUntil(this.#execution.nowMs + ms)
+    return this.#sleepUntil(this.#execution.nowMs + ms, false)
   }
 
   sleepUntil(date: Date | string): Promise<void> {
     const dueMs = new Date(date).getTime()
     if (Number.isNaN(dueMs)) throw invalid(`sleepUntil(${String(date)}): this is no time`)
-    return this.#sleepUntil(dueMs)
+    return this.#sleepUntil(dueMs, true)
   }
 
-  #sleepUntil(dueMs: number): Promise<void> {
+  #sleepUntil(dueMs: number, isAbsolute: boolean): Promise<void> {
     const id = this.#execution.nameOf('timer', 'sleep')
-    return this.#execution.open({ kind: 'timer', id, dueMs: Math.ceil(Math.min(dueMs, Number.MAX_SAFE_INTEGER)) })
+    const atMs = Math.max(0, Math.ceil(Math.min(dueMs, Number.MAX_SAFE_INTEGER)))
+    return this.#execution.open({ kind: 'timer', id, dueMs: atMs, isAbsolute })
   }
 
   signal<Data = unknown>(name: string, { timeoutMs }: { readonly timeoutMs?: number } = {}): Promise<Data> {

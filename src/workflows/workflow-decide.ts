@@ -1,6 +1,6 @@
-import { digest16 } from '../kernel/checksum.ts'
-import { pack } from '../actions/message-pack.ts'
 import type { ReplyAddress } from '../actions/action.ts'
+import { pack } from '../actions/message-pack.ts'
+import { digest16 } from '../kernel/checksum.ts'
 import type { CommandContext } from '../sdk/aggregate-types.ts'
 import { CommandRejected } from '../sdk/rejection.ts'
 import { TerminalError } from '../sdk/workflow-errors.ts'
@@ -90,14 +90,13 @@ export const workflowDeciders = (workflow: AnyWorkflow): Deciders => ({
       throw new CommandRejected('awakeable_unknown', message, { operation })
     }
     const atMs = receivedMs(context)
-    const came = error === undefined ? { value: value ?? null } : { error: { code: 'awakeable_rejected', message: error } }
+    const came =
+      error === undefined ? { value: value ?? null } : { error: { code: 'awakeable_rejected', message: error } }
     return [{ type: 'awakeable/resolved', data: { operation, ...came, atMs } }]
   },
   timer: ({ operation, dueMs }, state, context) => {
     const isDue =
-      operation === timeoutOperation
-        ? state.timeoutAtMs === dueMs
-        : state.operations[operation]?.dueMs === dueMs
+      operation === timeoutOperation ? state.timeoutAtMs === dueMs : state.operations[operation]?.dueMs === dueMs
     if (!isDue || hasEnded(state)) return nothing
     return [{ type: 'timer/fired', data: { operation, dueMs, atMs: receivedMs(context) } }]
   },

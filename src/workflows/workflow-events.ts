@@ -38,13 +38,19 @@ export interface WorkflowEventData {
     readonly error: Failure
     readonly atMs: number
     /** final: thrown into the workflow. again: tried again. exhausted: the workflow is parked. */
-    readonly then: 'final' | 'again' | 'exhausted'
+    readonly next: 'final' | 'again' | 'exhausted'
     /** When it is tried again. */
     readonly retryAtMs: number | null
     /** By a timer, so that the workflow takes no memory until then. */
     readonly isTimer: boolean
   }
-  readonly 'timer/started': { readonly operation: string; readonly dueMs: number; readonly atMs: number }
+  readonly 'timer/started': {
+    readonly operation: string
+    readonly dueMs: number
+    readonly atMs: number
+    /** Due at a time of the wall clock, whatever that does until then; absent: after so long. */
+    readonly isAbsolute?: true
+  }
   readonly 'timer/fired': { readonly operation: string; readonly dueMs: number; readonly atMs: number }
   readonly 'timer/cancelled': { readonly operation: string; readonly dueMs: number; readonly atMs: number }
   readonly 'signal/received': { readonly name: string; readonly data: unknown; readonly atMs: number }

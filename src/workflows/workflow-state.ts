@@ -12,6 +12,8 @@ export interface PendingOperation {
   readonly startedAtMs: number
   /** request: the attempt that is under way, or was last. */
   attempt: number
+  /** request: attempts that failed, since a person last had a look. A crash is no failure of it. */
+  failures: number
   /** When its timer is due; null while it has none. */
   dueMs: number | null
   /** request: failed, and tried again at this time; null: not waiting. */
@@ -111,6 +113,7 @@ function open(
     kind,
     startedAtMs,
     attempt: kind === 'request' ? 1 : 0,
+    failures: 0,
     dueMs: more.dueMs ?? null,
     retryAtMs: null,
     isExhausted: false,
@@ -137,13 +140,19 @@ function goOn(state: WorkflowState): WorkflowState {
   for (const operation of Object.values(state.operations)) {
     if (!operation.isExhausted) continue
     operation.isExhausted = false
-    operation.attempt = 0
+    operation.failures = 0
     operation.retryAtMs = null
   }
   return Object.assign(state, { status: 'running', error: null })
 }
 
-function end(state: WorkflowState, status: WorkflowStatus, atMs: number, result: unknown, error: Failure | null): WorkflowState {
+function end(
+  state: WorkflowState,
+  status: WorkflowStatus,
+  atMs: number,
+  result: unknown,
+  error: Failure | null,
+): WorkflowState {
   Object.assign(state, { status, endedAtMs: atMs, operations: {}, result, error })
   return state
 }
@@ -186,13 +195,14 @@ export const evolveWorkflow: Evolve = {
     state.completedRequests++
     return close(state, operation)
   },
-  'request/failed': (state, { operation, error, then, retryAtMs, isTimer }) => {
+  'request/failed': (state, { operation, error, next, retryAtMs, isTimer }) => {
     const known = state.operations[operation]
-    if (known === undefined || then === 'final') return close(state, operation)
+    if (known === undefined || next === 'final') return close(state, operation)
+    known.failures++
     known.error = error
     known.retryAtMs = retryAtMs
     known.dueMs = isTimer ? retryAtMs : null
-    known.isExhausted = then === 'exhausted'
+    known.isExhausted = next === 'exhausted'
     return state
   },
   'timer/started': (state, { operation, dueMs, atMs }) => open(state, operation, 'timer', atMs, { dueMs }),

@@ -1,0 +1,30 @@
+import type { EntryBatch } from '../actions/entry-batch.ts'
+import { noIsolation } from '../workflows/isolation.ts'
+import type { ApplicationRuntimeOptions } from './application-runtime-options.ts'
+import { WorkflowDrafts } from './workflow-drafts.ts'
+import { WorkflowHistory } from './workflow-history.ts'
+import { WorkflowRunner, type WorkflowRunnerOptions } from './workflow-runner.ts'
+import { WorkflowVersions } from './workflow-versions.ts'
+
+interface Hooks extends Pick<WorkflowRunnerOptions, 'canSend' | 'send' | 'reload'> {
+  readonly takeSequence: () => number
+}
+
+/** The part of an application process that runs workflows; it drafts into the same batch as the rest. */
+export function createWorkflowRunner(
+  options: ApplicationRuntimeOptions,
+  batch: EntryBatch,
+  { takeSequence, ...hooks }: Hooks,
+): WorkflowRunner {
+  const { environment, state, instance, store, archived, application, draftBytesMax } = options
+  return new WorkflowRunner({
+    environment,
+    state,
+    instance,
+    versions: new WorkflowVersions(application.workflows),
+    history: new WorkflowHistory(store, archived),
+    isolation: options.isolation ?? noIsolation,
+    drafts: new WorkflowDrafts(batch, environment.clock, draftBytesMax, takeSequence),
+    ...hooks,
+  })
+}

@@ -1,0 +1,492 @@
+import type { Message, WorkflowEffects } from '../actions/action.ts'
+import { assert } from '../kernel/assert.ts'
+import type { Environment } from '../kernel/environment.ts'
+import { type Lsn, lsn, token } from '../kernel/identifiers.ts'
+import { limits } from '../kernel/limits.ts'
+import type { DecidedEvent } from '../sdk/aggregate-types.ts'
+import type { AnyWorkflow } from '../sdk/workflow-types.ts'
+import type { Activation } from '../state/activations.ts'
+import type { RootState } from '../state/root.ts'
+import { isArchivedElsewhere } from '../tables/archived-streams.ts'
+import { advance, type Change, replyToParent } from '../workflows/advance.ts'
+import { WorkflowExecution } from '../workflows/execution.ts'
+import type { Failure } from '../workflows/failure.ts'
+import type { Isolation } from '../workflows/isolation.ts'
+import type { RequestOperation } from '../workflows/operation.ts'
+import { unrecordable } from '../workflows/value-size.ts'
+import { type EventOfType, endsWorkflow, isIndexed, type WorkflowEvent } from '../workflows/workflow-events.ts'
+import { workflowNameOf } from '../workflows/workflow-names.ts'
+import { evolveWorkflow, type WorkflowState } from '../workflows/workflow-state.ts'
+import type { LiveAggregate, Work } from './live-aggregates.ts'
+import { asWorkflowEvent, emptyLiveWorkflow, type LiveWorkflow } from './live-workflow.ts'
+import { afterFailure } from './request-failures.ts'
+import { type RequestResult, RunningRequests } from './running-requests.ts'
+import type { DraftedStep, StartedRequest, WorkflowDrafts } from './workflow-drafts.ts'
+import type { WorkflowHistory } from './workflow-history.ts'
+import type { WorkflowVersions } from './workflow-versions.ts'
+
+/** Steps taken before the event loop is given back. */
+const stepsPerTurn = 512
+
+export interface WorkflowRunnerOptions {
+  readonly environment: Environment
+  readonly state: RootState
+  readonly instance: string
+  readonly versions: WorkflowVersions
+  readonly history: WorkflowHistory
+  readonly isolation: Isolation
+  readonly drafts: WorkflowDrafts
+  /** Whether the journal writer takes drafts now; `turn` is called when it does again. */
+  readonly canSend: () => boolean
+  readonly send: () => void
+  /** The aggregate is to be restored from the store before it goes on. */
+  readonly reload: (aggregate: LiveAggregate) => void
+}
+
+interface FlushWait {
+  readonly at: Lsn
+  readonly step: DraftedStep
+  readonly execution: WorkflowExecution
+}
+
+/**
+ * Runs the code of workflows: feeds it with history, drafts what it does as steps, and carries out its requests.
+ *
+ * I1. Events reach the code in the order in which they are in the stream; so running it again takes the same way.
+ * I2. A request's effect begins only when the step that started it is flushed: whatever is seen outside is known inside.
+ * I3. Code runs here only under an assignment of this process; when a draft is refused or lost, the code and everything
+ *     that it did since is dropped, and runs again from the store.
+ */
+export class WorkflowRunner {
+  readonly #o: WorkflowRunnerOptions
+  /** Have something to be fed with, or something to be drafted. */
+  readonly #due = new Set<LiveAggregate>()
+  /** Have nothing to do, and their code in memory still: the oldest first. */
+  readonly #idle = new Set<LiveAggregate>()
+  /** Worked on here. */
+  readonly #active = new Set<LiveAggregate>()
+  #unflushed: FlushWait[] = []
+  #flushed: Lsn = lsn(0)
+  #isScheduled = false
+
+  constructor(options: WorkflowRunnerOptions) {
+    this.#o = options
+  }
+
+  /** Workflows that have something to do here. */
+  get active(): number {
+    return this.#active.size
+  }
+
+  attach(aggregate: LiveAggregate): void {
+    const { environment, isolation } = this.#o
+    aggregate.workflow = emptyLiveWorkflow(new RunningRequests(environment, isolation))
+  }
+
+  /** It was restored from the store. */
+  loaded(aggregate: LiveAggregate): void {
+    this.abandon(aggregate)
+    const live = liveOf(aggregate)
+    live.loadedRevision = aggregate.revision
+    const activation = this.#o.state.activations.byKey.get(aggregate.key)
+    if (activation === undefined) return
+    live.activation = activation.lsn
+    if (activation.token !== 0 && activation.instance === this.#o.instance) this.resumed(aggregate, activation)
+  }
+
+  /** It was assigned to this process, or anew. */
+  resumed(aggregate: LiveAggregate, activation: Activation): void {
+    const live = liveOf(aggregate)
+    live.activation = activation.lsn
+    live.token = activation.token
+    this.#active.add(aggregate)
+    if (aggregate.readiness !== 'cold') this.#begin(aggregate, [])
+    else if (live.loadedRevision === aggregate.revision) this.#begin(aggregate, [])
+  }
+
+  /** A command on it is about to be drafted: what its code did before comes first. */
+  flush(aggregate: LiveAggregate): void {
+    if (liveOf(aggregate).outbox.length > 0) this.#draft(aggregate, [], false)
+  }
+
+  /** A command decided on these events: what the entry says of the workflow beside them. */
+  completing(
+    aggregate: LiveAggregate,
+    events: readonly DecidedEvent[],
+    { command, token: assignment }: Work,
+  ): { readonly effects: WorkflowEffects; readonly messages: readonly Message[] } {
+    const live = liveOf(aggregate)
+    const state = stateOf(aggregate)
+    const happened = events.map(asWorkflowEvent)
+    const end = happened.find(endsWorkflow)
+    const message = end === undefined ? null : replyToParent(end, state, aggregate.key)
+    const isRunning = state.status === 'running'
+    const activates = events.length > 0 && isRunning && live.activation === 0
+    const releases = !isRunning && live.activation !== 0
+    if (activates) {
+      live.activation = command.lsn
+      live.token = token(assignment)
+      this.#active.add(aggregate)
+    }
+    if (releases) this.abandon(aggregate)
+    const effects = {
+      ...(activates ? { activates } : {}),
+      ...(releases ? { releases } : {}),
+      ...(end === undefined ? {} : { ends: true as const }),
+      ...(happened.some(isIndexed) ? { indexed: true as const } : {}),
+    }
+    return { effects: effects as WorkflowEffects, messages: message === null ? [] : [message] }
+  }
+
+  /** The command was drafted. */
+  decided(aggregate: LiveAggregate, events: readonly DecidedEvent[]): void {
+    const live = liveOf(aggregate)
+    if (live.token === 0 || events.length === 0) return
+    const happened = events.map(asWorkflowEvent)
+    if (live.execution === null && live.replay === null) this.#begin(aggregate, happened)
+    else {
+      live.queue.push(...happened)
+      this.#isDue(aggregate)
+    }
+  }
+
+  /** The entry of a step came back. @returns its aggregate */
+  confirmed(sequence: number, at: Lsn): LiveAggregate | undefined {
+    const step = this.#o.drafts.confirm(sequence)
+    if (step === undefined) return undefined
+    const { aggregate, requests } = step
+    aggregate.lastLsn = at
+    const execution = liveOf(aggregate).execution
+    if (requests.length > 0 && execution !== null) this.#unflushed.push({ at, step, execution })
+    return aggregate
+  }
+
+  flushedUpTo(flushed: Lsn): void {
+    this.#flushed = flushed
+    this.carryOut()
+  }
+
+  /** Begins the effects of what is flushed by now (I2). */
+  carryOut(): void {
+    let taken = 0
+    for (const { at, step, execution } of this.#unflushed) {
+      if (at > this.#flushed) break
+      taken++
+      if (liveOf(step.aggregate).execution === execution) this.#carryOutStep(step, execution)
+    }
+    if (taken > 0) this.#unflushed = this.#unflushed.slice(taken)
+  }
+
+  /** Drafts were refused or lost (I3). @returns the aggregates to be restored */
+  drop(sequence: number | null): Set<LiveAggregate> {
+    return this.#o.drafts.drop(sequence)
+  }
+
+  /** Its code and all that it did since the store leave memory. */
+  abandon(aggregate: LiveAggregate): void {
+    const live = liveOf(aggregate)
+    live.requests.abortAll(new Error(`workflow ${aggregate.key} goes on elsewhere, or later`))
+    live.activation = lsn(0)
+    live.token = token(0)
+    live.execution = null
+    live.replay = null
+    live.next = null
+    live.queue = []
+    live.outbox = []
+    this.#active.delete(aggregate)
+    this.#due.delete(aggregate)
+    this.#idle.delete(aggregate)
+  }
+
+  abandonAll(): void {
+    for (const aggregate of [...this.#active, ...this.#idle]) this.abandon(aggregate)
+    this.#o.drafts.clear()
+    this.#unflushed = []
+  }
+
+  /** A step further with all that have something to do, as far as the journal writer takes it. */
+  turn(): void {
+    if (this.#due.size === 0 || !this.#o.canSend()) return
+    let steps = 0
+    for (const aggregate of [...this.#due]) {
+      if (++steps > stepsPerTurn || !this.#o.canSend()) break
+      this.#due.delete(aggregate)
+      if (this.#step(aggregate)) this.#due.add(aggregate)
+    }
+    this.#o.send()
+    if (this.#due.size > 0) this.#turnSoon()
+  }
+
+  #isDue(aggregate: LiveAggregate): void {
+    this.#idle.delete(aggregate)
+    this.#due.add(aggregate)
+    this.#turnSoon()
+  }
+
+  #turnSoon(): void {
+    if (this.#isScheduled) return
+    this.#isScheduled = true
+    this.#o.environment.scheduler.soon(() => {
+      this.#isScheduled = false
+      this.turn()
+    })
+  }
+
+  #begin(aggregate: LiveAggregate, events: readonly WorkflowEvent[]): void {
+    const live = liveOf(aggregate)
+    if (aggregate.revision - events.length !== live.loadedRevision) {
+      // What happened since is nowhere but in the state: its history is read once the store has it.
+      this.abandon(aggregate)
+      this.#o.reload(aggregate)
+      return
+    }
+    live.execution = null
+    live.replay = this.#o.history.events(aggregate.key, stateOf(aggregate).runRevision, live.loadedRevision)
+    live.next = null
+    live.queue = [...events]
+    live.mustLook = true
+    this.#isDue(aggregate)
+  }
+
+  /** Feeds the code with one event, or takes what it has come to. @returns whether it goes on in the next turn */
+  #step(aggregate: LiveAggregate): boolean {
+    const live = liveOf(aggregate)
+    if (live.token === 0) return false
+    let event: WorkflowEvent | null
+    try {
+      event = nextEvent(live)
+    } catch (error) {
+      if (!isArchivedElsewhere(error)) throw error
+      this.#bringBack(aggregate, error)
+      return false
+    }
+    if (event === null) {
+      this.#settle(aggregate)
+      return false
+    }
+    return this.#feed(aggregate, event)
+  }
+
+  #bringBack(aggregate: LiveAggregate, elsewhere: Parameters<WorkflowHistory['load']>[0]): void {
+    this.abandon(aggregate)
+    this.#o.history.load(elsewhere).then(
+      () => this.#o.reload(aggregate),
+      (error: Error) => {
+        this.#o.environment.log.warn({ workflow: aggregate.key }, `its history cannot be read: ${error.message}`)
+        this.#o.environment.scheduler.after(archiveRetryMs, () => this.#o.reload(aggregate))
+      },
+    )
+  }
+
+  #feed(aggregate: LiveAggregate, event: WorkflowEvent): boolean {
+    const live = liveOf(aggregate)
+    if (event.type === 'workflow/started' || event.type === 'workflow/continued') return this.#run(aggregate, event)
+    const { execution } = live
+    assert(execution !== null, `the history of ${aggregate.key} begins with a start, not with ${event.type}`)
+    if (!execution.isLive && live.next === null) execution.isLive = true
+    execution.feed(event)
+    if (event.type === 'timer/fired') live.mustLook = true
+    if (event.type === 'workflow/cancel-requested' || event.type === 'timer/fired')
+      live.requests.abortAll(new Error('the workflow was cancelled, or its time was over'), (one) =>
+        execution.isOpen(one),
+      )
+    return true
+  }
+
+  /** @returns false when this process does not have the version that the workflow is of */
+  #run(aggregate: LiveAggregate, event: EventOfType<'workflow/started' | 'workflow/continued'>): boolean {
+    const live = liveOf(aggregate)
+    const { run, patches } = stateOf(aggregate)
+    const { input, version, atMs } = event.data
+    const workflow = this.#o.versions.find(workflowNameOf(aggregate.type), version)
+    if (workflow === undefined) {
+      this.#park(aggregate, this.#o.versions.missing(workflowNameOf(aggregate.type), version))
+      return false
+    }
+    const isReplayed = live.next !== null
+    const start = { key: aggregate.key, id: aggregate.id, run, input, version, atMs, patches, isReplayed }
+    live.execution = new WorkflowExecution(workflow, start, this.#o.isolation)
+    live.execution.begin()
+    return true
+  }
+
+  /** The code waits, or has ended: what it did since becomes history. */
+  #settle(aggregate: LiveAggregate): void {
+    const live = liveOf(aggregate)
+    const { execution } = live
+    if (execution === null) return
+    execution.isLive = true
+    const atMs = this.#o.environment.clock.wallMs()
+    const { changes, requests } = advance(execution, stateOf(aggregate), atMs, this.#newestVersion(execution.workflow))
+    for (const change of changes) record(aggregate, change)
+    const started: StartedRequest[] = requests.map((operation) => ({ operation, attempt: 1 }))
+    const { outcome } = execution
+    if (outcome === null) {
+      for (const { operation } of started) live.requests.reserve(operation.id)
+      if (live.mustLook) started.push(...this.#unfinished(aggregate, execution, atMs))
+      this.#draft(aggregate, started, live.requests.size === 0)
+    } else if (outcome.kind === 'continued') {
+      const last = changes.at(-1)?.event
+      assert(last?.type === 'workflow/continued', 'a run that goes on in another one says so')
+      live.requests.abortAll(new Error('the run is over'))
+      this.#draft(aggregate, [], false)
+      live.queue.push(last)
+      this.#isDue(aggregate)
+    } else this.#end(aggregate)
+  }
+
+  #end(aggregate: LiveAggregate): void {
+    this.#draft(aggregate, [], true)
+    this.abandon(aggregate)
+  }
+
+  #park(aggregate: LiveAggregate, error: Failure): void {
+    const atMs = this.#o.environment.clock.wallMs()
+    record(aggregate, { event: { type: 'workflow/parked', data: { error, operation: null, atMs } } })
+    this.#end(aggregate)
+  }
+
+  #newestVersion({ name, version }: AnyWorkflow): number {
+    return this.#o.versions.newest(name) ?? version
+  }
+
+  /** Requests that were begun elsewhere, or failed and are due: begun anew. */
+  #unfinished(aggregate: LiveAggregate, execution: WorkflowExecution, atMs: number): StartedRequest[] {
+    const live = liveOf(aggregate)
+    live.mustLook = false
+    const started: StartedRequest[] = []
+    for (const [id, pending] of Object.entries(stateOf(aggregate).operations)) {
+      const operation = pending.kind === 'request' && !live.requests.has(id) ? execution.recorded(id) : undefined
+      if (operation?.kind !== 'request' || pending.isExhausted || pending.dueMs !== null) continue
+      const waitMs = pending.retryAtMs === null ? 0 : pending.retryAtMs - atMs
+      if (waitMs > 0) {
+        this.#tryAgainLater(aggregate, id, waitMs)
+        continue
+      }
+      const attempt = pending.attempt + 1
+      record(aggregate, { event: { type: 'request/started', data: { operation: id, attempt, atMs } } })
+      live.requests.reserve(id)
+      started.push({ operation, attempt })
+    }
+    return started
+  }
+
+  #tryAgainLater(aggregate: LiveAggregate, operation: string, delayMs: number): void {
+    const live = liveOf(aggregate)
+    live.requests.later(operation, delayMs, () => {
+      live.mustLook = true
+      this.#isDue(aggregate)
+    })
+  }
+
+  #draft(aggregate: LiveAggregate, requests: readonly StartedRequest[], releases: boolean): void {
+    const live = liveOf(aggregate)
+    const { activation, outbox } = live
+    if (outbox.length === 0 && !releases) return
+    live.outbox = []
+    this.#o.drafts.add(aggregate, outbox, { activation, token: live.token, releases }, requests)
+    if (releases) this.#released(aggregate)
+  }
+
+  /** It has nothing to do. Its code stays in memory for a while. */
+  #released(aggregate: LiveAggregate): void {
+    const live = liveOf(aggregate)
+    live.activation = lsn(0)
+    live.token = token(0)
+    this.#active.delete(aggregate)
+    this.#idle.add(aggregate)
+    const [oldest] = this.#idle
+    if (this.#idle.size > limits.idleExecutionsMax && oldest !== undefined) this.abandon(oldest)
+  }
+
+  #carryOutStep({ aggregate, requests }: DraftedStep, execution: WorkflowExecution): void {
+    const { run } = execution.start
+    for (const { operation, attempt } of requests) {
+      const effectKey = `${workflowNameOf(aggregate.key)}/${run}/${operation.id}`
+      liveOf(aggregate).requests.begin(operation, effectKey, attempt, (_, ended, result) =>
+        this.#requestEnded(aggregate, execution, operation, ended, result),
+      )
+    }
+  }
+
+  #requestEnded(
+    aggregate: LiveAggregate,
+    execution: WorkflowExecution,
+    operation: RequestOperation,
+    attempt: number,
+    result: RequestResult,
+  ): void {
+    const live = liveOf(aggregate)
+    if (live.execution !== execution || live.token === 0 || !execution.isOpen(operation.id)) return
+    const event = this.#eventOf(aggregate, operation, attempt, result)
+    record(aggregate, { event })
+    if (event.type === 'request/failed' && event.data.next === 'exhausted') {
+      const { error } = event.data
+      const parked = { error, operation: operation.id, atMs: event.data.atMs }
+      record(aggregate, { event: { type: 'workflow/parked', data: parked } })
+      this.#end(aggregate)
+      this.#o.send()
+      return
+    }
+    if (event.type === 'request/failed' && event.data.next === 'again' && !event.data.isTimer)
+      this.#tryAgainLater(aggregate, operation.id, (event.data.retryAtMs ?? 0) - event.data.atMs)
+    // In their order: what came before and was not fed yet goes first (I1).
+    if (live.queue.length > 0) live.queue.push(event)
+    else execution.feed(event)
+    this.#isDue(aggregate)
+  }
+
+  #eventOf(
+    aggregate: LiveAggregate,
+    operation: RequestOperation,
+    attempt: number,
+    result: RequestResult,
+  ): EventOfType<'request/completed' | 'request/failed'> {
+    const atMs = this.#o.environment.clock.wallMs()
+    const { id } = operation
+    if ('result' in result) {
+      const value = result.result ?? null
+      const problem = unrecordable(value)
+      if (problem === null) return { type: 'request/completed', data: { operation: id, result: value, atMs } }
+      const error = { code: 'result_invalid', message: `the result of ${id} ${problem}` }
+      return afterFailure(operation, attempt, 0, { error, isTerminal: true, retryAfterMs: null }, atMs)
+    }
+    return afterFailure(operation, attempt, stateOf(aggregate).operations[id]?.failures ?? 0, result, atMs)
+  }
+}
+
+const archiveRetryMs = 1_000
+
+function liveOf(aggregate: LiveAggregate): LiveWorkflow {
+  const { workflow } = aggregate
+  assert(workflow !== null, `${aggregate.key} is a workflow`)
+  return workflow
+}
+
+const stateOf = ({ state }: LiveAggregate): WorkflowState => state as WorkflowState
+
+/** Folds an event that is drafted later. */
+function record(aggregate: LiveAggregate, change: Change): void {
+  const { type, data } = change.event
+  const revision = aggregate.revision + 1
+  const evolve = evolveWorkflow[type] as (state: WorkflowState, data: unknown, event: object) => WorkflowState
+  aggregate.state = evolve(stateOf(aggregate), data, { type, aggregate, revision })
+  aggregate.revision = revision
+  liveOf(aggregate).outbox.push(change)
+}
+
+/** null when there is nothing to feed. One event of the history is read ahead, to know which is the last. */
+function nextEvent(live: LiveWorkflow): WorkflowEvent | null {
+  if (live.replay !== null) {
+    const event = live.next ?? take(live.replay)
+    live.next = take(live.replay)
+    if (live.next === null) live.replay = null
+    if (event !== null) return event
+  }
+  return live.queue.shift() ?? null
+}
+
+function take(events: Iterator<WorkflowEvent>): WorkflowEvent | null {
+  const { value, done } = events.next()
+  return done === true ? null : (value as WorkflowEvent)
+}

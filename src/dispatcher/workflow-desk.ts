@@ -1,0 +1,189 @@
+import { actionCodes } from '../actions/action-codes.ts'
+import { aggregateTypeOf } from '../actions/aggregate-key.ts'
+import { eventsOf, startedLsns } from '../actions/decode.ts'
+import { encodeAction, receivedEnvelope } from '../actions/encode.ts'
+import { type EntryBatch, type EntryFields, emptyFields } from '../actions/entry-batch.ts'
+import { codeOf, entryFlags, flagsOf, keyOf, lsnOf } from '../actions/entry-layout.ts'
+import { pack } from '../actions/message-pack.ts'
+import type { Environment, Timer as ScheduledTimer } from '../kernel/environment.ts'
+import { hash32 } from '../kernel/hash.ts'
+import { type Lsn, lsn, revision } from '../kernel/identifiers.ts'
+import { limits } from '../kernel/limits.ts'
+import type { OutboxMessage } from '../state/outbox.ts'
+import type { RootState } from '../state/root.ts'
+import { Resumption } from './resumption.ts'
+import { noteTimers } from './timer-events.ts'
+import { type Timer, TimerQueue } from './timer-queue.ts'
+
+const nothing = Buffer.alloc(0)
+/** Activations in one draft. */
+const resumedPerDraft = 1_000
+/** Looked at the clock, at least so often. */
+const lookMs = 1_000
+
+export interface WorkflowDeskOptions {
+  readonly environment: Environment
+  readonly state: RootState
+  readonly batch: EntryBatch
+  readonly takeSequence: () => number
+  readonly readTimers: (limit: number) => readonly Timer[]
+  /** Something is due: `draft` is to be called when drafts are taken. */
+  readonly due: () => void
+}
+
+/**
+ * What the dispatcher does for workflows: forwards the messages that entries send, fires timers, and has active workflows
+ * go on elsewhere when their instance is gone. All of it is drafted from the state alone, and may be drafted twice: a
+ * second message is void, a second timer decides on nothing, a second assignment replaces the first.
+ */
+export class WorkflowDesk {
+  readonly #o: WorkflowDeskOptions
+  readonly #timers: TimerQueue
+  readonly #resumption: Resumption
+  readonly #fields: EntryFields = emptyFields()
+  /** Messages of entries up to here are drafted. */
+  #forwardedUpTo: Lsn = lsn(0)
+  #storeApplied: Lsn = lsn(0)
+  #mayResume = true
+  #timer: ScheduledTimer | null = null
+  #wakeAtMs = 0
+
+  constructor(options: WorkflowDeskOptions) {
+    this.#o = options
+    const { environment, state, readTimers } = options
+    this.#timers = new TimerQueue({ clock: environment.clock, read: readTimers, heldMax: limits.timersHeldMax })
+    this.#resumption = new Resumption(state, environment.scheduler, () => {
+      this.#mayResume = true
+      options.due()
+    })
+  }
+
+  stop(): void {
+    this.#timer?.cancel()
+    this.#timer = null
+    this.#resumption.stop()
+  }
+
+  /** After a new connection, when drafts may have been lost. */
+  restart(): void {
+    this.#forwardedUpTo = lsn(0)
+    this.#mayResume = true
+    this.#resumption.restart()
+    this.#timers.restart()
+  }
+
+  /** An instance came or went. */
+  rebalance(): void {
+    this.#mayResume = true
+  }
+
+  /** @returns whether something is due now */
+  storeApplied(mark: Lsn): boolean {
+    this.#storeApplied = mark
+    return this.#timers.isShort
+  }
+
+  /** An entry that the state has taken in. */
+  applied(b: Buffer, o: number): void {
+    const flags = flagsOf(b, o)
+    if ((flags & entryFlags.indexed) !== 0) noteTimers(this.#timers, keyOf(b, o), eventsOf(b, o), lsnOf(b, o))
+    if (codeOf(b, o) === actionCodes['workflow/resumed'])
+      for (const activation of startedLsns(b, o)) this.#resumption.resumed(activation)
+    if (this.#resumption.isProbing) this.#mayResume = true
+  }
+
+  /** Drafts what is due. Only while drafts are taken. */
+  draft(): void {
+    this.#forward()
+    if (this.#mayResume) this.#resume()
+    this.#timers.refill(this.#storeApplied)
+    this.#fire()
+    this.#wakeUp()
+  }
+
+  #forward(): void {
+    const { bySource } = this.#o.state.outbox
+    if (bySource.size === 0) return
+    for (const [source, messages] of bySource) {
+      if (source <= this.#forwardedUpTo) continue
+      for (const message of messages) this.#draftMessage(message)
+      this.#forwardedUpTo = source
+    }
+  }
+
+  #draftMessage({ source, index, to, command, data, reply, expectedRevision }: OutboxMessage): void {
+    const fields = this.#received(to, command, data)
+    fields.flags |= entryFlags.forwarded | (reply === null ? 0 : entryFlags.replies)
+    fields.reference = source
+    fields.token = index
+    const envelope = receivedEnvelope({
+      idempotencyKey: null,
+      expectedRevision: expectedRevision === null ? null : revision(expectedRevision),
+      metadata: null,
+      ...(reply === null ? {} : { reply }),
+    })
+    fields.envelope = envelope === null ? nothing : Buffer.from(envelope)
+    this.#o.batch.add(fields, this.#o.takeSequence())
+  }
+
+  #resume(): void {
+    this.#mayResume = false
+    const { byInstance, poisonous } = this.#resumption.take()
+    for (const [instance, activations] of byInstance) {
+      for (let at = 0; at < activations.length; at += resumedPerDraft) {
+        const some = activations.slice(at, at + resumedPerDraft)
+        const action = { type: 'workflow/resumed', instance, activations: some } as const
+        encodeAction(this.#o.batch, action, this.#o.takeSequence())
+      }
+    }
+    for (const { key, crashes } of poisonous) {
+      const message = `the application process crashed ${crashes} times while it worked on this workflow`
+      this.#o.batch.add(this.#received(key, 'park', pack({ message })), this.#o.takeSequence())
+    }
+  }
+
+  /** As many as there is room for: they are commands like others. */
+  #fire(): void {
+    const { commands, activations } = this.#o.state
+    let room = limits.timersPendingMax - Math.max(commands.byLsn.size, activations.byKey.size)
+    while (room-- > 0) {
+      const timer = this.#timers.takeDue()
+      if (timer === null) return
+      const { key, operation, dueMs } = timer
+      this.#o.batch.add(this.#received(key, 'timer', pack({ operation, dueMs })), this.#o.takeSequence())
+    }
+  }
+
+  #received(key: string, command: string, data: Buffer): EntryFields {
+    const { migrations } = this.#o.state
+    const fields = this.#fields
+    fields.code = actionCodes['command/received']
+    fields.flags = 0
+    fields.reference = 0
+    fields.token = 0
+    fields.key = key
+    fields.hash = hash32(key)
+    fields.wallMs = this.#o.environment.clock.wallMs()
+    fields.name = command
+    // Whatever sends it knows today's form, or it is refused by the aggregate's schema.
+    fields.variant = migrations.versions.get(aggregateTypeOf(key))?.version ?? 0
+    fields.envelope = nothing
+    fields.payload = data
+    return fields
+  }
+
+  #wakeUp(): void {
+    const waitMs = this.#timers.waitMs()
+    if (waitMs === null) return
+    const { clock, scheduler } = this.#o.environment
+    const atMs = clock.monotonicMs() + Math.min(waitMs, lookMs)
+    if (this.#timer !== null && this.#wakeAtMs <= atMs) return
+    this.#timer?.cancel()
+    this.#wakeAtMs = atMs
+    this.#timer = scheduler.after(Math.min(waitMs, lookMs), () => {
+      this.#timer = null
+      this.#timers.lookAtClock()
+      this.#o.due()
+    })
+  }
+}

@@ -1,0 +1,106 @@
+import { pack, unpack } from '../actions/message-pack.ts'
+import type { KeyValueStore, WriteBatch } from '../store/key-value-store.ts'
+import { decodeKey, encodeKey, prefixRange } from '../store/keys.ts'
+import type { EventOfType, WorkflowEvent } from '../workflows/workflow-events.ts'
+import type { WorkflowStatus } from '../workflows/workflow-state.ts'
+import { tableNames } from './table-names.ts'
+import { deleteTimer, putTimer } from './timers.ts'
+
+/** What is known of a workflow without reading its history. */
+export interface WorkflowRecord {
+  readonly status: Exclude<WorkflowStatus, 'none'>
+  readonly version: number
+  readonly run: number
+  readonly startedAtMs: number
+  readonly endedAtMs: number | null
+}
+
+export interface WorkflowListing extends WorkflowRecord {
+  /** Aggregate type of the workflow. */
+  readonly type: string
+  readonly id: string
+}
+
+/** Puts what an event changes of the index of workflows and of timers. */
+export function indexWorkflowEvent(batch: WriteBatch, key: string, event: WorkflowEvent): void {
+  indexTimers(batch, key, event)
+  const record = recordAfter(readRecord(batch.get(tableNames.workflows, indexKey(key))), event)
+  if (record !== null) batch.put(tableNames.workflows, indexKey(key), pack(record))
+}
+
+function indexTimers(batch: WriteBatch, key: string, { type, data }: WorkflowEvent): void {
+  switch (type) {
+    case 'workflow/started':
+      if (data.timeoutAtMs !== null)
+        putTimer(batch, { key, operation: 'timeout', dueMs: data.timeoutAtMs, isAbsolute: false })
+      return
+    case 'timer/started':
+      putTimer(batch, { key, operation: data.operation, dueMs: data.dueMs, isAbsolute: data.isAbsolute === true })
+      return
+    case 'request/failed':
+      if (data.isTimer && data.retryAtMs !== null)
+        putTimer(batch, { key, operation: data.operation, dueMs: data.retryAtMs, isAbsolute: false })
+      return
+    case 'timer/fired':
+    case 'timer/cancelled':
+      deleteTimer(batch, key, data.operation, data.dueMs)
+      return
+    case 'workflow/continued':
+    case 'workflow/completed':
+    case 'workflow/failed':
+    case 'workflow/cancelled':
+    case 'workflow/cancel-requested':
+      for (const [operation, dueMs] of data.timers) deleteTimer(batch, key, operation, dueMs)
+      return
+    default:
+  }
+}
+
+function started({ data }: EventOfType<'workflow/started'>): WorkflowRecord {
+  return { status: 'running', version: data.version, run: 1, startedAtMs: data.atMs, endedAtMs: null }
+}
+
+/** null: the event changes nothing of it. */
+function recordAfter(before: WorkflowRecord | null, event: WorkflowEvent): WorkflowRecord | null {
+  if (event.type === 'workflow/started') return started(event)
+  if (before === null) return null
+  switch (event.type) {
+    case 'workflow/continued':
+      return { ...before, run: before.run + 1, version: event.data.version }
+    case 'workflow/parked':
+      return { ...before, status: 'parked' }
+    case 'workflow/retried':
+    case 'workflow/cancel-requested':
+      return { ...before, status: 'running' }
+    case 'workflow/completed':
+      return { ...before, status: 'completed', endedAtMs: event.data.atMs }
+    case 'workflow/failed':
+      return { ...before, status: 'failed', endedAtMs: event.data.atMs }
+    case 'workflow/cancelled':
+      return { ...before, status: 'cancelled', endedAtMs: event.data.atMs }
+    default:
+      return null
+  }
+}
+
+/** By type and then by id. */
+function indexKey(key: string): Buffer {
+  const slash = key.indexOf('/')
+  return encodeKey(key.slice(0, slash), key.slice(slash + 1))
+}
+
+const readRecord = (value: Buffer | undefined): WorkflowRecord | null =>
+  value === undefined ? null : (unpack(value, 0, value.length) as WorkflowRecord)
+
+export const readWorkflowRecord = (store: KeyValueStore, key: string): WorkflowRecord | null =>
+  readRecord(store.table(tableNames.workflows).get(indexKey(key)))
+
+/** Workflows of one type in the order of their ids, after one of them. */
+export function* listWorkflows(store: KeyValueStore, type: string, after: string): Generator<WorkflowListing> {
+  const all = prefixRange(encodeKey(type))
+  const from = after === '' ? all.from : encodeKey(type, after)
+  for (const { key, value } of store.table(tableNames.workflows).range({ ...all, from })) {
+    const [, id] = decodeKey(key, ['string', 'string']) as [string, string]
+    if (id !== after) yield { type, id, ...(unpack(value, 0, value.length) as WorkflowRecord) }
+  }
+}
