@@ -1,16 +1,23 @@
 import type { Lsn, Revision, Token } from '../kernel/identifiers.ts'
+import type {
+  AggregateReference,
+  AggregateSnapshot,
+  EventDraft,
+  ForwardedFrom,
+  Message,
+  ReplyAddress,
+} from './entry-parts.ts'
+import type { WorkflowAdvanced, WorkflowEffects, WorkflowResumed } from './workflow-actions.ts'
 
-/** The unit of ordering and of locking. */
-export interface AggregateReference {
-  readonly type: string
-  readonly id: string
-}
-
-/** An event as a command decided on it; its revision, position and LSN follow from the entry that holds it. */
-export interface EventDraft {
-  readonly type: string
-  readonly data: unknown
-}
+export type {
+  AggregateReference,
+  AggregateSnapshot,
+  EventDraft,
+  ForwardedFrom,
+  Message,
+  ReplyAddress,
+} from './entry-parts.ts'
+export type { WorkflowAdvanced, WorkflowEffects, WorkflowResumed } from './workflow-actions.ts'
 
 /** Where a retry of the same call is recognised by: one client's numbered calls (as in RIFL, SOSP 2015). */
 export interface SessionCall {
@@ -50,29 +57,6 @@ export interface CommandReceived {
   readonly reply?: ReplyAddress
 }
 
-/** One message of an entry: the entry, and which of its messages, from 0 on. */
-export interface ForwardedFrom {
-  readonly source: Lsn
-  readonly index: number
-}
-
-/** A workflow's aggregate key, and the operation of it that waits. */
-export interface ReplyAddress {
-  readonly key: string
-  readonly operation: string
-}
-
-/** A command that an entry sends to an aggregate; the dispatcher drafts it as `command/received`, once. */
-export interface Message {
-  readonly to: AggregateReference
-  readonly command: string
-  /** The command's data in MessagePack. */
-  readonly data: Uint8Array
-  /** The operation of the sending workflow that waits for the outcome. */
-  readonly operation?: string
-  readonly expectedRevision?: number
-}
-
 /** command started: aggregate instances assigned to the application instance, for whole runs of commands */
 export interface CommandStarted {
   readonly type: 'command/started'
@@ -87,12 +71,6 @@ interface EndOfAttempt {
   /** The assignment that the attempt was made under, and that this entry releases. */
   readonly release: Token
   readonly atMs: number
-}
-
-/** A state of the aggregate after the entry's events, so that restoring it need not begin at revision 1. */
-export interface AggregateSnapshot {
-  readonly definition: string
-  readonly state: unknown
 }
 
 /**
@@ -114,44 +92,6 @@ export interface CommandCompleted extends EndOfAttempt {
   readonly workflow?: WorkflowEffects
   /** Absent where there are none. */
   readonly messages?: readonly Message[]
-}
-
-/** What an entry does to its workflow beside appending events. */
-export interface WorkflowEffects {
-  /** The workflow has something to do: it stays assigned to this application instance, under this entry's command and token. */
-  readonly activates?: true
-  /** It has nothing to do until something comes: its assignment is over. */
-  readonly releases?: true
-  /** It has ended. */
-  readonly ends?: true
-  /** Its events change the index of workflows or of timers. */
-  readonly indexed?: true
-}
-
-/**
- * workflow advanced: what its code did in one step: requests completed, failed and started, timers started, messages sent,
- * the workflow completed or failed, its assignment released
- */
-export interface WorkflowAdvanced {
-  readonly type: 'workflow/advanced'
-  readonly aggregate: AggregateReference
-  /** The command that activated the workflow. */
-  readonly activation: Lsn
-  /** The assignment that the step was made under. */
-  readonly token: Token
-  readonly atMs: number
-  readonly baseRevision: Revision
-  readonly events: readonly EventDraft[]
-  readonly messages: readonly Message[]
-  readonly snapshot: AggregateSnapshot | null
-  readonly workflow?: WorkflowEffects
-}
-
-/** workflow resumed: active workflows assigned to another application instance, or to another incarnation of theirs */
-export interface WorkflowResumed {
-  readonly type: 'workflow/resumed'
-  readonly instance: string
-  readonly activations: readonly Lsn[]
 }
 
 /** command ended by the application's no */

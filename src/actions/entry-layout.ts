@@ -76,8 +76,8 @@ export const entryFlags = {
   replies: 4096,
   /** In `command/received`: a message of another entry. */
   forwarded: 8192,
-  /** In `command/completed`: whatever means something to workflows or to those who wait for them. */
-  ofWorkflow: 128 | 256 | 512,
+  /** `activates`, `releases` and `sends` together: the entry means something to workflows. */
+  ofWorkflow: 896,
 } as const
 
 export const padded = (length: number): number => (length + 7) & ~7

@@ -20,27 +20,16 @@ import type { Follower, FollowerRole } from '../replica/follower.ts'
 import { forgetSavedKeys } from '../state/idempotency.ts'
 import { releasesAll } from '../state/migrations.ts'
 import { isVoidDeletion, type RootState, reduce } from '../state/root.ts'
-import { type HostedAggregate, hostedAggregates } from '../tables/hosted-aggregates.ts'
-import { isWorkflowKey } from '../workflows/workflow-names.ts'
-import { AggregateLoader } from './aggregate-loader.ts'
+import { AggregatesOnHand } from './aggregates-on-hand.ts'
 import type { ApplicationRuntimeOptions } from './application-runtime-options.ts'
-import { CompletionsElsewhere } from './completions-elsewhere.ts'
 import { createWorkflowRunner } from './create-workflow-runner.ts'
 import { DraftOutcomes } from './draft-outcomes.ts'
-import {
-  insertInOrder,
-  isWorking,
-  type LiveAggregate,
-  LiveAggregates,
-  markEnded,
-  type Work,
-} from './live-aggregates.ts'
+import { insertInOrder, type LiveAggregate, markEnded, type Work } from './live-aggregates.ts'
 import { DelayedRegistration, registrationOf } from './registration.ts'
 import { Speculation } from './speculation.ts'
+import { WorkQueue } from './work-queue.ts'
 import type { WorkflowRunner } from './workflow-runner.ts'
 
-/** Commands decided before the event loop is given back. */
-const decideSlice = 1024
 /** Drafts are sent at the end of a slice, or as soon as they are so many: the others have work meanwhile. */
 const sendBytes = 1_048_576
 const sendDrafts = 128
@@ -51,43 +40,45 @@ const sendDrafts = 128
  * I1. An aggregate's commands are decided in LSN order, each on the state that the one before left (G2).
  * I2. It speculates: the next command of an aggregate does not wait for the draft before it to be written. When a
  *     draft is refused or lost, what was built on it is dropped, and decided again from the store.
- * I3. An aggregate is restored only from a store that has applied every completion on it that is not this process's
- *     own; it leaves memory only when the store has applied this process's own.
  */
 export class ApplicationRuntime implements FollowerRole {
   readonly #o: ApplicationRuntimeOptions
-  readonly #hosted: ReadonlyMap<string, HostedAggregate>
-  readonly #aggregates: LiveAggregates
-  readonly #loader: AggregateLoader
+  readonly #aggregates: AggregatesOnHand
   readonly #batch: EntryBatch
   readonly #outcomes: DraftOutcomes
   readonly #workflows: WorkflowRunner
   readonly #speculation = new Speculation()
-  readonly #elsewhere: CompletionsElsewhere
   #follower: Follower | null = null
-  #work: Work[] = []
-  /** To be restored, or to go on with its backlog. */
-  #cold = new Set<LiveAggregate>()
-  #stored: Lsn = lsn(0)
+  readonly #work: WorkQueue
   #registered = false
-  #workScheduled = false
   readonly #registrar: DelayedRegistration
 
   constructor(options: ApplicationRuntimeOptions) {
     this.#o = options
-    this.#hosted = hostedAggregates(options.application)
-    this.#aggregates = new LiveAggregates(options.liveBytesMax)
-    this.#loader = new AggregateLoader(options.store, options.archived, () => this.applied())
+    this.#work = new WorkQueue({
+      scheduler: options.environment.scheduler,
+      isOpen: () => this.#canSend,
+      take: (work) => this.#take(work),
+      taken: () => this.#send(),
+    })
     this.#registrar = new DelayedRegistration(options.environment.scheduler, () => this.#register())
     this.#batch = new EntryBatch(options.origin, 65_536)
     this.#workflows = createWorkflowRunner(options, this.#batch, {
       takeSequence: () => this.#follower?.takeSequence() ?? 0,
       canSend: () => this.#canSend,
       send: () => this.#send(),
-      reload: (aggregate) => this.#reload(aggregate),
+      reload: (aggregate) => {
+        this.#aggregates.chill(aggregate)
+        options.environment.scheduler.soon(() => this.applied())
+      },
     })
     this.#outcomes = new DraftOutcomes(this.#batch, options, this.#workflows)
-    this.#elsewhere = new CompletionsElsewhere(options.state.lsn)
+    this.#aggregates = new AggregatesOnHand({
+      ...options,
+      workflows: this.#workflows,
+      sizeOf: (state) => this.#outcomes.sizeOf(state),
+      arrived: () => this.applied(),
+    })
   }
 
   get state(): RootState {
@@ -101,11 +92,6 @@ export class ApplicationRuntime implements FollowerRole {
 
   get liveAggregates(): number {
     return this.#aggregates.size
-  }
-
-  /** Workflows that have something to do here. */
-  get activeWorkflows(): number {
-    return this.#workflows.active
   }
 
   start(follower: Follower): void {
@@ -133,19 +119,17 @@ export class ApplicationRuntime implements FollowerRole {
   }
 
   applied(): void {
-    if (this.#cold.size > 0 && this.#canSend) this.#restoreCold()
-    this.#run()
-    this.#workflows.carryOut()
+    if (this.#canSend) this.#restoreWaiting()
+    this.#work.run()
+    this.#workflows.requests.carryOut()
   }
 
   watermark(mark: Watermark): void {
-    this.#workflows.flushedUpTo(mark.flushed)
-    if (mark.applied === this.#stored) return
-    this.#stored = mark.applied
-    this.#o.store.refresh() // I3: or it might show what it was before
+    this.#workflows.requests.flushedUpTo(mark.flushed)
+    if (!this.#aggregates.storeApplied(mark.applied)) return
     forgetSavedKeys(this.#o.state.idempotency, mark.applied)
-    if (this.#cold.size > 0) this.#restoreCold()
-    this.#aggregates.passivate(mark.applied)
+    this.#restoreWaiting()
+    this.#aggregates.passivate()
   }
 
   connected(): void {
@@ -160,7 +144,7 @@ export class ApplicationRuntime implements FollowerRole {
 
   disconnected(): void {
     this.#registered = false
-    this.#work = []
+    this.#work.clear()
   }
 
   refused({ sequence, error }: Refused): void {
@@ -168,7 +152,7 @@ export class ApplicationRuntime implements FollowerRole {
     this.#dropSpeculation(sequence)
     // Before anything is decided anew: what is sent ahead of it is dropped with the rest.
     this.#follower?.resumeDrafts()
-    if (this.#cold.size > 0) this.#restoreCold()
+    this.#restoreWaiting()
     if (!this.#registered) this.#registrar.later()
   }
 
@@ -187,7 +171,7 @@ export class ApplicationRuntime implements FollowerRole {
         if (this.#registered && nameOf(b, o) === instance) this.#started(b, o)
         return
       case actionCodes['command/completed']:
-        this.#elsewhere.note(b, o, originOf(b, o) === origin)
+        this.#aggregates.note(b, o, originOf(b, o) === origin)
         if (originOf(b, o) === origin) this.#confirmed(referenceOf(b, o), lsnOf(b, o))
         return
       case actionCodes['command/rejected']:
@@ -202,7 +186,7 @@ export class ApplicationRuntime implements FollowerRole {
         this.#unblock(keyOf(b, o), referenceOf(b, o), 'held')
         return
       case actionCodes['workflow/advanced']:
-        this.#elsewhere.note(b, o, originOf(b, o) === origin)
+        this.#aggregates.note(b, o, originOf(b, o) === origin)
         if (originOf(b, o) === origin) this.#advanced(sequenceOf(b, o), lsnOf(b, o))
         return
       case actionCodes['workflow/resumed']:
@@ -233,12 +217,12 @@ export class ApplicationRuntime implements FollowerRole {
     const aggregate = this.#speculation.confirm(command)
     if (aggregate === undefined) return
     if (endLsn !== 0) aggregate.lastLsn = endLsn
-    if (aggregate.readiness === 'cold' && aggregate.inFlight === 0) this.#cold.add(aggregate)
+    this.#aggregates.confirmed(aggregate)
   }
 
   #advanced(sequence: number, at: Lsn): void {
     const aggregate = this.#workflows.confirmed(sequence, at)
-    if (aggregate?.readiness === 'cold' && aggregate.inFlight === 0) this.#cold.add(aggregate)
+    if (aggregate !== undefined) this.#aggregates.confirmed(aggregate)
   }
 
   #resumed(b: Buffer, o: number): void {
@@ -247,29 +231,22 @@ export class ApplicationRuntime implements FollowerRole {
       if (activation?.token !== (lsnOf(b, o) as number)) continue
       const aggregate = this.#aggregates.get(activation.key)
       // One that is not in memory, or is to be restored, goes on once it is.
-      if (aggregate === undefined) this.#adopt(activation.key, activation.hash)
+      if (aggregate === undefined) this.#aggregates.obtain(activation.key, activation.hash)
       else if (aggregate.readiness !== 'cold') this.#workflows.resumed(aggregate, activation)
     }
   }
 
-  #reload(aggregate: LiveAggregate): void {
-    aggregate.readiness = 'cold'
-    this.#cold.add(aggregate)
-    this.#o.environment.scheduler.soon(() => this.applied())
-  }
-
-  /** Those not in memory are restored from a store that knows of it (I3). */
+  /** Those not in memory are restored from a store that knows of it. */
   #streamEnded(b: Buffer, o: number, isDeleted: boolean): void {
-    this.#elsewhere.note(b, o, false)
+    this.#aggregates.note(b, o, false)
     const aggregate = this.#aggregates.get(keyOf(b, o))
     if (aggregate !== undefined) markEnded(aggregate, lsnOf(b, o), isDeleted)
   }
 
-  /** Ownership may have moved: nothing in memory is known to be current but what is being worked on. */
+  /** Instances came or went. */
   #membershipChanged(code: number, instance: string, origin: number): void {
     if (instance !== this.#o.instance) {
-      // Held and blocked ones too: what they wait for may be decided elsewhere now.
-      for (const aggregate of this.#aggregates.values()) if (!isWorking(aggregate)) this.#forget(aggregate)
+      this.#aggregates.forgetIdle()
       return
     }
     // Whatever was started under this name is released, and is started again if it still has to be done.
@@ -278,20 +255,12 @@ export class ApplicationRuntime implements FollowerRole {
     if (code === actionCodes['application/deregistered'] && origin !== this.#o.origin) this.#registrar.later()
   }
 
-  /** It may not be in the store yet: its partition is restored from no older one (I3). */
-  #forget(aggregate: LiveAggregate): void {
-    this.#elsewhere.forget(aggregate)
-    this.#aggregates.delete(aggregate)
-  }
-
   /** Until the store has applied `at`, it shows what no longer counts. */
   #forgetAll(at = lsn(0)): void {
-    this.#work = []
+    this.#work.clear()
     this.#speculation.clear()
     this.#workflows.abandonAll()
-    this.#cold.clear()
-    this.#aggregates.clear()
-    this.#elsewhere.forgetAll(at)
+    this.#aggregates.forgetAll(at)
   }
 
   #register(): void {
@@ -301,66 +270,27 @@ export class ApplicationRuntime implements FollowerRole {
     this.#send()
   }
 
-  /** Decides what is there, a slice at a time, and sends the drafts of each slice together. */
-  #run(): void {
-    this.#workScheduled = false
-    if (this.#follower?.isWritable !== true) return
-    const work = this.#work
-    const slice = Math.min(work.length, decideSlice)
-    for (let i = 0; i < slice; i++) this.#take(work[i] as Work)
-    this.#work = slice === work.length ? [] : work.slice(slice)
-    this.#send()
-    if (this.#work.length > 0) this.#runSoon()
-  }
-
-  #runSoon(): void {
-    if (this.#workScheduled) return
-    this.#workScheduled = true
-    this.#o.environment.scheduler.soon(() => this.#run())
-  }
-
   #take(work: Work): void {
     if (this.#speculation.renew(work)) return
     const { command } = work
     const { key, hash } = command.queue
-    const aggregate = this.#aggregates.get(key) ?? this.#adopt(key, hash)
+    const aggregate = this.#aggregates.obtain(key, hash)
     if (aggregate === null) return
     aggregate.touched = true
     if (aggregate.readiness === 'held' && aggregate.heldBy === command.lsn) aggregate.readiness = 'ready'
-    if (aggregate.defect !== null && aggregate.readiness === 'ready') this.#restore(aggregate)
+    if (aggregate.defect !== null && aggregate.readiness === 'ready') this.#aggregates.restore(aggregate)
     const isNext = aggregate.readiness === 'ready' && aggregate.backlog.length === 0 && this.#canSend
     if (isNext && this.#decide(aggregate, work)) return
     insertInOrder(aggregate.backlog, work)
     this.#runBacklog(aggregate)
   }
 
-  #adopt(key: string, hash: number): LiveAggregate | null {
-    const hosted = this.#hosted.get(key.slice(0, key.indexOf('/')))
-    if (hosted === undefined) return null
-    const aggregate = this.#aggregates.add(key, hash, hosted)
-    if (isWorkflowKey(key)) this.#workflows.attach(aggregate)
-    if (!this.#restore(aggregate)) this.#cold.add(aggregate)
-    return aggregate
-  }
-
-  /** False when the store is not there yet (I3), or the archive is asked. */
-  #restore(aggregate: LiveAggregate): boolean {
-    if (this.#stored < this.#elsewhere.neededBy(aggregate) || aggregate.inFlight > 0) return false
-    const isLoaded = this.#loader.load(aggregate)
-    if (!isLoaded) this.#cold.add(aggregate)
-    else if (aggregate.defect === null) this.#aggregates.weigh(aggregate, this.#outcomes.sizeOf(aggregate.state))
-    if (isLoaded && aggregate.workflow !== null && aggregate.defect === null) this.#workflows.loaded(aggregate)
-    return isLoaded
-  }
-
-  #restoreCold(): void {
-    this.#o.store.refresh()
-    for (const aggregate of this.#cold) {
-      if (!this.#canSend) break
-      if (aggregate.readiness === 'cold' && !this.#restore(aggregate)) continue
-      this.#cold.delete(aggregate)
-      this.#runBacklog(aggregate)
-    }
+  #restoreWaiting(): void {
+    if (!this.#aggregates.hasWaiting) return
+    this.#aggregates.restoreWaiting(
+      () => this.#canSend,
+      (aggregate) => this.#runBacklog(aggregate),
+    )
     this.#send()
   }
 
@@ -373,7 +303,7 @@ export class ApplicationRuntime implements FollowerRole {
       taken++
     }
     aggregate.backlog = backlog.slice(taken)
-    if (aggregate.readiness === 'ready' && aggregate.backlog.length > 0) this.#cold.add(aggregate)
+    if (aggregate.readiness === 'ready' && aggregate.backlog.length > 0) this.#aggregates.wait(aggregate)
   }
 
   get #canSend(): boolean {
@@ -396,7 +326,7 @@ export class ApplicationRuntime implements FollowerRole {
     this.#speculation.add(aggregate, work, sequence)
     aggregate.readiness = readiness
     if (readiness !== 'ready') aggregate.heldBy = command.lsn
-    if (aggregate.revision % 64 === 0) this.#aggregates.weigh(aggregate, this.#outcomes.sizeOf(aggregate.state))
+    if (aggregate.revision % 64 === 0) this.#aggregates.weigh(aggregate)
     if (this.#batch.count >= sendDrafts || this.#batch.byteLength >= sendBytes) this.#send()
     return true
   }
@@ -406,7 +336,7 @@ export class ApplicationRuntime implements FollowerRole {
     const aggregate = this.#aggregates.get(key)
     if (aggregate === undefined || aggregate.readiness !== 'blocked' || aggregate.heldBy !== command) return
     aggregate.readiness = readiness
-    this.#cold.add(aggregate)
+    this.#aggregates.wait(aggregate)
   }
 
   /** What was built on a draft that never became an entry is decided again, from the store (I2). */
@@ -416,9 +346,8 @@ export class ApplicationRuntime implements FollowerRole {
   }
 
   #dropped(aggregate: LiveAggregate): void {
-    aggregate.readiness = 'cold'
     if (aggregate.workflow !== null) this.#workflows.abandon(aggregate)
-    this.#cold.add(aggregate)
+    this.#aggregates.chill(aggregate)
   }
 
   #send(): void {

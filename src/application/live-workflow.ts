@@ -43,3 +43,19 @@ export const emptyLiveWorkflow = (requests: RunningRequests): LiveWorkflow => ({
 /** An entry of the stream gives events of these forms: whoever wrote it was this code, or older code. */
 export const asWorkflowEvent = ({ type, data }: { readonly type: string; readonly data?: unknown }): WorkflowEvent =>
   ({ type, data }) as WorkflowEvent
+
+/** null when there is nothing to feed. One event of the history is read ahead, to know which is the last. */
+export function nextEvent(live: LiveWorkflow): WorkflowEvent | null {
+  if (live.replay !== null) {
+    const event = live.next ?? take(live.replay)
+    live.next = take(live.replay)
+    if (live.next === null) live.replay = null
+    if (event !== null) return event
+  }
+  return live.queue.shift() ?? null
+}
+
+function take(events: Iterator<WorkflowEvent>): WorkflowEvent | null {
+  const { value, done } = events.next()
+  return done === true ? null : (value as WorkflowEvent)
+}

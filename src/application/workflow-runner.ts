@@ -8,21 +8,19 @@ import type { AnyWorkflow } from '../sdk/workflow-types.ts'
 import type { Activation } from '../state/activations.ts'
 import type { RootState } from '../state/root.ts'
 import { isArchivedElsewhere } from '../tables/archived-streams.ts'
-import { advance, type Change, replyToParent } from '../workflows/advance.ts'
+import { advance, replyToParent } from '../workflows/advance.ts'
 import { WorkflowExecution } from '../workflows/execution.ts'
 import type { Failure } from '../workflows/failure.ts'
 import type { Isolation } from '../workflows/isolation.ts'
-import type { RequestOperation } from '../workflows/operation.ts'
-import { unrecordable } from '../workflows/value-size.ts'
 import { type EventOfType, endsWorkflow, isIndexed, type WorkflowEvent } from '../workflows/workflow-events.ts'
 import { workflowNameOf } from '../workflows/workflow-names.ts'
-import { evolveWorkflow, type WorkflowState } from '../workflows/workflow-state.ts'
 import type { LiveAggregate, Work } from './live-aggregates.ts'
-import { asWorkflowEvent, emptyLiveWorkflow, type LiveWorkflow } from './live-workflow.ts'
-import { afterFailure } from './request-failures.ts'
-import { type RequestResult, RunningRequests } from './running-requests.ts'
-import type { DraftedStep, StartedRequest, WorkflowDrafts } from './workflow-drafts.ts'
+import { asWorkflowEvent, emptyLiveWorkflow, nextEvent } from './live-workflow.ts'
+import { RequestDesk } from './request-desk.ts'
+import { RunningRequests } from './running-requests.ts'
+import type { StartedRequest, WorkflowDrafts } from './workflow-drafts.ts'
 import type { WorkflowHistory } from './workflow-history.ts'
+import { liveOf, record, stateOf } from './workflow-records.ts'
 import type { WorkflowVersions } from './workflow-versions.ts'
 
 /** Steps taken before the event loop is given back. */
@@ -43,18 +41,11 @@ export interface WorkflowRunnerOptions {
   readonly reload: (aggregate: LiveAggregate) => void
 }
 
-interface FlushWait {
-  readonly at: Lsn
-  readonly step: DraftedStep
-  readonly execution: WorkflowExecution
-}
-
 /**
  * Runs the code of workflows: feeds it with history, drafts what it does as steps, and carries out its requests.
  *
  * I1. Events reach the code in the order in which they are in the stream; so running it again takes the same way.
- * I2. A request's effect begins only when the step that started it is flushed: whatever is seen outside is known inside.
- * I3. Code runs here only under an assignment of this process; when a draft is refused or lost, the code and everything
+ * I2. Code runs here only under an assignment of this process; when a draft is refused or lost, the code and everything
  *     that it did since is dropped, and runs again from the store.
  */
 export class WorkflowRunner {
@@ -65,12 +56,19 @@ export class WorkflowRunner {
   readonly #idle = new Set<LiveAggregate>()
   /** Worked on here. */
   readonly #active = new Set<LiveAggregate>()
-  #unflushed: FlushWait[] = []
-  #flushed: Lsn = lsn(0)
+  readonly requests: RequestDesk
   #isScheduled = false
 
   constructor(options: WorkflowRunnerOptions) {
     this.#o = options
+    this.requests = new RequestDesk({
+      environment: options.environment,
+      gotOn: (aggregate) => this.#isDue(aggregate),
+      ended: (aggregate) => {
+        this.#end(aggregate)
+        options.send()
+      },
+    })
   }
 
   /** Workflows that have something to do here. */
@@ -154,30 +152,12 @@ export class WorkflowRunner {
   confirmed(sequence: number, at: Lsn): LiveAggregate | undefined {
     const step = this.#o.drafts.confirm(sequence)
     if (step === undefined) return undefined
-    const { aggregate, requests } = step
-    aggregate.lastLsn = at
-    const execution = liveOf(aggregate).execution
-    if (requests.length > 0 && execution !== null) this.#unflushed.push({ at, step, execution })
-    return aggregate
+    step.aggregate.lastLsn = at
+    this.requests.written(step, at)
+    return step.aggregate
   }
 
-  flushedUpTo(flushed: Lsn): void {
-    this.#flushed = flushed
-    this.carryOut()
-  }
-
-  /** Begins the effects of what is flushed by now (I2). */
-  carryOut(): void {
-    let taken = 0
-    for (const { at, step, execution } of this.#unflushed) {
-      if (at > this.#flushed) break
-      taken++
-      if (liveOf(step.aggregate).execution === execution) this.#carryOutStep(step, execution)
-    }
-    if (taken > 0) this.#unflushed = this.#unflushed.slice(taken)
-  }
-
-  /** Drafts were refused or lost (I3). @returns the aggregates to be restored */
+  /** Drafts were refused or lost (I2). @returns the aggregates to be restored */
   drop(sequence: number | null): Set<LiveAggregate> {
     return this.#o.drafts.drop(sequence)
   }
@@ -201,7 +181,7 @@ export class WorkflowRunner {
   abandonAll(): void {
     for (const aggregate of [...this.#active, ...this.#idle]) this.abandon(aggregate)
     this.#o.drafts.clear()
-    this.#unflushed = []
+    this.requests.clear()
   }
 
   /** A step further with all that have something to do, as far as the journal writer takes it. */
@@ -323,7 +303,7 @@ export class WorkflowRunner {
     const { outcome } = execution
     if (outcome === null) {
       for (const { operation } of started) live.requests.reserve(operation.id)
-      if (live.mustLook) started.push(...this.#unfinished(aggregate, execution, atMs))
+      if (live.mustLook) started.push(...this.requests.beginAgain(aggregate, execution, atMs))
       this.#draft(aggregate, started, live.requests.size === 0)
     } else if (outcome.kind === 'continued') {
       const last = changes.at(-1)?.event
@@ -350,35 +330,6 @@ export class WorkflowRunner {
     return this.#o.versions.newest(name) ?? version
   }
 
-  /** Requests that were begun elsewhere, or failed and are due: begun anew. */
-  #unfinished(aggregate: LiveAggregate, execution: WorkflowExecution, atMs: number): StartedRequest[] {
-    const live = liveOf(aggregate)
-    live.mustLook = false
-    const started: StartedRequest[] = []
-    for (const [id, pending] of Object.entries(stateOf(aggregate).operations)) {
-      const operation = pending.kind === 'request' && !live.requests.has(id) ? execution.recorded(id) : undefined
-      if (operation?.kind !== 'request' || pending.isExhausted || pending.dueMs !== null) continue
-      const waitMs = pending.retryAtMs === null ? 0 : pending.retryAtMs - atMs
-      if (waitMs > 0) {
-        this.#tryAgainLater(aggregate, id, waitMs)
-        continue
-      }
-      const attempt = pending.attempt + 1
-      record(aggregate, { event: { type: 'request/started', data: { operation: id, attempt, atMs } } })
-      live.requests.reserve(id)
-      started.push({ operation, attempt })
-    }
-    return started
-  }
-
-  #tryAgainLater(aggregate: LiveAggregate, operation: string, delayMs: number): void {
-    const live = liveOf(aggregate)
-    live.requests.later(operation, delayMs, () => {
-      live.mustLook = true
-      this.#isDue(aggregate)
-    })
-  }
-
   #draft(aggregate: LiveAggregate, requests: readonly StartedRequest[], releases: boolean): void {
     const live = liveOf(aggregate)
     const { activation, outbox } = live
@@ -398,95 +349,6 @@ export class WorkflowRunner {
     const [oldest] = this.#idle
     if (this.#idle.size > limits.idleExecutionsMax && oldest !== undefined) this.abandon(oldest)
   }
-
-  #carryOutStep({ aggregate, requests }: DraftedStep, execution: WorkflowExecution): void {
-    const { run } = execution.start
-    for (const { operation, attempt } of requests) {
-      const effectKey = `${workflowNameOf(aggregate.key)}/${run}/${operation.id}`
-      liveOf(aggregate).requests.begin(operation, effectKey, attempt, (_, ended, result) =>
-        this.#requestEnded(aggregate, execution, operation, ended, result),
-      )
-    }
-  }
-
-  #requestEnded(
-    aggregate: LiveAggregate,
-    execution: WorkflowExecution,
-    operation: RequestOperation,
-    attempt: number,
-    result: RequestResult,
-  ): void {
-    const live = liveOf(aggregate)
-    if (live.execution !== execution || live.token === 0 || !execution.isOpen(operation.id)) return
-    const event = this.#eventOf(aggregate, operation, attempt, result)
-    record(aggregate, { event })
-    if (event.type === 'request/failed' && event.data.next === 'exhausted') {
-      const { error } = event.data
-      const parked = { error, operation: operation.id, atMs: event.data.atMs }
-      record(aggregate, { event: { type: 'workflow/parked', data: parked } })
-      this.#end(aggregate)
-      this.#o.send()
-      return
-    }
-    if (event.type === 'request/failed' && event.data.next === 'again' && !event.data.isTimer)
-      this.#tryAgainLater(aggregate, operation.id, (event.data.retryAtMs ?? 0) - event.data.atMs)
-    // In their order: what came before and was not fed yet goes first (I1).
-    if (live.queue.length > 0) live.queue.push(event)
-    else execution.feed(event)
-    this.#isDue(aggregate)
-  }
-
-  #eventOf(
-    aggregate: LiveAggregate,
-    operation: RequestOperation,
-    attempt: number,
-    result: RequestResult,
-  ): EventOfType<'request/completed' | 'request/failed'> {
-    const atMs = this.#o.environment.clock.wallMs()
-    const { id } = operation
-    if ('result' in result) {
-      const value = result.result ?? null
-      const problem = unrecordable(value)
-      if (problem === null) return { type: 'request/completed', data: { operation: id, result: value, atMs } }
-      const error = { code: 'result_invalid', message: `the result of ${id} ${problem}` }
-      return afterFailure(operation, attempt, 0, { error, isTerminal: true, retryAfterMs: null }, atMs)
-    }
-    return afterFailure(operation, attempt, stateOf(aggregate).operations[id]?.failures ?? 0, result, atMs)
-  }
 }
 
 const archiveRetryMs = 1_000
-
-function liveOf(aggregate: LiveAggregate): LiveWorkflow {
-  const { workflow } = aggregate
-  assert(workflow !== null, `${aggregate.key} is a workflow`)
-  return workflow
-}
-
-const stateOf = ({ state }: LiveAggregate): WorkflowState => state as WorkflowState
-
-/** Folds an event that is drafted later. */
-function record(aggregate: LiveAggregate, change: Change): void {
-  const { type, data } = change.event
-  const revision = aggregate.revision + 1
-  const evolve = evolveWorkflow[type] as (state: WorkflowState, data: unknown, event: object) => WorkflowState
-  aggregate.state = evolve(stateOf(aggregate), data, { type, aggregate, revision })
-  aggregate.revision = revision
-  liveOf(aggregate).outbox.push(change)
-}
-
-/** null when there is nothing to feed. One event of the history is read ahead, to know which is the last. */
-function nextEvent(live: LiveWorkflow): WorkflowEvent | null {
-  if (live.replay !== null) {
-    const event = live.next ?? take(live.replay)
-    live.next = take(live.replay)
-    if (live.next === null) live.replay = null
-    if (event !== null) return event
-  }
-  return live.queue.shift() ?? null
-}
-
-function take(events: Iterator<WorkflowEvent>): WorkflowEvent | null {
-  const { value, done } = events.next()
-  return done === true ? null : (value as WorkflowEvent)
-}

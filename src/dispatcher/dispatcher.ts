@@ -1,6 +1,5 @@
 import type { Action } from '../actions/action.ts'
 import { actionCodes } from '../actions/action-codes.ts'
-import { aggregateTypeOf } from '../actions/aggregate-key.ts'
 import { encodeAction } from '../actions/encode.ts'
 import { EntryBatch } from '../actions/entry-batch.ts'
 import {
@@ -22,7 +21,6 @@ import { readUint64 } from '../kernel/integers.ts'
 import { limits } from '../kernel/limits.ts'
 import { NumberMap } from '../kernel/number-map.ts'
 import type { Follower, FollowerRole } from '../replica/follower.ts'
-import { ownerOf } from '../state/applications.ts'
 import { type AggregateQueue, dispatcherName, type PendingCommand } from '../state/commands.ts'
 import { forgetSavedKeys } from '../state/idempotency.ts'
 import { releasesAll } from '../state/migrations.ts'
@@ -31,6 +29,7 @@ import { Housekeeping } from './housekeeping.ts'
 import { type InstanceLoad, InstanceLoads } from './instance-loads.ts'
 import { type DispatcherOptions, defaultDispatcherOptions } from './options.ts'
 import { parkingOf } from './parking.ts'
+import { instanceFor } from './placement.ts'
 import { Retries } from './retries.ts'
 import { WorkflowDesk } from './workflow-desk.ts'
 
@@ -206,24 +205,12 @@ export class Dispatcher implements FollowerRole {
 
   /** Without an instance that hosts the aggregate's type the command waits for one to register. */
   #schedule(command: PendingCommand): boolean {
-    const instance = command.crashes >= limits.crashesMax ? dispatcherName : this.#instanceFor(command)
+    const instance =
+      command.crashes >= limits.crashesMax ? dispatcherName : instanceFor(this.#state, this.#scheduled, command)
     if (instance === null) return false
     this.#scheduled.set(command.lsn, instance)
     this.#loads.of(instance).push(command)
     return true
-  }
-
-  /** Sticky: where the aggregate has commands under way they stay together (I1); otherwise the owner of its partition. */
-  #instanceFor({ queue, lsn: at }: PendingCommand): string | null {
-    const active = this.#state.activations.byKey.get(queue.key)?.instance
-    if (active !== undefined && this.#state.applications.byInstance.has(active)) return active
-    for (const other of queue.commands) {
-      if (other.lsn === at) continue
-      const instance = other.token === 0 ? this.#scheduled.get(other.lsn) : other.instance
-      // One that has gone since voids its drafts: to follow them there would make one void draft after the other.
-      if (instance !== undefined && this.#state.applications.byInstance.has(instance)) return instance
-    }
-    return ownerOf(this.#state.applications, aggregateTypeOf(queue.key), queue.hash)?.instance ?? null
   }
 
   #started(b: Buffer, o: number): void {
@@ -328,17 +315,7 @@ export class Dispatcher implements FollowerRole {
   }
 
   #draftStarted(load: InstanceLoad): void {
-    const commands: Lsn[] = []
-    for (let command = load.first(); command !== undefined; command = load.first()) {
-      const started = load.started + commands.length
-      if (load.probing || started >= this.#options.startedPerInstance) break
-      if (command.crashes > 0 && load.instance !== dispatcherName) {
-        if (started > 0) break
-        load.probing = true
-      }
-      load.shift()
-      commands.push(command.lsn)
-    }
+    const commands = load.takeStartable(this.#options.startedPerInstance)
     if (commands.length > 0) this.#draft({ type: 'command/started', instance: load.instance, commands })
   }
 

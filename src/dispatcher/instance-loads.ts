@@ -1,4 +1,5 @@
-import type { PendingCommand } from '../state/commands.ts'
+import type { Lsn } from '../kernel/identifiers.ts'
+import { dispatcherName, type PendingCommand } from '../state/commands.ts'
 
 /** Per application instance: what waits to be started there, and what is. */
 export class InstanceLoad {
@@ -32,6 +33,22 @@ export class InstanceLoad {
       this.#ready = []
       this.#head = 0
     }
+  }
+
+  /** The next ones to be started there, while no more than so many are. One that is under suspicion goes alone. */
+  takeStartable(startedMax: number): Lsn[] {
+    const commands: Lsn[] = []
+    for (let command = this.first(); command !== undefined; command = this.first()) {
+      const started = this.started + commands.length
+      if (this.probing || started >= startedMax) break
+      if (command.crashes > 0 && this.instance !== dispatcherName) {
+        if (started > 0) break
+        this.probing = true
+      }
+      this.shift()
+      commands.push(command.lsn)
+    }
+    return commands
   }
 
   /** What was ready and has not been drafted, which then no longer is. */

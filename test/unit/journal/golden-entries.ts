@@ -117,6 +117,8 @@ export const goldenActions: readonly Action[] = [
 ]
 /** Their form may still change before the first release; they join the golden journal once it does no more. */
 export const unsettledTypes: readonly ActionType[] = [
+  'workflow/advanced',
+  'workflow/resumed',
   'stream/migrated',
   'stream/migration-finalised',
   'stream/migration-abandoned',
