@@ -153,5 +153,6 @@ export const adapters: readonly { readonly pattern: RegExp; readonly reason: str
   { pattern: /^src\/observability\/event-loop\.ts$/, reason: 'measures the event loop of its own process' },
   { pattern: /^src\/supervisor\//, reason: 'spawns, watches and limits operating-system processes' },
   { pattern: /^src\/cli\//, reason: 'reads arguments, files and the environment, and writes to a terminal' },
+  { pattern: /^src\/examples\//, reason: 'applications as users write them: they call other systems' },
   { pattern: /^processes\//, reason: 'wires a machine to the real world' },
 ]

@@ -78,8 +78,10 @@ export class RunningRequests {
   }
 
   /** All but those that `isWanted`. */
-  abortAll(why: Error, isWanted: (operation: string) => boolean = () => false): void {
-    for (const operation of [...this.#running.keys()]) if (!isWanted(operation)) this.abort(operation, why)
+  abortAll(why: string, isWanted: (operation: string) => boolean = () => false): void {
+    if (this.#running.size === 0) return
+    const reason = new Error(why)
+    for (const operation of [...this.#running.keys()]) if (!isWanted(operation)) this.abort(operation, reason)
   }
 
   #limitTime({ id, policy }: RequestOperation, running: Running, end: (result: RequestResult) => void): void {

@@ -43,8 +43,9 @@ export class WorkflowDrafts {
   readonly #bytesMax: number
   readonly #takeSequence: () => number
   readonly #fields: EntryFields = emptyFields()
-  /** In the order of their sequences. */
+  /** In the order of their sequences, from `#head` on. */
   #drafted: DraftedStep[] = []
+  #head = 0
 
   constructor(batch: EntryBatch, clock: Clock, bytesMax: number, takeSequence: () => number) {
     this.#batch = batch
@@ -60,21 +61,28 @@ export class WorkflowDrafts {
     assignment: Assignment,
     requests: readonly StartedRequest[],
   ): void {
-    const parts = this.#partsOf(changes)
+    const payload = packEvents(changes.map(({ event }) => event))
+    if (changes.length <= 1 || this.#fits(changes, payload.length)) {
+      this.#draft(aggregate, changes, payload, aggregate.revision - changes.length, assignment, requests)
+      return
+    }
     let base = aggregate.revision - changes.length
+    const parts = this.#partsOf(changes)
     for (const [i, part] of parts.entries()) {
       const isLast = i === parts.length - 1
-      const { releases } = assignment
-      this.#draft(aggregate, part, base, { ...assignment, releases: releases && isLast }, isLast ? requests : [])
+      const partly = { ...assignment, releases: assignment.releases && isLast }
+      const packed = packEvents(part.map(({ event }) => event))
+      this.#draft(aggregate, part, packed, base, partly, isLast ? requests : [])
       base += part.length
     }
   }
 
   /** The entry of the oldest one came back. */
   confirm(sequence: number): DraftedStep | undefined {
-    const [first] = this.#drafted
+    const first = this.#drafted[this.#head]
     if (first?.sequence !== sequence) return undefined
-    this.#drafted.shift()
+    this.#head++
+    if (this.#head === this.#drafted.length) this.clear()
     first.aggregate.inFlight--
     return first
   }
@@ -82,33 +90,36 @@ export class WorkflowDrafts {
   /** Drafts from `sequence` on (null: all) never became entries. @returns their aggregates */
   drop(sequence: number | null): Set<LiveAggregate> {
     const isDropped = ({ sequence: own }: DraftedStep): boolean => sequence === null || ((own - sequence) | 0) >= 0
-    const dropped = this.#drafted.filter(isDropped)
-    this.#drafted = this.#drafted.filter((step) => !isDropped(step))
+    const drafted = this.#drafted.slice(this.#head)
+    const dropped = drafted.filter(isDropped)
+    this.#drafted = drafted.filter((step) => !isDropped(step))
+    this.#head = 0
     for (const { aggregate } of dropped) aggregate.inFlight--
     return new Set(dropped.map(({ aggregate }) => aggregate))
   }
 
   clear(): void {
     this.#drafted = []
+    this.#head = 0
   }
 
   #partsOf(changes: readonly Change[]): readonly (readonly Change[])[] {
-    const isSmall = changes.length <= limits.eventsPerCommandMax && this.#bytesOf(changes) <= this.#bytesMax
-    if (isSmall || changes.length <= 1) return [changes]
+    if (changes.length <= 1) return [changes]
+    if (this.#fits(changes, packEvents(changes.map(({ event }) => event)).length)) return [changes]
     const half = changes.length >>> 1
     return [...this.#partsOf(changes.slice(0, half)), ...this.#partsOf(changes.slice(half))]
   }
 
-  /** No more than this. */
-  #bytesOf(changes: readonly Change[]): number {
-    let bytes = packEvents(changes.map(({ event }) => event)).length
+  #fits(changes: readonly Change[], payloadBytes: number): boolean {
+    let bytes = payloadBytes
     for (const { message } of changes) if (message !== undefined) bytes += message.data.length + draftOverheadBytes
-    return bytes
+    return bytes <= this.#bytesMax && changes.length <= limits.eventsPerCommandMax
   }
 
   #draft(
     aggregate: LiveAggregate,
     changes: readonly Change[],
+    payload: Buffer,
     base: number,
     { activation, token, releases }: Assignment,
     requests: readonly StartedRequest[],
@@ -133,12 +144,13 @@ export class WorkflowDrafts {
     fields.eventCount = events.length
     fields.variant = aggregate.hosted.definition.version
     fields.envelope = nothing
-    const messages = changes.flatMap(({ message }): Message[] => (message === undefined ? [] : [message]))
-    const isWhole = base + events.length === aggregate.revision
-    const snapshot =
-      isWhole && isSnapshotDue(aggregate, base) ? snapshotOf(aggregate, this.#bytesMax - this.#bytesOf(changes)) : null
+    const messages: Message[] = []
+    for (const { message } of changes) if (message !== undefined) messages.push(message)
+    const isSnapshot = base + events.length === aggregate.revision && isSnapshotDue(aggregate, base)
+    // Packed before anything else is: the payload lies where the packer works.
+    fields.payload = messages.length > 0 || isSnapshot ? Buffer.from(payload) : payload
+    const snapshot = isSnapshot && messages.length === 0 ? snapshotOf(aggregate, this.#bytesMax - payload.length) : null
     fillSent(fields, messages, snapshot)
-    fields.payload = packEvents(events)
     const sequence = this.#takeSequence()
     this.#batch.add(fields, sequence)
     this.#drafted.push({ aggregate, sequence, requests })

@@ -165,7 +165,7 @@ export class WorkflowRunner {
   /** Its code and all that it did since the store leave memory. */
   abandon(aggregate: LiveAggregate): void {
     const live = liveOf(aggregate)
-    live.requests.abortAll(new Error(`workflow ${aggregate.key} goes on elsewhere, or later`))
+    live.requests.abortAll('the workflow goes on elsewhere, or later')
     live.activation = lsn(0)
     live.token = token(0)
     live.execution = null
@@ -267,9 +267,7 @@ export class WorkflowRunner {
     execution.feed(event)
     if (event.type === 'timer/fired') live.mustLook = true
     if (event.type === 'workflow/cancel-requested' || event.type === 'timer/fired')
-      live.requests.abortAll(new Error('the workflow was cancelled, or its time was over'), (one) =>
-        execution.isOpen(one),
-      )
+      live.requests.abortAll('the workflow was cancelled, or its time was over', (one) => execution.isOpen(one))
     return true
   }
 
@@ -308,7 +306,7 @@ export class WorkflowRunner {
     } else if (outcome.kind === 'continued') {
       const last = changes.at(-1)?.event
       assert(last?.type === 'workflow/continued', 'a run that goes on in another one says so')
-      live.requests.abortAll(new Error('the run is over'))
+      live.requests.abortAll('the run is over')
       this.#draft(aggregate, [], false)
       live.queue.push(last)
       this.#isDue(aggregate)

@@ -55,6 +55,11 @@ export type WorkflowCommandOutcome =
 export interface WorkflowCommandOptions {
   /** Decide only if the aggregate is at this revision. */
   readonly expectedRevision?: number
+  /**
+   * A command on the same aggregate that undoes this one, should the workflow fail or be cancelled after this one was
+   * completed. What it is rejected with is told in the workflow's error, as `notCompensated`.
+   */
+  readonly compensate?: { readonly command: string; readonly data?: unknown }
 }
 
 /** A child that was started. */

@@ -1,8 +1,8 @@
 import { unreachable } from '../kernel/assert.ts'
 import { checkSchema } from '../sdk/schema-check.ts'
-import type { RequestPolicy } from '../sdk/workflow.ts'
 import { isTerminalError, TerminalError } from '../sdk/workflow-errors.ts'
-import type { AnyWorkflow, Effect } from '../sdk/workflow-types.ts'
+import type { AnyWorkflow } from '../sdk/workflow-types.ts'
+import { type Compensation, compensate } from './compensation.ts'
 import { ContinueAsNew } from './continue-as-new.ts'
 import { type Failure, failureOf, terminalErrorOf } from './failure.ts'
 import type { Isolation } from './isolation.ts'
@@ -56,8 +56,7 @@ export class WorkflowExecution implements RunHost {
   readonly #patches: Map<string, boolean>
   /** By name: those that came before anybody waited. */
   readonly #signals = new Map<string, unknown[]>()
-  readonly #compensations: { readonly name: string; readonly run: Effect<unknown>; readonly policy: RequestPolicy }[] =
-    []
+  readonly #compensations: Compensation[] = []
   #isCompensating = false
 
   constructor(workflow: AnyWorkflow, start: RunStart, isolation: Isolation) {
@@ -142,8 +141,8 @@ export class WorkflowExecution implements RunHost {
     return this.isLive
   }
 
-  compensateBy(name: string, run: Effect<unknown>, policy: RequestPolicy): void {
-    this.#compensations.push({ name, run, policy })
+  compensateBy(compensation: Compensation): void {
+    this.#compensations.push(compensation)
   }
 
   // ---- history
@@ -328,18 +327,13 @@ export class WorkflowExecution implements RunHost {
       return
     }
     try {
-      await this.#compensate()
+      this.#isCompensating = true
+      const notCompensated = await compensate(this, this.#compensations)
       const kind = this.isCancelled && error.code === 'cancelled' ? 'cancelled' : 'failed'
-      this.#end({ kind, error: failureOf(error) })
+      const failure = failureOf(error)
+      this.#end({ kind, error: notCompensated.length === 0 ? failure : { ...failure, notCompensated } })
     } catch (second) {
       this.#end({ kind: 'broken', error: failureOf(second), operation: null })
-    }
-  }
-
-  async #compensate(): Promise<void> {
-    this.#isCompensating = true
-    for (const { name, run, policy } of this.#compensations.reverse()) {
-      await this.open({ kind: 'request', id: this.nameOf('compensation', name), effect: run, policy })
     }
   }
 

@@ -9,6 +9,8 @@ export interface Failure {
   readonly details?: unknown
   /** The first places in the user's code, for a person. */
   readonly places?: readonly string[]
+  /** What could not be undone when a workflow failed. */
+  readonly notCompensated?: readonly string[]
 }
 
 const messageLengthMax = 4096

@@ -1,7 +1,7 @@
 import { CommanderError } from '../kernel/errors.ts'
 import { hash32 } from '../kernel/hash.ts'
 import { SeededNumbers } from '../kernel/seeded-numbers.ts'
-import { type RequestPolicy, requestPolicyOf } from '../sdk/workflow.ts'
+import { requestPolicyOf } from '../sdk/workflow.ts'
 import type {
   AnyWorkflow,
   Awakeable,
@@ -12,6 +12,7 @@ import type {
   WorkflowCommandOutcome,
   WorkflowContext,
 } from '../sdk/workflow-types.ts'
+import type { Compensation } from './compensation.ts'
 import { ContinueAsNew } from './continue-as-new.ts'
 import type { Operation, OperationNameKind, SignalOperation } from './operation.ts'
 import type { RunStart } from './run-start.ts'
@@ -33,7 +34,7 @@ export interface RunHost {
   waitForSignal(operation: SignalOperation): Promise<unknown>
   /** Resolves when the child of the operation is started. */
   childStarted(operation: string): Promise<void>
-  compensateBy(name: string, run: Effect<unknown>, policy: RequestPolicy): void
+  compensateBy(compensation: Compensation): void
   setStatus(value: unknown): void
   patched(id: string): boolean
 }
@@ -60,21 +61,22 @@ export class RunContext implements WorkflowContext {
     const id = execution.nameOf('request', name)
     const result = await execution.open<Result>({ kind: 'request', id, effect, policy })
     const compensate = options?.compensate
-    if (compensate !== undefined) execution.compensateBy(name, (context) => compensate(result, context), policy)
+    if (compensate !== undefined)
+      execution.compensateBy({ name, effect: (context) => compensate(result, context), policy })
     return result
   }
 
-  command(
+  async command(
     aggregate: { readonly name: string } | string,
     id: string,
     command: string,
     data?: unknown,
-    { expectedRevision }: WorkflowCommandOptions = {},
+    { expectedRevision, compensate }: WorkflowCommandOptions = {},
   ): Promise<WorkflowCommandOutcome> {
     const type = typeof aggregate === 'string' ? aggregate : aggregate.name
     const to = { type, id }
     const name = this.#execution.nameOf('command', `${command} ${type}/${id}`)
-    return this.#execution.open({
+    const outcome = await this.#execution.open<WorkflowCommandOutcome>({
       kind: 'command',
       id: name,
       to,
@@ -82,6 +84,9 @@ export class RunContext implements WorkflowContext {
       data: data ?? null,
       expectedRevision: expectedRevision ?? null,
     })
+    if (compensate !== undefined && outcome.outcome === 'completed')
+      this.#execution.compensateBy({ to, command: compensate.command, data: compensate.data ?? null })
+    return outcome
   }
 
   sleep(ms: number): Promise<void> {
