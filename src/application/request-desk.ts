@@ -1,5 +1,6 @@
 import type { Environment } from '../kernel/environment.ts'
 import { type Lsn, lsn } from '../kernel/identifiers.ts'
+import { limits } from '../kernel/limits.ts'
 import type { WorkflowExecution } from '../workflows/execution.ts'
 import type { RequestOperation } from '../workflows/operation.ts'
 import { unrecordable } from '../workflows/value-size.ts'
@@ -19,6 +20,11 @@ export interface RequestDeskOptions {
   readonly ended: (aggregate: LiveAggregate) => void
 }
 
+interface ReadyRequest extends StartedRequest {
+  readonly aggregate: LiveAggregate
+  readonly execution: WorkflowExecution
+}
+
 interface FlushWait {
   readonly at: Lsn
   readonly step: DraftedStep
@@ -35,6 +41,10 @@ export class RequestDesk {
   readonly #o: RequestDeskOptions
   #unflushed: FlushWait[] = []
   #flushed: Lsn = lsn(0)
+  /** Flushed, and waiting for others to end: from `#next` on. */
+  #ready: ReadyRequest[] = []
+  #next = 0
+  #underWay = 0
 
   constructor(options: RequestDeskOptions) {
     this.#o = options
@@ -60,10 +70,13 @@ export class RequestDesk {
       if (liveOf(step.aggregate).execution === execution) this.#carryOutStep(step, execution)
     }
     if (taken > 0) this.#unflushed = this.#unflushed.slice(taken)
+    this.#beginReady()
   }
 
   clear(): void {
     this.#unflushed = []
+    this.#ready = []
+    this.#next = 0
   }
 
   /** Requests that were begun elsewhere, or failed and are due: begun anew. */
@@ -96,13 +109,36 @@ export class RequestDesk {
   }
 
   #carryOutStep({ aggregate, requests }: DraftedStep, execution: WorkflowExecution): void {
-    const { run } = execution.start
-    for (const { operation, attempt } of requests) {
-      const effectKey = `${workflowNameOf(aggregate.key)}/${run}/${operation.id}`
-      liveOf(aggregate).requests.begin(operation, effectKey, attempt, (_, ended, result) =>
-        this.#requestEnded(aggregate, execution, operation, ended, result),
-      )
-    }
+    for (const { operation, attempt } of requests) this.#ready.push({ aggregate, execution, operation, attempt })
+  }
+
+  /** As many at once as the bound says (G10). */
+  #beginReady(): void {
+    while (this.#underWay < limits.requestsUnderWayMax && this.#next < this.#ready.length)
+      this.#begin(this.#ready[this.#next++] as ReadyRequest)
+    if (this.#next < this.#ready.length) return
+    this.#ready = []
+    this.#next = 0
+  }
+
+  #begin({ aggregate, execution, operation, attempt }: ReadyRequest): void {
+    const live = liveOf(aggregate)
+    if (live.execution !== execution) return
+    const effectKey = `${workflowNameOf(aggregate.key)}/${execution.start.run}/${operation.id}`
+    this.#underWay++
+    const isBegun = live.requests.begin(
+      operation,
+      effectKey,
+      attempt,
+      (_, ended, result) => this.#requestEnded(aggregate, execution, operation, ended, result),
+      this.#over,
+    )
+    if (!isBegun) this.#underWay--
+  }
+
+  readonly #over = (): void => {
+    this.#underWay--
+    if (this.#ready.length > 0) this.#beginReady()
   }
 
   #requestEnded(

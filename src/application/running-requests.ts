@@ -1,6 +1,6 @@
 import type { Environment, Timer } from '../kernel/environment.ts'
 import { isRetryableError, isTerminalError } from '../sdk/workflow-errors.ts'
-import type { Effect } from '../sdk/workflow-types.ts'
+import type { Effect, EffectContext } from '../sdk/workflow-types.ts'
 import { type Failure, failureOf } from '../workflows/failure.ts'
 import type { Isolation } from '../workflows/isolation.ts'
 import type { RequestOperation } from '../workflows/operation.ts'
@@ -12,10 +12,41 @@ export type RequestResult =
 /** Tells how an attempt ended; not called when it was aborted. */
 export type RequestEnded = (operation: RequestOperation, attempt: number, result: RequestResult) => void
 
-interface Running {
-  readonly abort: AbortController
-  timer: Timer | null
+/** One that is under way, or about to be. */
+class Running {
+  timer: Timer | null = null
+  /** Called once, when the effect is under way no longer. */
+  over: () => void = nothing
+  #abort: AbortController | null = null
+
+  /** Made when it is asked for: most effects do without. */
+  get signal(): AbortSignal {
+    this.#abort ??= new AbortController()
+    return this.#abort.signal
+  }
+
+  abort(why: Error): void {
+    this.#abort?.abort(why)
+  }
 }
+
+class EffectCall implements EffectContext {
+  readonly effectKey: string
+  readonly attempt: number
+  readonly #running: Running
+
+  constructor(effectKey: string, attempt: number, running: Running) {
+    this.effectKey = effectKey
+    this.attempt = attempt
+    this.#running = running
+  }
+
+  get signal(): AbortSignal {
+    return this.#running.signal
+  }
+}
+
+const nothing = (): void => {}
 
 /** The effects of one workflow that are under way here, and those that wait for their next attempt. */
 export class RunningRequests {
@@ -38,12 +69,12 @@ export class RunningRequests {
 
   /** To be begun once its entry is flushed; nobody else begins it meanwhile. */
   reserve(operation: string): void {
-    this.#running.set(operation, { abort: new AbortController(), timer: null })
+    this.#running.set(operation, new Running())
   }
 
   /** Tries again after a pause; `again` begins the next attempt. */
   later(operation: string, delayMs: number, again: () => void): void {
-    const running: Running = { abort: new AbortController(), timer: null }
+    const running = new Running()
     this.#running.set(operation, running)
     running.timer = this.#environment.scheduler.after(delayMs, () => {
       if (this.#running.get(operation) !== running) return
@@ -52,20 +83,31 @@ export class RunningRequests {
     })
   }
 
-  /** Carries the effect out, if it is still reserved. */
-  begin(operation: RequestOperation, effectKey: string, attempt: number, ended: RequestEnded): void {
+  /**
+   * Carries the effect out, if it is still reserved. `over` is called when it is under way no longer, however that came.
+   * @returns false when nobody wants it any more
+   */
+  begin(
+    operation: RequestOperation,
+    effectKey: string,
+    attempt: number,
+    ended: RequestEnded,
+    over: () => void,
+  ): boolean {
     const running = this.#running.get(operation.id)
-    if (running === undefined) return
-    const { signal } = running.abort
+    if (running === undefined) return false
+    running.over = over
     const end = (result: RequestResult): void => {
       if (this.#running.get(operation.id) !== running) return
       running.timer?.cancel()
       this.#running.delete(operation.id)
       ended(operation, attempt, result)
+      over()
     }
     this.#limitTime(operation, running, end)
-    const call = (): unknown => operation.effect({ effectKey, attempt, signal })
+    const call = (): unknown => operation.effect(new EffectCall(effectKey, attempt, running))
     this.#isolation.run(null, () => carryOut(call, end))
+    return true
   }
 
   /** Nobody wants to know any more. */
@@ -74,7 +116,8 @@ export class RunningRequests {
     if (running === undefined) return
     this.#running.delete(operation)
     running.timer?.cancel()
-    running.abort.abort(why)
+    running.abort(why)
+    running.over()
   }
 
   /** All but those that `isWanted`. */
@@ -90,7 +133,7 @@ export class RunningRequests {
     running.timer = this.#environment.scheduler.after(timeoutMs, () => {
       const message = `${id} had not ended after ${timeoutMs} ms`
       end({ error: { code: 'timeout', message }, isTerminal: false, retryAfterMs: null })
-      running.abort.abort(new Error(message))
+      running.abort(new Error(message))
     })
   }
 }

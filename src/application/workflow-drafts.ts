@@ -145,11 +145,16 @@ export class WorkflowDrafts {
     fields.variant = aggregate.hosted.definition.version
     fields.envelope = nothing
     const messages: Message[] = []
-    for (const { message } of changes) if (message !== undefined) messages.push(message)
+    let room = this.#bytesMax - payload.length
+    for (const { message } of changes) {
+      if (message === undefined) continue
+      messages.push(message)
+      room -= message.data.length + draftOverheadBytes
+    }
     const isSnapshot = base + events.length === aggregate.revision && isSnapshotDue(aggregate, base)
     // Packed before anything else is: the payload lies where the packer works.
     fields.payload = messages.length > 0 || isSnapshot ? Buffer.from(payload) : payload
-    const snapshot = isSnapshot && messages.length === 0 ? snapshotOf(aggregate, this.#bytesMax - payload.length) : null
+    const snapshot = isSnapshot ? snapshotOf(aggregate, room) : null
     fillSent(fields, messages, snapshot)
     const sequence = this.#takeSequence()
     this.#batch.add(fields, sequence)

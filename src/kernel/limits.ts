@@ -50,6 +50,8 @@ export const limits = {
   idleExecutionsMax: 1000,
   /** Workflows that have something to do at once, in the whole database: further ones are not started. */
   activeWorkflowsMax: 20_000,
+  /** Requests of workflows that one application process carries out at once; the others wait for their turn. */
+  requestsUnderWayMax: 4096,
   /** Timers that the dispatcher holds in memory; those that are due later are in the store alone. */
   timersHeldMax: 100_000,
   /** Timers are fired while no more commands than this are pending, and no more workflows active. */

@@ -48,7 +48,7 @@ export class WorkflowExecution implements RunHost {
   isCancelled = false
   /** Fed with all of its history: what it issues is new. */
   isLive: boolean
-  readonly aborted: AbortController = new AbortController()
+  #aborted: AbortController | null = null
   readonly #isolation: Isolation
   readonly #open = new Map<string, Open>()
   readonly #occurrences = new Map<string, number>()
@@ -72,6 +72,12 @@ export class WorkflowExecution implements RunHost {
   begin(): void {
     const context = new RunContext(this)
     this.#isolation.run(this.start, () => void this.#main(context))
+  }
+
+  /** Made when it is asked for: most workflows do without. */
+  get abortController(): AbortController {
+    this.#aborted ??= new AbortController()
+    return this.#aborted
   }
 
   /** Operations that code waits for, by name. */
@@ -284,7 +290,7 @@ export class WorkflowExecution implements RunHost {
   #interrupt(error: TerminalError): void {
     if (error.code === 'cancelled') this.isCancelled = true
     if (this.#isCompensating) return
-    this.aborted.abort(error)
+    this.abortController.abort(error)
     const interrupted = [...this.#open.values()]
     this.#open.clear()
     this.#startedChildren.clear()

@@ -26,7 +26,7 @@ export interface RunHost {
   readonly start: RunStart
   readonly nowMs: number
   readonly isCancelled: boolean
-  readonly aborted: AbortController
+  readonly abortController: AbortController
   /** The name of the next operation of a kind. */
   nameOf(kind: OperationNameKind, name: string): string
   /** Resolves when the history says that the operation has ended. */
@@ -176,7 +176,7 @@ export class RunContext implements WorkflowContext {
   }
 
   get abortSignal(): AbortSignal {
-    return this.#execution.aborted.signal
+    return this.#execution.abortController.signal
   }
 
   patched(id: string): boolean {
