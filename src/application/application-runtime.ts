@@ -67,10 +67,8 @@ export class ApplicationRuntime implements FollowerRole {
       takeSequence: () => this.#follower?.takeSequence() ?? 0,
       canSend: () => this.#canSend,
       send: () => this.#send(),
-      reload: (aggregate) => {
-        this.#aggregates.chill(aggregate)
-        options.environment.scheduler.soon(() => this.applied())
-      },
+      reload: (aggregate) => this.#aggregates.chill(aggregate),
+      restore: () => this.applied(),
     })
     this.#outcomes = new DraftOutcomes(this.#batch, options, this.#workflows)
     this.#aggregates = new AggregatesOnHand({
@@ -326,6 +324,7 @@ export class ApplicationRuntime implements FollowerRole {
     this.#speculation.add(aggregate, work, sequence)
     aggregate.readiness = readiness
     if (readiness !== 'ready') aggregate.heldBy = command.lsn
+    if (aggregate.workflow !== null) this.#workflows.decided(aggregate)
     if (aggregate.revision % 64 === 0) this.#aggregates.weigh(aggregate)
     if (this.#batch.count >= sendDrafts || this.#batch.byteLength >= sendBytes) this.#send()
     return true

@@ -6,7 +6,7 @@ import { WorkflowHistory } from './workflow-history.ts'
 import { WorkflowRunner, type WorkflowRunnerOptions } from './workflow-runner.ts'
 import { WorkflowVersions } from './workflow-versions.ts'
 
-interface Hooks extends Pick<WorkflowRunnerOptions, 'canSend' | 'send' | 'reload'> {
+interface Hooks extends Pick<WorkflowRunnerOptions, 'canSend' | 'send' | 'reload' | 'restore'> {
   readonly takeSequence: () => number
 }
 

@@ -34,12 +34,12 @@ export class DraftOutcomes {
   readonly #migrations: MigrationsSlice
   readonly #draftBytesMax: number
   readonly #fields: EntryFields = emptyFields()
-  readonly #workflows: Pick<WorkflowRunner, 'completing' | 'decided'>
+  readonly #workflows: Pick<WorkflowRunner, 'completing'>
 
   constructor(
     batch: EntryBatch,
     { environment, state, draftBytesMax }: Pick<ApplicationRuntimeOptions, 'environment' | 'state' | 'draftBytesMax'>,
-    workflows: Pick<WorkflowRunner, 'completing' | 'decided'>,
+    workflows: Pick<WorkflowRunner, 'completing'>,
   ) {
     this.#workflows = workflows
     this.#migrations = state.migrations
@@ -71,8 +71,6 @@ export class DraftOutcomes {
     fields.envelope = nothing
     const readiness = this.#fill(aggregate, decision, work)
     this.#batch.add(fields, sequence)
-    if (aggregate.workflow !== null && decision.outcome === 'completed')
-      this.#workflows.decided(aggregate, decision.events)
     return readiness
   }
 

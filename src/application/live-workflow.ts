@@ -20,6 +20,8 @@ export interface LiveWorkflow {
   next: WorkflowEvent | null
   /** New events that the code is to be fed with. */
   queue: WorkflowEvent[]
+  /** What the command that is being drafted decided. */
+  decided: readonly WorkflowEvent[]
   /** Folded and not drafted yet. */
   outbox: Change[]
   /** Requests may have to be begun anew: it was begun here, or one of them is due. */
@@ -35,6 +37,7 @@ export const emptyLiveWorkflow = (requests: RunningRequests): LiveWorkflow => ({
   replay: null,
   next: null,
   queue: [],
+  decided: [],
   outbox: [],
   mustLook: false,
   requests,

@@ -1,6 +1,7 @@
 import type { Environment } from '../kernel/environment.ts'
 import { type Lsn, lsn } from '../kernel/identifiers.ts'
 import { limits } from '../kernel/limits.ts'
+import { Queue } from '../kernel/queue.ts'
 import type { WorkflowExecution } from '../workflows/execution.ts'
 import type { RequestOperation } from '../workflows/operation.ts'
 import { unrecordable } from '../workflows/value-size.ts'
@@ -39,11 +40,10 @@ interface FlushWait {
  */
 export class RequestDesk {
   readonly #o: RequestDeskOptions
-  #unflushed: FlushWait[] = []
+  readonly #unflushed = new Queue<FlushWait>()
   #flushed: Lsn = lsn(0)
-  /** Flushed, and waiting for others to end: from `#next` on. */
-  #ready: ReadyRequest[] = []
-  #next = 0
+  /** Flushed, and waiting for others to end. */
+  readonly #ready = new Queue<ReadyRequest>()
   #underWay = 0
 
   constructor(options: RequestDeskOptions) {
@@ -63,20 +63,21 @@ export class RequestDesk {
 
   /** Begins the effects of what is flushed by now (I1). */
   carryOut(): void {
-    let taken = 0
-    for (const { at, step, execution } of this.#unflushed) {
-      if (at > this.#flushed) break
-      taken++
+    for (
+      let wait = this.#unflushed.peek();
+      wait !== undefined && wait.at <= this.#flushed;
+      wait = this.#unflushed.peek()
+    ) {
+      const { step, execution } = wait
+      this.#unflushed.shift()
       if (liveOf(step.aggregate).execution === execution) this.#carryOutStep(step, execution)
     }
-    if (taken > 0) this.#unflushed = this.#unflushed.slice(taken)
     this.#beginReady()
   }
 
   clear(): void {
-    this.#unflushed = []
-    this.#ready = []
-    this.#next = 0
+    this.#unflushed.takeAll()
+    this.#ready.takeAll()
   }
 
   /** Requests that were begun elsewhere, or failed and are due: begun anew. */
@@ -114,11 +115,11 @@ export class RequestDesk {
 
   /** As many at once as the bound says (G10). */
   #beginReady(): void {
-    while (this.#underWay < limits.requestsUnderWayMax && this.#next < this.#ready.length)
-      this.#begin(this.#ready[this.#next++] as ReadyRequest)
-    if (this.#next < this.#ready.length) return
-    this.#ready = []
-    this.#next = 0
+    while (this.#underWay < limits.requestsUnderWayMax) {
+      const next = this.#ready.shift()
+      if (next === undefined) return
+      this.#begin(next)
+    }
   }
 
   #begin({ aggregate, execution, operation, attempt }: ReadyRequest): void {

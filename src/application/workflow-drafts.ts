@@ -6,6 +6,7 @@ import { entryFlags } from '../actions/entry-layout.ts'
 import type { Clock } from '../kernel/environment.ts'
 import type { Lsn, Token } from '../kernel/identifiers.ts'
 import { limits } from '../kernel/limits.ts'
+import { Queue } from '../kernel/queue.ts'
 import type { Change } from '../workflows/advance.ts'
 import type { RequestOperation } from '../workflows/operation.ts'
 import { endsWorkflow, isIndexed } from '../workflows/workflow-events.ts'
@@ -43,9 +44,8 @@ export class WorkflowDrafts {
   readonly #bytesMax: number
   readonly #takeSequence: () => number
   readonly #fields: EntryFields = emptyFields()
-  /** In the order of their sequences, from `#head` on. */
-  #drafted: DraftedStep[] = []
-  #head = 0
+  /** In the order of their sequences. */
+  readonly #drafted = new Queue<DraftedStep>()
 
   constructor(batch: EntryBatch, clock: Clock, bytesMax: number, takeSequence: () => number) {
     this.#batch = batch
@@ -79,10 +79,9 @@ export class WorkflowDrafts {
 
   /** The entry of the oldest one came back. */
   confirm(sequence: number): DraftedStep | undefined {
-    const first = this.#drafted[this.#head]
+    const first = this.#drafted.peek()
     if (first?.sequence !== sequence) return undefined
-    this.#head++
-    if (this.#head === this.#drafted.length) this.clear()
+    this.#drafted.shift()
     first.aggregate.inFlight--
     return first
   }
@@ -90,17 +89,17 @@ export class WorkflowDrafts {
   /** Drafts from `sequence` on (null: all) never became entries. @returns their aggregates */
   drop(sequence: number | null): Set<LiveAggregate> {
     const isDropped = ({ sequence: own }: DraftedStep): boolean => sequence === null || ((own - sequence) | 0) >= 0
-    const drafted = this.#drafted.slice(this.#head)
-    const dropped = drafted.filter(isDropped)
-    this.#drafted = drafted.filter((step) => !isDropped(step))
-    this.#head = 0
+    const dropped: DraftedStep[] = []
+    for (const step of this.#drafted.takeAll()) {
+      if (isDropped(step)) dropped.push(step)
+      else this.#drafted.push(step)
+    }
     for (const { aggregate } of dropped) aggregate.inFlight--
     return new Set(dropped.map(({ aggregate }) => aggregate))
   }
 
   clear(): void {
-    this.#drafted = []
-    this.#head = 0
+    this.#drafted.takeAll()
   }
 
   #partsOf(changes: readonly Change[]): readonly (readonly Change[])[] {

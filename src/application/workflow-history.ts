@@ -9,12 +9,13 @@ import { asWorkflowEvent } from './live-workflow.ts'
 
 /** Reads the history of workflows, a little at a time: it may be long. */
 export class WorkflowHistory {
-  readonly #store: KeyValueStore
   readonly #archived: ArchivedStreams
+  /** One for all: those that wake up together have mostly gone to sleep together, and lie in the same blocks. */
+  readonly #reader: StreamReader
 
   constructor(store: KeyValueStore, archived: ArchivedStreams) {
-    this.#store = store
     this.#archived = archived
+    this.#reader = new StreamReader(store, new EventLogReader(store, archived), archived)
   }
 
   /** Brings archived events into memory. */
@@ -25,9 +26,8 @@ export class WorkflowHistory {
   /** Events from a revision to another, both included. @throws ArchivedElsewhere */
   *events(key: string, from: number, to: number): Generator<WorkflowEvent> {
     if (from > to) return
-    const reader = new StreamReader(this.#store, new EventLogReader(this.#store, this.#archived), this.#archived)
     let revision = from - 1
-    for (const { buffer, offset } of reader.entries(key, from)) {
+    for (const { buffer, offset } of this.#reader.entries(key, from)) {
       const base = revisionOf(buffer, offset)
       for (const event of eventsOf(buffer, offset).slice(revision - base)) {
         if (revision === to) return

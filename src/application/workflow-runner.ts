@@ -39,6 +39,8 @@ export interface WorkflowRunnerOptions {
   readonly send: () => void
   /** The aggregate is to be restored from the store before it goes on. */
   readonly reload: (aggregate: LiveAggregate) => void
+  /** Restores what is to be, as far as the store is. */
+  readonly restore: () => void
 }
 
 /**
@@ -116,6 +118,7 @@ export class WorkflowRunner {
     const live = liveOf(aggregate)
     const state = stateOf(aggregate)
     const happened = events.map(asWorkflowEvent)
+    live.decided = happened
     const end = happened.find(endsWorkflow)
     const message = end === undefined ? null : replyToParent(end, state, aggregate.key)
     const isRunning = state.status === 'running'
@@ -136,14 +139,15 @@ export class WorkflowRunner {
     return { effects: effects as WorkflowEffects, messages: message === null ? [] : [message] }
   }
 
-  /** The command was drafted. */
-  decided(aggregate: LiveAggregate, events: readonly DecidedEvent[]): void {
+  /** The command was drafted, and the aggregate is ready for the next one: its code is told what was decided. */
+  decided(aggregate: LiveAggregate): void {
     const live = liveOf(aggregate)
-    if (live.token === 0 || events.length === 0) return
-    const happened = events.map(asWorkflowEvent)
-    if (live.execution === null && live.replay === null) this.#begin(aggregate, happened)
+    const { decided } = live
+    live.decided = []
+    if (live.token === 0 || decided.length === 0) return
+    if (live.execution === null && live.replay === null) this.#begin(aggregate, decided)
     else {
-      live.queue.push(...happened)
+      live.queue.push(...decided)
       this.#isDue(aggregate)
     }
   }
@@ -217,7 +221,7 @@ export class WorkflowRunner {
     if (aggregate.revision - events.length !== live.loadedRevision) {
       // What happened since is nowhere but in the state: its history is read once the store has it.
       this.abandon(aggregate)
-      this.#o.reload(aggregate)
+      this.#reload(aggregate)
       return
     }
     live.execution = null
@@ -226,6 +230,11 @@ export class WorkflowRunner {
     live.queue = [...events]
     live.mustLook = true
     this.#isDue(aggregate)
+  }
+
+  #reload(aggregate: LiveAggregate): void {
+    this.#o.reload(aggregate)
+    this.#o.environment.scheduler.soon(this.#o.restore)
   }
 
   /** Feeds the code with one event, or takes what it has come to. @returns whether it goes on in the next turn */
@@ -250,10 +259,10 @@ export class WorkflowRunner {
   #bringBack(aggregate: LiveAggregate, elsewhere: Parameters<WorkflowHistory['load']>[0]): void {
     this.abandon(aggregate)
     this.#o.history.load(elsewhere).then(
-      () => this.#o.reload(aggregate),
+      () => this.#reload(aggregate),
       (error: Error) => {
         this.#o.environment.log.warn({ workflow: aggregate.key }, `its history cannot be read: ${error.message}`)
-        this.#o.environment.scheduler.after(archiveRetryMs, () => this.#o.reload(aggregate))
+        this.#o.environment.scheduler.after(archiveRetryMs, () => this.#reload(aggregate))
       },
     )
   }

@@ -3,12 +3,12 @@ import { codeOf, lsnOf } from '../actions/entry-layout.ts'
 import { waitModes } from '../ipc/client-protocol.ts'
 import { CommanderError } from '../kernel/errors.ts'
 import { type Lsn, lsn } from '../kernel/identifiers.ts'
+import { Queue } from '../kernel/queue.ts'
 import type { KeyValueStore } from '../store/key-value-store.ts'
 import { type ArchivedStreams, isArchivedElsewhere } from '../tables/archived-streams.ts'
 import { EventLogReader } from '../tables/event-log.ts'
 import { readOutcome, type StoredOutcome } from '../tables/outcomes.ts'
 import type { Call, CallOutcome, Replier } from './call.ts'
-import { Queue } from './call-queue.ts'
 
 interface Ended {
   readonly call: Call
