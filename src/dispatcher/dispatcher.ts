@@ -73,7 +73,7 @@ export class Dispatcher implements FollowerRole {
     this.#reset = reset
     this.#retries = new Retries(environment)
     this.#options = { ...defaultDispatcherOptions, ...options }
-    this.#housekeeping = new Housekeeping(environment, state, this.#loads, this.#options.silenceMs)
+    this.#housekeeping = new Housekeeping(environment, state, this.#loads, this.#options)
   }
 
   get state(): RootState {

@@ -358,7 +358,7 @@ describe('what is due by time', () => {
     }
   })
 
-  it('expires keys when their time is over, and deletes them only after that', () => {
+  it('expires keys when their time is over, and deletes them once those who are behind have had time to hear of it', () => {
     const idempotencyKey = { key: 'k', digest: new Uint8Array(16), ttlMs: 60_000 }
     const command = db.append({ ...received('a'), idempotencyKey, receivedAtMs: db.world.nowMs })
     db.settle()
@@ -371,10 +371,14 @@ describe('what is due by time', () => {
     }
     const [expired] = db.settle().map(({ action }) => action) as [Extract<Action, { untilMs: number }>]
     expect(expired.type).toBe('idempotency-key/expired')
+    db.world.scheduler.advance(60_000)
+    expect(db.settle()).toEqual([])
     db.world.scheduler.advance(200)
     expect(db.settle().map(({ action }) => action)).toEqual([
       { type: 'idempotency-key/deleted', untilMs: expired.untilMs },
     ])
+    db.world.scheduler.advance(600_000)
+    expect(db.settle()).toEqual([])
   })
 })
 
