@@ -213,7 +213,8 @@ export class Dispatcher implements FollowerRole {
       return
     }
     const load = this.#loads.of(instance)
-    load.lastProgressMs = this.#environment.clock.monotonicMs()
+    // Only where it had nothing to do: to be given more and more is no progress, and a silent instance is.
+    if (load.started === 0) load.lastProgressMs = this.#environment.clock.monotonicMs()
     const token = lsnOf(b, o)
     const end = entryEnd(b, o)
     for (let i = payloadStart(b, o); i + 8 <= end; i += 8) {

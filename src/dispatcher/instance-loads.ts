@@ -6,6 +6,7 @@ export class InstanceLoad {
   started = 0
   /** A command that was under way when the process crashed: it runs alone, so that a second crash names the culprit. */
   probing = false
+  /** When it last ended a command, or was given one while it had none. */
   lastProgressMs = 0
   #ready: PendingCommand[] = []
   #head = 0

@@ -348,6 +348,31 @@ describe('what is due by time', () => {
     ])
   })
 
+  it('deregisters an instance that ends nothing, however much it goes on being given', () => {
+    db.append(registered('test-2'))
+    db.receive(idOwnedBy(0, 2))
+    db.settle()
+    for (let i = 0; i < 11; i++) {
+      expect(deregistrations(db.settle())).toEqual([])
+      db.world.scheduler.advance(100)
+      db.receive(idOwnedBy(0, 2))
+    }
+    expect(deregistrations(db.settle())).toHaveLength(1)
+  })
+
+  it('leaves an instance alone that was idle and has just been given something', () => {
+    const command = db.receiveOne('a')
+    db.settle()
+    db.complete(command)
+    db.world.scheduler.advance(60_000)
+    db.receiveOne('a')
+    db.settle()
+    db.world.scheduler.advance(1000)
+    expect(deregistrations(db.settle())).toEqual([])
+    db.world.scheduler.advance(100)
+    expect(deregistrations(db.settle())).toHaveLength(1)
+  })
+
   it('leaves an instance alone that makes progress', () => {
     const commands = db.receive('a', 'b', 'c')
     db.settle()
