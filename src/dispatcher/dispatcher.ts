@@ -1,6 +1,7 @@
 import type { Action } from '../actions/action.ts'
 import { actionCodes } from '../actions/action-codes.ts'
 import { aggregateTypeOf } from '../actions/aggregate-key.ts'
+import { startedCount, startedLsns } from '../actions/decode.ts'
 import { encodeAction } from '../actions/encode.ts'
 import { EntryBatch } from '../actions/entry-batch.ts'
 import {
@@ -208,11 +209,12 @@ export class Dispatcher implements FollowerRole {
 
   #started(b: Buffer, o: number): void {
     const instance = nameOf(b, o)
+    const load = this.#loads.of(instance)
+    load.cameBack(startedCount(b, o))
     if (instance === dispatcherName) {
       this.#parkOwn(b, o)
       return
     }
-    const load = this.#loads.of(instance)
     // Only where it had nothing to do: to be given more and more is no progress, and a silent instance is.
     if (load.started === 0) load.lastProgressMs = this.#environment.clock.monotonicMs()
     const token = lsnOf(b, o)
@@ -308,23 +310,24 @@ export class Dispatcher implements FollowerRole {
   #draftStarted(load: InstanceLoad): void {
     const commands: Lsn[] = []
     for (let command = load.first(); command !== undefined; command = load.first()) {
-      const started = load.started + commands.length
-      if (load.probing || started >= this.#options.startedPerInstance) break
+      const given = load.given + commands.length
+      if (load.probing || given >= this.#options.startedPerInstance) break
       if (command.crashes > 0 && load.instance !== dispatcherName) {
-        if (started > 0) break
+        if (given > 0) break
         load.probing = true
       }
       load.shift()
       commands.push(command.lsn)
     }
-    if (commands.length > 0) this.#draft({ type: 'command/started', instance: load.instance, commands })
+    if (commands.length === 0) return
+    load.drafted(commands.length)
+    this.#draft({ type: 'command/started', instance: load.instance, commands })
   }
 
   #parkOwn(b: Buffer, o: number): void {
-    const end = entryEnd(b, o)
-    for (let i = payloadStart(b, o); i + 8 <= end; i += 8) {
-      const command = this.#state.commands.byLsn.get(lsn(readUint64(b, i)))
-      this.#scheduled.delete(lsn(readUint64(b, i)))
+    for (const at of startedLsns(b, o)) {
+      const command = this.#state.commands.byLsn.get(at)
+      this.#scheduled.delete(at)
       if (command !== undefined) this.#draftPark(command)
     }
   }

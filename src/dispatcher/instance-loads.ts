@@ -4,6 +4,7 @@ import type { PendingCommand } from '../state/commands.ts'
 export class InstanceLoad {
   readonly instance: string
   started = 0
+  #drafted = 0
   /** A command that was under way when the process crashed: it runs alone, so that a second crash names the culprit. */
   probing = false
   /** When it last ended a command, or was given one while it had none. */
@@ -17,6 +18,20 @@ export class InstanceLoad {
 
   get waiting(): number {
     return this.#ready.length - this.#head
+  }
+
+  /** What it has, or is about to get: started, and in drafts that have not come back yet. */
+  get given(): number {
+    return this.started + this.#drafted
+  }
+
+  drafted(commands: number): void {
+    this.#drafted += commands
+  }
+
+  /** A draft has become an entry. It may be one from before everything here was begun anew. */
+  cameBack(commands: number): void {
+    this.#drafted = Math.max(0, this.#drafted - commands)
   }
 
   push(command: PendingCommand): void {

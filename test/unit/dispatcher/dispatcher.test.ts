@@ -42,6 +42,20 @@ describe('who gets what', () => {
     expect(db.starts()).toEqual([`test-1: ${e}`])
   })
 
+  it('counts into the window what it has drafted, while the journal writer has not taken it yet', () => {
+    db = new DispatcherWorld({ startedPerInstance: 3 })
+    db.append(registered('test-1'))
+    const [a, b] = db.receive('a', 'b')
+    const [c, d, e] = db.receive('c', 'd', 'e')
+    db.dispatcher.applied()
+    expect(db.starts(db.follower.drafts)).toEqual([`test-1: ${a} ${b}`, `test-1: ${c}`])
+    expect(db.starts()).toHaveLength(2)
+    db.complete(lsn(a as number))
+    expect(db.starts()).toEqual([`test-1: ${d}`])
+    db.complete(lsn(c as number))
+    expect(db.starts()).toEqual([`test-1: ${e}`])
+  })
+
   it('keeps the commands of an aggregate together on one instance while some are under way, whoever comes', () => {
     db.append(registered('test-1'))
     const id = idOwnedBy(1, 2)
@@ -246,6 +260,20 @@ describe('a process that crashed', () => {
     expect(db.settle()).toEqual([])
     db.complete(a)
     expect(db.starts()).toEqual([`test-1: ${b}`])
+  })
+
+  it('is not given a command to be tried alone while another is on its way to it', () => {
+    const a = db.receiveOne('a')
+    db.settle()
+    db.append(crashed)
+    db.settle()
+    const b = db.receiveOne('b')
+    db.fail(a, 10)
+    db.world.scheduler.advance(10)
+    expect(db.starts(db.follower.drafts)).toEqual([`test-1: ${b}`])
+    expect(db.starts()).toEqual([`test-1: ${b}`])
+    db.complete(b)
+    expect(db.starts()).toEqual([`test-1: ${a}`])
   })
 
   it('is given everything at once again when it was only killed, however often', () => {
