@@ -21,6 +21,17 @@ async function start(config: ConstructorParameters<typeof RunningDatabase>[0] = 
   return database
 }
 
+/**
+ * What the process has not got is then on the disk alone. On a host so slow that this takes more than ten seconds the
+ * supervisor ends it for its silence, which is another way to catch up.
+ */
+async function untilItLags(db: RunningDatabase, name: string): Promise<void> {
+  await until('its lag to show, or its end for its silence', async () => {
+    const { lag, restarts } = await db.process(name)
+    return restarts > 0 || (lag?.bytes ?? 0) > heldBytesMax
+  })
+}
+
 const completedOnly = (outcomes: readonly ClientOutcome[]): void =>
   expect(new Set(outcomes.map(({ outcome }) => outcome))).toEqual(new Set(['completed']))
 
@@ -88,10 +99,10 @@ describe('a follower that is stopped', () => {
           client.execute('thing', `${i % 500}`, 'count', { text }, { wait: 'received' }),
         ),
       )
+      const lagging = untilItLags(db, name)
       await sent
       expect(residentBytesOf(writer) - before).toBeLessThan(110 * mebibyte)
-      // What it has not got is on the disk alone: more than its window and the writer's memory of recent batches hold.
-      await until('its lag to show', async () => ((await db.process(name)).lag?.bytes ?? 0) > heldBytesMax)
+      await lagging
       expect((await client.read('thing', '0', { minLsn: 0 })).revision).toBeGreaterThan(0)
       if (name === 'projection-applier') completedOnly([await client.execute('thing', '0', 'count')])
       else expect((await client.execute('thing', '0', 'count', null, { wait: 'received' })).outcome).toBe('received')
@@ -146,7 +157,7 @@ describe('a gateway that is stopped', () => {
     await until('them to be received', async () => (await client.commands('pending', 1000)).length === count)
     await db.signal('gateway', 'SIGSTOP')
     await db.signal(application, 'SIGCONT')
-    await until('its lag to show', async () => ((await db.process('gateway')).lag?.bytes ?? 0) > heldBytesMax)
+    await untilItLags(db, 'gateway')
     expect(residentBytesOf(writer) - before).toBeLessThan(110 * mebibyte)
     await db.signal('gateway', 'SIGCONT')
     completedOnly(await all)
