@@ -18,6 +18,8 @@ export interface DatabaseOptions {
   readonly resources?: Partial<Record<BenchRole, ProcessResources>>
   /** What differs from the defaults. */
   readonly config?: Pick<Config, 'journal' | 'archive'>
+  /** Path of another application than the bench's. */
+  readonly module?: string
 }
 
 const environment = createSystemEnvironment()
@@ -47,9 +49,10 @@ export class DatabaseProcess {
   }
 
   /** Resolves when the database accepts commands. */
-  static async start({ dataDir, resources = {}, config: changes = {} }: DatabaseOptions): Promise<DatabaseProcess> {
+  static async start(options: DatabaseOptions): Promise<DatabaseProcess> {
+    const { dataDir, config: changes = {} } = options
     const { config } = resolveConfig({
-      file: { ...fileOf(dataDir, resources), ...changes },
+      file: { ...fileOf(options), ...changes },
       env: {},
       flags: {},
       cwd: dataDir,
@@ -115,8 +118,9 @@ export class DatabaseProcess {
   }
 }
 
-function fileOf(dataDir: string, resources: NonNullable<DatabaseOptions['resources']>): Config {
-  const module = join(import.meta.dirname, 'bank-application.ts')
+const bank = join(import.meta.dirname, 'bank-application.ts')
+
+function fileOf({ dataDir, resources = {}, module = bank }: DatabaseOptions): Config {
   return {
     dataDir,
     http: { port: 0 },

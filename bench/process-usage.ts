@@ -59,6 +59,12 @@ export function readPssMiB(pid: number): number {
   return Number(kib) / 1024
 }
 
+/** Of that, what is in no file: heaps and buffers. The rest is pages of the store and of programs. Linux only. */
+export function readAnonymousMiB(pid: number): number {
+  const [, kib] = /^Pss_Anon:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8')) ?? []
+  return Number(kib) / 1024
+}
+
 function ticksOf(path: string): { readonly name: string; readonly user: number; readonly system: number } {
   const text = readFileSync(path, 'utf8')
   const nameEnd = text.lastIndexOf(')')

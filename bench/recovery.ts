@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { connect, isCommanderError } from '../src/client.ts'
-import { DatabaseProcess } from './database-process.ts'
+import { type DatabaseOptions, DatabaseProcess } from './database-process.ts'
 import { deposit } from './workload.ts'
 
 export interface FirstCommand {
@@ -11,9 +11,12 @@ export interface FirstCommand {
 }
 
 /** Starts the database, measures until its first command is completed, and kills it. */
-export async function startToFirstCommand(dataDir: string): Promise<FirstCommand> {
+export async function startToFirstCommand(
+  dataDir: string,
+  options: Pick<DatabaseOptions, 'config' | 'module'> = {},
+): Promise<FirstCommand> {
   const startedMs = performance.now()
-  const starting = DatabaseProcess.start({ dataDir })
+  const starting = DatabaseProcess.start({ dataDir, ...options })
   try {
     const lsn = await firstCommand(dataDir)
     return { lsn, milliseconds: performance.now() - startedMs }
@@ -23,6 +26,7 @@ export async function startToFirstCommand(dataDir: string): Promise<FirstCommand
   }
 }
 
+export const accountOfFirstCommand: string = '1'
 /** received, started, completed. */
 export const entriesOfCommand: number = 3
 const retryMs = 20
@@ -35,7 +39,7 @@ async function firstCommand(dataDir: string): Promise<number> {
     try {
       const db = await connect({ dataDir })
       try {
-        const { outcome, lsn } = await db.execute('account', '1', 'deposit', deposit)
+        const { outcome, lsn } = await db.execute('account', accountOfFirstCommand, 'deposit', deposit)
         if (outcome !== 'completed') throw new Error(`the first command after the restart was ${outcome}`)
         return lsn
       } finally {

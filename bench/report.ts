@@ -18,10 +18,14 @@ export function printReport({ comparisons, filled, archiving, longRun, targets }
   printFilled(filled)
   printArchiving(archiving)
   if (longRun !== null) printLongRun(longRun)
+  printTargets(targets)
+}
+
+export function printTargets(targets: readonly Target[]): void {
   console.log()
   for (const { name, value, bound, target, unit, isMet } of targets) {
     const wanted = `${bound} ${shown(target)} ${unit}`.trimEnd()
-    console.log(`${isMet ? 'met   ' : 'MISSED'}  ${name.padEnd(36)}${shown(value).padStart(10)}  ${wanted}`)
+    console.log(`${isMet ? 'met   ' : 'MISSED'}  ${name.padEnd(40)}${shown(value).padStart(10)}  ${wanted}`)
   }
 }
 

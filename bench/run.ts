@@ -5,9 +5,11 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { measureArchiving } from './archiving.ts'
 import { compareWithLimit, keepCompiledCode } from './comparison.ts'
+import { measureEndurance } from './endurance.ts'
+import { enduranceTargets, printEndurance } from './endurance-report.ts'
 import { measureFilled } from './filled.ts'
 import { measureLongRun } from './long-run.ts'
-import { printReport } from './report.ts'
+import { printReport, printTargets } from './report.ts'
 import { targetsOf } from './targets.ts'
 
 /**
@@ -16,27 +18,39 @@ import { targetsOf } from './targets.ts'
  * The whole of it in under five minutes; what is measured and what is not is in README.md. --long adds 2,000,000
  * commands to see that memory and journal stay bounded, and takes longer. --directory is where
  * the data directories are made and removed again: on the disk to measure, default the system's temporary directory.
+ *
+ * `npm run bench -- --endurance [--minutes N] [--concurrency N] [--pause MS] [--journal-mib N] [--segment-mib N]`
+ *
+ * Only load for minutes; exits with 1 when a target is missed.
  */
 const { values } = parseArgs({
   options: {
     json: { type: 'string' },
     directory: { type: 'string', default: tmpdir() },
-    concurrency: { type: 'string', default: '1,64,256,1024' },
+    concurrency: { type: 'string' },
     rounds: { type: 'string', default: '3' },
     seconds: { type: 'string', default: '3' },
     warmup: { type: 'string', default: '1' },
     long: { type: 'boolean', default: false },
+    endurance: { type: 'boolean', default: false },
+    minutes: { type: 'string', default: '30' },
+    pause: { type: 'string', default: '0' },
+    'journal-mib': { type: 'string', default: '256' },
+    'segment-mib': { type: 'string', default: '16' },
   },
 })
+const mebibyte = 1_048_576
 const startedMs = performance.now()
 const directory = mkdtempSync(join(values.directory, 'commanderdb-bench-'))
 // The exit kills the supervisors, whose children end without them, as the limit's and the clients do without us.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(1))
 process.on('exit', () => rmSync(directory, { recursive: true, force: true, maxRetries: 10 }))
 
+if (values.endurance) await runEndurance()
+
 const comparisonOptions = {
   directory,
-  concurrencies: values.concurrency.split(',').map(Number),
+  concurrencies: (values.concurrency ?? '1,64,256,1024').split(',').map(Number),
   rounds: Number(values.rounds),
   warmupSeconds: Number(values.warmup),
   seconds: Number(values.seconds),
@@ -51,20 +65,44 @@ if (values.long) progress('2,000,000 commands, for memory, journal and recovery'
 const longRun = values.long ? await measureLongRun(directory, 2_000_000) : null
 const targets = targetsOf({ comparisons, filled, archiving, longRun })
 printReport({ comparisons, filled, archiving, longRun, targets })
-if (values.json !== undefined) writeJson(values.json)
+if (values.json !== undefined) writeJson(values.json, figures())
 process.exit(0)
+
+async function runEndurance(): Promise<never> {
+  const run = await measureEndurance({
+    directory,
+    minutes: Number(values.minutes),
+    concurrency: Number(values.concurrency ?? '64'),
+    pauseMs: Number(values.pause),
+    segmentBytes: Number(values['segment-mib']) * mebibyte,
+    maxJournalBytes: Number(values['journal-mib']) * mebibyte,
+    progress,
+  })
+  const targets = enduranceTargets(run)
+  printEndurance(run)
+  printTargets(targets)
+  if (values.json !== undefined) writeJson(values.json, { endurance: run, targets })
+  process.exit(targets.every(({ isMet }) => isMet) ? 0 : 1)
+}
 
 function progress(text: string): void {
   const seconds = ((performance.now() - startedMs) / 1000).toFixed(0)
   process.stderr.write(`${seconds.padStart(4)} s  ${text}\n`)
 }
 
-function writeJson(path: string): void {
+function writeJson(path: string, figures: object): void {
   const report = {
     node: process.version,
     ...commitOf(),
     cpus: { count: cpus().length, model: cpus()[0]?.model ?? null },
     seconds: (performance.now() - startedMs) / 1000,
+    ...figures,
+  }
+  writeFileSync(path, `${JSON.stringify(report, null, 2)}\n`)
+}
+
+function figures(): object {
+  return {
     limit: comparisons.map(({ limit }) => limit),
     endToEnd: comparisons.map(({ endToEnd }) => endToEnd),
     hotKey: comparisons.find(({ hotKey }) => hotKey !== null)?.hotKey ?? null,
@@ -76,7 +114,6 @@ function writeJson(path: string): void {
     targets,
     rounds: comparisons.map(({ concurrency, rounds }) => ({ concurrency, rounds })),
   }
-  writeFileSync(path, `${JSON.stringify(report, null, 2)}\n`)
 }
 
 /** Of the limit, by concurrency; the hot key's of end-to-end. */

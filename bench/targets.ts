@@ -51,6 +51,6 @@ function atLeast(name: string, value = Number.NaN, target: number, unit: string)
   return { name, value, bound: 'at least', target, unit, isMet: value >= target }
 }
 
-function atMost(name: string, value = Number.NaN, target: number, unit: string): Target {
+export function atMost(name: string, value = Number.NaN, target: number, unit: string): Target {
   return { name, value, bound: 'at most', target, unit, isMet: value <= target }
 }

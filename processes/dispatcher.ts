@@ -1,3 +1,4 @@
+import { dispatcherSettingsOf } from '../src/assembly/dispatcher-settings.ts'
 import { surroundingsOf } from '../src/assembly/file-surroundings-adapter.ts'
 import { startDispatcher } from '../src/assembly/start-dispatcher.ts'
 import type { ResolvedConfig } from '../src/sdk/resolved-config.ts'
@@ -7,7 +8,7 @@ import { progressOf } from '../src/supervisor/progress.ts'
 import { reportReadiness } from '../src/supervisor/readiness.ts'
 
 await runChild<ChildSettings<ResolvedConfig>>((child) => {
-  const { follower, stop } = startDispatcher(surroundingsOf(child))
+  const { follower, stop } = startDispatcher(surroundingsOf(child), dispatcherSettingsOf(child.config.config))
   child.link.onStop(stop)
   child.link.sample(() => progressOf(follower))
   reportReadiness(child, () => follower.isConnected)

@@ -5,6 +5,7 @@ import { loadApplications } from '../src/assembly/load-applications.ts'
 import { type RunningGateway, startGateway } from '../src/assembly/start-gateway.ts'
 import { portToTake, rememberPort } from '../src/gateway/http-port-adapter.ts'
 import { createHttpServer } from '../src/gateway/http-server.ts'
+import { fromWireError } from '../src/kernel/errors.ts'
 import type { ResolvedConfig } from '../src/sdk/resolved-config.ts'
 import { type Child, runChild } from '../src/supervisor/child-main.ts'
 import type { ChildSettings } from '../src/supervisor/database-children.ts'
@@ -24,6 +25,10 @@ await runChild<ChildSettings<ResolvedConfig>>(async (child) => {
     applications,
     limits: config.limits,
     journal: journalOptionsOf(config),
+    askStoreTrouble: async () => {
+      const { storeTrouble } = await statusOf(child)
+      return storeTrouble === null ? null : fromWireError(storeTrouble)
+    },
   })
   child.link.onStop(running.stop)
   if (config.http !== false) await serveHttp(child, running, config.http)
@@ -31,15 +36,17 @@ await runChild<ChildSettings<ResolvedConfig>>(async (child) => {
   reportReadiness(child, () => running.gateway.isReady)
 })
 
+const statusOf = ({ environment, transport, config }: GatewayChild): ReturnType<typeof requestStatus> =>
+  requestStatus({ transport, scheduler: environment.scheduler, dataDir: config.config.dataDir })
+
 async function serveHttp(
   child: GatewayChild,
   running: RunningGateway,
   { host, port }: { readonly host: string; readonly port: number },
 ): Promise<void> {
-  const { environment, transport, log } = child
+  const { environment, log } = child
   const { limits, security, dataDir } = child.config.config
-  const status = (): ReturnType<typeof requestStatus> =>
-    requestStatus({ transport, scheduler: environment.scheduler, dataDir })
+  const status = (): ReturnType<typeof requestStatus> => statusOf(child)
   const server = createHttpServer({
     ...running,
     environment,

@@ -3,6 +3,7 @@ import { archiveReport } from '../src/assembly/archive-report.ts'
 import { surroundingsOf } from '../src/assembly/file-surroundings-adapter.ts'
 import { loadApplications } from '../src/assembly/load-applications.ts'
 import { startProjectionApplier } from '../src/assembly/start-projection-applier.ts'
+import { toWireError } from '../src/kernel/errors.ts'
 import type { ResolvedConfig } from '../src/sdk/resolved-config.ts'
 import { runChild } from '../src/supervisor/child-main.ts'
 import type { ChildSettings } from '../src/supervisor/database-children.ts'
@@ -24,6 +25,7 @@ await runChild<ChildSettings<ResolvedConfig>>(async (child) => {
   child.link.sample(() => ({
     ...progressOf(running.follower),
     appliedLsn: running.applier.committed,
+    storeTrouble: running.trouble === null ? null : toWireError(running.trouble),
     ...measureArchive(),
   }))
   reportReadiness(child, () => running.follower.isConnected)

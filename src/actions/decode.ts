@@ -71,6 +71,9 @@ export function envelopeOf(b: Buffer, o: number): unknown {
   return bytes === 0 ? null : unpack(b, start, start + bytes)
 }
 
+/** How many commands a `command/started` entry starts. */
+export const startedCount = (b: Buffer, o: number): number => (entryEnd(b, o) - payloadStart(b, o)) >> 3
+
 /** The command LSNs of a `command/started` entry. */
 export function startedLsns(b: Buffer, o: number): Lsn[] {
   const lsns: Lsn[] = []

@@ -1,5 +1,5 @@
 import { type AdmissionLimits, defaultAdmissionLimits } from '../gateway/admission.ts'
-import { ApplyWaiter } from '../gateway/apply-waiter.ts'
+import { ApplyWaiter, type AskStoreTrouble } from '../gateway/apply-waiter.ts'
 import { ClientServer } from '../gateway/client-server.ts'
 import { Gateway } from '../gateway/gateway.ts'
 import { Queries } from '../gateway/queries.ts'
@@ -21,6 +21,8 @@ export interface GatewaySettings {
   readonly limits?: Partial<AdmissionLimits>
   /** Says how large a draft may be. Default: `defaultJournalOptions`. */
   readonly journal?: JournalOptions | undefined
+  /** Asked when a read has waited in vain for the store. */
+  readonly askStoreTrouble?: AskStoreTrouble
 }
 
 export interface RunningGateway extends RunningRole {
@@ -60,7 +62,7 @@ export async function startGateway(surroundings: Surroundings, settings: Gateway
     limits: admissionLimits(settings),
   })
   const queries = new Queries(gateway, store, settings.applications, archived)
-  const waiter = new ApplyWaiter(gateway, environment)
+  const waiter = new ApplyWaiter(gateway, environment, settings.askStoreTrouble)
   const follower = followerOf(surroundings, gateway, { name: 'gateway', origin, followsFlush: true, after: state.lsn })
   const rebuild: RunningGateway['rebuild'] = (name, done) => {
     askApplier(transport, addresses.applier, { ask: 'rebuild', name }).then(

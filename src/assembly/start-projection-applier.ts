@@ -3,6 +3,7 @@ import type { Archiver } from '../archive/archiver.ts'
 import { assert } from '../kernel/assert.ts'
 import type { Timer } from '../kernel/environment.ts'
 import type { CommanderError } from '../kernel/errors.ts'
+import type { Lsn } from '../kernel/identifiers.ts'
 import { ApplierServer } from '../projection-applier/applier-server.ts'
 import { ArchiveByHand, type ArchiveOfApplier } from '../projection-applier/archive-by-hand.ts'
 import { ProjectionApplier } from '../projection-applier/projection-applier.ts'
@@ -32,8 +33,15 @@ export interface RunningProjectionApplier extends RunningRole {
   readonly archiver: Archiver | null
 }
 
+export interface RestartingProjectionApplier extends RunningProjectionApplier {
+  /** Why nothing is applied for now; null while it is. */
+  readonly trouble: CommanderError | null
+}
+
 /** From a transaction for which the disk had no room to the next try. */
 const roomRetryDelayMs = 1000
+/** A failure that has not come again for so long is over, whatever there was to apply. */
+const troubleMs = 10_000
 /** The log says that there is no room this often at most. */
 const roomWarningMs = 60_000
 
@@ -44,7 +52,7 @@ const roomWarningMs = 60_000
 export async function startProjectionApplier(
   surroundings: Surroundings,
   settings: ProjectionApplierSettings,
-): Promise<RunningProjectionApplier> {
+): Promise<RestartingProjectionApplier> {
   const target = (await settings.openArchive?.()) ?? null
   const applier = new RestartingApplier(surroundings, settings, target)
   await applier.begin()
@@ -52,7 +60,7 @@ export async function startProjectionApplier(
 }
 
 /** The archiver goes on meanwhile. */
-class RestartingApplier implements RunningProjectionApplier {
+class RestartingApplier implements RestartingProjectionApplier {
   readonly archiver: Archiver | null
   readonly #surroundings: Surroundings
   readonly #settings: ProjectionApplierSettings
@@ -62,6 +70,7 @@ class RestartingApplier implements RunningProjectionApplier {
   #timer: Timer | null = null
   #stopped = false
   #warnedAtMs = Number.NEGATIVE_INFINITY
+  #trouble: { readonly error: CommanderError; readonly atMs: number; readonly committed: Lsn } | null = null
 
   constructor(surroundings: Surroundings, settings: ProjectionApplierSettings, target: ArchiveTarget | null) {
     this.#surroundings = surroundings
@@ -77,6 +86,14 @@ class RestartingApplier implements RunningProjectionApplier {
 
   get follower(): Follower {
     return this.#running.follower
+  }
+
+  get trouble(): CommanderError | null {
+    if (this.#trouble === null) return null
+    const { error, atMs, committed } = this.#trouble
+    const nowMs = this.#surroundings.environment.clock.monotonicMs()
+    if (this.applier.committed > committed || nowMs - atMs > troubleMs) this.#trouble = null
+    return this.#trouble === null ? null : error
   }
 
   async begin(): Promise<void> {
@@ -106,6 +123,7 @@ class RestartingApplier implements RunningProjectionApplier {
       return
     }
     const { clock, log, scheduler } = this.#surroundings.environment
+    this.#trouble = { error, atMs: clock.monotonicMs(), committed: this.applier.committed }
     if (clock.monotonicMs() - this.#warnedAtMs >= roomWarningMs) {
       this.#warnedAtMs = clock.monotonicMs()
       log.warn({ code: error.code }, `nothing is applied until there is room: ${error.message}`)

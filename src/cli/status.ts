@@ -34,6 +34,7 @@ function forPeople({
   lsn,
   journal,
   archive,
+  storeTrouble,
   attestation,
   processes,
 }: DatabaseStatus): string {
@@ -45,6 +46,7 @@ function forPeople({
     ['lsn', `written ${lsn.written}, flushed ${lsn.flushed}, checkpoint ${lsn.checkpoint}`],
     ...(journal === null ? [] : [['journal', useOf(journal)] as const]),
     ...(archive === null ? [] : archiveLines(archive)),
+    ...(storeTrouble === null ? [] : [['store', `NOTHING IS APPLIED: ${storeTrouble.message}`] as const]),
     ['states', attestationText(attestation)],
   ])
   const head = ['process', 'pid', 'state', 'restarts', 'memory', 'loop', 'applied', 'behind']

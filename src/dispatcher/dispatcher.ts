@@ -1,5 +1,6 @@
 import type { Action } from '../actions/action.ts'
 import { actionCodes } from '../actions/action-codes.ts'
+import { startedCount, startedLsns } from '../actions/decode.ts'
 import { encodeAction } from '../actions/encode.ts'
 import { EntryBatch } from '../actions/entry-batch.ts'
 import {
@@ -74,7 +75,7 @@ export class Dispatcher implements FollowerRole {
     this.#reset = reset
     this.#retries = new Retries(environment)
     this.#options = { ...defaultDispatcherOptions, ...options }
-    this.#housekeeping = new Housekeeping(environment, state, this.#loads, this.#options.silenceMs)
+    this.#housekeeping = new Housekeeping(environment, state, this.#loads, this.#options)
     this.#desk = new WorkflowDesk({
       environment,
       state,
@@ -215,12 +216,14 @@ export class Dispatcher implements FollowerRole {
 
   #started(b: Buffer, o: number): void {
     const instance = nameOf(b, o)
+    const load = this.#loads.of(instance)
+    load.cameBack(startedCount(b, o))
     if (instance === dispatcherName) {
       this.#parkOwn(b, o)
       return
     }
-    const load = this.#loads.of(instance)
-    load.lastProgressMs = this.#environment.clock.monotonicMs()
+    // Only where it had nothing to do: to be given more and more is no progress, and a silent instance is.
+    if (load.started === 0) load.lastProgressMs = this.#environment.clock.monotonicMs()
     const token = lsnOf(b, o)
     const end = entryEnd(b, o)
     for (let i = payloadStart(b, o); i + 8 <= end; i += 8) {
@@ -320,10 +323,9 @@ export class Dispatcher implements FollowerRole {
   }
 
   #parkOwn(b: Buffer, o: number): void {
-    const end = entryEnd(b, o)
-    for (let i = payloadStart(b, o); i + 8 <= end; i += 8) {
-      const command = this.#state.commands.byLsn.get(lsn(readUint64(b, i)))
-      this.#scheduled.delete(lsn(readUint64(b, i)))
+    for (const at of startedLsns(b, o)) {
+      const command = this.#state.commands.byLsn.get(at)
+      this.#scheduled.delete(at)
       if (command !== undefined) this.#draftPark(command)
     }
   }

@@ -3,42 +3,54 @@ import type { Environment } from '../kernel/environment.ts'
 import { nextExpiryMs } from '../state/idempotency.ts'
 import type { RootState } from '../state/root.ts'
 import type { InstanceLoads } from './instance-loads.ts'
+import type { DispatcherOptions } from './options.ts'
 
 /** What becomes due by time alone: keys that expire, and application instances that are silent. */
 export class Housekeeping {
   readonly #environment: Environment
   readonly #state: RootState
   readonly #loads: InstanceLoads
-  readonly #silenceMs: number
-  #expiredUntilMs = 0
+  readonly #options: DispatcherOptions
+  /** Keys up to here have been said to be deleted, or were by who was before. */
+  #deletedUntilMs = 0
+  /** What expired, and since when this is known. */
+  #expired: { readonly untilMs: number; readonly sinceMs: number } | null = null
 
-  constructor(environment: Environment, state: RootState, loads: InstanceLoads, silenceMs: number) {
+  constructor(environment: Environment, state: RootState, loads: InstanceLoads, options: DispatcherOptions) {
     this.#environment = environment
     this.#state = state
     this.#loads = loads
-    this.#silenceMs = silenceMs
+    this.#options = options
   }
 
   due(): Action[] {
     return [...this.#expiries(), ...this.#silences()]
   }
 
-  /** Keys that expired in the last sweep are deleted by the next one, when every process has applied that they did. */
   *#expiries(): Generator<Action> {
     const { idempotency } = this.#state
-    if (idempotency.expiredUntilMs > this.#expiredUntilMs) {
-      this.#expiredUntilMs = idempotency.expiredUntilMs
-      yield { type: 'idempotency-key/deleted', untilMs: this.#expiredUntilMs }
-    }
+    const { clock } = this.#environment
+    yield* this.#deletions(idempotency.expiredUntilMs, clock.monotonicMs())
     const nextMs = nextExpiryMs(idempotency)
-    const nowMs = this.#environment.clock.wallMs()
+    const nowMs = clock.wallMs()
     if (nextMs !== null && nextMs <= nowMs) yield { type: 'idempotency-key/expired', untilMs: nowMs }
+  }
+
+  /** Keys are kept for a while after they expired: for processes that have not applied yet that they did. */
+  *#deletions(expiredUntilMs: number, nowMs: number): Generator<Action> {
+    if (this.#expired !== null && nowMs - this.#expired.sinceMs >= this.#options.keysKeptMs) {
+      const { untilMs } = this.#expired
+      this.#deletedUntilMs = untilMs
+      this.#expired = null
+      yield { type: 'idempotency-key/deleted', untilMs }
+    }
+    if (expiredUntilMs > this.#deletedUntilMs) this.#expired ??= { untilMs: expiredUntilMs, sinceMs: nowMs }
   }
 
   *#silences(): Generator<Action> {
     const nowMs = this.#environment.clock.monotonicMs()
     for (const { instance, started, lastProgressMs } of this.#loads.values()) {
-      const isSilent = started > 0 && nowMs - lastProgressMs > this.#silenceMs
+      const isSilent = started > 0 && nowMs - lastProgressMs > this.#options.silenceMs
       if (!isSilent || !this.#state.applications.byInstance.has(instance)) continue
       this.#environment.log.warn({ instance, started }, 'application instance is silent: deregistered')
       yield { type: 'application/deregistered', instance, reason: 'silent' }

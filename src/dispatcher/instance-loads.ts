@@ -5,8 +5,10 @@ import { dispatcherName, type PendingCommand } from '../state/commands.ts'
 export class InstanceLoad {
   readonly instance: string
   started = 0
+  #drafted = 0
   /** A command that was under way when the process crashed: it runs alone, so that a second crash names the culprit. */
   probing = false
+  /** When it last ended a command, or was given one while it had none. */
   lastProgressMs = 0
   #ready: PendingCommand[] = []
   #head = 0
@@ -17,6 +19,16 @@ export class InstanceLoad {
 
   get waiting(): number {
     return this.#ready.length - this.#head
+  }
+
+  /** What it has, or is about to get: started, and in drafts that have not come back yet. */
+  get given(): number {
+    return this.started + this.#drafted
+  }
+
+  /** A draft has become an entry. It may be one from before everything here was begun anew. */
+  cameBack(commands: number): void {
+    this.#drafted = Math.max(0, this.#drafted - commands)
   }
 
   push(command: PendingCommand): void {
@@ -35,19 +47,20 @@ export class InstanceLoad {
     }
   }
 
-  /** The next ones to be started there, while no more than so many are. One that is under suspicion goes alone. */
-  takeStartable(startedMax: number): Lsn[] {
+  /** The next ones to be started there, while it has no more than so many; they count as given. One that is under suspicion goes alone. */
+  takeStartable(givenMax: number): Lsn[] {
     const commands: Lsn[] = []
     for (let command = this.first(); command !== undefined; command = this.first()) {
-      const started = this.started + commands.length
-      if (this.probing || started >= startedMax) break
+      const given = this.given + commands.length
+      if (this.probing || given >= givenMax) break
       if (command.crashes > 0 && this.instance !== dispatcherName) {
-        if (started > 0) break
+        if (given > 0) break
         this.probing = true
       }
       this.shift()
       commands.push(command.lsn)
     }
+    this.#drafted += commands.length
     return commands
   }
 

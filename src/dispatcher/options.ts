@@ -6,6 +6,11 @@ export interface DispatcherOptions {
   readonly startedPerInstance: number
   /** An instance with started commands and no progress for this long is deregistered. Default 30,000. */
   readonly silenceMs: number
+  /**
+   * From the entry that says that keys are over to the one that deletes them. A process that is further behind then has
+   * to start again from the store. Default 60,000.
+   */
+  readonly keysKeptMs: number
   /** How often expiries and silence are looked after. Default 5,000. */
   readonly sweepMs: number
   /** The timers in the store that are due first. Default: there are none. */
@@ -14,7 +19,8 @@ export interface DispatcherOptions {
 
 export const defaultDispatcherOptions: DispatcherOptions = {
   startedPerInstance: limits.startedPerInstanceMax,
-  silenceMs: 30_000,
+  silenceMs: limits.applicationSilenceMsDefault,
+  keysKeptMs: 60_000,
   sweepMs: 5_000,
   readTimers: () => [],
 }

@@ -9,6 +9,7 @@ import { type ArchivedStreams, isArchivedElsewhere } from '../tables/archived-st
 import { EventLogReader } from '../tables/event-log.ts'
 import { readOutcome, type StoredOutcome } from '../tables/outcomes.ts'
 import type { Call, CallOutcome, Replier } from './call.ts'
+import { OwedAnswers } from './owed-answers.ts'
 
 interface Ended {
   readonly call: Call
@@ -30,6 +31,10 @@ const written = 0
 const flushed = 1
 const applied = 2
 
+/** Ends that stay what they are, and may be large. */
+const isOwable = (code: number): boolean =>
+  code === actionCodes['command/completed'] || code === actionCodes['command/rejected']
+
 /**
  * Outcomes on their way to their callers: held back until they are flushed, or applied, as each caller asked; and calls
  * whose outcome is looked up in the store once the store has it.
@@ -42,6 +47,7 @@ export class Answers {
   readonly #unapplied = new Queue<Ended>()
   readonly #refusals = new Queue<Refusal>()
   #lookUps: LookUp[] = []
+  readonly #owed = new OwedAnswers()
   readonly #repliers = new Set<Replier>()
   #flushed: Lsn = lsn(0)
   #applied: Lsn = lsn(0)
@@ -67,7 +73,8 @@ export class Answers {
   }
 
   get pending(): number {
-    return this.#unflushed.length + this.#unapplied.length + this.#refusals.length + this.#lookUps.length
+    const waiting = this.#unflushed.length + this.#unapplied.length + this.#refusals.length
+    return waiting + this.#lookUps.length + this.#owed.length
   }
 
   /** The entry at `outcome.endLsn` says how the call came out. */
@@ -133,10 +140,22 @@ export class Answers {
       queue.shift()
       this.#answer(ended.call, ended.outcome, applied)
     }
+    for (const replier of this.#owed.repliers) this.#answerOwed(replier)
     if (this.#lookUps.length === 0) return
     const due = this.#lookUps.filter(({ neededLsn }) => neededLsn <= mark)
     this.#lookUps = this.#lookUps.filter(({ neededLsn }) => neededLsn > mark)
     for (const { call } of due) this.#answerFromStore(call)
+  }
+
+  /** The connection takes more. */
+  takesMore(replier: Replier): void {
+    this.#answerOwed(replier)
+    this.flush()
+  }
+
+  /** The connection is gone. */
+  forget(replier: Replier): void {
+    this.#owed.forget(replier)
   }
 
   /** The answers of this turn are complete. */
@@ -156,7 +175,15 @@ export class Answers {
     else this.#unapplied.push(ended)
   }
 
+  #answerOwed(replier: Replier): void {
+    for (const call of this.#owed.due(replier, this.#applied)) this.#answerFromStore(call)
+  }
+
   #answerFromStore(call: Call): void {
+    if (call.replier.isFull === true) {
+      this.#owed.add(call, this.#applied)
+      return
+    }
     try {
       this.#answerStored(call, call.commandLsn > 0 ? readOutcome(this.#store, this.#log, call.commandLsn) : null)
     } catch (error) {
@@ -180,11 +207,16 @@ export class Answers {
       this.fail(call.replier, call.request, new CommanderError('not_found', message))
       return
     }
-    this.#answer(call, { ...stored, commandLsn, durability: applied, isDuplicate: true }, applied)
+    this.#answer(call, { ...stored, commandLsn, durability: applied, isDuplicate: call.isDuplicate }, applied)
   }
 
   #answer(call: Call, outcome: CallOutcome, durability: number): void {
     if (durability !== written && outcome.endLsn > this.#answered) this.#answered = outcome.endLsn
+    if (call.replier.isFull === true && isOwable(outcome.code)) {
+      call.commandLsn = outcome.commandLsn
+      this.#owed.add(call, outcome.endLsn)
+      return
+    }
     outcome.durability = durability
     call.replier.completed(call.request, outcome)
     this.#repliers.add(call.replier)

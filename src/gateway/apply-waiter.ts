@@ -8,20 +8,28 @@ interface Waiting {
   readonly timer: Timer
 }
 
+/** Why the store applies nothing for now; null when nothing is known of it. */
+export type AskStoreTrouble = () => Promise<CommanderError | null>
+
 /** Lets reads wait until the store has applied an LSN: read your writes (G9). Bounded in time and number. */
 export class ApplyWaiter {
   readonly #gateway: Gateway
   readonly #environment: Environment
   readonly #waiting = new Set<Waiting>()
+  readonly #askTrouble: AskStoreTrouble
+  /** For all that run out of time meanwhile. */
+  #trouble: ReturnType<AskStoreTrouble> | null = null
 
-  constructor(gateway: Gateway, environment: Environment) {
+  constructor(gateway: Gateway, environment: Environment, askTrouble: AskStoreTrouble = async () => null) {
     this.#gateway = gateway
     this.#environment = environment
+    this.#askTrouble = askTrouble
     gateway.onApplied((applied) => this.#applied(applied))
   }
 
   /**
-   * Calls `done` at once when the store is there already. `timeout` after `timeoutMs`.
+   * Calls `done` at once when the store is there already. After `timeoutMs` with `timeout`, or with what keeps the store
+   * from applying, such as a full disk: `store_failed`, retryable.
    * @param requested undefined: whatever this gateway has answered anybody, so that nobody misses what was just said
    *   to be done; 0: nothing
    */
@@ -38,16 +46,25 @@ export class ApplyWaiter {
     }
     const timer = this.#environment.scheduler.after(timeoutMs, () => {
       this.#waiting.delete(waiting)
-      const at = this.#gateway.marks.applied
-      done(
-        new CommanderError(
-          'timeout',
-          `the store is at entry ${at}, and did not reach ${minLsn} within ${timeoutMs} ms`,
-        ),
-      )
+      this.#findTrouble().then((trouble) => done(trouble ?? this.#late(minLsn, timeoutMs)))
     })
     const waiting: Waiting = { minLsn, done, timer }
     this.#waiting.add(waiting)
+  }
+
+  async #findTrouble(): Promise<CommanderError | null> {
+    this.#trouble ??= this.#askTrouble().catch(() => null)
+    const trouble = await this.#trouble
+    this.#trouble = null
+    return trouble
+  }
+
+  #late(minLsn: number, timeoutMs: number): CommanderError {
+    const at = this.#gateway.marks.applied
+    return new CommanderError(
+      'timeout',
+      `the store is at entry ${at}, and did not reach ${minLsn} within ${timeoutMs} ms`,
+    )
   }
 
   #applied(applied: number): void {

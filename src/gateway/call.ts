@@ -22,6 +22,11 @@ export interface Replier {
   failed(request: number, error: CommanderError): void
   /** The answers of this turn are complete. */
   flush(): void
+  /**
+   * It takes no more for now; `Gateway.owed` is to be told when it does, and when it is gone.
+   * Default: it always takes.
+   */
+  readonly isFull?: boolean
 }
 
 /** One command on its way. */

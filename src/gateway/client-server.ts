@@ -12,15 +12,17 @@ import {
 } from '../ipc/client-protocol.ts'
 import { unreachable } from '../kernel/assert.ts'
 import type { Environment, Timer } from '../kernel/environment.ts'
-import { CommanderError, isCommanderError, messageOf, toWireError } from '../kernel/errors.ts'
+import { CommanderError, toWireError } from '../kernel/errors.ts'
 import { limits } from '../kernel/limits.ts'
 import { type ArchivedElsewhere, isArchivedElsewhere } from '../tables/archived-streams.ts'
 import { lastPosition } from '../tables/event-log.ts'
 import type { ApplyWaiter } from './apply-waiter.ts'
 import type { CallOutcome, Replier } from './call.ts'
 import { checkQuery } from './check-query.ts'
+import { isPostponable, PostponedQuestions, questionLimits, tooManyReadings } from './client-questions.ts'
 import type { Gateway } from './gateway.ts'
 import { commandLsn, type Queries } from './queries.ts'
+import { knownError } from './refusals.ts'
 import { StalledClient, stalledLooks, tooManyConnections } from './stalled-client.ts'
 import type { StreamOperations } from './stream-operations.ts'
 
@@ -36,11 +38,6 @@ export interface ClientServerOptions {
   readonly stalledClientMs?: number
 }
 
-const readWaitMs = 10_000
-/** A command's end is waited for so long at most; the client asks again. */
-const commandWaitMsMax = 3_600_000
-/** Readings of events that one client may have under way. */
-const readingsMax = 1024
 /** Blocks of the event log sent before the event loop is given back. */
 const blocksPerTurn = 32
 
@@ -100,6 +97,7 @@ class ClientConnection implements Replier {
   readonly #channel: Channel
   readonly #o: ClientServerOptions
   readonly #readings = new Map<number, Reading>()
+  readonly #postponed = new PostponedQuestions()
   #turnScheduled = false
   #isClosed = false
 
@@ -120,6 +118,12 @@ class ClientConnection implements Replier {
   close(): void {
     this.#isClosed = true
     this.#readings.clear()
+    this.#postponed.clear()
+    this.#o.gateway.owed.forget(this)
+  }
+
+  get isFull(): boolean {
+    return !this.#isClosed && !this.#channel.writable
   }
 
   completed(request: number, outcome: CallOutcome): void {
@@ -145,9 +149,11 @@ class ClientConnection implements Replier {
     this.#channel.flush()
   }
 
-  /** It takes more: on with what is being read. */
+  /** It takes more: on with what it has to get. */
   writable(): void {
     this.stalled.took()
+    this.#o.gateway.owed.takesMore(this)
+    for (const { request, query } of this.#postponed.due(this.#channel)) this.#answer(request, query)
     this.storeApplied()
   }
 
@@ -182,7 +188,7 @@ class ClientConnection implements Replier {
       this.#answer(request, query)
       return
     }
-    this.#o.waiter.wait('minLsn' in query ? query.minLsn : undefined, readWaitMs, (error) => {
+    this.#o.waiter.wait('minLsn' in query ? query.minLsn : undefined, questionLimits.readWaitMs, (error) => {
       if (error === null) this.#answer(request, query)
       else this.failed(request, error)
     })
@@ -191,7 +197,8 @@ class ClientConnection implements Replier {
   #answer(request: number, query: Query): void {
     if (this.#isClosed) return
     try {
-      this.#ask(request, query)
+      if (this.isFull && isPostponable(query)) this.#postponed.add({ request, query })
+      else this.#ask(request, query)
     } catch (error) {
       if (isArchivedElsewhere(error)) this.#bringBack(error, request, () => this.#answer(request, query))
       else this.failed(request, knownError(error))
@@ -220,7 +227,7 @@ class ClientConnection implements Replier {
       case 'projections':
         return this.#result(request, queries.projections())
       case 'command':
-        return this.#command(request, query.id, Math.min(query.waitMs ?? 0, commandWaitMsMax))
+        return this.#command(request, query.id, Math.min(query.waitMs ?? 0, questionLimits.commandWaitMs))
       case 'commands':
         return this.#result(request, queries.commands(query.state, query.limit, query.after))
       case 'retry': {
@@ -252,7 +259,7 @@ class ClientConnection implements Replier {
       case 'deleteStream':
         return this.#resultOf(request, this.#o.streams.delete(query.aggregate, query.id))
       case 'events':
-        if (this.#readings.size >= readingsMax) throw tooManyReadings()
+        if (this.#readings.size >= questionLimits.readings) throw tooManyReadings()
         this.#readings.set(request, { request, follow: query.follow, after: query.after, isWaiting: false })
         this.#turnSoon()
         return
@@ -283,7 +290,7 @@ class ClientConnection implements Replier {
     else {
       const target = isPending ? gateway.marks.applied + 1 : gateway.state.lsn
       const startedMs = this.#o.environment.clock.monotonicMs()
-      waiter.wait(target, Math.max(waitMs, isPending ? 1 : readWaitMs), () => {
+      waiter.wait(target, Math.max(waitMs, isPending ? 1 : questionLimits.readWaitMs), () => {
         const leftMs = waitMs - (this.#o.environment.clock.monotonicMs() - startedMs)
         if (isPending && leftMs > 0) this.#answerCommand(request, id, leftMs)
         else this.#answerCommand(request, id, 0)
@@ -341,9 +348,3 @@ class ClientConnection implements Replier {
     this.#channel.send(clientFrames.events, encodeEventsHeader(reading.request, 1, reading.after + 1))
   }
 }
-
-const knownError = (error: unknown): CommanderError =>
-  isCommanderError(error) ? error : new CommanderError('internal', messageOf(error), { cause: error })
-
-const tooManyReadings = (): CommanderError =>
-  new CommanderError('overloaded', `this client reads events ${readingsMax} times at once already; end some of them`)

@@ -17,3 +17,7 @@ export interface GatewayOptions {
   readonly limits?: Partial<AdmissionLimits>
   readonly reset: (reason: CommanderError) => void
 }
+
+/** Drafts are sent at the end of the turn, or as soon as they are so many: the others have work meanwhile. */
+export const sendBytes = 1_048_576
+export const sendDrafts = 128

@@ -17,7 +17,7 @@ import {
 import { waitModes } from '../ipc/client-protocol.ts'
 import type { Refused, Watermark } from '../ipc/journal-protocol.ts'
 import { assert } from '../kernel/assert.ts'
-import { CommanderError, fromWireError, isCommanderError, messageOf } from '../kernel/errors.ts'
+import { CommanderError, fromWireError } from '../kernel/errors.ts'
 import { type Lsn, lsn } from '../kernel/identifiers.ts'
 import { NumberMap } from '../kernel/number-map.ts'
 import { Queue } from '../kernel/queue.ts'
@@ -27,9 +27,9 @@ import { isCallKnown, isVoidDeletion, type RootState, reduce } from '../state/ro
 import { Admission } from './admission.ts'
 import { Answers } from './answers.ts'
 import { Call, type Replier } from './call.ts'
-import type { GatewayOptions } from './gateway-options.ts'
+import { type GatewayOptions, sendBytes, sendDrafts } from './gateway-options.ts'
 import { isOperation, Operations, type StreamAction } from './operations.ts'
-import { notReady, notTaken, tookNoEffect } from './refusals.ts'
+import { knownError, notReady, notTaken, tookNoEffect } from './refusals.ts'
 import { rewriteDraft } from './rewrite-draft.ts'
 
 /**
@@ -115,9 +115,13 @@ export class Gateway implements FollowerRole {
     try {
       this.#submit(replier, request, wait, source, offset)
     } catch (error) {
-      const known = isCommanderError(error) ? error : new CommanderError('internal', messageOf(error), { cause: error })
-      this.#fail(replier, request, known)
+      this.#fail(replier, request, knownError(error))
     }
+  }
+
+  /** Here a connection that was full says that it takes answers again, or is gone. */
+  get owed(): Pick<Answers, 'takesMore' | 'forget'> {
+    return this.#answers
   }
 
   /** Drafts what an operator decided on a parked command; answered when it is flushed. */
@@ -349,7 +353,3 @@ export class Gateway implements FollowerRole {
     this.#sendSoon()
   }
 }
-
-/** Drafts are sent at the end of the turn, or as soon as they are so many: the others have work meanwhile. */
-const sendBytes = 1_048_576
-const sendDrafts = 128

@@ -75,6 +75,7 @@ export class EventRoutes {
             },
           },
           504: problem('The store did not reach `minLsn` in time'),
+          507: problem('The store has no room on its disk, and applies nothing'),
         },
         streams: true,
         handle: (exchange) => this.#handle(exchange),

@@ -70,7 +70,7 @@ const retryAfterStatuses: ReadonlySet<number> = new Set([429, 503, 507])
 export function problemOf(error: unknown, status?: ProtocolStatus): Problem {
   const known = isCommanderError(error) ? error : new CommanderError('internal', messageOf(error), { cause: error })
   const { code, message, retryable, details } = known
-  const answered = status ?? statusOf[code] ?? 500
+  const answered = status ?? (isStoreFull(known) ? 507 : (statusOf[code] ?? 500))
   const type = `urn:commanderdb:error:${code}`
   const body = { type, title: errorCodes[code], status: answered, detail: message, code, retryable }
   return {
@@ -80,6 +80,9 @@ export function problemOf(error: unknown, status?: ProtocolStatus): Problem {
     body: details === undefined ? body : { ...body, details },
   }
 }
+
+/** The store takes nothing for want of room, and goes on when there is some. */
+const isStoreFull = ({ code, retryable }: CommanderError): boolean => code === 'store_failed' && retryable
 
 /** Whole seconds, as the header demands; 1 where the error does not say. */
 function retryAfterSeconds(details: unknown): string {

@@ -19,6 +19,7 @@ import {
 } from './http-schemas.ts'
 
 const notInTime = problem('The store did not reach `minLsn` in time')
+const noRoom = problem('The store has no room on its disk, and applies nothing')
 
 /** States, streams and projections, as the store has them. */
 export function readRoutes(context: HttpContext): HttpRoute[] {
@@ -52,6 +53,7 @@ function aggregateRoutes(context: HttpContext): HttpRoute[] {
         404: problem('Unknown aggregate type'),
         410: problem('The stream was deleted'),
         504: notInTime,
+        507: noRoom,
       },
       handle: (exchange) => {
         const { type, id } = addressed(gateway, exchange)
@@ -84,6 +86,7 @@ function aggregateRoutes(context: HttpContext): HttpRoute[] {
         404: problem('Unknown aggregate type'),
         410: problem('The stream was deleted'),
         504: notInTime,
+        507: noRoom,
       },
       handle: (exchange) => {
         const { type, id } = addressed(gateway, exchange)
@@ -132,6 +135,7 @@ function projectionRoutes(context: HttpContext): HttpRoute[] {
         ),
         404: problem('Unknown projection, or it has no such row'),
         504: notInTime,
+        507: noRoom,
       },
       handle: (exchange) => {
         const { name, key } = exchange.params as { name: string; key: string }

@@ -18,6 +18,8 @@ export const limits = {
   pendingBytesDefault: 67_108_864,
   /** Commands started on one application instance and not yet terminal. */
   startedPerInstanceMax: 4096,
+  /** An application instance that ends none of its commands for so long is deregistered. Milliseconds. */
+  applicationSilenceMsDefault: 30_000,
   /** Events that one command may produce. */
   eventsPerCommandMax: 1000,
   /** Aggregate type, aggregate id, command, event and projection names, in UTF-8 bytes. */

@@ -15,13 +15,14 @@ import { ArchivedRebuilds } from './archived-rebuilds.ts'
 import { type CheckpointDone, Checkpoints, type CheckpointUnderWay } from './checkpoints.ts'
 import { pauseAfter } from './commit-pause.ts'
 import { JournalHolds } from './journal-holds.ts'
+import type { ExpiredPortion } from './key-deletions.ts'
 import type { ProjectionApplierOptions } from './projection-applier-options.ts'
 import { ProjectionRunner, type RebuildSlice } from './projection-runner.ts'
-import { type Expired, TableWriter } from './table-writer.ts'
+import { TableWriter } from './table-writer.ts'
 
 interface Transaction {
   readonly applied: Lsn
-  readonly expired: Expired
+  readonly expired: ExpiredPortion
   readonly checkpoint: CheckpointUnderWay | null
 }
 
@@ -203,7 +204,8 @@ export class ProjectionApplier implements FollowerRole {
 
   /** Something to do although no entry is new. */
   get #hasOwnWork(): boolean {
-    return this.#projections.isRebuilding || this.#writer.isRemoving || this.#writer.isClearing
+    const { isRemoving, isClearing, keys } = this.#writer
+    return this.#projections.isRebuilding || isRemoving || isClearing || keys.isAtWork
   }
 
   /** Not while the state is being brought up to the tables: the hash must be that of the state at the checkpoint (G7). */
@@ -217,7 +219,7 @@ export class ProjectionApplier implements FollowerRole {
     const batches = this.#takeFlushed()
     this.#nextCommitMs = environment.clock.monotonicMs() + pauseAfter(batches, this.#commitIntervalMs)
     const applied = batches.at(-1)?.lastLsn ?? this.#committed
-    const expired = batches.flatMap(({ payload, offset }) => this.#writer.expiredBy(payload, offset, payload.length))
+    const expired = this.#writer.keys.portion()
     const slices = this.#projections.isRebuilding ? this.#projections.slices() : []
     const clearing = this.#writer.clearing()
     this.#archivedRebuilds.check()
@@ -244,6 +246,7 @@ export class ProjectionApplier implements FollowerRole {
   ): void {
     const { keys, state } = this.#o
     keys.enter(batch)
+    this.#writer.keys.delete(batch, expired)
     this.#writer.removeSome(batch)
     // A rebuild's slice was read from the log as it is now: its goal is what the log holds now.
     const goal = Math.max(state.globalPosition, this.#tablesPosition)
@@ -252,7 +255,7 @@ export class ProjectionApplier implements FollowerRole {
     for (const { payload, offset, lastLsn, isAttested } of batches) {
       for (let o = offset; o < payload.length; o += padded(lengthOf(payload, o))) {
         if (lsnOf(payload, o) <= this.#tablesAt) reduce(state, payload, o)
-        else this.#writer.apply(batch, payload, o, expired)
+        else this.#writer.apply(batch, payload, o)
       }
       if (isAttested) this.#follower?.sendAttested(lastLsn, stateHash(state))
     }

@@ -1,5 +1,4 @@
-import { actionCodes } from '../actions/action-codes.ts'
-import { codeOf, lengthOf, lsnOf, padded } from '../actions/entry-layout.ts'
+import { lengthOf, lsnOf, padded } from '../actions/entry-layout.ts'
 import { assert } from '../kernel/assert.ts'
 import { type Lsn, lsn } from '../kernel/identifiers.ts'
 import { forgetSavedKeys } from '../state/idempotency.ts'
@@ -9,7 +8,8 @@ import type { KeyValueStore, WriteBatch } from '../store/key-value-store.ts'
 import { WriterKeyLookup } from '../tables/idempotency-keys.ts'
 import { putCheckpoint, putPosition, putRoot, readPosition, readRoot } from '../tables/meta.ts'
 import { listProgress, type ProjectionProgress, putProgress } from '../tables/projection-rows.ts'
-import { type Expired, TableWriter } from './table-writer.ts'
+import type { ExpiredPortion } from './key-deletions.ts'
+import { TableWriter } from './table-writer.ts'
 
 /** Entries gathered for one transaction, in bytes: twice what the applier takes, for nobody waits for its reads. */
 const transactionBytesMax = 16_777_216
@@ -79,7 +79,6 @@ export class StoreReplay {
 
   /** The next entries, in order; `end` is that of the last one. Resolves when more may come. */
   async apply(payload: Buffer, end: number, entries: number): Promise<void> {
-    if (holdsDeletion(payload, end)) await this.#commit()
     this.#gathered.push({ payload, end })
     this.#gatheredBytes += end
     this.#gatheredEntries += entries
@@ -90,13 +89,14 @@ export class StoreReplay {
   async finish(): Promise<string> {
     const progress = listProgress(this.#store)
     await this.#commit((batch) => this.#leaveRoot(batch, progress))
+    while (this.#writer.keys.isAtWork) await this.#commit(() => {}) // I1
     assert(this.state.lsn >= this.#tablesAt, `the store is at entry ${this.#tablesAt}, behind entry ${this.state.lsn}`)
     return stateHash(this.state)
   }
 
   async #commit(last?: (batch: WriteBatch) => void): Promise<void> {
     if (this.#gathered.length === 0 && last === undefined) return
-    const expired = this.#gathered.flatMap(({ payload, end }) => this.#writer.expiredBy(payload, 0, end))
+    const expired = this.#writer.keys.portion()
     const clearing = this.#writer.clearing()
     await new Promise<void>((resolve, reject) => {
       this.#store.write(
@@ -114,13 +114,14 @@ export class StoreReplay {
     forgetSavedKeys(this.state.idempotency, this.state.lsn)
   }
 
-  #fill(batch: WriteBatch, expired: Expired): void {
+  #fill(batch: WriteBatch, expired: ExpiredPortion): void {
     const { state } = this
     this.#keys.enter(batch)
+    this.#writer.keys.delete(batch, expired)
     this.#writer.removeSome(batch)
     for (const { payload, end } of this.#gathered) {
       for (let o = 0; o < end; o += padded(lengthOf(payload, o))) {
-        if (lsnOf(payload, o) > this.#tablesAt) this.#writer.apply(batch, payload, o, expired)
+        if (lsnOf(payload, o) > this.#tablesAt) this.#writer.apply(batch, payload, o)
         else reduce(state, payload, o)
         if (state.lsn === this.#hashesWanted[0]) this.#takeHash()
       }
@@ -149,11 +150,4 @@ export class StoreReplay {
     assert(at !== undefined, 'a hash is wanted')
     this.#hashes.set(at, stateHash(this.state))
   }
-}
-
-const isDeletion = (b: Buffer, o: number): boolean => codeOf(b, o) === actionCodes['idempotency-key/deleted']
-
-function holdsDeletion(payload: Buffer, end: number): boolean {
-  for (let o = 0; o < end; o += padded(lengthOf(payload, o))) if (isDeletion(payload, o)) return true
-  return false
 }

@@ -1,4 +1,4 @@
-import type { IdempotencyKey, StreamArchived } from '../actions/action.ts'
+import type { StreamArchived } from '../actions/action.ts'
 import { actionCodes } from '../actions/action-codes.ts'
 import { envelopeOf, eventsOf, payloadOf, snapshotOf } from '../actions/decode.ts'
 import {
@@ -8,19 +8,16 @@ import {
   eventCountOf,
   flagsOf,
   keyOf,
-  lengthOf,
   lsnOf,
-  padded,
   referenceOf,
   revisionOf,
-  wallMsOf,
 } from '../actions/entry-layout.ts'
 import { assert } from '../kernel/assert.ts'
 import { isVoidDeletion, type RootState, reduce } from '../state/root.ts'
 import type { KeyValueStore, WriteBatch } from '../store/key-value-store.ts'
 import { deleteArchivedRange, putArchivedRange } from '../tables/archives.ts'
 import { EventLogAppender } from '../tables/event-log.ts'
-import { deleteExpired, expiredKeys, putKey } from '../tables/idempotency-keys.ts'
+import { putKey } from '../tables/idempotency-keys.ts'
 import { archivedUpTo, putLife, readLifeInBatch } from '../tables/lives.ts'
 import { deleteParked, putOutcome, putParked, putSkipped } from '../tables/outcomes.ts'
 import { listRemovals, putRemoval, type Removal, removePortion } from '../tables/removals.ts'
@@ -28,22 +25,20 @@ import { deleteSnapshot, putSnapshot, readSnapshotInBatch } from '../tables/snap
 import { revisionInBatch, StreamAppender } from '../tables/streams.ts'
 import { indexWorkflowEvent } from '../tables/workflow-index.ts'
 import type { WorkflowEvent } from '../workflows/workflow-events.ts'
+import { KeyDeletions } from './key-deletions.ts'
 import { type CopySlice, MigrationTables } from './migration-tables.ts'
 import type { ProjectionRunner } from './projection-runner.ts'
-
-/** Expired keys that a batch of entries will delete; looked up before the transaction. */
-export type Expired = ReturnType<typeof expiredKeys>
 
 /** Reduces entries into the store's tables, inside the transaction that also saves how far it came. */
 export class TableWriter {
   readonly #state: RootState
-  readonly #store: KeyValueStore
   readonly #projections: Pick<ProjectionRunner, 'apply'>
   readonly #log: EventLogAppender
   readonly #streams = new StreamAppender()
   /** In the order in which they were asked for. */
   readonly #removals: Removal[]
   readonly #migrations: MigrationTables
+  readonly keys: KeyDeletions
 
   constructor(
     state: RootState,
@@ -52,24 +47,14 @@ export class TableWriter {
     nextPosition: number,
   ) {
     this.#state = state
-    this.#store = store
     this.#projections = projections
     this.#log = new EventLogAppender(nextPosition)
     this.#removals = listRemovals(store)
     this.#migrations = new MigrationTables(store)
+    this.keys = new KeyDeletions(store)
   }
 
-  /** The keys that `idempotency-key/deleted` entries among these will delete: to be asked before the transaction. */
-  expiredBy(b: Buffer, start: number, end: number): Expired {
-    const expired: Expired = []
-    for (let o = start; o < end; o += padded(lengthOf(b, o))) {
-      if (codeOf(b, o) !== actionCodes['idempotency-key/deleted']) continue
-      expired.push(...expiredKeys(this.#store, (payloadOf(b, o) as { untilMs: number }).untilMs))
-    }
-    return expired
-  }
-
-  apply(batch: WriteBatch, b: Buffer, o: number, expired: Expired): void {
+  apply(batch: WriteBatch, b: Buffer, o: number): void {
     switch (codeOf(b, o)) {
       case actionCodes['command/received']:
         if (reduce(this.#state, b, o) === 0 && (flagsOf(b, o) & entryFlags.idempotencyKey) !== 0)
@@ -103,7 +88,7 @@ export class TableWriter {
         return
       case actionCodes['idempotency-key/deleted']:
         reduce(this.#state, b, o)
-        deleteExpired(batch, expired, (payloadOf(b, o) as { untilMs: number }).untilMs)
+        this.keys.begin(batch, (payloadOf(b, o) as { untilMs: number }).untilMs, this.#state.idempotency.expiredUntilMs)
         return
       case actionCodes['stream/closed']:
         reduce(this.#state, b, o)
@@ -161,8 +146,10 @@ export class TableWriter {
   }
 
   #saveKey(batch: WriteBatch, b: Buffer, o: number): void {
-    const { idempotencyKey } = envelopeOf(b, o) as { idempotencyKey: IdempotencyKey }
-    putKey(batch, idempotencyKey, lsnOf(b, o), Math.ceil(wallMsOf(b, o) + idempotencyKey.ttlMs))
+    const { key } = (envelopeOf(b, o) as { idempotencyKey: { readonly key: string } }).idempotencyKey
+    const record = this.#state.idempotency.recentKeys.get(key)
+    assert(record?.lsn === lsnOf(b, o), `the state has saved the key of entry ${lsnOf(b, o)}`)
+    putKey(batch, key, record)
   }
 
   #completed(batch: WriteBatch, b: Buffer, o: number): void {

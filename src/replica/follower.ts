@@ -20,6 +20,7 @@ import { CommanderError, messageOf } from '../kernel/errors.ts'
 import { type Lsn, lsn, nextLsn } from '../kernel/identifiers.ts'
 import { limits } from '../kernel/limits.ts'
 import { attest } from './attest.ts'
+import { foldBatch } from './fold-batch.ts'
 import type { FollowerOptions } from './follower-role.ts'
 import { identityOf, type QueuedBatch, queuedBatchOf } from './queued-batch.ts'
 import { resetReason, unreadable } from './reset-reason.ts'
@@ -173,8 +174,7 @@ export class Follower {
     this.#isConnected = false
     if (this.#stopped) return
     if (error?.code === 'state_diverged') {
-      this.stop()
-      this.#o.role.reset(error)
+      this.#giveUp(error)
       return
     }
     if (was) {
@@ -238,8 +238,7 @@ export class Follower {
 
   #subscribed(answer: Subscribed): void {
     if (answer.mode === 'reset') {
-      this.stop()
-      this.#o.role.reset(resetReason(this.#applied, answer))
+      this.#giveUp(resetReason(this.#applied, answer))
       return
     }
     const { written, flushed, applied } = answer
@@ -256,15 +255,15 @@ export class Follower {
     try {
       this.#reader = this.#o.segments(nextLsn(this.#queue.at(-1)?.lastLsn ?? this.#applied))
     } catch (error) {
-      this.#unreadable(error)
+      this.#giveUp(unreadable(this.#applied, error))
       return
     }
     this.#scheduleDrain()
   }
 
-  #unreadable(error: unknown): void {
+  #giveUp(reason: CommanderError): void {
     this.stop()
-    this.#o.role.reset(unreadable(this.#applied, error))
+    this.#o.role.reset(reason)
   }
 
   #enqueue(batch: QueuedBatch): void {
@@ -297,6 +296,7 @@ export class Follower {
     }
     if (taken > 0) this.#queue = taken === this.#queue.length ? [] : this.#queue.slice(taken)
     if (this.#queue.length === 0 && this.#reader !== null && this.#accepts()) this.#readSlice()
+    if (this.#stopped) return
     if (this.#connectedAt !== null && this.#applied >= this.#connectedAt && this.#reader === null) this.#nowConnected()
     role.watermark?.(this.#mark)
     if (this.#applied !== before) role.applied?.()
@@ -319,7 +319,11 @@ export class Follower {
       return
     }
     assert(batch.firstLsn === this.#applied + 1, `batch ${batch.firstLsn} follows entry ${this.#applied}`) // I1
-    this.#o.role.apply(batch.payload, batch.offset, batch.firstLsn, batch.lastLsn)
+    const reason = foldBatch(this.#o.role, batch)
+    if (reason !== null) {
+      this.#giveUp(reason)
+      return
+    }
     this.#applied = batch.lastLsn
     this.#lastBatch = batch
     if (batch.lastLsn === this.#attestAt) attest(this.#o.role, batch.lastLsn, this)
@@ -332,19 +336,19 @@ export class Follower {
     try {
       batches = this.#reader?.read(limits.catchUpSliceBytes, this.#mark.written) ?? []
     } catch (error) {
-      this.#unreadable(error)
+      this.#giveUp(unreadable(this.#applied, error))
       return
     }
     for (const { firstLsn, entryCount, payload } of batches) {
       this.#applyBatch({ payload, offset: 0, firstLsn, lastLsn: lsn(firstLsn + entryCount - 1), bytes: 0 })
+      if (this.#stopped) return
     }
     if (batches.length > 0 && this.#applied < this.#mark.written) return
     this.#reader?.close()
     this.#reader = null
     if (this.#applied < this.#mark.written && batches.length === 0) {
-      this.#unreadable(
-        new CommanderError('journal_corrupt', `the segments end at ${this.#applied}, not ${this.#mark.written}`),
-      )
+      const text = `the segments end at ${this.#applied}, not ${this.#mark.written}`
+      this.#giveUp(unreadable(this.#applied, new CommanderError('journal_corrupt', text)))
       return
     }
     this.#subscribe()

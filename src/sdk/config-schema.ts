@@ -206,6 +206,13 @@ const limitKeys: readonly Row[] = [
     unit: 'bytes',
     help: 'of commands received and not yet ended',
   },
+  {
+    path: 'limits.applicationSilenceMs',
+    kind: integer(1000, hourMs),
+    default: limits.applicationSilenceMsDefault,
+    unit: 'ms',
+    help: 'without an end of any command, and an instance is deregistered',
+  },
 ]
 
 const archiveKeys: readonly Row[] = [

@@ -84,6 +84,11 @@ export interface LimitsConfig {
   readonly pendingPerAggregate?: number
   /** Bytes of commands received and not yet ended, 1 MiB to 4 GiB. Default 64 MiB. */
   readonly pendingBytes?: number
+  /**
+   * An application instance that ends none of its commands for so long is deregistered, and they are given to others,
+   * 1,000 to 3,600,000 ms. Default 30,000.
+   */
+  readonly applicationSilenceMs?: number
 }
 
 /** An S3 bucket, or one of a service that speaks its protocol. Credentials come from the environment, as AWS's tools find them. */

@@ -136,7 +136,7 @@ export function markStarted(slice: CommandsSlice, at: Lsn, instance: string, ass
   command.token = assignment
   command.retryAtMs = 0
   command.retryDelayMs = 0
-  command.attempts++
+  if (instance !== dispatcherName) command.attempts++ // which only parks it
 }
 
 /**

@@ -12,9 +12,14 @@ export interface KeyRecord {
   readonly expiresAtMs: number
 }
 
-/** Keys that are in the store already. A record may be newer than the reader's LSN; the slice checks. */
+/** Keys that are in the store already. */
 export interface KeyLookup {
-  (key: string): KeyRecord | undefined
+  /**
+   * What the store has of the key from before `at`, whoever has used it since. `expiredUntilMs`: keys with an expiry up
+   * to here no longer count for the reader, and need not be there any more.
+   * @throws CommanderError `stale_state` when the store has forgotten what the reader would have to know
+   */
+  (key: string, at: Lsn, expiredUntilMs: number): KeyRecord | undefined
   /** Sees all that is in the store by now; without it a reader may be a millisecond behind. */
   readonly refresh?: () => void
 }
@@ -104,9 +109,12 @@ function forgetOldestSession(slice: IdempotencySlice): void {
   slice.sessions.delete(oldest)
 }
 
-/** What is known of the key before `at`, as every process decides it that has applied the entries before `at`. */
+/**
+ * What is known of the key before `at`, as every process decides it that has applied the entries before `at`.
+ * @throws CommanderError `stale_state` when this process is so far behind that it cannot tell
+ */
 export function findKey(slice: IdempotencySlice, key: string, at: Lsn): KeyRecord | undefined {
-  const record = slice.recentKeys.get(key) ?? slice.lookup(key)
+  const record = slice.recentKeys.get(key) ?? slice.lookup(key, at, slice.expiredUntilMs)
   if (record === undefined || record.lsn >= at || record.expiresAtMs <= slice.expiredUntilMs) return undefined
   return record
 }
@@ -115,8 +123,12 @@ export function findKey(slice: IdempotencySlice, key: string, at: Lsn): KeyRecor
 export const isConflict = (key: IdempotencyKey, record: KeyRecord): boolean =>
   Buffer.compare(key.digest, record.digest) !== 0
 
+/**
+ * The key counts up to the first `idempotency-key/expired` that is `ttlMs` or more later. By a clock that was set back
+ * it would count for less than that, or not at all: its time begins no earlier than the last expiry.
+ */
 export function saveKey(slice: IdempotencySlice, key: IdempotencyKey, at: Lsn, receivedAtMs: number): KeyRecord {
-  const expiresAtMs = receivedAtMs + key.ttlMs
+  const expiresAtMs = Math.ceil(Math.max(receivedAtMs, slice.expiredUntilMs)) + key.ttlMs
   const record = { lsn: at, digest: key.digest, expiresAtMs }
   slice.recentKeys.set(key.key, record)
   const minute = Math.ceil(expiresAtMs / minuteMs)
@@ -124,6 +136,7 @@ export function saveKey(slice: IdempotencySlice, key: IdempotencyKey, at: Lsn, r
   return record
 }
 
+/** A key whose time ends at `untilMs` is over, too. */
 export function expireKeys(slice: IdempotencySlice, untilMs: number): void {
   if (untilMs <= slice.expiredUntilMs) return
   slice.expiredUntilMs = untilMs

@@ -1,4 +1,5 @@
 import type { ArchiveStatus } from '../archive/archive-target.ts'
+import type { WireError } from '../kernel/errors.ts'
 import type { MetricSample } from '../observability/metrics.ts'
 
 /** What a child says of itself. `ready` only once it has caught up and does its work. */
@@ -57,6 +58,8 @@ export interface ReportFields {
   readonly attestation?: AttestationReport
   /** The gateway's: where HTTP is served. */
   readonly url?: string
+  /** The projection applier's: why it applies nothing for now, such as a full disk; null while it does. */
+  readonly storeTrouble?: WireError | null
   /** The projection applier's, where there is an archive. */
   readonly archive?: ArchiveStatus
   readonly metrics?: readonly MetricSample[]

@@ -64,7 +64,9 @@ export interface DatabaseStatus {
   readonly archive: ArchiveStatus | null
   /** Null until the journal writer has reported. */
   readonly journal: JournalUse | null
-  /** Some process is over its restart intensity or kept out, or the store is suspect. */
+  /** Why nothing is applied to the store for now, such as a full disk: reads see it as it is. Null while all is well. */
+  readonly storeTrouble: WireError | null
+  /** Some process is over its restart intensity or kept out, or the store is suspect or in trouble. */
   readonly degraded: boolean
   /** Whether the processes' states agree; null until the journal writer has reported. */
   readonly attestation: AttestationReport | null

@@ -1,6 +1,7 @@
 import type { ArchiveStatus } from '../archive/archive-target.ts'
 import type { Transport } from '../ipc/channel.ts'
 import type { Environment } from '../kernel/environment.ts'
+import type { WireError } from '../kernel/errors.ts'
 import type { AttestationReport, ChildReport, JournalUse, JournalWatermarks } from './child-report.ts'
 import type { ChildSpecification } from './child-specification.ts'
 import { controlAddressOf, type DatabaseStatus, type ProcessStatus } from './control-protocol.ts'
@@ -32,6 +33,7 @@ export class Supervisor implements ControlTarget {
   /** The last known ones: a restart of the journal writer takes nothing back. */
   #lsn: JournalWatermarks = { written: 0, flushed: 0, checkpoint: 0 }
   #archive: ArchiveStatus | null = null
+  #storeTrouble: WireError | null = null
   #journal: JournalUse | null = null
   #attestation: AttestationReport | null = null
   readonly #history = new JournalHistory()
@@ -74,6 +76,7 @@ export class Supervisor implements ControlTarget {
   report(report: ChildReport): boolean {
     if (!this.#supervision.report(report)) return false
     this.#archive = report.archive ?? this.#archive
+    if (report.storeTrouble !== undefined) this.#storeTrouble = report.storeTrouble
     this.#journal = report.journal ?? this.#journal
     this.#attestation = report.attestation ?? this.#attestation
     if (report.lsn === undefined) return true
@@ -94,7 +97,8 @@ export class Supervisor implements ControlTarget {
       lsn: this.#lsn,
       archive: this.#archive,
       journal: this.#journal,
-      degraded: children.some((child) => this.#isDegraded(child)) || this.#attestation?.storeIsSuspect === true,
+      storeTrouble: this.#storeTrouble,
+      degraded: children.some((child) => this.#isDegraded(child)) || this.#isStoreBad,
       attestation: this.#attestation,
       processes: [this.#ownStatus(), ...children.map((child) => this.#statusOf(child))],
     }
@@ -104,6 +108,10 @@ export class Supervisor implements ControlTarget {
     const { pid, measure } = this.#options
     const own = { name: 'supervisor', role: 'supervisor', pid, state: this.#supervision.state, restarts: 0 }
     return { ...own, ...measure(), appliedLsn: null, lag: null, attested: null, degraded: false, metrics: [] }
+  }
+
+  get #isStoreBad(): boolean {
+    return this.#storeTrouble !== null || this.#attestation?.storeIsSuspect === true
   }
 
   #isDegraded(child: SupervisedChild): boolean {

@@ -1,34 +1,72 @@
-import type { IdempotencyKey } from '../actions/action.ts'
+import { CommanderError } from '../kernel/errors.ts'
 import { type Lsn, lsn } from '../kernel/identifiers.ts'
 import { readUint64, writeUint64 } from '../kernel/integers.ts'
 import type { KeyLookup, KeyRecord } from '../state/idempotency.ts'
 import type { KeyValueStore, WriteBatch } from '../store/key-value-store.ts'
-import { decodeKey, encodeKey } from '../store/keys.ts'
+import { decodeKey, encodeKey, numberKey } from '../store/keys.ts'
 import { tableNames } from './table-names.ts'
 
+/**
+ * What the store keeps of a key: the command that used it last, and behind that the one that had used it before, until
+ * what expired then is deleted. Whoever is behind by less than that finds what was so at his entry.
+ */
 const recordBytes = 32
+const deletedUntilKey = encodeKey('keysDeletedUntil')
 
-export function putKey(batch: WriteBatch, { key, digest }: IdempotencyKey, command: Lsn, expiresAtMs: number): void {
-  const value = Buffer.alloc(recordBytes)
+export function putKey(batch: WriteBatch, key: string, { lsn: command, expiresAtMs, digest }: KeyRecord): void {
+  const id = encodeKey(key)
+  const before = batch.get(tableNames.keys, id)
+  const value = Buffer.alloc(before === undefined ? recordBytes : 2 * recordBytes)
   writeUint64(value, command, 0)
   writeUint64(value, expiresAtMs, 8)
   value.set(digest, 16)
-  batch.put(tableNames.keys, encodeKey(key), value)
+  before?.copy(value, recordBytes, 0, recordBytes)
+  batch.put(tableNames.keys, id, value)
   batch.put(tableNames.expiries, encodeKey(expiresAtMs, key), Buffer.alloc(0))
 }
 
-const recordOf = (value: Buffer): KeyRecord => ({
-  lsn: lsn(readUint64(value, 0)),
-  expiresAtMs: readUint64(value, 8),
-  digest: value.subarray(16, recordBytes),
-})
+function recordAt(value: Buffer, offset: number): KeyRecord {
+  return {
+    lsn: lsn(readUint64(value, offset)),
+    expiresAtMs: readUint64(value, offset + 8),
+    digest: value.subarray(offset + 16, offset + recordBytes),
+  }
+}
+
+/** The latest use of the key, expired or not. */
+export function readKey(store: KeyValueStore, key: string): KeyRecord | undefined {
+  const value = store.table(tableNames.keys).get(encodeKey(key))
+  return value === undefined ? undefined : recordAt(value, 0)
+}
+
+type Get = (table: string, key: Buffer) => Buffer | undefined
+
+function find(get: Get, key: string, at: Lsn, expiredUntilMs: number): KeyRecord | undefined {
+  const value = get(tableNames.keys, encodeKey(key))
+  let isReplaced = false
+  if (value !== undefined) {
+    const last = recordAt(value, 0)
+    if (last.lsn < at) return last
+    if (value.length > recordBytes) {
+      const before = recordAt(value, recordBytes)
+      if (before.lsn < at) return before
+      isReplaced = true
+    }
+  }
+  if (isReplaced || deletedUntilMsOf(get) > expiredUntilMs) throw forgotten(key, at)
+  return undefined
+}
+
+function forgotten(key: string, at: Lsn): CommanderError {
+  const what = `whether the idempotency key "${key}" was known at entry ${at} can no longer be told`
+  const why = 'keys have expired since, and were deleted: this process was too far behind'
+  return new CommanderError('stale_state', `${what}; ${why}`, { retryable: true })
+}
 
 export function keyLookup(store: KeyValueStore): KeyLookup {
-  const keys = store.table(tableNames.keys)
-  const lookup = (key: string): KeyRecord | undefined => {
-    const value = keys.get(encodeKey(key))
-    return value === undefined ? undefined : recordOf(value)
-  }
+  const get: Get = (table, key) => store.table(table).get(key)
+  const lookup = (key: string, at: Lsn, expiredUntilMs: number): KeyRecord | undefined =>
+    find(get, key, at, expiredUntilMs)
   return Object.assign(lookup, { refresh: () => store.refresh() })
 }
 
@@ -41,10 +79,10 @@ export class WriterKeyLookup {
     this.#committed = keyLookup(store)
   }
 
-  readonly lookup: KeyLookup = (key) => {
-    if (this.#batch === null) return this.#committed(key)
-    const value = this.#batch.get(tableNames.keys, encodeKey(key))
-    return value === undefined ? undefined : recordOf(value)
+  readonly lookup: KeyLookup = (key, at, expiredUntilMs) => {
+    const batch = this.#batch
+    if (batch === null) return this.#committed(key, at, expiredUntilMs)
+    return find((table, id) => batch.get(table, id), key, at, expiredUntilMs)
   }
 
   /** Between here and `leave` look-ups go through the batch. */
@@ -57,27 +95,43 @@ export class WriterKeyLookup {
   }
 }
 
-/** Deleted at most in one transaction; the rest follows with the next `idempotency-key/deleted`. */
-const deletedMax = 50_000
+/** Keys whose time ended up to here are deleted, or about to be: no process can rely on them any more. */
+export function putDeletedUntilMs(batch: WriteBatch, untilMs: number): void {
+  batch.put(tableNames.meta, deletedUntilKey, numberKey(untilMs))
+}
 
-/** Keys that expired up to `untilMs`. Read before the transaction, since a range must not be read inside it. */
-export function expiredKeys(
-  store: KeyValueStore,
-  untilMs: number,
-): { readonly expiry: Buffer; readonly key: string }[] {
-  const to = encodeKey(untilMs + 1)
-  const expired: { readonly expiry: Buffer; readonly key: string }[] = []
-  for (const { key: expiry } of store.table(tableNames.expiries).range({ to, limit: deletedMax })) {
+function deletedUntilMsOf(get: Get): number {
+  const value = get(tableNames.meta, deletedUntilKey)
+  return value === undefined ? 0 : Number(value.readBigUInt64BE(0))
+}
+
+/** 0 before anything was. */
+export function readDeletedUntilMs(store: KeyValueStore): number {
+  return deletedUntilMsOf((table, key) => store.table(table).get(key))
+}
+
+export interface ExpiredKey {
+  readonly expiry: Buffer
+  readonly key: string
+}
+
+/** The first keys of those that expired up to `untilMs`. Read before the transaction, since a range must not be read inside it. */
+export function expiredKeys(store: KeyValueStore, untilMs: number, limit: number): readonly ExpiredKey[] {
+  const expired: ExpiredKey[] = []
+  for (const { key: expiry } of store.table(tableNames.expiries).range({ to: encodeKey(untilMs + 1), limit })) {
     expired.push({ expiry, key: decodeKey(expiry, ['number', 'string'])[1] as string })
   }
   return expired
 }
 
-export function deleteExpired(batch: WriteBatch, expired: ReturnType<typeof expiredKeys>, untilMs: number): void {
+export function deleteExpired(batch: WriteBatch, expired: readonly ExpiredKey[], untilMs: number): void {
   for (const { expiry, key } of expired) {
     batch.delete(tableNames.expiries, expiry)
-    // The key may have been used again since: then it has a newer expiry of its own.
-    const value = batch.get(tableNames.keys, encodeKey(key))
-    if (value !== undefined && recordOf(value).expiresAtMs <= untilMs) batch.delete(tableNames.keys, encodeKey(key))
+    const id = encodeKey(key)
+    const value = batch.get(tableNames.keys, id)
+    if (value === undefined) continue
+    if (recordAt(value, 0).expiresAtMs <= untilMs) batch.delete(tableNames.keys, id)
+    else if (value.length > recordBytes && recordAt(value, recordBytes).expiresAtMs <= untilMs)
+      batch.put(tableNames.keys, id, value.subarray(0, recordBytes)) // it was used again
   }
 }

@@ -123,6 +123,49 @@ describe('a client over the socket', () => {
     await other.close()
   })
 
+  describe('that has far more answers to come at once than it takes', () => {
+    const count = 24
+    let client: Database
+    beforeAll(async () => {
+      client = await new SocketDatabase({ environment, transport, address: 'clients' }).open()
+    })
+    afterAll(() => client.close())
+
+    const execute = (i: number) => client.execute('account', `many-${i}`, 'note', big, { idempotencyKey: `many-${i}` })
+
+    it('gets them all, and as its commands came out', async () => {
+      const { gateway } = world.options as unknown as ClientServerOptions
+      outstandingMost = 0
+      await world.stopApplication()
+      const all = Promise.all(Array.from({ length: count }, (_, i) => execute(i)))
+      await eventually(() => gateway.state.commands.byLsn.size === count)
+      world.startApplication()
+      for (const [i, outcome] of (await all).entries()) {
+        expect(outcome).toMatchObject({ outcome: 'completed', duplicate: false, events: [{ revision: 1 }] })
+        expect(outcome.outcome === 'completed' && outcome.events[0]?.aggregate.id).toBe(`many-${i}`)
+      }
+      expect(outstandingMost).toBeLessThan(windowBytes + 2 * big.length)
+    })
+
+    it('gets them all when it asks again for what it was answered', async () => {
+      outstandingMost = 0
+      const all = await Promise.all(Array.from({ length: count }, (_, i) => execute(i)))
+      expect(all.every((one) => one.outcome === 'completed' && one.duplicate && one.events.length === 1)).toBe(true)
+      expect(outstandingMost).toBeLessThan(windowBytes + 2 * big.length)
+    })
+
+    it('gets all that it asked to read', async () => {
+      outstandingMost = 0
+      const pages = await Promise.all(
+        Array.from({ length: count }, (_, i) => client.stream('account', 'big', { from: i + 1, limit: 1 })),
+      )
+      expect(pages.map(({ events }) => events.map(({ revision }) => revision))).toEqual(
+        Array.from({ length: count }, (_, i) => [i + 1]),
+      )
+      expect(outstandingMost).toBeLessThan(windowBytes + 2 * big.length)
+    })
+  })
+
   it('that asks and asks, and reads no answer, is cut off before it costs more than four windows', async () => {
     outstandingMost = 0
     const closed = greedy((channel) => {

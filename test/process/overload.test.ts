@@ -1,9 +1,12 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import { type ClientOutcome, type CommanderError, type Database, isCommanderError } from '../../src/client.ts'
+import { limits } from '../../src/kernel/limits.ts'
 import { allEvents } from './bank-load.ts'
 import { fixtureApplication, RunningDatabase, residentBytesOf, until } from './running-database.ts'
 
 const mebibyte = 1 << 20
+/** What a process that does not take it can make the journal writer hold in memory. */
+const heldBytesMax = limits.ipcCreditBytes + limits.bridgeBytesMax
 const troublesome = fixtureApplication('troublesome')
 const application = 'application-troublesome-1'
 
@@ -16,6 +19,17 @@ afterEach(async () => {
 async function start(config: ConstructorParameters<typeof RunningDatabase>[0] = {}): Promise<RunningDatabase> {
   database = await RunningDatabase.start({ applications: [{ module: troublesome }], ...config })
   return database
+}
+
+/**
+ * What the process has not got is then on the disk alone. On a host so slow that this takes more than ten seconds the
+ * supervisor ends it for its silence, which is another way to catch up.
+ */
+async function untilItLags(db: RunningDatabase, name: string): Promise<void> {
+  await until('its lag to show, or its end for its silence', async () => {
+    const { lag, restarts } = await db.process(name)
+    return restarts > 0 || (lag?.bytes ?? 0) > heldBytesMax
+  })
 }
 
 const completedOnly = (outcomes: readonly ClientOutcome[]): void =>
@@ -85,11 +99,17 @@ describe('a follower that is stopped', () => {
           client.execute('thing', `${i % 500}`, 'count', { text }, { wait: 'received' }),
         ),
       )
+      const lagging = untilItLags(db, name)
       await sent
       expect(residentBytesOf(writer) - before).toBeLessThan(110 * mebibyte)
+      await lagging
+      expect((await client.read('thing', '0', { minLsn: 0 })).revision).toBeGreaterThan(0)
+      if (name === 'projection-applier') completedOnly([await client.execute('thing', '0', 'count')])
+      else expect((await client.execute('thing', '0', 'count', null, { wait: 'received' })).outcome).toBe('received')
       await db.signal(name, 'SIGCONT')
       await until('everything to be completed', async () => (await client.commands('pending')).length === 0)
-      await verifyCounts(client, 2000 + count)
+      await until('it to have caught up', async () => (await db.process(name)).lag?.lsns === 0)
+      await verifyCounts(client, 2001 + count)
       expect(await db.pidOf('journal-writer')).toBe(writer)
     },
   )
@@ -121,6 +141,28 @@ describe('a gateway that is stopped', () => {
     completedOnly(await all)
     await verifyCounts(client, count + 1)
     expect(await db.pidOf('journal-writer')).toBe(writer)
+  })
+
+  it('catches up from the disk when more was written meanwhile than its window and the memory of the writer hold', async () => {
+    const db = await start()
+    const client = await db.connect({ timeoutMs: 900_000 })
+    await client.execute('thing', 'a', 'count')
+    const writer = await db.pidOf('journal-writer')
+    const before = residentBytesOf(writer)
+    await db.signal(application, 'SIGSTOP')
+    const [bytes, count] = [200_000, 300]
+    const all = Promise.all(
+      Array.from({ length: count }, (_, i) => client.execute('thing', `${i}`, 'produce', { bytes })),
+    )
+    await until('them to be received', async () => (await client.commands('pending', 1000)).length === count)
+    await db.signal('gateway', 'SIGSTOP')
+    await db.signal(application, 'SIGCONT')
+    await untilItLags(db, 'gateway')
+    expect(residentBytesOf(writer) - before).toBeLessThan(110 * mebibyte)
+    await db.signal('gateway', 'SIGCONT')
+    completedOnly(await all)
+    await until('it to have caught up', async () => (await db.process('gateway')).lag?.lsns === 0)
+    await verifyCounts(client, count + 1)
   })
 })
 

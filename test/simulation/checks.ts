@@ -6,7 +6,7 @@ import type { ClientEvent } from '../../src/ipc/call-codec.ts'
 import { commandDigest } from '../../src/sdk/command-payload.ts'
 import type { KeyValueStore } from '../../src/store/key-value-store.ts'
 import { EventLogReader, eachEntry } from '../../src/tables/event-log.ts'
-import { keyLookup } from '../../src/tables/idempotency-keys.ts'
+import { readKey } from '../../src/tables/idempotency-keys.ts'
 import { readOutcome, readParked } from '../../src/tables/outcomes.ts'
 import { readProgress, readRow } from '../../src/tables/projection-rows.ts'
 import { readHead, streamPointers } from '../../src/tables/streams.ts'
@@ -273,9 +273,8 @@ function checkDuplicates(store: KeyValueStore, model: Model, violate: Violate): 
     if (readOutcome(store, log, lsn as never) !== null)
       violate(`G3: entry ${lsn} repeats ${model.duplicates.get(lsn)} and has an outcome of its own`)
   }
-  const lookup = keyLookup(store)
   for (const [key, uses] of model.uses) {
-    const saved = lookup(key)
+    const saved = readKey(store, key)
     if (saved !== undefined && !uses.includes(saved.lsn))
       violate(`G6: the store has ${key} under command ${saved.lsn}, which did not use it`)
   }

@@ -179,7 +179,8 @@ export class Model {
     }
     if (idempotencyKey !== null) this.uses.set(idempotencyKey.key, [...(this.uses.get(idempotencyKey.key) ?? []), lsn])
     if (repeats === 0 && idempotencyKey !== null) {
-      this.#keys.set(idempotencyKey.key, { lsn, digest, expiresAtMs: receivedAtMs + idempotencyKey.ttlMs })
+      const expiresAtMs = Math.max(receivedAtMs, this.#expiredUntilMs) + idempotencyKey.ttlMs
+      this.#keys.set(idempotencyKey.key, { lsn, digest, expiresAtMs })
     }
     return repeats
   }

@@ -246,7 +246,12 @@ function planOf(seed: number, length: Length | undefined): Plan {
         checkpointTimeoutMs,
         checkpointCompletionTarget: limits.pick([0, 0.5, 0.9]),
       },
-      dispatcher: { silenceMs: 1_000, sweepMs: 200, startedPerInstance: random.pick([1, 4, 4096]) },
+      dispatcher: {
+        silenceMs: 1_000,
+        sweepMs: 200,
+        startedPerInstance: random.pick([1, 4, 4096]),
+        keysKeptMs: limits.pick([0, 1_000]),
+      },
       commitIntervalMs: random.pick([0, 5, 25]),
       checkpointTimeoutMs,
       pendingCommands: random.pick([3, 1_000, 1_000]),

@@ -37,12 +37,12 @@ export class FilledStore {
   /** Applies what the journal has after what was applied before, up to an entry that ends one of its batches. */
   fill(journal: StubJournal, upTo: Lsn = journal.written): void {
     const batches = journal.batches.filter(({ firstLsn, lastLsn }) => firstLsn > this.applied && lastLsn <= upTo)
-    const expired = batches.flatMap(({ payload }) => this.#writer.expiredBy(payload, 0, payload.length))
+    const expired = this.#writer.keys.portion()
     this.store.write(
       (batch) => {
         this.#keys.enter(batch)
-        for (const { payload } of batches)
-          for (const o of entriesOf(payload)) this.#writer.apply(batch, payload, o, expired)
+        this.#writer.keys.delete(batch, expired)
+        for (const { payload } of batches) for (const o of entriesOf(payload)) this.#writer.apply(batch, payload, o)
         this.#writer.finish(batch)
         putPosition(batch, { applied: upTo, globalPosition: this.state.globalPosition })
         this.#keys.leave()

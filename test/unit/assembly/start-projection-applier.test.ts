@@ -120,6 +120,15 @@ describe('the projection applier', () => {
     expect(failures).toEqual([])
   })
 
+  it('says what keeps it from applying, and that it is over once something is applied', async () => {
+    const { applier, disk } = await start(Array.from({ length: 100 }, noRoom))
+    await until(() => applier.trouble !== null)
+    expect(applier.trouble).toMatchObject({ code: 'store_failed', message: 'no room on the disk', retryable: true })
+    disk.errors.length = 0
+    await until(() => applier.applier.committed > 0)
+    expect(applier.trouble).toBeNull()
+  })
+
   it('can be stopped while it waits for room, and then does not begin again', async () => {
     const { applier, failures, disk } = await start(Array.from({ length: 100 }, noRoom))
     await until(() => disk.errors.length < 98)

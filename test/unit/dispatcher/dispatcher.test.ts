@@ -42,6 +42,20 @@ describe('who gets what', () => {
     expect(db.starts()).toEqual([`test-1: ${e}`])
   })
 
+  it('counts into the window what it has drafted, while the journal writer has not taken it yet', () => {
+    db = new DispatcherWorld({ startedPerInstance: 3 })
+    db.append(registered('test-1'))
+    const [a, b] = db.receive('a', 'b')
+    const [c, d, e] = db.receive('c', 'd', 'e')
+    db.dispatcher.applied()
+    expect(db.starts(db.follower.drafts)).toEqual([`test-1: ${a} ${b}`, `test-1: ${c}`])
+    expect(db.starts()).toHaveLength(2)
+    db.complete(lsn(a as number))
+    expect(db.starts()).toEqual([`test-1: ${d}`])
+    db.complete(lsn(c as number))
+    expect(db.starts()).toEqual([`test-1: ${e}`])
+  })
+
   it('keeps the commands of an aggregate together on one instance while some are under way, whoever comes', () => {
     db.append(registered('test-1'))
     const id = idOwnedBy(1, 2)
@@ -248,6 +262,20 @@ describe('a process that crashed', () => {
     expect(db.starts()).toEqual([`test-1: ${b}`])
   })
 
+  it('is not given a command to be tried alone while another is on its way to it', () => {
+    const a = db.receiveOne('a')
+    db.settle()
+    db.append(crashed)
+    db.settle()
+    const b = db.receiveOne('b')
+    db.fail(a, 10)
+    db.world.scheduler.advance(10)
+    expect(db.starts(db.follower.drafts)).toEqual([`test-1: ${b}`])
+    expect(db.starts()).toEqual([`test-1: ${b}`])
+    db.complete(b)
+    expect(db.starts()).toEqual([`test-1: ${a}`])
+  })
+
   it('is given everything at once again when it was only killed, however often', () => {
     const commands = db.receive('a', 'b', 'c')
     db.settle()
@@ -348,6 +376,31 @@ describe('what is due by time', () => {
     ])
   })
 
+  it('deregisters an instance that ends nothing, however much it goes on being given', () => {
+    db.append(registered('test-2'))
+    db.receive(idOwnedBy(0, 2))
+    db.settle()
+    for (let i = 0; i < 11; i++) {
+      expect(deregistrations(db.settle())).toEqual([])
+      db.world.scheduler.advance(100)
+      db.receive(idOwnedBy(0, 2))
+    }
+    expect(deregistrations(db.settle())).toHaveLength(1)
+  })
+
+  it('leaves an instance alone that was idle and has just been given something', () => {
+    const command = db.receiveOne('a')
+    db.settle()
+    db.complete(command)
+    db.world.scheduler.advance(60_000)
+    db.receiveOne('a')
+    db.settle()
+    db.world.scheduler.advance(1000)
+    expect(deregistrations(db.settle())).toEqual([])
+    db.world.scheduler.advance(100)
+    expect(deregistrations(db.settle())).toHaveLength(1)
+  })
+
   it('leaves an instance alone that makes progress', () => {
     const commands = db.receive('a', 'b', 'c')
     db.settle()
@@ -358,7 +411,7 @@ describe('what is due by time', () => {
     }
   })
 
-  it('expires keys when their time is over, and deletes them only after that', () => {
+  it('expires keys when their time is over, and deletes them once those who are behind have had time to hear of it', () => {
     const idempotencyKey = { key: 'k', digest: new Uint8Array(16), ttlMs: 60_000 }
     const command = db.append({ ...received('a'), idempotencyKey, receivedAtMs: db.world.nowMs })
     db.settle()
@@ -371,10 +424,14 @@ describe('what is due by time', () => {
     }
     const [expired] = db.settle().map(({ action }) => action) as [Extract<Action, { untilMs: number }>]
     expect(expired.type).toBe('idempotency-key/expired')
+    db.world.scheduler.advance(60_000)
+    expect(db.settle()).toEqual([])
     db.world.scheduler.advance(200)
     expect(db.settle().map(({ action }) => action)).toEqual([
       { type: 'idempotency-key/deleted', untilMs: expired.untilMs },
     ])
+    db.world.scheduler.advance(600_000)
+    expect(db.settle()).toEqual([])
   })
 })
 

@@ -45,6 +45,12 @@ describe('problemOf', () => {
     expect(problemOf(error, 415)).toMatchObject({ status: 415, body: { status: 415, details: { position: 3 } } })
   })
 
+  it('tells a store that only has no room from one that failed', () => {
+    const full = problemOf(new CommanderError('store_failed', 'full', { retryable: true }))
+    expect(full).toMatchObject({ status: 507, headers: { 'retry-after': '1' } })
+    expect(problemOf(new CommanderError('store_failed', 'broken')).status).toBe(500)
+  })
+
   it('calls what is not ours a bug', () => {
     expect(problemOf(new TypeError('x is undefined')).body).toMatchObject({ status: 500, code: 'internal' })
     expect(problemOf('text').body).toMatchObject({ detail: 'text', code: 'internal' })

@@ -6,7 +6,7 @@ import { lsn } from '../../../src/kernel/identifiers.ts'
 import { reduce } from '../../../src/state/root.ts'
 import { stateHash } from '../../../src/state/snapshot.ts'
 import { EventLogReader } from '../../../src/tables/event-log.ts'
-import { keyLookup } from '../../../src/tables/idempotency-keys.ts'
+import { readKey } from '../../../src/tables/idempotency-keys.ts'
 import { readOutcome, readParked } from '../../../src/tables/outcomes.ts'
 import { readHead } from '../../../src/tables/streams.ts'
 import { mark, received, registered } from '../role-world.ts'
@@ -147,7 +147,7 @@ describe('idempotency keys', () => {
     const first = db.append({ ...received('a'), idempotencyKey, receivedAtMs: 1000 })
     db.append({ ...received('a'), idempotencyKey, receivedAtMs: 1500 })
     db.flush()
-    const lookup = keyLookup(db.store)
+    const lookup = (key: string) => readKey(db.store, key)
     expect(lookup('k')).toMatchObject({ lsn: first, expiresAtMs: 2000 })
     expect(db.applier.state.idempotency.recentKeys.size).toBe(0)
     db.append({ type: 'idempotency-key/expired', untilMs: 1999 })
@@ -167,7 +167,7 @@ describe('idempotency keys', () => {
     const second = db.append({ ...received('a'), idempotencyKey, receivedAtMs: 3000 })
     db.append({ type: 'idempotency-key/deleted', untilMs: 2000 })
     db.flush()
-    expect(keyLookup(db.store)('k')).toMatchObject({ lsn: second, expiresAtMs: 4000 })
+    expect(readKey(db.store, 'k')).toMatchObject({ lsn: second, expiresAtMs: 4000 })
     expect(db.applier.state.commands.byLsn.has(second)).toBe(true)
   })
 })

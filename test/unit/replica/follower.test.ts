@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { CommanderError } from '../../../src/kernel/errors.ts'
 import { lsn } from '../../../src/kernel/identifiers.ts'
 import { address, type TestFollower, upTo, WriterWorld } from '../journal-writer/writer-world.ts'
 import { received } from '../role-world.ts'
@@ -120,7 +121,6 @@ describe('a follower whose writer crashes', () => {
       write(db, writer, 10)
       db.crashWriter()
       db.run(500)
-      expect(other.follower.isConnected).toBe(false)
       await db.startWriter()
       db.run(500)
       expect(other.connections).toBe(life + 1)
@@ -189,6 +189,29 @@ describe('a follower whose writer crashes', () => {
     expect(other.resets).toMatchObject([{ code: 'journal_corrupt' }])
     expect(other.lsns).toEqual(upTo(11))
   })
+
+  it.each(['live', 'from the segments'])(
+    'is reset by an entry that comes %s and that the store has gone on without, and applies nothing more',
+    async (way) => {
+      const db = await WriterWorld.start({ windowBytes: 1 << 20 })
+      const writer = db.follow('writer')
+      db.run()
+      const early = way === 'live' ? db.follow('other') : null
+      db.run()
+      if (early === null) write(db, writer, 40, 30_000)
+      const other = early ?? db.follow('other')
+      const apply = other.apply.bind(other)
+      other.apply = (payload, offset, firstLsn, lastLsn) => {
+        if (lastLsn >= 20) throw new CommanderError('stale_state', 'cannot tell')
+        apply(payload, offset, firstLsn, lastLsn)
+      }
+      if (early !== null) write(db, writer, 40, 100)
+      db.run(500)
+      expect(other.lsns).toEqual(upTo(19))
+      expect(other.resets).toMatchObject([{ code: 'stale_state' }])
+      expect(other.follower.isConnected).toBe(false)
+    },
+  )
 
   it('tries again and again until the writer is there', async () => {
     const db = await WriterWorld.start()

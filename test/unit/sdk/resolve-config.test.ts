@@ -60,6 +60,7 @@ describe('the defaults', () => {
         pendingCommands: 20_000,
         pendingPerAggregate: 5_000,
         pendingBytes: 67_108_864,
+        applicationSilenceMs: 30_000,
       },
       archive: null,
       security: { tokens: [] },

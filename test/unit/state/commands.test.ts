@@ -31,6 +31,13 @@ describe('an assignment', () => {
     expect(slice.byLsn.get(lsn(2))?.attempts).toBe(1)
   })
 
+  it('is an attempt, but not where the dispatcher only takes the command to park it', () => {
+    start(1, 'bank-1', 10)
+    releaseInstance(slice, 'bank-1', true)
+    start(1, 'dispatcher', 11)
+    expect(slice.byLsn.get(lsn(1))).toMatchObject({ token: 11, attempts: 1, crashes: 1 })
+  })
+
   it('is void where the command before it was released since it was drafted', () => {
     start(1, 'bank-1', 10)
     releaseInstance(slice, 'bank-1', true)

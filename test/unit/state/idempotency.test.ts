@@ -135,6 +135,36 @@ describe('an idempotency key', () => {
     expect(findKey(slice, 'k', at(9))).toBeUndefined()
   })
 
+  it('counts up to its last millisecond, and no longer when an entry names the one at which it ends', () => {
+    const state = emptyRoot({ lookup: () => undefined, keepsPayloads: false })
+    const journal = new StubJournal()
+    const receivedAtMs = 1_700_000_000_000
+    const use = (atMs: number): number =>
+      reduce(
+        state,
+        journal.append([received('a', 'add', 1, { idempotencyKey: key('k', 1000), receivedAtMs: atMs })]),
+        0,
+      )
+    const expire = (untilMs: number) => reduce(state, journal.append([{ type: 'idempotency-key/expired', untilMs }]), 0)
+    expect(use(receivedAtMs)).toBe(0)
+    expire(receivedAtMs + 999)
+    expect(use(receivedAtMs + 999)).toBe(1)
+    expect(use(receivedAtMs + 5000)).toBe(1) // no clock counts, only entries
+    expire(receivedAtMs + 1000)
+    expect(use(receivedAtMs + 1000)).toBe(0)
+  })
+
+  it('counts for its time after the last expiry when it comes by a clock that was set back', () => {
+    expireKeys(slice, 10_000)
+    saveKey(slice, key('k', 1000), at(5), 2000)
+    expect(findKey(slice, 'k', at(6))?.expiresAtMs).toBe(11_000)
+    expect(nextExpiryMs(slice)).toBe(60_000)
+    expireKeys(slice, 10_999)
+    expect(findKey(slice, 'k', at(6))?.lsn).toBe(5)
+    expireKeys(slice, 11_000)
+    expect(findKey(slice, 'k', at(6))).toBeUndefined()
+  })
+
   it('does not come back to life with a clock that goes back', () => {
     saveKey(slice, key('k', 1000), at(5), 100)
     expireKeys(slice, 2000)

@@ -26,6 +26,7 @@ const status: DatabaseStatus = {
   journal: { firstLsn: 1, bytes: 10, maxBytes: 100, heldBy: 'archive' },
   degraded: false,
   attestation: null,
+  storeTrouble: null,
   processes: [],
 }
 

@@ -45,6 +45,11 @@ it('knows watermarks and URL from the reports, and keeps the watermarks over a r
   report('gateway', { url: 'http://h', appliedLsn: 20 })
   const lsn = { written: 30, flushed: 20, checkpoint: 10 }
   expect(supervisor.status()).toMatchObject({ ready: true, url: 'http://h', lsn })
+  const storeTrouble = { code: 'store_failed', message: 'no room', retryable: true } as const
+  report('gateway', { storeTrouble })
+  report('gateway', {})
+  expect(supervisor.status()).toMatchObject({ storeTrouble, degraded: true })
+  report('gateway', { storeTrouble: null, url: 'http://h', appliedLsn: 20 })
   world.last('journal-writer').exit({ code: 1, signal: null })
   expect(supervisor.status()).toEqual({
     ready: false,
@@ -56,6 +61,7 @@ it('knows watermarks and URL from the reports, and keeps the watermarks over a r
     archive,
     degraded: false,
     attestation: null,
+    storeTrouble: null,
     processes: [
       expect.objectContaining({ name: 'supervisor', pid: 1, state: 'starting', rssBytes: 3, eventLoopLagMs: 2 }),
       expect.objectContaining({ name: 'journal-writer', pid: null, rssBytes: null, state: 'backoff', restarts: 1 }),
