@@ -127,6 +127,18 @@ describe('an idempotency key', () => {
     expect(db.answer(again)).toMatchObject({ outcome: 'completed', id: String(command), duplicate: true })
   })
 
+  it('whose command has ended is answered once the store has the outcome, and not before', () => {
+    db.call({ idempotencyKey })
+    const command = db.accept()
+    db.complete(command)
+    db.flush()
+    const again = db.call({ idempotencyKey })
+    db.world.scheduler.settle()
+    expect(db.answer(again)).toBeUndefined()
+    db.store()
+    expect(db.answer(again)).toMatchObject({ outcome: 'completed', id: String(command), duplicate: true })
+  })
+
   it('with other data is a conflict, at once or from the journal, told once its first use is flushed', () => {
     const other = { idempotencyKey: key('k', 2) }
     db.call({ idempotencyKey })

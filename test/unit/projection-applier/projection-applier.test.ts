@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, it } from 'vitest'
+import { beforeEach, describe, expect, it, vi } from 'vitest'
 import type { Action } from '../../../src/actions/action.ts'
 import { actionCodes } from '../../../src/actions/action-codes.ts'
 import { lengthOf, padded } from '../../../src/actions/entry-layout.ts'
@@ -80,6 +80,29 @@ describe('what is applied', () => {
 })
 
 describe('a crash of the process', () => {
+  it('finds, after whichever transaction, as many events as the store says that it has', () => {
+    const found: [applied: number, position: number, events: number][] = []
+    const write = db.store.write.bind(db.store)
+    vi.spyOn(db.store, 'write').mockImplementation((fill, done) =>
+      write(fill, (error) => {
+        const { applied, globalPosition } = db.position
+        const heads = ['a', 'b'].map((id) => readHead(db.store, `counter/${id}`)?.revision ?? 0)
+        found.push([applied, globalPosition, heads.reduce((sum, revision) => sum + revision, 0)])
+        done(error)
+      }),
+    )
+    const counters = new Counters(db)
+    for (const id of ['a', 'b', 'a']) {
+      counters.add(id, 1, 2)
+      db.flush()
+    }
+    expect(found).toEqual([
+      [4, 2, 2],
+      [7, 4, 4],
+      [10, 6, 6],
+    ])
+  })
+
   it('loses nothing and applies nothing twice, wherever it happens', () => {
     const counters = new Counters(db)
     for (let round = 0; round < 30; round++) {
