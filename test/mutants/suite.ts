@@ -1,0 +1,86 @@
+import { spawn } from 'node:child_process'
+import { existsSync, readFileSync, rmSync } from 'node:fs'
+import { join, relative } from 'node:path'
+import type { Finder } from './mutant.ts'
+
+/** How one test came out. */
+export interface TestResult {
+  readonly file: string
+  /** With the names of its groups. */
+  readonly name: string
+  readonly status: string
+  readonly failures: readonly string[]
+  readonly durationMs: number
+}
+
+interface Report {
+  readonly testResults: readonly {
+    readonly name: string
+    readonly assertionResults: readonly {
+      readonly fullName: string
+      readonly status: string
+      readonly duration?: number | null
+      readonly failureMessages?: readonly string[]
+    }[]
+  }[]
+}
+
+/** What a run may take before it is ended: far longer than a test may. A mutant that hangs has not been found. */
+const runMsMax = 120_000
+
+/** Runs some tests of the suite in a copy of the tree, as `npm test` does. What did not load or was not reached is not among the results. */
+export function runTests(
+  directory: string,
+  finders: readonly Finder[],
+  signal: AbortSignal,
+): Promise<readonly TestResult[]> {
+  const names = finders.map(({ test }) => `^${pattern(test)}$`)
+  const files = new Set(finders.map(({ file }) => file))
+  return vitest(directory, ['--testNamePattern', [...new Set(names)].join('|'), ...files], signal)
+}
+
+/** Runs all tests of a file. */
+export function runFile(directory: string, file: string, signal: AbortSignal): Promise<readonly TestResult[]> {
+  return vitest(directory, [file], signal)
+}
+
+async function vitest(
+  directory: string,
+  chosen: readonly string[],
+  signal: AbortSignal,
+): Promise<readonly TestResult[]> {
+  const report = join(directory, 'report.json')
+  rmSync(report, { force: true })
+  await run(directory, signal, [
+    ...['run', '--config', 'test/vitest.config.ts', '--root', '.', '--maxWorkers=1'],
+    ...['--reporter=json', `--outputFile=${report}`],
+    // What a cache knows of a file may be older than the mutant in it; and it would lie in the node_modules of all.
+    ...['--cache=false', '--fsModuleCache=false'],
+    ...chosen,
+  ])
+  if (!existsSync(report)) return []
+  const { testResults } = JSON.parse(readFileSync(report, 'utf8')) as Report
+  return testResults.flatMap(({ name, assertionResults }) =>
+    assertionResults.map(({ fullName, status, duration, failureMessages }) => ({
+      file: relative(directory, name),
+      name: fullName,
+      status,
+      failures: failureMessages ?? [],
+      durationMs: duration ?? 0,
+    })),
+  )
+}
+
+function run(directory: string, signal: AbortSignal, args: readonly string[]): Promise<void> {
+  const bin = join(directory, 'node_modules', 'vitest', 'vitest.mjs')
+  const { COMMANDERDB_TEST_RESULTS: _, ...env } = process.env
+  const options = { cwd: directory, env: { ...env, NO_COLOR: '1' }, stdio: 'ignore' } as const
+  const child = spawn(process.execPath, [bin, ...args], { ...options, signal, timeout: runMsMax })
+  return new Promise((resolve, reject) => {
+    child.once('error', reject)
+    child.once('exit', () => resolve())
+  })
+}
+
+/** Matched against names in which another sign than in the report stands between groups. */
+const pattern = (name: string): string => name.replaceAll(/[.*+?^${}()|[\]\\/]/g, '\\$&').replaceAll(' ', '( > | )')
