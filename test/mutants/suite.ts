@@ -77,8 +77,11 @@ function run(directory: string, signal: AbortSignal, args: readonly string[]): P
   const options = { cwd: directory, env: { ...env, NO_COLOR: '1' }, stdio: 'ignore' } as const
   const child = spawn(process.execPath, [bin, ...args], { ...options, signal, timeout: runMsMax })
   return new Promise((resolve, reject) => {
-    child.once('error', reject)
-    child.once('exit', () => resolve())
+    // Told of an abort too, before the tests have ended: until then they are at work in the copy.
+    child.once('error', (error) => {
+      if (child.pid === undefined) reject(error)
+    })
+    child.once('exit', () => (signal.aborted ? reject(signal.reason) : resolve()))
   })
 }
 
