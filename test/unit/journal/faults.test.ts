@@ -314,6 +314,23 @@ describe('EIO', () => {
     expect(world.storage.list()).not.toContain('clean-stop')
   })
 
+  test('from the flush of a sealed segment is never answered by another flush of it', async () => {
+    const world = new JournalWorld()
+    const { journal } = await world.open()
+    const flushes: string[] = []
+    while (segmentsOf(world.storage.list()).length < 2) append(journal, 1, 100_000)
+    world.fault = ({ kind, name }) => {
+      if (kind !== 'flush') return null
+      flushes.push(name)
+      return flushes.length === 1 ? 'eio' : null
+    }
+    expect(flush(world, journal)).toMatchObject({ flushedLsn: 0, error: { code: 'journal_failed' } })
+    expect(flush(world, journal)).toMatchObject({ flushedLsn: 0, error: { code: 'journal_failed' } })
+    expect(await world.close(journal)).toMatchObject({ code: 'journal_failed' })
+    expect(flushes).toEqual([firstSegment])
+    expect(world.storage.list()).not.toContain('clean-stop')
+  })
+
   test('is survived by what the next process reads from the medium, written again before it is flushed (R8)', async () => {
     const world = await written(1)
     const { journal } = await world.open()
