@@ -5,8 +5,6 @@ const sealed = 'test/unit/archive/sealed-segments.test.ts'
 const vault = 'test/unit/archive/segment-vault.test.ts'
 const target = 'test/contract/archive-target.test.ts'
 const retention = 'test/unit/journal-writer/retention.test.ts'
-const walk = 'test/unit/backup/segment-walk.test.ts'
-const lineage = 'test/unit/backup/lineage.test.ts'
 
 export const archiveMutants: readonly Mutant[] = [
   {
@@ -110,31 +108,5 @@ export const archiveMutants: readonly Mutant[] = [
     text: '    if (!this.#isKnown) return lsn(0)\n',
     replacement: '',
     foundBy: [by(retention, 'segments stay until the applier has been heard of, whatever the store had')],
-  },
-  {
-    name: 'a restore takes segments of a timeline that was left',
-    attacks: 'restore',
-    file: 'src/backup/lineage.ts',
-    text: 'segment.timeline === at && segment.segNo < until',
-    replacement: 'segment.timeline === at',
-    foundBy: [
-      by(lineage, 'the history of a timeline takes no segment of the older timeline from where it left that on'),
-    ],
-  },
-  {
-    name: 'a restore takes a segment of another history',
-    attacks: 'restore',
-    file: 'src/backup/segment-walk.ts',
-    text: '!header.prevSegDigest.equals(before.scanned.sealDigest)',
-    replacement: 'header.segNo <= before.header.segNo',
-    foundBy: [by(walk, 'what is restored goes along the hash chain: a segment of another history is refused')],
-  },
-  {
-    name: 'a restore takes segments of another database',
-    attacks: 'R0, restore',
-    file: 'src/backup/segment-walk.ts',
-    text: '  if (!header.journalId.equals(journalId)) throw foreign(copy, header)\n',
-    replacement: '',
-    foundBy: [by(walk, 'what is restored is of the journal that is wanted, and of no other')],
   },
 ]
