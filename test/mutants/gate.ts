@@ -1,7 +1,7 @@
 import { plants } from '../simulation/plants.ts'
 import type { Mutant } from './mutant.ts'
 import { ScratchCopy } from './scratch-copy.ts'
-import { runFile, runTests } from './suite.ts'
+import { filesMsMax, runFile, runTests } from './suite.ts'
 import { type Row, survivalOf, unsound } from './verdict.ts'
 
 export interface GateRequest {
@@ -56,7 +56,7 @@ async function allOver(promises: readonly Promise<void>[]): Promise<void> {
 async function mustPass(copy: ScratchCopy, mutants: readonly Mutant[], signal: AbortSignal): Promise<void> {
   const finders = mutants.flatMap(({ foundBy }) => foundBy)
   if (finders.length === 0) return
-  const failing = new Set(unsound(finders, await runTests(copy.directory, finders, signal)))
+  const failing = new Set(unsound(finders, await runTests(copy.directory, finders, signal, filesMsMax)))
   if (failing.size === 0) return
   throw new Error(`these tests do not pass without a mutant, and so find none:\n${[...failing].join('\n')}`)
 }

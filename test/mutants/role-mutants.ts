@@ -44,6 +44,53 @@ const roles: readonly Mutant[] = [
     ],
   },
   {
+    name: 'a draft that was refused is sent again after a lost connection',
+    attacks: 'G3, G6',
+    file: 'src/gateway/gateway.ts',
+    text: '      if (!call.isRefused) this.#draft(call) // I2\n',
+    replacement: '      this.#draft(call) // I2\n',
+    foundBy: [
+      by(
+        gateway,
+        'a lost connection to the journal writer has no draft sent again that was refused, since its caller was told so',
+      ),
+    ],
+  },
+  {
+    name: 'a checkpoint is said to be taken before the store is flushed',
+    attacks: 'G8',
+    file: 'src/projection-applier/projection-applier.ts',
+    text: 'if (checkpoint !== null) this.#flushCheckpoint(checkpoint)',
+    replacement: 'if (checkpoint !== null) this.#sayApplied(this.#checkpoints.end(checkpoint, null))',
+    foundBy: [by(applier, 'checkpoints are said to be taken once the store is flushed, and not before')],
+  },
+  {
+    name: 'a follower of other entries than these is taken for one of this journal',
+    attacks: 'R9, G7',
+    file: 'src/journal-writer/own-history.ts',
+    text: 'payload !== null && crc32(payload) === last.crc',
+    replacement: 'payload !== null',
+    foundBy: [
+      by(
+        'test/unit/replica/follower.test.ts',
+        'a follower whose writer crashes is reset when other entries stand now where it had applied some',
+      ),
+    ],
+  },
+  {
+    name: 'a follower that is one entry ahead is taken for one of this journal',
+    attacks: 'R9, G7',
+    file: 'src/journal-writer/own-history.ts',
+    text: 'if (from - 1 > writtenLsn) return false',
+    replacement: 'if (from - 2 > writtenLsn) return false',
+    foundBy: [
+      by(
+        'test/unit/journal-writer/own-history.test.ts',
+        'a follower has applied a part of this journal when all of it is here, and its last batch the same',
+      ),
+    ],
+  },
+  {
     name: 'the store gets what is not flushed',
     attacks: 'G8, G9',
     file: 'src/projection-applier/projection-applier.ts',
@@ -220,6 +267,32 @@ const bounds: readonly Mutant[] = [
     text: 'if (commands.byLsn.size + drafted >= pendingCommands) {',
     replacement: 'if (commands.byLsn.size >= pendingCommands) {',
     foundBy: [by('test/unit/gateway/admission.test.ts', 'room is bounded for the whole database, drafts included')],
+  },
+  {
+    name: 'the first byte of a token is enough',
+    attacks: 'access',
+    file: 'src/gateway/http-access.ts',
+    text: 'timingSafeEqual(token.digest, digest)',
+    replacement: 'timingSafeEqual(token.digest.subarray(0, 1), digest.subarray(0, 1))',
+    foundBy: [
+      by(
+        'test/unit/gateway/http-access.test.ts',
+        'with tokens a token is let in for all bytes of its digest, and not for the first of them',
+      ),
+    ],
+  },
+  {
+    name: 'a token of any scope is enough',
+    attacks: 'access',
+    file: 'src/gateway/http-access.ts',
+    text: "token.scopes.has('admin') || scopes.some((scope) => token.scopes.has(scope))",
+    replacement: 'token.scopes.size > 0',
+    foundBy: [
+      by(
+        'test/unit/gateway/http-access.test.ts',
+        'with tokens any one of the scopes is enough, and admin has them all',
+      ),
+    ],
   },
   {
     name: 'bodies over HTTP have no bound',

@@ -119,6 +119,19 @@ const calls: readonly Mutant[] = [
     ],
   },
   {
+    name: 'a key that was used again is deleted with its first use',
+    attacks: 'G6',
+    file: 'src/tables/idempotency-keys.ts',
+    text: 'if (value !== undefined && recordOf(value).expiresAtMs <= untilMs) batch.delete',
+    replacement: 'if (value !== undefined) batch.delete',
+    foundBy: [
+      by(
+        applier,
+        'idempotency keys that were used again stay also where the store has both uses when the first is deleted',
+      ),
+    ],
+  },
+  {
     name: 'a key of a clock that went back lives again',
     attacks: 'G6, clock jump',
     file: 'src/state/idempotency.ts',
@@ -192,6 +205,32 @@ const streams: readonly Mutant[] = [
       by(
         ends,
         'a deleted stream stays as it is while a command from before the close is pending, and goes when it has ended',
+      ),
+    ],
+  },
+  {
+    name: 'events are archived twice',
+    attacks: 'G4, archive',
+    file: 'src/projection-applier/table-writer.ts',
+    text: 'from === archivedUpTo(life) + 1 && ',
+    replacement: '',
+    foundBy: [
+      by(
+        ends,
+        'an archived stream has each event in one range: one that begins before or behind the last one’s end is void',
+      ),
+    ],
+  },
+  {
+    name: 'events leave the store although the archive keeps other bytes',
+    attacks: 'archive',
+    file: 'src/gateway/stream-archiver.ts',
+    text: '    if (stored !== object.digest) throw notKept(this.#vault, object.name)\n',
+    replacement: "    if (stored === '') throw notKept(this.#vault, object.name)\n",
+    foundBy: [
+      by(
+        'test/contract/stream-archive.test.ts',
+        'a client over HTTP is told that the archive keeps other bytes than it was given, and then nothing is archived',
       ),
     ],
   },

@@ -25,33 +25,37 @@ interface Report {
   }[]
 }
 
-/** What a run may take before it is ended: far longer than a test may. A mutant that hangs has not been found. */
-const runMsMax = 120_000
+/** What a run of some tests may take before it is ended: far longer than they do. A mutant that hangs has not been found. */
+const testsMsMax = 120_000
+/** The same for many files, whose tests have bounds of their own. */
+export const filesMsMax = 900_000
 
 /** Runs some tests of the suite in a copy of the tree, as `npm test` does. What did not load or was not reached is not among the results. */
 export function runTests(
   directory: string,
   finders: readonly Finder[],
   signal: AbortSignal,
+  msMax: number = testsMsMax,
 ): Promise<readonly TestResult[]> {
   const names = finders.map(({ test }) => `^${pattern(test)}$`)
   const files = new Set(finders.map(({ file }) => file))
-  return vitest(directory, ['--testNamePattern', [...new Set(names)].join('|'), ...files], signal)
+  return vitest(directory, ['--testNamePattern', [...new Set(names)].join('|'), ...files], signal, msMax)
 }
 
 /** Runs all tests of a file. */
 export function runFile(directory: string, file: string, signal: AbortSignal): Promise<readonly TestResult[]> {
-  return vitest(directory, [file], signal)
+  return vitest(directory, [file], signal, filesMsMax)
 }
 
 async function vitest(
   directory: string,
   chosen: readonly string[],
   signal: AbortSignal,
+  msMax: number,
 ): Promise<readonly TestResult[]> {
   const report = join(directory, 'report.json')
   rmSync(report, { force: true })
-  await run(directory, signal, [
+  await run(directory, { signal, timeout: msMax }, [
     ...['run', '--config', 'test/vitest.config.ts', '--root', '.', '--maxWorkers=1'],
     ...['--reporter=json', `--outputFile=${report}`],
     // What a cache knows of a file may be older than the mutant in it; and it would lie in the node_modules of all.
@@ -71,17 +75,21 @@ async function vitest(
   )
 }
 
-function run(directory: string, signal: AbortSignal, args: readonly string[]): Promise<void> {
+function run(
+  directory: string,
+  limits: { readonly signal: AbortSignal; readonly timeout: number },
+  args: readonly string[],
+): Promise<void> {
   const bin = join(directory, 'node_modules', 'vitest', 'vitest.mjs')
   const { COMMANDERDB_TEST_RESULTS: _, ...env } = process.env
   const options = { cwd: directory, env: { ...env, NO_COLOR: '1' }, stdio: 'ignore' } as const
-  const child = spawn(process.execPath, [bin, ...args], { ...options, signal, timeout: runMsMax })
+  const child = spawn(process.execPath, [bin, ...args], { ...options, ...limits })
   return new Promise((resolve, reject) => {
     // Told of an abort too, before the tests have ended: until then they are at work in the copy.
     child.once('error', (error) => {
       if (child.pid === undefined) reject(error)
     })
-    child.once('exit', () => (signal.aborted ? reject(signal.reason) : resolve()))
+    child.once('exit', () => (limits.signal.aborted ? reject(limits.signal.reason) : resolve()))
   })
 }
 

@@ -176,6 +176,16 @@ describe('a lost connection to the journal writer', () => {
     expect(requests.map((request) => db.outcome(request))).toEqual(['completed', undefined, undefined])
   })
 
+  it('has no draft sent again that was refused, since its caller was told so', () => {
+    const requests = [db.call(), db.call({ key: 'counter/b' }), db.call()]
+    db.world.scheduler.settle()
+    const [first, second, third] = db.follower.takeDrafts() as [Entry, Entry, Entry]
+    db.gateway.refused(refusal(second.sequence, 'journal_full'))
+    db.gateway.connected()
+    expect(db.follower.drafts.map(({ action }) => action)).toEqual([first.action, third.action])
+    expect(requests.map((request) => db.outcome(request))).toEqual([undefined, 'journal_full', undefined])
+  })
+
   it('refuses calls until it is back', () => {
     db.follower.isConnected = false
     expect(db.answer(db.call())).toMatchObject({ error: 'not_ready', retryable: true })
