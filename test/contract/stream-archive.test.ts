@@ -128,6 +128,20 @@ describe.each([socketTwin, httpTwin])('a client $name', (of) => {
     expect(await whole('a')).toHaveLength(1)
   })
 
+  it('is told that the archive keeps other bytes than it was given, and then nothing is archived', async () => {
+    await begin(of)
+    await deposit('a')
+    const put = target.putBytes.bind(target)
+    target.putBytes = (name, bytes) =>
+      put(
+        name,
+        bytes.map((byte, i) => (i === 30 ? byte ^ 1 : byte)),
+      )
+    await fails(db.archiveStream('account', 'a'), 'archive_corrupt', /gives back other bytes/)
+    expect(world.holes()).toBe(0)
+    expect(await whole('a')).toHaveLength(1)
+  })
+
   it('deletes an archived stream, whose events nobody brings back', async () => {
     await begin(of)
     for (let i = 0; i < 4; i++) await deposit('a')

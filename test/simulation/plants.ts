@@ -14,6 +14,8 @@ export interface Plant {
   readonly name: string
   /** What the simulation must find, in its own words. */
   readonly finds: RegExp
+  /** The first seed to look at, where few histories show it and the first ones do not. Default: 1. */
+  readonly from?: number
   /** @returns how to take it out. */
   plant(): () => void
 }
@@ -67,7 +69,7 @@ const afterApplying = (after: (state: RootState) => void): (() => void) =>
 export const plants: readonly Plant[] = [
   {
     name: 'a guard that admits every token',
-    finds: /G5|G3|G2|ends \d+|base revision|is at revision/,
+    finds: /G5|G3|ends \d+, which is|is at revision/,
     plant: () => replace(TokenGuard, 'admits', () => () => true),
   },
   {
@@ -87,7 +89,9 @@ export const plants: readonly Plant[] = [
   },
   {
     name: 'an applier that applies what is not flushed',
-    finds: /journal_corrupt|not in the journal|G[1789]|is missing|fails/,
+    // Readers see what never became an entry, or another one in its place.
+    finds: /G[89]|not in the journal/,
+    from: 170,
     plant: () =>
       replace<[Buffer, number, Lsn, Lsn]>(
         ProjectionApplier,
@@ -101,7 +105,8 @@ export const plants: readonly Plant[] = [
   },
   {
     name: 'a flush that only says so',
-    finds: /G[1-9]|journal_corrupt|fails/,
+    // What was acknowledged is missing: to the journal writer that comes next, or to who compares.
+    finds: /had been flushed \(R7\)|is damaged .*\(R6|G[18]/,
     plant: () =>
       replace<[FlushDone]>(
         JournalAppender,

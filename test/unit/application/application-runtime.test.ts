@@ -120,6 +120,21 @@ describe('deciding', () => {
     ])
   })
 
+  it('rejects a command that expects a revision which the aggregate has passed, with both revisions', () => {
+    app.add('a')
+    app.add('a')
+    app.follower.takeActions()
+    const [late] = app.start(received('a', 'add', { amount: 1 }, { expectedRevision: revision(1) }))
+    expect(app.follower.takeActions()).toMatchObject([
+      {
+        type: 'command/rejected',
+        command: late,
+        code: 'revision_mismatch',
+        details: { expectedRevision: 1, actualRevision: 2 },
+      },
+    ])
+  })
+
   it('takes no note of what was started on other instances', () => {
     const at = app.append(received('a'))
     app.append(registered('test-2'), { type: 'command/started', instance: 'test-2', commands: [at] })

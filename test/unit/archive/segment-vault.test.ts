@@ -1,7 +1,7 @@
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
-import { zstdDecompressSync } from 'node:zlib'
+import { zstdCompressSync, zstdDecompressSync } from 'node:zlib'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { listArchivedSegments } from '../../../src/archive/archived-segments.ts'
 import { fetchArchivedSegment } from '../../../src/archive/file-archived-segment.ts'
@@ -37,6 +37,25 @@ describe('a sealed segment', () => {
       expect(fs.readFileSync(file).equals(localBytes(world, segment.name))).toBe(true)
     }
     expect(fs.readdirSync(directory)).toHaveLength(3)
+  })
+
+  test.each([
+    ['another byte', (bytes: Buffer) => bytes.fill(bytes[5000] === 1 ? 2 : 1, 5000, 5001)],
+    ['only its beginning', (bytes: Buffer) => bytes.subarray(0, bytes.length - 1)],
+    ['more behind it', (bytes: Buffer) => Buffer.concat([bytes, Buffer.alloc(1)])],
+  ])('is not taken for archived where the archive has %s, which stays as it is', async (_what, change) => {
+    const world = new ArchiveWorld()
+    await world.filled(1)
+    await world.vault.open(true)
+    const [segment] = world.sealed()
+    if (segment === undefined) throw new Error('a segment is sealed')
+    const there = zstdCompressSync(change(Buffer.from(localBytes(world, segment.name))))
+    world.target.objects.set(first, there)
+    await expect(world.vault.store(segment)).rejects.toMatchObject({
+      code: 'archive_conflict',
+      details: { object: first },
+    })
+    expect(world.target.objects.get(first)).toBe(there)
   })
 
   test('is packed with a checksum and much smaller', async () => {

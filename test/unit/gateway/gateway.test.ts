@@ -127,6 +127,18 @@ describe('an idempotency key', () => {
     expect(db.answer(again)).toMatchObject({ outcome: 'completed', id: String(command), duplicate: true })
   })
 
+  it('whose command has ended is answered once the store has the outcome, and not before', () => {
+    db.call({ idempotencyKey })
+    const command = db.accept()
+    db.complete(command)
+    db.flush()
+    const again = db.call({ idempotencyKey })
+    db.world.scheduler.settle()
+    expect(db.answer(again)).toBeUndefined()
+    db.store()
+    expect(db.answer(again)).toMatchObject({ outcome: 'completed', id: String(command), duplicate: true })
+  })
+
   it('with other data is a conflict, at once or from the journal, told once its first use is flushed', () => {
     const other = { idempotencyKey: key('k', 2) }
     db.call({ idempotencyKey })
@@ -162,6 +174,16 @@ describe('a lost connection to the journal writer', () => {
     db.complete(first)
     db.flush()
     expect(requests.map((request) => db.outcome(request))).toEqual(['completed', undefined, undefined])
+  })
+
+  it('has no draft sent again that was refused, since its caller was told so', () => {
+    const requests = [db.call(), db.call({ key: 'counter/b' }), db.call()]
+    db.world.scheduler.settle()
+    const [first, second, third] = db.follower.takeDrafts() as [Entry, Entry, Entry]
+    db.gateway.refused(refusal(second.sequence, 'journal_full'))
+    db.gateway.connected()
+    expect(db.follower.drafts.map(({ action }) => action)).toEqual([first.action, third.action])
+    expect(requests.map((request) => db.outcome(request))).toEqual([undefined, 'journal_full', undefined])
   })
 
   it('refuses calls until it is back', () => {

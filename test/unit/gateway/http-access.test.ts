@@ -65,6 +65,13 @@ describe('with tokens', () => {
     expect(access.refuse(['read'], withToken(`Bearer ${sha256}`))?.error.code).toBe('unauthorized')
   })
 
+  it('a token is let in for all bytes of its digest, and not for the first of them', () => {
+    const firstByte = (token: string): string => hash('sha256', token).slice(0, 2)
+    let guess = 0
+    while (firstByte(`guess-${guess}`) !== firstByte('one')) guess++
+    expect(access.refuse(['read'], withToken(`Bearer guess-${guess}`))?.error.code).toBe('unauthorized')
+  })
+
   it('the message does not repeat what was presented', () => {
     const refusal = access.refuse(['read'], withToken('Bearer almost-secret'))
     expect(refusal?.error.message).not.toContain('almost-secret')

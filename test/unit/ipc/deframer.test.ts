@@ -71,6 +71,18 @@ describe('the deframer', () => {
     expect(frames).toHaveLength(1)
   })
 
+  it('refuses a frame beyond the limit by its header alone, whole or in pieces, and makes no room for it', () => {
+    const beyond = Buffer.alloc(8)
+    writeHeader(beyond, 0, 1, 1_000_000_000)
+    for (const cut of [0, 1, 4, 7]) {
+      const { frames, deframer } = collect(104)
+      const errors = [deframer.push(beyond.subarray(0, cut)), deframer.push(beyond.subarray(cut))]
+      expect(errors.map((error) => error?.message ?? '').join()).toContain('is over the limit of 104')
+      expect(deframer.pendingBytes).toBe(0)
+      expect(frames).toHaveLength(0)
+    }
+  })
+
   it.each([
     ['a length of zero', Buffer.of(0, 0, 0, 0, 1, 0, 0, 0), 'a frame of 0 bytes is too short'],
     ['a length without room for a kind', Buffer.of(3, 0, 0, 0, 1, 0, 0, 0), 'a frame of 3 bytes is too short'],

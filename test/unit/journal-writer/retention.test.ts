@@ -68,6 +68,16 @@ describe('segments', () => {
     expect(journal.firstLsn).toBe(second)
   })
 
+  it('stay that hold an entry behind the checkpoint, although the archive has them', () => {
+    writeSegments(6)
+    const second = segmentsOf(world.storage.list())[1]?.baseLsn ?? lsn(0)
+    const kept = retention()
+    kept.said(said(lsn(second - 2), { archived: journal.flushedLsn }))
+    expect(segmentCount()).toBe(6)
+    kept.said(said(lsn(second - 1), { archived: journal.flushedLsn }))
+    expect(journal.firstLsn).toBe(second)
+  })
+
   it('stay that the archive does not have', () => {
     writeSegments(4)
     const third = segmentsOf(world.storage.list())[2]?.baseLsn ?? lsn(0)

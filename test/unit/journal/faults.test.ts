@@ -40,7 +40,7 @@ async function refused(
   await world.open(changes).catch((caught: CommanderError) => {
     error = caught
   })
-  if (error === null) throw new Error('the journal was opened')
+  if (error === null) expect.fail('the journal was opened')
   // a refusal changes nothing: what is there is evidence
   expect(world.storage.list()).toEqual(before.list())
   for (const name of before.list())
@@ -64,6 +64,8 @@ describe('a torn write', () => {
     const [aside = ''] = report.keptAside
     expect(aside).toBe(`torn-0000000001-0000000000000001-${2 * 4096 + 520}-${world.wallMs}.bin`)
     expect(world.storage.readWhole(aside)?.includes(torn)).toBe(true)
+    const kept = world.storage.readWhole(aside)?.length ?? 0
+    expect(world.storage.peek(aside, 0, kept, 'medium').includes(torn)).toBe(true)
     expect(bytesAt(world, firstSegment, 3 * 4096, 4096).equals(Buffer.alloc(4096))).toBe(true)
     append(journal, 1, 16)
     expect((await reopened(world)).report).toMatchObject({ rule: 'R8', recoveredLsn: 3 })
@@ -309,6 +311,23 @@ describe('EIO', () => {
     expect(codeOf(() => append(journal))).toBe('journal_failed')
     expect(await world.close(journal)).toMatchObject({ code: 'journal_failed' })
     expect(flushes).toBe(1)
+    expect(world.storage.list()).not.toContain('clean-stop')
+  })
+
+  test('from the flush of a sealed segment is never answered by another flush of it', async () => {
+    const world = new JournalWorld()
+    const { journal } = await world.open()
+    const flushes: string[] = []
+    while (segmentsOf(world.storage.list()).length < 2) append(journal, 1, 100_000)
+    world.fault = ({ kind, name }) => {
+      if (kind !== 'flush') return null
+      flushes.push(name)
+      return flushes.length === 1 ? 'eio' : null
+    }
+    expect(flush(world, journal)).toMatchObject({ flushedLsn: 0, error: { code: 'journal_failed' } })
+    expect(flush(world, journal)).toMatchObject({ flushedLsn: 0, error: { code: 'journal_failed' } })
+    expect(await world.close(journal)).toMatchObject({ code: 'journal_failed' })
+    expect(flushes).toEqual([firstSegment])
     expect(world.storage.list()).not.toContain('clean-stop')
   })
 

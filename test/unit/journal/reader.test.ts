@@ -1,7 +1,10 @@
 import { describe, expect, test } from 'vitest'
+import { faultText } from '../../../src/journal/fault-text.ts'
 import { JournalReader } from '../../../src/journal/reader.ts'
 import { segmentsOf } from '../../../src/journal/segment-name.ts'
+import { crc32, digest16 } from '../../../src/kernel/checksum.ts'
 import { lsn } from '../../../src/kernel/identifiers.ts'
+import { writeUint64 } from '../../../src/kernel/integers.ts'
 import { append, flush, JournalWorld, payloadOf } from './journal-world.ts'
 
 const noLimit = 1 << 30
@@ -147,6 +150,54 @@ describe('a reader of a damaged journal', () => {
         code: 'journal_corrupt',
         details: { segment: name, offset: 4096 + 520, lsn: 2, rule: 'R6', reason: expect.any(String) },
       }),
+    )
+  })
+
+  test('says so when a bit of a frame header is another one, whichever of its fields that is in', async () => {
+    const world = new JournalWorld()
+    const { journal } = await world.open()
+    for (let i = 0; i < 2; i++) append(journal, 1, 400)
+    const [{ name } = { name: '' }] = segmentsOf(world.storage.list())
+    for (let byte = 0; byte < 104; byte++) {
+      world.storage.flipBit(name, (4096 + byte) * 8)
+      const reader = new JournalReader(world.storage, lsn(1))
+      expect(() => read(reader, 2), `byte ${byte}`).toThrowError(expect.objectContaining({ code: 'journal_corrupt' }))
+      world.storage.flipBit(name, (4096 + byte) * 8)
+    }
+    expect(read(new JournalReader(world.storage, lsn(1)), 2)).toEqual([1, 2])
+  })
+
+  test('says so when a segment of another history is behind one', async () => {
+    const [world, other] = [new JournalWorld(), new JournalWorld(undefined, 5)]
+    for (const { journal } of [await world.open(), await other.open()])
+      for (let i = 0; i < 15; i++) append(journal, 1, 100_000)
+    const name = segmentsOf(world.storage.list())[1]?.name ?? ''
+    world.storage.replace(name, other.storage.readWhole(name) ?? Buffer.alloc(0))
+    expect(read(new JournalReader(world.storage, lsn(11)), 15)).toEqual([11, 12, 13, 14, 15])
+    const reader = new JournalReader(world.storage, lsn(1))
+    expect(() => read(reader, 15)).toThrowError(
+      expect.objectContaining({
+        code: 'journal_corrupt',
+        details: { segment: name, offset: 0, lsn: 11, rule: 'R6', reason: faultText.chain },
+      }),
+    )
+  })
+
+  test('says so when a frame that is sound and follows says another LSN than the next', async () => {
+    const world = new JournalWorld()
+    const { journal } = await world.open()
+    for (let i = 0; i < 2; i++) append(journal, 1, 400)
+    const [{ name } = { name: '' }] = segmentsOf(world.storage.list())
+    const bytes = world.storage.readWhole(name) ?? Buffer.alloc(0)
+    const second = bytes.subarray(4096 + 520, 4096 + 520 + 520)
+    writeUint64(second, 3, 16)
+    second.writeUInt32LE(crc32(second.subarray(0, 100)), 100)
+    digest16(second.subarray(0, 104), second.subarray(104, 504)).copy(second, 504)
+    world.storage.replace(name, bytes)
+    const reader = new JournalReader(world.storage, lsn(1), 'both')
+    expect(read(reader, 1)).toEqual([1])
+    expect(() => read(reader, 3)).toThrowError(
+      expect.objectContaining({ code: 'journal_corrupt', message: expect.stringContaining(faultText.lsn) }),
     )
   })
 

@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, it } from 'vitest'
+import { beforeEach, describe, expect, it, vi } from 'vitest'
 import type { Action } from '../../../src/actions/action.ts'
 import { actionCodes } from '../../../src/actions/action-codes.ts'
 import { lengthOf, padded } from '../../../src/actions/entry-layout.ts'
@@ -80,6 +80,29 @@ describe('what is applied', () => {
 })
 
 describe('a crash of the process', () => {
+  it('finds, after whichever transaction, as many events as the store says that it has', () => {
+    const found: [applied: number, position: number, events: number][] = []
+    const write = db.store.write.bind(db.store)
+    vi.spyOn(db.store, 'write').mockImplementation((fill, done) =>
+      write(fill, (error) => {
+        const { applied, globalPosition } = db.position
+        const heads = ['a', 'b'].map((id) => readHead(db.store, `counter/${id}`)?.revision ?? 0)
+        found.push([applied, globalPosition, heads.reduce((sum, revision) => sum + revision, 0)])
+        done(error)
+      }),
+    )
+    const counters = new Counters(db)
+    for (const id of ['a', 'b', 'a']) {
+      counters.add(id, 1, 2)
+      db.flush()
+    }
+    expect(found).toEqual([
+      [4, 2, 2],
+      [7, 4, 4],
+      [10, 6, 6],
+    ])
+  })
+
   it('loses nothing and applies nothing twice, wherever it happens', () => {
     const counters = new Counters(db)
     for (let round = 0; round < 30; round++) {
@@ -170,6 +193,20 @@ describe('idempotency keys', () => {
     expect(readKey(db.store, 'k')).toMatchObject({ lsn: second, expiresAtMs: 4000 })
     expect(db.applier.state.commands.byLsn.has(second)).toBe(true)
   })
+
+  it('that were used again stay also where the store has both uses when the first is deleted', () => {
+    new Counters(db)
+    db.append({ ...received('a'), idempotencyKey, receivedAtMs: 1000 })
+    db.append({ type: 'idempotency-key/expired', untilMs: 2000 })
+    const second = db.append({ ...received('a'), idempotencyKey, receivedAtMs: 3000 })
+    db.flush()
+    db.append({ type: 'idempotency-key/deleted', untilMs: 2000 })
+    db.flush()
+    expect(keyLookup(db.store)('k')).toMatchObject({ lsn: second, expiresAtMs: 4000 })
+    db.append({ type: 'idempotency-key/expired', untilMs: 4000 }, { type: 'idempotency-key/deleted', untilMs: 4000 })
+    db.flush()
+    expect(keyLookup(db.store)('k')).toBeUndefined()
+  })
 })
 
 describe('checkpoints', () => {
@@ -188,6 +225,24 @@ describe('checkpoints', () => {
     db.flush()
     db.world.scheduler.advance(600_000)
     expect(db.follower.takeActions()).toEqual([])
+  })
+
+  it('are said to be taken once the store is flushed, and not before', () => {
+    new Counters(db).add('a', 1)
+    db.flush()
+    const upTo = db.journal.written
+    const flushes: ((error: null) => void)[] = []
+    vi.spyOn(db.store, 'flush').mockImplementation((done) => void flushes.push(done))
+    const taken: number[] = []
+    db.applier.takeCheckpoint((at) => taken.push(at))
+    db.settle()
+    expect(db.follower.takeActions()).toMatchObject([{ type: 'checkpoint/started', upTo }])
+    expect([taken, db.applier.checkpoint]).toEqual([[], 0])
+    expect(flushes).toHaveLength(1)
+    flushes[0]?.(null)
+    db.settle()
+    expect(db.follower.takeActions()).toMatchObject([{ type: 'checkpoint/completed', upTo }])
+    expect([taken, db.applier.checkpoint]).toEqual([[upTo], upTo])
   })
 
   it('asked for while the state is being brought up to the tables are taken once it is', () => {

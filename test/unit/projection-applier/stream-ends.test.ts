@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import { isRemoved } from '../../../src/actions/entry-layout.ts'
-import type { Lsn } from '../../../src/kernel/identifiers.ts'
+import { type Lsn, lsn, revision } from '../../../src/kernel/identifiers.ts'
 import { EventLogReader, eachEntry } from '../../../src/tables/event-log.ts'
 import { readLife } from '../../../src/tables/lives.ts'
 import { readOutcome } from '../../../src/tables/outcomes.ts'
@@ -45,6 +45,39 @@ describe('a closed stream', () => {
     expect(readLife(db.store, 'counter/a')).toEqual({ closedLsn: first, deletedLsn: 0, lastRevision: 0, archives: [] })
     expect(readLife(db.store, 'counter/b').closedLsn).toBe(0)
     expect(readHead(db.store, 'counter/a')?.revision).toBe(1)
+  })
+})
+
+describe('an archived stream', () => {
+  it('has each event in one range: one that begins before or behind the last one’s end is void', () => {
+    for (let i = 0; i < 6; i++) counters.add('a', i)
+    db.flush()
+    const archive = (from: number, upTo: number): Lsn =>
+      db.append({
+        type: 'stream/archived',
+        aggregate: aggregate('a'),
+        from: revision(from),
+        upTo: revision(upTo),
+        lastLsn: lsn(1),
+        object: `${from}`,
+        digest: '',
+        snapshot: null,
+        atMs: 0,
+      })
+    const first = archive(1, 2)
+    for (const [from, upTo] of [
+      [1, 2],
+      [2, 3],
+      [4, 5],
+      [3, 7],
+    ] as const)
+      archive(from, upTo)
+    const second = archive(3, 5)
+    db.flush()
+    expect(readLife(db.store, 'counter/a').archives).toMatchObject([
+      { lsn: first, from: 1, upTo: 2 },
+      { lsn: second, from: 3, upTo: 5 },
+    ])
   })
 })
 

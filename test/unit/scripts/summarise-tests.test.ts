@@ -11,11 +11,12 @@ interface TestFile {
   readonly assertionResults: readonly { readonly status: string }[]
 }
 
-function summarise(results: string): { line: string; exitCode: number | null } {
+function summarise(...results: string[]): { line: string; exitCode: number | null } {
   const directory = mkdtempSync(join(tmpdir(), 'commanderdb-results-'))
   try {
-    writeFileSync(join(directory, 'results.json'), results)
-    const run = spawnSync(process.execPath, [script, join(directory, 'results.json')], { encoding: 'utf8' })
+    const paths = results.map((_text, index) => join(directory, `${index}.json`))
+    for (const [index, path] of paths.entries()) writeFileSync(path, results[index] ?? '')
+    const run = spawnSync(process.execPath, [script, ...paths], { encoding: 'utf8' })
     return { line: run.stdout.trim(), exitCode: run.status }
   } finally {
     rmSync(directory, { recursive: true })
@@ -49,6 +50,14 @@ describe('the summary of a test run', () => {
         { status: 'failed', assertionResults: [] },
       ),
     ).toEqual({ line: '1 passed, 1 failed', exitCode: 1 })
+  })
+
+  it('adds several runs up, and fails when one of them did not take place', () => {
+    const [tested, mutants] = [2, 3].map((count) =>
+      JSON.stringify({ testResults: [{ status: 'passed', assertionResults: tests(...Array(count).fill('passed')) }] }),
+    ) as [string, string]
+    expect(summarise(tested, mutants)).toEqual({ line: '5 passed, 0 failed', exitCode: 0 })
+    expect(summarise(tested, '')).toEqual({ line: '2 passed, 0 failed', exitCode: 1 })
   })
 
   it('fails when no test ran, and when the tests were never reached', () => {

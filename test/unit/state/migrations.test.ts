@@ -104,6 +104,21 @@ describe('a switch', () => {
     expect(switchOver(of)).toBe(migration()?.switchedLsn)
   })
 
+  it('is void while one event of an older version is not rewritten, although nothing else stands in its way', () => {
+    register('test-1', 2)
+    const [first, second] = [append(old('a')), append(old('a'))]
+    append(completed(first, started('test-1', first), 1))
+    append(completed(second, started('test-1', second), 1))
+    const of = start()
+    switchOver(of)
+    expect(migration()).toMatchObject({ switchedLsn: 0, copied: 0, newestOld: 2 })
+    rewrite(of, 1)
+    switchOver(of)
+    expect(migration()).toMatchObject({ switchedLsn: 0, copied: 1 })
+    rewrite(of, 2)
+    expect(switchOver(of)).toBe(migration()?.switchedLsn)
+  })
+
   it('is void while a pending command, or one parked since it began, is not rewritten; then both are', () => {
     register('test-1', 2)
     const pending = append(old('a'))

@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest'
+import type { MigrationStep } from '../../../src/actions/action.ts'
 import { defineAggregate, defineApplication } from '../../../src/index.ts'
 import { lsn, revision, token } from '../../../src/kernel/identifiers.ts'
 import type { AnyAggregate } from '../../../src/sdk/aggregate-types.ts'
@@ -58,6 +59,9 @@ function complete(
   revisions = latest
 }
 
+const migrate = (step: MigrationStep, migration = lsn(0)): Buffer =>
+  journal.append([{ type: 'stream/migrated', aggregateType: 'counter', toVersion: 2, migration, step }])
+
 const restore = (definition: AnyAggregate = plain, upTo?: number) => {
   filled.fill(journal)
   return restorer.restore(hosted(definition), 'counter/a', upTo)
@@ -100,6 +104,18 @@ describe('an aggregate from the store', () => {
       },
     })
     expect(restore(changed)).toEqual({ revision: 4, state: { value: 100, folds: 4 } })
+  })
+
+  it('begins at the first event when a migration has switched since the snapshot, and at one of after the switch', () => {
+    complete([1, 2, 3], { snapshot: { value: 600, folds: 0 } })
+    const of = lsn(journal.written + 1)
+    migrate({ phase: 'started', fromVersion: 1, digest: 'd', atMs: 0 })
+    migrate({ phase: 'rewritten', after: 0, through: 3, events: [], commands: [] }, of)
+    expect(restore()).toEqual({ revision: 3, state: { value: 600, folds: 0 } })
+    migrate({ phase: 'switched' }, of)
+    expect(restore()).toEqual({ revision: 3, state: { value: 6, folds: 3 } })
+    complete([4], { version: 2, snapshot: { value: 1000, folds: 0 } })
+    expect(restore()).toEqual({ revision: 4, state: { value: 1000, folds: 0 } })
   })
 
   it('begins at the first event when it is wanted as it was before the snapshot', () => {

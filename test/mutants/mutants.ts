@@ -1,0 +1,14 @@
+import { archiveMutants } from './archive-mutants.ts'
+import { journalMutants } from './journal-mutants.ts'
+import type { Mutant } from './mutant.ts'
+import { restoreMutants } from './restore-mutants.ts'
+import { roleMutants } from './role-mutants.ts'
+import { stateMutants } from './state-mutants.ts'
+
+export const mutants: readonly Mutant[] = [
+  ...journalMutants,
+  ...archiveMutants,
+  ...restoreMutants,
+  ...stateMutants,
+  ...roleMutants,
+]
