@@ -122,8 +122,8 @@ const calls: readonly Mutant[] = [
     name: 'a key that was used again is deleted with its first use',
     attacks: 'G6',
     file: 'src/tables/idempotency-keys.ts',
-    text: 'if (value !== undefined && recordOf(value).expiresAtMs <= untilMs) batch.delete',
-    replacement: 'if (value !== undefined) batch.delete',
+    text: 'if (recordAt(value, 0).expiresAtMs <= untilMs) batch.delete',
+    replacement: 'if (recordAt(value, 0).expiresAtMs > 0) batch.delete',
     foundBy: [
       by(
         applier,

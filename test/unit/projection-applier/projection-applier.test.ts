@@ -202,10 +202,10 @@ describe('idempotency keys', () => {
     db.flush()
     db.append({ type: 'idempotency-key/deleted', untilMs: 2000 })
     db.flush()
-    expect(keyLookup(db.store)('k')).toMatchObject({ lsn: second, expiresAtMs: 4000 })
+    expect(readKey(db.store, 'k')).toMatchObject({ lsn: second, expiresAtMs: 4000 })
     db.append({ type: 'idempotency-key/expired', untilMs: 4000 }, { type: 'idempotency-key/deleted', untilMs: 4000 })
     db.flush()
-    expect(keyLookup(db.store)('k')).toBeUndefined()
+    expect(readKey(db.store, 'k')).toBeUndefined()
   })
 })
 
