@@ -46,8 +46,9 @@ export interface LiveAggregate {
   workflow: LiveWorkflow | null
 }
 
-/** What an aggregate takes beside its state. */
+/** What an aggregate takes beside its state, and what a workflow does. */
 const overheadBytes = 512
+const workflowOverheadBytes = 4096
 
 /**
  * The aggregates in memory, under a bound. Over it the ones not touched lately are passivated, as in the clock
@@ -108,7 +109,7 @@ export class LiveAggregates {
   }
 
   weigh(aggregate: LiveAggregate, stateBytes: number): void {
-    const weight = overheadBytes + stateBytes * 4
+    const weight = (aggregate.workflow === null ? overheadBytes : workflowOverheadBytes) + stateBytes * 4
     this.#bytes += weight - aggregate.weight
     aggregate.weight = weight
   }

@@ -14,10 +14,8 @@ export interface LiveWorkflow {
   execution: WorkflowExecution | null
   /** The revision that it was restored at: the store has its history up to there. */
   loadedRevision: number
-  /** Its history from the store, up to `loadedRevision`, while the code is being fed with it. */
-  replay: Iterator<WorkflowEvent> | null
-  /** The event that `replay` gives next. */
-  next: WorkflowEvent | null
+  /** What is left of its history in the store, while the code is being fed with it. */
+  replay: Replay | null
   /** New events that the code is to be fed with. */
   queue: WorkflowEvent[]
   /** What the command that is being drafted decided. */
@@ -35,7 +33,6 @@ export const emptyLiveWorkflow = (requests: RunningRequests): LiveWorkflow => ({
   execution: null,
   loadedRevision: 0,
   replay: null,
-  next: null,
   queue: [],
   decided: [],
   outbox: [],
@@ -47,18 +44,29 @@ export const emptyLiveWorkflow = (requests: RunningRequests): LiveWorkflow => ({
 export const asWorkflowEvent = ({ type, data }: { readonly type: string; readonly data?: unknown }): WorkflowEvent =>
   ({ type, data }) as WorkflowEvent
 
-/** null when there is nothing to feed. One event of the history is read ahead, to know which is the last. */
-export function nextEvent(live: LiveWorkflow): WorkflowEvent | null {
-  if (live.replay !== null) {
-    const event = live.next ?? take(live.replay)
-    live.next = take(live.replay)
-    if (live.next === null) live.replay = null
-    if (event !== null) return event
-  }
-  return live.queue.shift() ?? null
+/** A part of a history, read a page at a time. */
+export interface Replay {
+  /** The revision that comes behind the page. */
+  from: number
+  readonly to: number
+  page: readonly WorkflowEvent[]
+  /** Of the page, the event that comes next. */
+  next: number
 }
 
-function take(events: Iterator<WorkflowEvent>): WorkflowEvent | null {
-  const { value, done } = events.next()
-  return done === true ? null : (value as WorkflowEvent)
+/** The event that the code is to be fed with next; null when there is none. */
+export function nextEvent(
+  live: LiveWorkflow,
+  read: (from: number, to: number) => readonly WorkflowEvent[],
+): WorkflowEvent | null {
+  const { replay } = live
+  if (replay === null) return live.queue.shift() ?? null
+  if (replay.next === replay.page.length) {
+    replay.page = read(replay.from, replay.to)
+    replay.from += replay.page.length
+    replay.next = 0
+  }
+  const event = replay.page[replay.next++]
+  if (event === undefined || (replay.next === replay.page.length && replay.from > replay.to)) live.replay = null
+  return event ?? live.queue.shift() ?? null
 }

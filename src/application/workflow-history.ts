@@ -7,6 +7,9 @@ import { StreamReader } from '../tables/stream-reader.ts'
 import type { WorkflowEvent } from '../workflows/workflow-events.ts'
 import { asWorkflowEvent } from './live-workflow.ts'
 
+/** Events read at once, about. */
+const pageEvents = 256
+
 /** Reads the history of workflows, a little at a time: it may be long. */
 export class WorkflowHistory {
   readonly #archived: ArchivedStreams
@@ -23,17 +26,17 @@ export class WorkflowHistory {
     return this.#archived.load(elsewhere)
   }
 
-  /** Events from a revision to another, both included. @throws ArchivedElsewhere */
-  *events(key: string, from: number, to: number): Generator<WorkflowEvent> {
-    if (from > to) return
+  /** The next events from a revision on, up to another, which is included. @throws ArchivedElsewhere */
+  page(key: string, from: number, to: number): WorkflowEvent[] {
+    const events: WorkflowEvent[] = []
     let revision = from - 1
     for (const { buffer, offset } of this.#reader.entries(key, from)) {
       const base = revisionOf(buffer, offset)
-      for (const event of eventsOf(buffer, offset).slice(revision - base)) {
-        if (revision === to) return
-        revision++
-        yield asWorkflowEvent(event)
-      }
+      for (const event of eventsOf(buffer, offset).slice(revision - base, to - base))
+        events.push(asWorkflowEvent(event))
+      revision = from - 1 + events.length
+      if (revision >= to || events.length >= pageEvents) break
     }
+    return events
   }
 }

@@ -145,7 +145,8 @@ export class WorkflowRunner {
     const { decided } = live
     live.decided = []
     if (live.token === 0 || decided.length === 0) return
-    if (live.execution === null && live.replay === null) this.#begin(aggregate, decided)
+    const isBegun = live.execution !== null || live.replay !== null || live.queue.length > 0
+    if (!isBegun) this.#begin(aggregate, decided)
     else {
       live.queue.push(...decided)
       this.#isDue(aggregate)
@@ -174,7 +175,6 @@ export class WorkflowRunner {
     live.token = token(0)
     live.execution = null
     live.replay = null
-    live.next = null
     live.queue = []
     live.outbox = []
     this.#active.delete(aggregate)
@@ -225,8 +225,9 @@ export class WorkflowRunner {
       return
     }
     live.execution = null
-    live.replay = this.#o.history.events(aggregate.key, stateOf(aggregate).runRevision, live.loadedRevision)
-    live.next = null
+    const { runRevision } = stateOf(aggregate)
+    live.replay = { from: runRevision, to: live.loadedRevision, page: [], next: 0 }
+    if (runRevision > live.loadedRevision) live.replay = null
     live.queue = [...events]
     live.mustLook = true
     this.#isDue(aggregate)
@@ -243,7 +244,7 @@ export class WorkflowRunner {
     if (live.token === 0) return false
     let event: WorkflowEvent | null
     try {
-      event = nextEvent(live)
+      event = nextEvent(live, (from, to) => this.#o.history.page(aggregate.key, from, to))
     } catch (error) {
       if (!isArchivedElsewhere(error)) throw error
       this.#bringBack(aggregate, error)
@@ -272,7 +273,7 @@ export class WorkflowRunner {
     if (event.type === 'workflow/started' || event.type === 'workflow/continued') return this.#run(aggregate, event)
     const { execution } = live
     assert(execution !== null, `the history of ${aggregate.key} begins with a start, not with ${event.type}`)
-    if (!execution.isLive && live.next === null) execution.isLive = true
+    if (live.replay === null) execution.isLive = true
     execution.feed(event)
     if (event.type === 'timer/fired') live.mustLook = true
     if (event.type === 'workflow/cancel-requested' || event.type === 'timer/fired')
@@ -290,7 +291,7 @@ export class WorkflowRunner {
       this.#park(aggregate, this.#o.versions.missing(workflowNameOf(aggregate.type), version))
       return false
     }
-    const isReplayed = live.next !== null
+    const isReplayed = live.replay !== null
     const start = { key: aggregate.key, id: aggregate.id, run, input, version, atMs, patches, isReplayed }
     live.execution = new WorkflowExecution(workflow, start, this.#o.isolation)
     live.execution.begin()
