@@ -2,7 +2,6 @@ import {
   closeSync,
   existsSync,
   fsyncSync,
-  mkdirSync,
   mkdtempSync,
   openSync,
   readdirSync,
@@ -14,6 +13,7 @@ import {
 import { tmpdir } from 'node:os'
 import { basename, dirname, join, resolve } from 'node:path'
 import { CommanderError, messageOf } from '../kernel/errors.ts'
+import { makeDirectoryNow } from '../kernel/make-directory-adapter.ts'
 import { lockDatabase, type ProcessLock } from '../observability/process-lock-adapter.ts'
 import { type DatabaseIdentity, writeIdentity } from '../store/identity-adapter.ts'
 
@@ -38,7 +38,7 @@ export function directoryBeside(dataDir: string): RestoreDirectory {
   mustBeFree(final)
   const path = final + suffix
   const lock = attempt(path, () => {
-    mkdirSync(path, { recursive: true, mode: 0o700 })
+    makeDirectoryNow(path)
     return lockDatabase(path, 'database')
   })
   for (const name of readdirSync(path)) if (name !== 'run') rmSync(join(path, name), { recursive: true, force: true })
@@ -71,7 +71,7 @@ class Building implements RestoreDirectory {
     attempt(this.path, () => {
       rmSync(join(this.path, 'segments'), { recursive: true, force: true })
       const file = join(this.path, beginning.name)
-      mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
+      makeDirectoryNow(dirname(file))
       writeFileSync(file, beginning.bytes, { mode: 0o600, flush: true })
       for (const name of ['journal', 'store', 'timelines', '.']) flush(join(this.path, name))
       writeIdentity(this.path, identity)
