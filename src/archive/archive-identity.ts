@@ -91,7 +91,12 @@ function parse(target: ArchiveTarget, bytes: Buffer): ArchiveIdentity {
   }
   const { format, journalId, createdAt, holds } = found
   if (typeof format === 'number' && format > 1) throw newer(target, format)
-  if (format !== 1 || typeof journalId !== 'string' || typeof createdAt !== 'string')
+  if (
+    format !== 1 ||
+    typeof journalId !== 'string' ||
+    !/^[0-9a-f]{32}$/.test(journalId) ||
+    typeof createdAt !== 'string'
+  )
     throw damaged(target, archiveNames.identity, 'it has no format, journalId and createdAt')
   return { format, journalId, createdAt, ...(holds === 'backup' ? { holds } : {}) }
 }

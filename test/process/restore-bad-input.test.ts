@@ -2,6 +2,7 @@ import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, truncateSync, wri
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type BackupManifest, encodeManifest } from '../../src/backup/backup-manifest.ts'
 import { bank, CommandLine, jsonOf, type Result, till } from './command-line.ts'
 import { contentOf } from './directory-content.ts'
 
@@ -90,19 +91,30 @@ function makeVariants(): void {
   variant('cut-manifest', 'backup', (path) => truncateSync(join(path, 'backup.json'), 200))
   variant('no-manifest', 'backup', (path) => rmSync(join(path, 'backup.json')))
   variant('other-manifest', 'backup', (path) => {
-    const wrong = { ...manifest, toLsn: 'many' }
-    writeFileSync(join(path, 'backup.json'), JSON.stringify({ ...wrong, format: 1 }))
+    const wrong = { ...manifestOf('backup'), toLsn: 'many' }
+    writeFileSync(join(path, 'backup.json'), encodeManifest(wrong as never))
+  })
+  variant('changed-manifest', 'backup', (path) => {
+    const text = readFileSync(join(path, 'backup.json'), 'utf8')
+    writeFileSync(join(path, 'backup.json'), text.replace('"appliedLsn": ', '"appliedLsn": 1'))
   })
   variant('newer-manifest', 'backup', (path) => writeFileSync(join(path, 'backup.json'), '{"format":2}'))
   variant('moved-archive', 'backup', (path) => {
-    const text = readFileSync(join(path, 'backup.json'), 'utf8')
-    writeFileSync(join(path, 'backup.json'), text.replace(place('archive'), place('other')))
+    writeFileSync(join(path, 'backup.json'), encodeManifest({ ...manifestOf('backup'), archive: place('other') }))
   })
   cpSync(join(cli.dataDir, 'identity.json'), place('a-database', 'identity.json'), { recursive: true })
   mkdirSync(place('a-directory'))
   writeFileSync(place('a-directory', 'letters.txt'), 'dear reader')
   cpSync(place('a-directory'), place('a-new.restoring'), { recursive: true })
   writeFileSync(place('a-file'), 'not a directory')
+}
+
+function manifestOf(name: string): BackupManifest {
+  const { sha256: _, ...found } = JSON.parse(readFileSync(place(name, 'backup.json'), 'utf8')) as Record<
+    string,
+    unknown
+  >
+  return found as never
 }
 
 function flip(path: string): void {
@@ -217,6 +229,7 @@ describe('restore refuses a backup', () => {
   it('whose backup.json is damaged, wrong, of a newer release, or gone', async () => {
     const named = (from: string): string => `backup.json of the backup ${place(from)} is damaged`
     await expectRefusal(restoring('cut-manifest'), 1, [named('cut-manifest'), 'not JSON'])
+    await expectRefusal(restoring('changed-manifest'), 1, [named('changed-manifest'), 'its SHA-256 is'])
     await expectRefusal(restoring('other-manifest'), 1, [named('other-manifest'), 'no sound toLsn'])
     await expectRefusal(restoring('newer-manifest'), 1, [`${place('newer-manifest')} has format 2`])
     await expectRefusal(restoring('no-manifest'), 1, [
