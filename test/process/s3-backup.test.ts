@@ -49,14 +49,14 @@ beforeAll(async () => {
   original = newDatabase()
   await original.start()
   const client = await original.connect()
-  const during = new BankLoad(client, movementsOf(11, 5000, 60))
+  const during = new BankLoad(client, movementsOf(11, 3000, 30))
   const running = during.run(8)
   await during.answered(500)
   const before = during.outcomes.size
   manifest = jsonOf(await run('backup', backup, '--data-dir', original.dataDir, '--json'))
   answeredDuring = [before, during.outcomes.size]
   await running
-  const after = new BankLoad(client, movementsOf(12, 2000, 60))
+  const after = new BankLoad(client, movementsOf(12, 1000, 30))
   await after.run()
   movements = [...during.movements, ...after.movements]
   outcomes = new Map([...during.outcomes, ...after.outcomes])
