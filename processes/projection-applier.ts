@@ -26,5 +26,6 @@ await runChild<ChildSettings<ResolvedConfig>>(async (child) => {
     appliedLsn: running.applier.committed,
     ...measureArchive(),
   }))
-  reportReadiness(child, () => running.follower.isConnected)
+  // Nobody may append before the archive had its chance to say that entries are missing here.
+  reportReadiness(child, () => running.follower.isConnected && (running.archiver?.isAsked ?? true))
 })

@@ -25,10 +25,10 @@ export class DirectoryTarget implements ArchiveTarget {
     this.location = resolve(directory)
   }
 
-  async list(prefix: string): Promise<string[]> {
+  async list(prefix: string, after = ''): Promise<string[]> {
     const from = dirname(`${prefix}.`)
     const names = await this.#namesBelow(from === '.' ? '' : from)
-    return names.filter((name) => name.startsWith(prefix)).sort()
+    return names.filter((name) => name.startsWith(prefix) && name > after).sort()
   }
 
   async putFile(name: string, path: string): Promise<'created' | 'exists'> {
