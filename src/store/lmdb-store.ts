@@ -25,8 +25,8 @@ export function openLmdbStore(options: LmdbStoreOptions): KeyValueStore {
 }
 
 /**
- * Copies the store as of one transaction into a new directory, while another process writes it: its data file, without free
- * pages. The copy is flushed.
+ * Copies the store as of one transaction into a new directory, while another process writes it: its data file, free
+ * pages and all. The copy is flushed.
  *
  * @throws CommanderError `not_ready`, `foreign_database`, `unsupported_version`, `store_failed`
  */
