@@ -8,10 +8,12 @@ import { compareWithLimit, keepCompiledCode } from './comparison.ts'
 import { measureFilled } from './filled.ts'
 import { measureLongRun } from './long-run.ts'
 import { printReport } from './report.ts'
+import { measureRestoring, printRestoring } from './restoring.ts'
 import { targetsOf } from './targets.ts'
 
 /**
- * `npm run bench -- [--json FILE] [--directory D] [--concurrency N,N…] [--rounds N] [--seconds N] [--long]`
+ * `npm run bench -- [--json FILE] [--directory D] [--concurrency N,N…] [--rounds N] [--seconds N] [--long]`, or
+ * `npm run bench -- --restore [--json FILE] [--directory D] [--rounds N]`
  *
  * The whole of it in under five minutes; what is measured and what is not is in README.md. --long adds 2,000,000
  * commands to see that memory and journal stay bounded, and takes longer. --directory is where
@@ -26,6 +28,7 @@ const { values } = parseArgs({
     seconds: { type: 'string', default: '3' },
     warmup: { type: 'string', default: '1' },
     long: { type: 'boolean', default: false },
+    restore: { type: 'boolean', default: false },
   },
 })
 const startedMs = performance.now()
@@ -33,6 +36,13 @@ const directory = mkdtempSync(join(values.directory, 'commanderdb-bench-'))
 // The exit kills the supervisors, whose children end without them, as the limit's and the clients do without us.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(1))
 process.on('exit', () => rmSync(directory, { recursive: true, force: true, maxRetries: 10 }))
+
+if (values.restore) {
+  const figures = await measureRestoring({ directory, commands: 500_000, rounds: Number(values.rounds), progress })
+  printRestoring(figures)
+  if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(figures, null, 2)}\n`)
+  process.exit(0)
+}
 
 const comparisonOptions = {
   directory,
