@@ -10,10 +10,12 @@ import { enduranceTargets, printEndurance } from './endurance-report.ts'
 import { measureFilled } from './filled.ts'
 import { measureLongRun } from './long-run.ts'
 import { printReport, printTargets } from './report.ts'
+import { measureRestoring, printRestoring } from './restoring.ts'
 import { targetsOf } from './targets.ts'
 
 /**
- * `npm run bench -- [--json FILE] [--directory D] [--concurrency N,N…] [--rounds N] [--seconds N] [--long]`
+ * `npm run bench -- [--json FILE] [--directory D] [--concurrency N,N…] [--rounds N] [--seconds N] [--long]`, or
+ * `npm run bench -- --restore [--json FILE] [--directory D] [--rounds N]`
  *
  * The whole of it in under five minutes; what is measured and what is not is in README.md. --long adds 2,000,000
  * commands to see that memory and journal stay bounded, and takes longer. --directory is where
@@ -37,6 +39,7 @@ const { values } = parseArgs({
     pause: { type: 'string', default: '0' },
     'journal-mib': { type: 'string', default: '256' },
     'segment-mib': { type: 'string', default: '16' },
+    restore: { type: 'boolean', default: false },
   },
 })
 const mebibyte = 1_048_576
@@ -47,6 +50,12 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(sign
 process.on('exit', () => rmSync(directory, { recursive: true, force: true, maxRetries: 10 }))
 
 if (values.endurance) await runEndurance()
+if (values.restore) {
+  const figures = await measureRestoring({ directory, commands: 500_000, rounds: Number(values.rounds), progress })
+  printRestoring(figures)
+  if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(figures, null, 2)}\n`)
+  process.exit(0)
+}
 
 const comparisonOptions = {
   directory,

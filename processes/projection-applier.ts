@@ -28,5 +28,6 @@ await runChild<ChildSettings<ResolvedConfig>>(async (child) => {
     storeTrouble: running.trouble === null ? null : toWireError(running.trouble),
     ...measureArchive(),
   }))
-  reportReadiness(child, () => running.follower.isConnected)
+  // Nobody may append before the archive had its chance to say that entries are missing here.
+  reportReadiness(child, () => running.follower.isConnected && (running.archiver?.isAsked ?? true))
 })

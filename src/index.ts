@@ -1,4 +1,4 @@
-export { type OpenOptions, open } from './embedded/open.ts'
+export { type OpenDatabase, type OpenOptions, open } from './embedded/open.ts'
 export { CommanderError, type ErrorCode, isCommanderError } from './kernel/errors.ts'
 export { defineAggregate } from './sdk/aggregate.ts'
 export type {

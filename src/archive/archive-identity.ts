@@ -8,6 +8,8 @@ export interface ArchiveIdentity {
   readonly journalId: string
   /** When the archive was begun, ISO 8601. Tells this archive from another one that was at the same place before. */
   readonly createdAt: string
+  /** It is no archive, but the place of a backup, which is whole once it has its `backup.json`. */
+  readonly holds?: 'backup'
 }
 
 const bytesMax = 65_536
@@ -44,9 +46,10 @@ export async function claimArchive(
   target: ArchiveTarget,
   journalId: Uint8Array,
   createdAt: string,
+  holds?: 'backup',
 ): Promise<ArchiveIdentity> {
   const own = Buffer.from(journalId).toString('hex')
-  const identity: ArchiveIdentity = { format: 1, journalId: own, createdAt }
+  const identity: ArchiveIdentity = { format: 1, journalId: own, createdAt, ...(holds === undefined ? {} : { holds }) }
   return mustBe(own, (await readArchiveIdentity(target)) ?? (await begin(target, identity)), target)
 }
 
@@ -86,11 +89,16 @@ function parse(target: ArchiveTarget, bytes: Buffer): ArchiveIdentity {
   } catch (cause) {
     throw damaged(target, archiveNames.identity, 'it is not JSON', cause)
   }
-  const { format, journalId, createdAt } = found
+  const { format, journalId, createdAt, holds } = found
   if (typeof format === 'number' && format > 1) throw newer(target, format)
-  if (format !== 1 || typeof journalId !== 'string' || typeof createdAt !== 'string')
+  if (
+    format !== 1 ||
+    typeof journalId !== 'string' ||
+    !/^[0-9a-f]{32}$/.test(journalId) ||
+    typeof createdAt !== 'string'
+  )
     throw damaged(target, archiveNames.identity, 'it has no format, journalId and createdAt')
-  return { format, journalId, createdAt }
+  return { format, journalId, createdAt, ...(holds === 'backup' ? { holds } : {}) }
 }
 
 function foreign(target: ArchiveTarget, found: ArchiveIdentity, own: string): CommanderError {

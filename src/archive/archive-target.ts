@@ -11,8 +11,11 @@ import type { CommanderError } from '../kernel/errors.ts'
 export interface ArchiveTarget {
   /** For people: a path, or `s3://bucket/prefix`. */
   readonly location: string
-  /** Names that begin with `prefix`, sorted. */
-  list(prefix: string): Promise<string[]>
+  /**
+   * Names that begin with `prefix`, sorted.
+   * @param after - only those that are greater than this one
+   */
+  list(prefix: string, after?: string): Promise<string[]>
   /**
    * Puts a local file there under `name`, durable when it resolves. `exists`: there is an object of that name already,
    * which is left as it is; the caller compares.

@@ -1,5 +1,6 @@
-import { type SegmentName, segmentsOf } from '../journal/segment-name.ts'
+import { type SegmentName, segmentName, segmentsOf } from '../journal/segment-name.ts'
 import { CommanderError, isCommanderError } from '../kernel/errors.ts'
+import { lsn } from '../kernel/identifiers.ts'
 import { readSmallObject } from './archive-identity.ts'
 import { type ArchiveTarget, archiveNames } from './archive-target.ts'
 
@@ -17,13 +18,18 @@ const pattern = /^segments\/(\d{8})\/(.+)\.zst$/
 /**
  * All segments that are there, by timeline and then by number.
  * @param timeline - only those of this one; default: of all
+ * @param fromSegNo - only those of this number on
  * @throws CommanderError `archive_unavailable`
  */
-export async function listArchivedSegments(target: ArchiveTarget, timeline?: number): Promise<ArchivedSegment[]> {
-  const names = await target.list(
-    timeline === undefined ? prefix : archiveNames.segment(timeline, '').replace(/\.zst$/, ''),
-  )
-  const found = names.map(archivedSegment).filter((segment) => segment !== null)
+export async function listArchivedSegments(
+  target: ArchiveTarget,
+  timeline?: number,
+  fromSegNo = 0,
+): Promise<ArchivedSegment[]> {
+  const own = timeline === undefined ? prefix : archiveNames.segment(timeline, '').replace(/\.zst$/, '')
+  const after = timeline === undefined ? undefined : own + segmentName(fromSegNo, lsn(0))
+  const names = await target.list(own, after)
+  const found = names.flatMap((name) => archivedSegment(name) ?? []).filter(({ segNo }) => segNo >= fromSegNo)
   return found.sort((a, b) => a.timeline - b.timeline || a.segNo - b.segNo || a.baseLsn - b.baseLsn)
 }
 

@@ -22,6 +22,7 @@ export interface ArchiveMemory {
 export interface Vault {
   readonly location: string
   open(mayBegin: boolean): Promise<{ readonly identity: ArchiveIdentity; readonly warning: string | null }>
+  missing(): Promise<CommanderError | null>
   store(segment: SealedSegment): Promise<'created' | 'same'>
   close(): Promise<void>
 }
@@ -35,6 +36,8 @@ export interface ArchiverOptions {
   readonly remember: (memory: ArchiveMemory) => void
   /** `archivedLsn` has moved. */
   readonly moved: () => void
+  /** The archive shows that the journal lacks acknowledged entries: the database must not start. Told only before `isAsked`. */
+  readonly missing: (error: CommanderError) => void
 }
 
 interface Waiter {
@@ -46,6 +49,8 @@ interface Waiter {
 const lookDelayMs = 200
 const retryDelayMsMin = 1000
 const retryDelayMsMax = 60_000
+/** The start waits no longer for an archive to say what it holds. */
+const askedMs = 3000
 /** A segment that takes longer is reported as a failure, though it goes on. */
 const slowMs = 120_000
 
@@ -55,6 +60,7 @@ const slowMs = 120_000
  * I1. A segment is brought only once its seal is known to be flushed: its bytes can no longer change.
  * I2. `archivedLsn` moves only behind what the archive has said to hold, with the bytes of this journal.
  * I3. Whatever fails is tried again, later and later, and said once: commands never wait for it.
+ * I4. What the archive holds is looked at before anything is brought. Where it goes on behind the end of the journal nothing is.
  */
 export class Archiver {
   readonly #o: ArchiverOptions
@@ -70,6 +76,8 @@ export class Archiver {
   #error: CommanderError | null = null
   #waiters: Waiter[] = []
   #stopped = false
+  #isAsked = false
+  #patience: Timer | null = null
 
   constructor(options: ArchiverOptions) {
     this.#o = options
@@ -79,7 +87,15 @@ export class Archiver {
     return this.#archived
   }
 
+  /** The archive has said whether it goes on behind this journal, or has failed to in time: the database may start. */
+  get isAsked(): boolean {
+    return this.#isAsked
+  }
+
   start(): void {
+    this.#patience = this.#o.environment.scheduler.after(askedMs, () => {
+      this.#isAsked = true
+    })
     this.#step()
   }
 
@@ -113,6 +129,7 @@ export class Archiver {
     this.#stopped = true
     this.#timer?.cancel()
     this.#slow?.cancel()
+    this.#patience?.cancel()
     this.#tellWaiters(new CommanderError('not_ready', 'the database is stopping; archive again when it has started'))
     await this.#o.vault.close()
     await this.#running
@@ -143,6 +160,12 @@ export class Archiver {
     const { vault, memory, environment, storage } = this.#o
     const isKnown = memory !== null && memory.location === vault.location
     const { identity, warning } = await vault.open(!isKnown)
+    const missing = await vault.missing() // I4
+    if (missing !== null) {
+      if (!this.#isAsked) this.#o.missing(missing)
+      throw missing
+    }
+    this.#isAsked = true
     this.#identity = identity
     this.#timeline = newestTimeline(storage)
     environment.log.info({ location: vault.location, createdAt: identity.createdAt }, 'the archive is open')
@@ -199,6 +222,7 @@ export class Archiver {
     if (this.#stopped) return
     const error = isCommanderError(cause) ? cause : new CommanderError('internal', messageOf(cause), { cause })
     this.#failures++
+    this.#isAsked = true
     this.#note(error)
     this.#tellWaiters(error)
     const { scheduler, random } = this.#o.environment

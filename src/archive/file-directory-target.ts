@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto'
 import { createReadStream, createWriteStream } from 'node:fs'
-import { link, mkdir, open, readdir, rename, stat, unlink } from 'node:fs/promises'
+import { link, open, readdir, rename, stat, unlink } from 'node:fs/promises'
 import { basename, dirname, join, relative, resolve, sep } from 'node:path'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { CommanderError, isCommanderError } from '../kernel/errors.ts'
+import { makeDirectory } from '../kernel/make-directory-adapter.ts'
 import type { ArchiveTarget } from './archive-target.ts'
 import { directoryError } from './directory-errors.ts'
 
@@ -24,10 +25,10 @@ export class DirectoryTarget implements ArchiveTarget {
     this.location = resolve(directory)
   }
 
-  async list(prefix: string): Promise<string[]> {
+  async list(prefix: string, after = ''): Promise<string[]> {
     const from = dirname(`${prefix}.`)
     const names = await this.#namesBelow(from === '.' ? '' : from)
-    return names.filter((name) => name.startsWith(prefix)).sort()
+    return names.filter((name) => name.startsWith(prefix) && name > after).sort()
   }
 
   async putFile(name: string, path: string): Promise<'created' | 'exists'> {
@@ -42,7 +43,7 @@ export class DirectoryTarget implements ArchiveTarget {
     const path = this.#path(name)
     try {
       this.#mustBeOpen()
-      await this.#attempt('make', dirname(path), () => makeDirectory(dirname(path)))
+      await this.#attempt('make', dirname(path), () => makeDurably(dirname(path)))
       await this.#removeLeftovers(path)
     } catch (error) {
       source.destroy()
@@ -149,8 +150,8 @@ async function* chunksOf(stream: Readable, translate: (error: unknown) => Comman
 }
 
 /** Durable when it resolves, and so are the directories above that were made. */
-async function makeDirectory(path: string): Promise<void> {
-  const firstMade = await mkdir(path, { recursive: true, mode: 0o700 })
+async function makeDurably(path: string): Promise<void> {
+  const firstMade = await makeDirectory(path)
   if (firstMade === undefined) return
   for (let made = path; made.length >= firstMade.length; made = dirname(made)) await flush(dirname(made))
 }

@@ -28,9 +28,9 @@ export class MemoryTarget implements ArchiveTarget {
     this.fault = fault
   }
 
-  async list(prefix: string): Promise<string[]> {
+  async list(prefix: string, after = ''): Promise<string[]> {
     this.#before('list', prefix)
-    return [...this.objects.keys()].filter((name) => name.startsWith(prefix)).sort()
+    return [...this.objects.keys()].filter((name) => name.startsWith(prefix) && name > after).sort()
   }
 
   async putFile(name: string, path: string): Promise<'created' | 'exists'> {

@@ -31,7 +31,7 @@ export interface S3Calls {
   head(key: string): Promise<S3Head | null>
   /** @throws CommanderError not_found */
   get(key: string): Promise<Readable>
-  /** Keys, sorted as the service does. */
-  list(prefix: string): Promise<string[]>
+  /** Keys, sorted as the service does, behind `after`. */
+  list(prefix: string, after?: string): Promise<string[]>
   close(): void
 }

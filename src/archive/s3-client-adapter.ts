@@ -94,10 +94,11 @@ export class S3ClientCalls implements S3Calls {
     }
   }
 
-  async list(prefix: string): Promise<string[]> {
+  async list(prefix: string, after?: string): Promise<string[]> {
     const keys: string[] = []
     for (let token: string | undefined, isFirst = true; isFirst || token !== undefined; isFirst = false) {
-      const from = token === undefined ? {} : { ContinuationToken: token }
+      const start = after === undefined ? {} : { StartAfter: after }
+      const from = token === undefined ? start : { ContinuationToken: token }
       const command = new ListObjectsV2Command({ Bucket: this.#place.bucket, Prefix: prefix, ...from })
       const page = await this.#send('list', () => this.#client.send(command, this.#abort))
       if (page.Name === undefined && page.IsTruncated === undefined) throw this.#noS3()

@@ -37,9 +37,12 @@ export class S3Target implements ArchiveTarget {
     this.#o = options
   }
 
-  async list(prefix: string): Promise<string[]> {
+  async list(prefix: string, after?: string): Promise<string[]> {
     this.#mustBeOpen()
-    const keys = await this.#o.calls.list(this.#o.prefix + prefix)
+    const keys = await this.#o.calls.list(
+      this.#o.prefix + prefix,
+      after === undefined ? undefined : this.#o.prefix + after,
+    )
     return keys.map((key) => key.slice(this.#o.prefix.length)).sort()
   }
 

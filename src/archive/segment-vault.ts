@@ -5,6 +5,7 @@ import type { Clock } from '../kernel/environment.ts'
 import { CommanderError, messageOf } from '../kernel/errors.ts'
 import { type ArchiveIdentity, claimArchive, findArchive } from './archive-identity.ts'
 import { type ArchiveTarget, archiveNames } from './archive-target.ts'
+import { archivedBeyond, missingHere } from './archived-beyond.ts'
 import type { Vault } from './archiver.ts'
 import { type ArchivePlace, placeOf, type SealedSegment } from './sealed-segments.ts'
 import { segmentBytes } from './segment-bytes.ts'
@@ -44,6 +45,16 @@ export class SegmentVault implements Vault {
     const identity = mayBegin ? await claimArchive(target, journalId, createdAt) : await findArchive(target, journalId)
     const warning = await target.check(archiveNames.identity)
     return { identity, warning }
+  }
+
+  /**
+   * Why the archive shows that this journal lacks what it had; `null` when it does not.
+   * @throws CommanderError `archive_unavailable`
+   */
+  async missing(): Promise<CommanderError | null> {
+    const { target, storage } = this.#o
+    const beyond = await archivedBeyond(target, storage, this.#codec)
+    return beyond === null ? null : missingHere(target.location, beyond)
   }
 
   /**

@@ -1,6 +1,7 @@
 import type { ArchiveTarget } from '../archive/archive-target.ts'
 import { type ArchiveMemory, Archiver } from '../archive/archiver.ts'
 import { SegmentVault } from '../archive/segment-vault.ts'
+import type { CommanderError } from '../kernel/errors.ts'
 import type { KeyValueStore } from '../store/key-value-store.ts'
 import { putArchived, readArchived } from '../tables/meta.ts'
 import type { Surroundings } from './surroundings.ts'
@@ -8,12 +9,14 @@ import type { Surroundings } from './surroundings.ts'
 /**
  * Archives this database's segments, in whatever process holds its store for writing: what is archived is remembered there.
  * @param moved - called when `archivedLsn` has moved
+ * @param failed - called when the archive shows that acknowledged entries are missing
  */
 export function startArchiver(
   { environment, openStorage, journalId }: Surroundings,
   store: KeyValueStore,
   target: ArchiveTarget,
   moved: () => void,
+  failed: (error: CommanderError) => void,
 ): Archiver {
   const storage = openStorage()
   const vault = new SegmentVault({ target, storage, journalId, clock: environment.clock })
@@ -31,6 +34,7 @@ export function startArchiver(
         },
       ),
     moved,
+    missing: failed,
   })
   archiver.start()
   return archiver

@@ -13,6 +13,7 @@ import { type Lsn, nextLsn } from '../kernel/identifiers.ts'
 import { TokenGuard } from '../state/token-guard.ts'
 import { readCheckpoint, readPosition, readRoot } from '../tables/meta.ts'
 import { draftBytesMax } from './draft-bytes.ts'
+import { flushedFloor } from './flushed-floor.ts'
 import { replayReferee } from './replay-referee.ts'
 import type { RunningRole, Surroundings } from './surroundings.ts'
 
@@ -40,16 +41,17 @@ export async function startJournalWriter(
   const root = readRoot(store, { lookup: () => undefined, keepsPayloads: false })
   const { applied } = readPosition(store)
   const checkpoint = readCheckpoint(store)
+  const storage = openStorage()
+  const floorLsn = flushedFloor(store, storage)
   await store.close()
   const guard = TokenGuard.of(root)
-  const storage = openStorage()
   const { journal, report } = await openJournal({
     storage,
     environment,
     journalId,
     serverId: journalId,
     options: settings.journal,
-    floorLsn: applied,
+    floorLsn,
     replayFrom: nextLsn(root.lsn),
     onBatch: ({ payload, firstLsn }) => replay(guard, payload, firstLsn, root.lsn),
   })

@@ -77,7 +77,7 @@ class RestartingApplier implements RestartingProjectionApplier {
     this.#settings = settings
     this.#store = surroundings.openStore('write')
     const moved = (): void => this.#current?.applier.archivedMoved()
-    this.archiver = target && startArchiver(surroundings, this.#store, target, moved)
+    this.archiver = target && startArchiver(surroundings, this.#store, target, moved, surroundings.failed)
   }
 
   get applier(): ProjectionApplier {

@@ -3,13 +3,14 @@ import { openJournal } from '../journal/journal.ts'
 import type { JournalScan } from '../journal/journal-scan.ts'
 import { scanJournal } from '../journal/journal-scanner.ts'
 import type { JournalOptions } from '../journal/options.ts'
-import { floorOf, type RecoveryReport } from '../journal/recovery.ts'
+import { floorOf, newestOf, type RecoveryReport } from '../journal/recovery.ts'
 import { refusal } from '../journal/recovery-errors.ts'
 import { decide, type RecoveryCase } from '../journal/recovery-table.ts'
 import type { JournalStorage } from '../journal/storage.ts'
 import type { Environment } from '../kernel/environment.ts'
 import { CommanderError } from '../kernel/errors.ts'
 import { type Lsn, lsn, nextLsn } from '../kernel/identifiers.ts'
+import type { TimelineClaim } from './timeline-claim.ts'
 
 export interface LossRequest {
   readonly storage: JournalStorage
@@ -20,6 +21,10 @@ export interface LossRequest {
   /** Of the store; 0 where there is none. */
   readonly root: Lsn
   readonly applied: Lsn
+  /** Everything up to here is known to have been flushed, by the archive or by what is remembered of it; 0 where nothing is. */
+  readonly archived: Lsn
+  /** Takes a number for the timeline that begins, before it is used: the one wanted, or a higher one that is free. */
+  readonly claim: (wanted: TimelineClaim) => Promise<TimelineClaim>
 }
 
 /** What an operator gave up: for the record. */
@@ -69,27 +74,31 @@ export async function acceptLoss(request: LossRequest): Promise<Loss | null> {
   }
   const { action } = look.decision
   if (action !== 'giveUp' && !look.losesOlder) return null
-  const report = await carryOut(request, replayFrom)
+  const at = new Date(environment.clock.wallMs()).toISOString()
+  const { bad, floorLsn, end, segments } = look.scan
+  const parent = end.segment?.header?.timeline ?? 1
+  const wanted = { timeline: newestOf(segments) + 1, parent, fromLsn: end.nextLsn, reason: 'accept-loss', at } as const
+  const claim = action === 'giveUp' ? await request.claim(wanted) : null
+  const report = await carryOut(request, replayFrom, claim?.timeline ?? 0)
   const endLsn = report.recoveredLsn
-  const { bad, floorLsn } = look.scan
   return {
     timeline: report.timeline,
-    parent: action === 'giveUp' ? report.timeline - 1 : report.timeline,
+    parent: claim === null ? report.timeline : parent,
     endLsn,
     lost: action === 'giveUp' ? { fromLsn: endLsn + 1, toLsnAtLeast: Math.max(endLsn + 1, floorLsn, applied) } : null,
     damage: bad,
     keptAside: report.keptAside.map((name) => ({ name, bytes: bytesOf(storage, name) })),
     storeIsAhead: applied > endLsn,
-    at: new Date(environment.clock.wallMs()).toISOString(),
+    at,
   }
 }
 
 /** What recovery would see and decide, without the old segments that it would set aside first. */
-function lookAt({ storage, journalId, applied }: LossRequest, replayFrom: Lsn): Look {
+function lookAt({ storage, journalId, applied, archived }: LossRequest, replayFrom: Lsn): Look {
   const identity = { journalId, serverId: journalId }
   const marked = readCleanStop(storage)
   const isOwn = marked !== null && Buffer.from(marked.journalId).equals(journalId)
-  const floorLsn = lsn(Math.max(applied, isOwn ? marked.lastLsn : 0))
+  const floorLsn = lsn(Math.max(applied, archived, isOwn ? marked.lastLsn : 0))
   const hidden = new Set<string>()
   for (let losesOlder = false; ; losesOlder = true) {
     const seen = without(storage, hidden)
@@ -120,10 +129,11 @@ const without = (storage: JournalStorage, hidden: ReadonlySet<string>): JournalS
 
 const firstLsnOf = ({ segments, end }: JournalScan): Lsn => segments[0]?.baseLsn ?? end.nextLsn
 
-async function carryOut(request: LossRequest, replayFrom: Lsn): Promise<RecoveryReport> {
-  const { storage, environment, journalId, options, applied: floorLsn } = request
+async function carryOut(request: LossRequest, replayFrom: Lsn, newTimeline: number): Promise<RecoveryReport> {
+  const { storage, environment, journalId, options, applied, archived } = request
+  const floorLsn = lsn(Math.max(applied, archived))
   const opening = { storage, environment, journalId, serverId: journalId, options, floorLsn, replayFrom }
-  const { journal, report } = await openJournal({ ...opening, acceptLoss: true })
+  const { journal, report } = await openJournal({ ...opening, acceptLoss: true, newTimeline })
   await new Promise<void>((resolve, reject) => {
     journal.close((error) => (error === null ? resolve() : reject(error)))
   })

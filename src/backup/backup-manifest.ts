@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { readSmallObject } from '../archive/archive-identity.ts'
 import { type ArchiveTarget, archiveNames } from '../archive/archive-target.ts'
 import { CommanderError, isCommanderError } from '../kernel/errors.ts'
@@ -42,8 +43,13 @@ export interface BackupObject {
 
 const manifestBytesMax = 67_108_864
 
+/** Closed with a digest of itself: of all objects only this one is named nowhere else with its digest. */
 export const encodeManifest = (manifest: BackupManifest): Buffer =>
-  Buffer.from(`${JSON.stringify(manifest, undefined, 2)}\n`)
+  Buffer.from(`${textOf({ ...manifest, sha256: sha256Of(manifest) })}\n`)
+
+const textOf = (manifest: object): string => JSON.stringify(manifest, undefined, 2)
+
+const sha256Of = (manifest: object): string => createHash('sha256').update(textOf(manifest)).digest('hex')
 
 /**
  * `null` where there is no backup: an archive, an unfinished backup, nothing at all.
@@ -61,17 +67,20 @@ const numbers = ['journalFormat', 'timeline', 'fromLsn', 'appliedLsn', 'toLsn'] 
 const texts = ['journalId', 'appliedTime', 'toDigest', 'toTime', 'stateHash', 'startedAt', 'completedAt'] as const
 
 function parse(target: ArchiveTarget, bytes: Buffer): BackupManifest {
-  let found: Partial<BackupManifest>
+  let parsed: Partial<BackupManifest & { readonly sha256: string }>
   try {
-    found = (JSON.parse(bytes.toString('utf8')) ?? {}) as Partial<BackupManifest>
+    parsed = (JSON.parse(bytes.toString('utf8')) ?? {}) as typeof parsed
   } catch (cause) {
     throw damaged(target, 'it is not JSON', cause)
   }
+  const { sha256, ...found } = parsed
   const { format } = found
   if (typeof format === 'number' && format > 1) {
     const message = `the backup ${target.location} has format ${format}, this program knows format 1: use the CommanderDB release that made it`
     throw new CommanderError('unsupported_version', message, { details: { version: format, known: 1 } })
   }
+  const own = sha256Of(found)
+  if (sha256 !== own) throw damaged(target, `its SHA-256 is ${own}, and it says ${sha256 ?? 'none'}`)
   const missing =
     numbers.find((name) => !Number.isSafeInteger(found[name])) ?? texts.find((name) => typeof found[name] !== 'string')
   if (format !== 1 || missing !== undefined) throw damaged(target, `it has no sound ${missing ?? 'format'}`)

@@ -47,7 +47,10 @@ export async function* walkSegments(options: WalkOptions): AsyncGenerator<Fetche
   }
 }
 
-/** Of several copies the first that is there and follows; the archive's are first, and whole. */
+/**
+ * Of several copies the first that is there and follows; the archive's are first, and whole. Where such a one is damaged, a
+ * backup's beginning of it is enough only for a goal that lies in that: what the damaged one held is not left out unsaid.
+ */
 async function fetchCopy(
   options: WalkOptions,
   copies: readonly StoredSegment[],
@@ -58,7 +61,8 @@ async function fetchCopy(
     const gap = before === null ? null : gapBetween(before, copy)
     if (gap !== null) throw gap
     try {
-      return await bring(options, copy, before)
+      const segment = await bring(options, copy, before)
+      if (failure === null || segment.scanned.isSealed || segment.scanned.isLast) return segment
     } catch (error) {
       if (!(error instanceof CommanderError) || error.code !== 'archive_corrupt') throw error
       failure ??= error
@@ -71,7 +75,7 @@ function gapBetween({ source, header, scanned }: FetchedSegment, next: StoredSeg
   if (!scanned.isSealed)
     return corrupt(
       source,
-      `only its beginning is there, up to LSN ${scanned.lastLsn}, but ${next.object} comes after it`,
+      `only its beginning is there, up to LSN ${scanned.lastLsn}; the whole segment is missing, and ${next.object} comes after it`,
     )
   if (next.segNo === header.segNo + 1) return null
   return corrupt(next, `segment ${header.segNo + 1}, which must come before it, is missing`)

@@ -55,7 +55,7 @@ export async function takeBackup(request: BackupRequest): Promise<BackupManifest
   try {
     const { applied, root } = positionOf(copy.store)
     const toLsn = await request.flushed()
-    await claimArchive(target, journalId, startedAt)
+    await claimArchive(target, journalId, startedAt, 'backup')
     const writer = new BackupWriter(target)
     for (const { name, bytes } of request.timelines) await writer.putBytes(name, bytes)
     const timeline = await putSegments(request, writer, nextLsn(root), toLsn)

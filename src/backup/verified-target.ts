@@ -17,7 +17,7 @@ export function verifiedTarget(target: ArchiveTarget, { objects }: BackupManifes
   }
   return {
     location: target.location,
-    list: (prefix) => target.list(prefix),
+    list: (prefix, after) => target.list(prefix, after),
     putFile: (name, path) => target.putFile(name, path),
     putStream: (name, source) => target.putStream(name, source),
     putBytes: (name, bytes) => target.putBytes(name, bytes),

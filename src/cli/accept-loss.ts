@@ -1,13 +1,15 @@
 import { existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { archiveNames } from '../archive/archive-target.ts'
+import { rememberedAsArchived } from '../assembly/flushed-floor.ts'
 import { journalOptionsOf } from '../assembly/journal-settings.ts'
 import { acceptLoss, type Loss } from '../backup/accept-loss.ts'
 import { encodeClaim, type TimelineClaim } from '../backup/timeline-claim.ts'
 import { syncDirectory } from '../journal/file-calls.ts'
 import { FileStorage } from '../journal/file-storage.ts'
+import type { JournalStorage } from '../journal/storage.ts'
 import { CommanderError } from '../kernel/errors.ts'
-import { type Lsn, noLsn } from '../kernel/identifiers.ts'
+import { type Lsn, lsn, noLsn } from '../kernel/identifiers.ts'
 import { createSystemEnvironment } from '../kernel/system-environment.ts'
 import { lockDatabase } from '../observability/process-lock-adapter.ts'
 import type { ResolvedConfig } from '../sdk/resolved-config.ts'
@@ -15,6 +17,7 @@ import { readIdentity } from '../store/identity-adapter.ts'
 import { openLmdbStore } from '../store/lmdb-store.ts'
 import { readPosition, readRoot } from '../tables/meta.ts'
 import { allTables } from '../tables/table-names.ts'
+import { archiveOfLoss } from './accept-loss-archive.ts'
 import type { Terminal } from './terminal.ts'
 
 /** Before a start: gives up what is damaged, says so, and leaves a record in the data directory. For this one start. */
@@ -26,13 +29,19 @@ export async function giveUpDamage(terminal: Terminal, config: ResolvedConfig): 
   const locks = [lockDatabase(dataDir, 'database'), lockDatabase(dataDir, 'journal-writer')]
   try {
     const environment = createSystemEnvironment()
+    const storage = new FileStorage(join(dataDir, 'journal'))
+    const journalId = Buffer.from(identity.databaseId.replaceAll('-', ''), 'hex')
+    const archive = await archiveOfLoss(terminal, config, storage, journalId)
+    const position = await positionOf(dataDir, storage)
     const loss = await acceptLoss({
-      storage: new FileStorage(join(dataDir, 'journal')),
+      storage,
       environment,
-      journalId: Buffer.from(identity.databaseId.replaceAll('-', ''), 'hex'),
+      journalId,
       options: journalOptionsOf(config),
-      ...(await positionOf(dataDir)),
-    })
+      ...position,
+      archived: lsn(Math.max(position.archived, archive.archived)),
+      claim: archive.claim,
+    }).finally(() => archive.close())
     if (loss === null) terminal.error(`commanderdb: nothing of ${dataDir} has to be given up: it starts as it is\n`)
     else tell(terminal, loss, keep(dataDir, loss))
   } finally {
@@ -40,14 +49,17 @@ export async function giveUpDamage(terminal: Terminal, config: ResolvedConfig): 
   }
 }
 
-async function positionOf(dataDir: string): Promise<{ readonly root: Lsn; readonly applied: Lsn }> {
+async function positionOf(
+  dataDir: string,
+  storage: JournalStorage,
+): Promise<{ readonly root: Lsn; readonly applied: Lsn; readonly archived: Lsn }> {
   const path = join(dataDir, 'store')
-  if (!existsSync(path)) return { root: noLsn, applied: noLsn }
+  if (!existsSync(path)) return { root: noLsn, applied: noLsn, archived: noLsn }
   const environment = createSystemEnvironment()
   const store = openLmdbStore({ path, tables: allTables, readOnly: true, environment })
   try {
     const root = readRoot(store, { lookup: () => undefined, keepsPayloads: false }).lsn
-    return { root, applied: readPosition(store).applied }
+    return { root, applied: readPosition(store).applied, archived: rememberedAsArchived(store, storage) }
   } finally {
     await store.close()
   }

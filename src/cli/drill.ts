@@ -1,9 +1,11 @@
 import { join, resolve } from 'node:path'
+import { addressesOf } from '../assembly/file-surroundings-adapter.ts'
+import { holdJournal } from '../ipc/applier-hold.ts'
 import { FileStorage } from '../journal/file-storage.ts'
 import { verifyJournal } from '../journal/inspect.ts'
 import { JournalReader } from '../journal/reader.ts'
 import { CommanderError } from '../kernel/errors.ts'
-import { type Lsn, lsn } from '../kernel/identifiers.ts'
+import type { Lsn } from '../kernel/identifiers.ts'
 import { readIdentity } from '../store/identity-adapter.ts'
 import { exitCodes } from './exit-code.ts'
 import { floorOf, runningDatabase } from './journal-directory.ts'
@@ -11,7 +13,7 @@ import type { Outcome } from './restore-build.ts'
 import type { Origin } from './restore-origin.ts'
 import type { Flags } from './settings.ts'
 import { list } from './table.ts'
-import { noDatabase } from './target.ts'
+import { controlClient, noDatabase } from './target.ts'
 import type { Terminal } from './terminal.ts'
 
 /** What would be lost if the database were gone now. */
@@ -80,7 +82,9 @@ function textOf({
   const lost =
     loss === null
       ? 'unknown: name the database with --data-dir'
-      : `${loss.entries} entries of the last ${loss.milliseconds} ms (LSN ${last} of ${loss.flushedLsn})`
+      : loss.entries === 0
+        ? `nothing: everything that is flushed is there, up to LSN ${loss.flushedLsn}`
+        : `${loss.entries} entries of the last ${loss.milliseconds} ms (LSN ${last} of ${loss.flushedLsn})`
   return list([
     ['drill', ok ? 'ok' : 'not ok'],
     ['up to', `LSN ${last}${time === null ? '' : `, ${time}`}, timeline ${timeline}`],
@@ -104,13 +108,25 @@ async function lossOf(
   const storage = new FileStorage(join(dataDir, 'journal'))
   const journal = { path: storage.directory, storage, dataDir }
   const status = await runningDatabase(journal)
-  const flushedLsn = status === null ? verifyJournal(storage, await floorOf(journal)).lastLsn : lsn(status.lsn.flushed)
+  const flushedLsn =
+    status === null ? verifyJournal(storage, await floorOf(journal)).lastLsn : await flushedNow(dataDir)
   const wallMs = wallMsOf(storage, flushedLsn)
   const restoredMs = restoredTime === null ? null : Date.parse(restoredTime)
   return {
     flushedLsn,
     entries: Math.max(0, flushedLsn - restoredLsn),
     milliseconds: wallMs === null || restoredMs === null ? 0 : Math.max(0, wallMs - restoredMs),
+  }
+}
+
+/** What status says is as old as the last reports to it, and the drill must not make the loss smaller. */
+async function flushedNow(dataDir: string): Promise<Lsn> {
+  const { transport, scheduler } = controlClient(dataDir)
+  const hold = await holdJournal(transport, addressesOf(dataDir).applier, scheduler)
+  try {
+    return await hold.flushed()
+  } finally {
+    hold.release()
   }
 }
 

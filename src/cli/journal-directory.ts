@@ -1,5 +1,6 @@
 import { existsSync, readdirSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
+import { flushedFloor } from '../assembly/flushed-floor.ts'
 import { FileStorage } from '../journal/file-storage.ts'
 import type { JournalStorage } from '../journal/storage.ts'
 import { CommanderError, isCommanderError } from '../kernel/errors.ts'
@@ -8,7 +9,6 @@ import { createSystemEnvironment } from '../kernel/system-environment.ts'
 import { openLmdbStore } from '../store/lmdb-store.ts'
 import type { DatabaseStatus } from '../supervisor/control-protocol.ts'
 import { requestStatus } from '../supervisor/status-client.ts'
-import { readPosition } from '../tables/meta.ts'
 import { allTables } from '../tables/table-names.ts'
 import { UsageError } from './exit-code.ts'
 import { type Flags, findDataDirectory } from './settings.ts'
@@ -57,14 +57,14 @@ export async function assertStopped(journal: JournalDirectory): Promise<void> {
   throw new CommanderError('database_locked', message)
 }
 
-/** What the store has applied had been flushed to the journal: an LSN that must be there. */
-export async function floorOf({ dataDir }: JournalDirectory): Promise<Lsn> {
+/** What the store has applied, and remembers as archived, had been flushed to the journal: an LSN that must be there. */
+export async function floorOf({ dataDir, storage }: JournalDirectory): Promise<Lsn> {
   const path = dataDir === null ? '' : join(dataDir, 'store')
   if (dataDir === null || !existsSync(path)) return noLsn
   const environment = createSystemEnvironment()
   const store = openLmdbStore({ path, tables: allTables, readOnly: true, environment })
   try {
-    return readPosition(store).applied
+    return flushedFloor(store, storage)
   } finally {
     await store.close()
   }

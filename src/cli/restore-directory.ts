@@ -2,11 +2,11 @@ import {
   closeSync,
   existsSync,
   fsyncSync,
-  mkdirSync,
   mkdtempSync,
   openSync,
   readdirSync,
   renameSync,
+  rmdirSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -14,6 +14,7 @@ import {
 import { tmpdir } from 'node:os'
 import { basename, dirname, join, resolve } from 'node:path'
 import { CommanderError, messageOf } from '../kernel/errors.ts'
+import { makeDirectoryNow } from '../kernel/make-directory-adapter.ts'
 import { lockDatabase, type ProcessLock } from '../observability/process-lock-adapter.ts'
 import { type DatabaseIdentity, writeIdentity } from '../store/identity-adapter.ts'
 
@@ -37,12 +38,13 @@ export function directoryBeside(dataDir: string): RestoreDirectory {
   const final = resolve(dataDir)
   mustBeFree(final)
   const path = final + suffix
-  const lock = attempt(path, () => {
-    mkdirSync(path, { recursive: true, mode: 0o700 })
-    return lockDatabase(path, 'database')
+  mustBeOurs(path)
+  return attempt(path, () => {
+    const firstMade = makeDirectoryNow(path)
+    const lock = lockDatabase(path, 'database')
+    for (const name of readdirSync(path)) if (name !== 'run') rmSync(join(path, name), { recursive: true, force: true })
+    return new Building(path, final, lock, firstMade ?? path)
   })
-  for (const name of readdirSync(path)) if (name !== 'run') rmSync(join(path, name), { recursive: true, force: true })
-  return new Building(path, final, lock)
 }
 
 /** For a restore that only shows that it can be done. TMPDIR says where. */
@@ -59,19 +61,22 @@ class Building implements RestoreDirectory {
   readonly path: string
   readonly #final: string
   readonly #lock: ProcessLock
+  /** It, or the highest of the directories above it that were not there. */
+  readonly #firstMade: string
   #isOver = false
 
-  constructor(path: string, final: string, lock: ProcessLock) {
+  constructor(path: string, final: string, lock: ProcessLock, firstMade: string) {
     this.path = path
     this.#final = final
     this.#lock = lock
+    this.#firstMade = firstMade
   }
 
   finish(identity: DatabaseIdentity, beginning: { readonly name: string; readonly bytes: Buffer }): void {
     attempt(this.path, () => {
       rmSync(join(this.path, 'segments'), { recursive: true, force: true })
       const file = join(this.path, beginning.name)
-      mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
+      makeDirectoryNow(dirname(file))
       writeFileSync(file, beginning.bytes, { mode: 0o600, flush: true })
       for (const name of ['journal', 'store', 'timelines', '.']) flush(join(this.path, name))
       writeIdentity(this.path, identity)
@@ -89,7 +94,33 @@ class Building implements RestoreDirectory {
     this.#isOver = true
     this.#lock.release()
     rmSync(this.path, { recursive: true, force: true })
+    this.#removeAbove()
   }
+
+  /** As far as nobody else uses them. */
+  #removeAbove(): void {
+    for (let at = this.path; at !== this.#firstMade; ) {
+      at = dirname(at)
+      try {
+        rmdirSync(at)
+      } catch {
+        return
+      }
+    }
+  }
+}
+
+/** What an earlier try has left is removed, and has its lock directory; anything else of that name stays. */
+function mustBeOurs(path: string): void {
+  if (!existsSync(path)) return
+  const names = attempt(path, () => (statSync(path).isDirectory() ? readdirSync(path) : [basename(path)]))
+  const [first] = names
+  if (first === undefined || names.includes('run')) return
+  throw new CommanderError(
+    'foreign_database',
+    `${path} is needed to restore, and was not made by a restore (there is ${first}): move it away, or restore to another directory`,
+    { details: { directory: path } },
+  )
 }
 
 function mustBeFree(directory: string): void {

@@ -1,5 +1,5 @@
 import { readArchiveIdentity } from '../archive/archive-identity.ts'
-import type { ArchiveTarget } from '../archive/archive-target.ts'
+import { type ArchiveTarget, archiveNames } from '../archive/archive-target.ts'
 import { type BackupManifest, readManifest } from '../backup/backup-manifest.ts'
 import { verifiedTarget } from '../backup/verified-target.ts'
 import { CommanderError, isCommanderError, messageOf } from '../kernel/errors.ts'
@@ -36,6 +36,7 @@ export async function originOf(
   if (found === null) throw new CommanderError('not_found', `${place.location} holds neither a backup nor an archive`)
   if (named !== undefined)
     throw new UsageError(`${from} is an archive itself; --archive is for what came after a backup`)
+  if (found.holds === 'backup') throw brokenOff(place, found.createdAt)
   const { journalId, createdAt } = found
   return {
     source: place,
@@ -43,6 +44,15 @@ export async function originOf(
     archive: null,
     identity: { databaseId: uuidOf(journalId), format: dataDirectoryFormat, createdAt },
   }
+}
+
+function brokenOff({ location }: ArchiveTarget, startedAt: string): CommanderError {
+  return new CommanderError(
+    'archive_corrupt',
+    `${location} holds a backup that is not whole: it was begun at ${startedAt} and has no ${archiveNames.backup}. ` +
+      'It was broken off, or that object was lost; restore another backup, or the archive',
+    { details: { location, object: archiveNames.backup } },
+  )
 }
 
 /** The one that was named, or that the backup names if it can be reached. */

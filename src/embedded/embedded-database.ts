@@ -1,12 +1,17 @@
 import type { Database } from '../client/options.ts'
 import type { SocketDatabase } from '../client/socket-database.ts'
+import type { ApplierAnswer } from '../ipc/applier-protocol.ts'
 import { CommanderError } from '../kernel/errors.ts'
+
+/** What operators ask of the projection applier. */
+type AskByHand = (what: 'checkpoint' | 'archive') => Promise<ApplierAnswer>
 
 /** A client of the database in this process, whose closing closes the database. */
 export class EmbeddedDatabase implements Database {
   readonly #stop: { run(): Promise<void> }
   readonly #onFailure: ((error: CommanderError) => void) | undefined
   #client: SocketDatabase | null = null
+  #ask: AskByHand | null = null
   #failure: CommanderError | null = null
   #closed: Promise<void> | null = null
 
@@ -15,8 +20,9 @@ export class EmbeddedDatabase implements Database {
     this.#onFailure = onFailure
   }
 
-  serve(client: SocketDatabase): void {
+  serve(client: SocketDatabase, ask: AskByHand): void {
     this.#client = client
+    this.#ask = ask
   }
 
   /** A role cannot go on: everything stops, and what is asked from now on fails with the reason. */
@@ -65,6 +71,22 @@ export class EmbeddedDatabase implements Database {
   readonly retryCommand: Database['retryCommand'] = async (id) => this.#open().retryCommand(id)
 
   readonly skipCommand: Database['skipCommand'] = async (...args) => this.#open().skipCommand(...args)
+
+  async checkpoint(): Promise<{ readonly upTo: number }> {
+    const { upTo = 0 } = await this.#byHand('checkpoint')
+    return { upTo }
+  }
+
+  async archive(): Promise<{ readonly upTo: number; readonly location: string }> {
+    const { upTo = 0, location = '' } = await this.#byHand('archive')
+    return { upTo, location }
+  }
+
+  #byHand(what: 'checkpoint' | 'archive'): Promise<ApplierAnswer> {
+    const reason = this.#reason()
+    if (reason !== null || this.#ask === null) throw reason
+    return this.#ask(what)
+  }
 
   close(): Promise<void> {
     this.#closed ??= this.#close()

@@ -1,4 +1,5 @@
 import { resolve } from 'node:path'
+import { type ArchiveLocation, openArchiveTarget } from '../archive/open-target-adapter.ts'
 import { addressesOf, fileSurroundings, makeStore } from '../assembly/file-surroundings-adapter.ts'
 import { startApplication } from '../assembly/start-application.ts'
 import { startDispatcher } from '../assembly/start-dispatcher.ts'
@@ -9,10 +10,11 @@ import type { RunningRole, Surroundings } from '../assembly/surroundings.ts'
 import type { Database } from '../client/options.ts'
 import { SocketDatabase } from '../client/socket-database.ts'
 import type { AdmissionLimits } from '../gateway/admission.ts'
+import { askApplier } from '../ipc/applier-client.ts'
 import { createMemoryTransport } from '../ipc/memory-transport.ts'
 import { defaultJournalOptions, type JournalOptions } from '../journal/options.ts'
 import { defaultFlushOptions, type FlushOptions } from '../journal-writer/options.ts'
-import { defaultRetentionSettings } from '../journal-writer/retention.ts'
+import { defaultRetentionSettings, type RetentionSettings } from '../journal-writer/retention.ts'
 import type { Environment, Log } from '../kernel/environment.ts'
 import { CommanderError, messageOf } from '../kernel/errors.ts'
 import { createSystemEnvironment, keepProcessAlive } from '../kernel/system-environment.ts'
@@ -30,12 +32,25 @@ export interface OpenOptions {
   /** Applications, or paths of their modules. At least one. */
   readonly applications: readonly (Application | string)[]
   readonly limits?: Partial<AdmissionLimits>
+  /** Where sealed segments go, and archived streams: a directory, or a bucket of S3. Default: nowhere. */
+  readonly archive?: ArchiveLocation
   /** `attestIntervalMs`: shortest time between two comparisons of the roles' states; 0: never. Default 10,000. */
-  readonly journal?: Partial<JournalOptions & FlushOptions & { readonly attestIntervalMs: number }>
+  readonly journal?: Partial<JournalOptions & FlushOptions & RetentionSettings & { readonly attestIntervalMs: number }>
   /** Default: nowhere. */
   readonly log?: Log
   /** Told when the database cannot go on, once; calls then fail with the same error. */
   readonly onFailure?: (error: CommanderError) => void
+}
+
+/** A database that is open in this process. */
+export interface OpenDatabase extends Database {
+  /** Flushes the store now, so that older segments of the journal are stale. Returns the LSN that the store holds everything up to. */
+  checkpoint(): Promise<{ readonly upTo: number }>
+  /**
+   * Brings everything that is written by now to the archive, without waiting for its segment to be full.
+   * @throws CommanderError `invalid_config` where there is no archive, `archive_unavailable`, `archive_conflict`
+   */
+  archive(): Promise<{ readonly upTo: number; readonly location: string }>
 }
 
 /**
@@ -48,7 +63,7 @@ export interface OpenOptions {
  * await db.execute(account, '42', 'deposit', { amountCents: 500 })
  * await db.close()
  */
-export async function open(options: OpenOptions): Promise<Database> {
+export async function open(options: OpenOptions): Promise<OpenDatabase> {
   const applications = await Promise.all(
     options.applications.map((one) => (typeof one === 'string' ? loadApplication(resolve(one)) : one)),
   )
@@ -63,6 +78,27 @@ export async function open(options: OpenOptions): Promise<Database> {
   } catch (error) {
     await stop.run()
     throw error
+  }
+}
+
+/** Until its end, what a role says that it fails of is for the opener, and no end of a database that is open. */
+class StartFailure {
+  error: Error | null = null
+  #isOver = false
+  readonly #surroundings: Surroundings
+
+  constructor(surroundings: Surroundings) {
+    this.#surroundings = surroundings
+  }
+
+  readonly failed = (error: Error): void => {
+    if (this.#isOver) this.#surroundings.failed(error)
+    else this.error ??= error
+  }
+
+  end(): void {
+    this.#isOver = true
+    if (this.error !== null) throw this.error
   }
 }
 
@@ -87,6 +123,7 @@ async function start(
   stop: StopSequence,
 ): Promise<EmbeddedDatabase> {
   const { dataDir } = options
+  const archive = locationOf(options.archive)
   const locks: ProcessLock[] = [lockDatabase(dataDir, 'database'), lockDatabase(dataDir, 'journal-writer')]
   stop.add(() => {
     for (const lock of locks) lock.release()
@@ -94,7 +131,7 @@ async function start(
   const environment = createSystemEnvironment(options.log)
   const { databaseId } = openIdentity(dataDir, environment)
   const database = new EmbeddedDatabase(stop, options.onFailure)
-  const surroundings = await surroundingsOf(environment, dataDir, databaseId, database, stop)
+  const surroundings = await surroundingsOf(environment, dataDir, databaseId, database, stop, archive)
   const gateway = await startRoles(surroundings, options, applications, stop)
   await caughtUp(environment, () => gateway.gateway.isReady)
   const client = new SocketDatabase({
@@ -103,7 +140,7 @@ async function start(
     address: surroundings.addresses.gateway,
   })
   await client.open()
-  database.serve(client)
+  database.serve(client, (ask) => askApplier(surroundings.transport, surroundings.addresses.applier, { ask }))
   return database
 }
 
@@ -114,10 +151,11 @@ async function surroundingsOf(
   databaseId: string,
   database: EmbeddedDatabase,
   stop: StopSequence,
+  archive: ArchiveLocation | null,
 ): Promise<Surroundings> {
   const transport = createMemoryTransport(environment)
   const failed = (error: Error): void => database.fail(asCommanderError(error))
-  const files = fileSurroundings({ environment, transport, dataDir, databaseId, failed })
+  const files = fileSurroundings({ environment, transport, dataDir, databaseId, archive, failed })
   await makeStore(files, dataDir)
   const writing: KeyValueStore = files.openStore('write')
   stop.add(() => writing.close())
@@ -130,7 +168,7 @@ async function surroundingsOf(
 
 async function startRoles(
   surroundings: Surroundings,
-  { journal: journalOptions = {}, limits }: OpenOptions,
+  { journal: journalOptions = {}, limits, archive }: OpenOptions,
   applications: readonly Application[],
   stop: StopSequence,
 ): Promise<RunningGateway> {
@@ -146,7 +184,14 @@ async function startRoles(
   const attestation = attestIntervalMs === undefined ? {} : { attestIntervalMs }
   started(await startJournalWriter(surroundings, { journal, flush, retention, ...attestation }))
   started(startDispatcher(surroundings))
-  started(await startProjectionApplier(surroundings, { applications, checkpointTimeoutMs }))
+  const at = locationOf(archive)
+  const openArchive = at === null ? {} : { openArchive: () => openArchiveTarget(at) }
+  const start = new StartFailure(surroundings)
+  const applying = { applications, checkpointTimeoutMs, ...openArchive }
+  const { archiver } = started(await startProjectionApplier({ ...surroundings, failed: start.failed }, applying))
+  // Nobody may append before the archive had its chance to say that entries are missing here.
+  await caughtUp(surroundings.environment, () => start.error !== null || (archiver?.isAsked ?? true))
+  start.end()
   const hosts = applications.map((application) =>
     started(startApplication(surroundings, { application, instance: 1, former: 'unknown', journal })),
   )
@@ -155,6 +200,9 @@ async function startRoles(
     await startGateway(surroundings, { applications, journal, ...(limits === undefined ? {} : { limits }) }),
   )
 }
+
+const locationOf = (archive: ArchiveLocation | undefined): ArchiveLocation | null =>
+  archive !== undefined && 'directory' in archive ? { directory: resolve(archive.directory) } : (archive ?? null)
 
 /** The options that belong to one of the two kinds. */
 function pick<Kind extends object>(given: object, kind: Kind): Partial<Kind> {

@@ -1,8 +1,9 @@
-import { chmodSync, lstatSync, mkdirSync, realpathSync, unlinkSync } from 'node:fs'
+import { chmodSync, lstatSync, realpathSync, unlinkSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join, resolve } from 'node:path'
 import { CommanderError, messageOf } from '../kernel/errors.ts'
+import { makeDirectoryNow } from '../kernel/make-directory-adapter.ts'
 import { socketPathOf } from './socket-address.ts'
 
 const userId = process.getuid?.() ?? -1
@@ -29,7 +30,7 @@ function realDirectory(directory: string): string {
  */
 export function prepareSocketDirectory(path: string): void {
   const directory = dirname(path)
-  if (mkdirSync(directory, { recursive: true, mode: 0o700 }) !== undefined) chmodSync(directory, 0o700)
+  if (makeDirectoryNow(directory) !== undefined) chmodSync(directory, 0o700)
   assertPrivate(directory)
 }
 

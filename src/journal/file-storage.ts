@@ -1,6 +1,7 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import { CommanderError, isCommanderError } from '../kernel/errors.ts'
+import { makeDirectoryNow } from '../kernel/make-directory-adapter.ts'
 import { attempt, storageError, syncDirectory } from './file-calls.ts'
 import { FileCreation } from './file-creation.ts'
 import { type Creation, type Done, type JournalFile, type JournalStorage, temporarySuffix } from './storage.ts'
@@ -12,7 +13,7 @@ export class FileStorage implements JournalStorage {
   constructor(directory: string) {
     this.directory = directory
     if (fs.existsSync(directory)) return
-    attempt('create', directory, () => fs.mkdirSync(directory, { recursive: true, mode: 0o700 }))
+    attempt('create', directory, () => makeDirectoryNow(directory))
     syncDirectory(path.dirname(directory))
   }
 

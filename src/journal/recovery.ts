@@ -29,6 +29,8 @@ export interface RecoveryRequest {
   onBatch?(batch: JournalBatch): void
   /** Give up what is damaged or missing, keep it aside, and start a new timeline. Default false. */
   readonly acceptLoss?: boolean
+  /** The number of that timeline, if it is free here; default: the next one. */
+  readonly newTimeline?: number
 }
 
 /** What recovery found and did; for the log and for operators. */
@@ -83,7 +85,8 @@ export async function recover(request: RecoveryRequest): Promise<Recovered> {
     keptAside.push(...steps.flatMap(asideOf))
     // what was given up were old segments only: look again at those that are needed
     if (decision.action === 'giveUpOlder') continue
-    const recovered = recoveredFrom(scanned, decision, keptAside, environment.clock.monotonicMs() - startMs)
+    const durationMs = environment.clock.monotonicMs() - startMs
+    const recovered = recoveredFrom(scanned, decision, keptAside, durationMs, request.newTimeline ?? 0)
     tell(environment, recovered.report)
     return recovered
   }
@@ -134,10 +137,12 @@ function recoveredFrom(
   decision: RecoveryCase,
   keptAside: string[],
   durationMs: number,
+  newTimeline: number,
 ): Recovered {
   const { end, segments, floorLsn } = scan
   const givenUp = decision.action === 'giveUp'
-  const timeline = Math.max(1, ...segments.map(({ header }) => header?.timeline ?? 1)) + (givenUp ? 1 : 0)
+  const newest = newestOf(segments)
+  const timeline = givenUp ? Math.max(newest + 1, newTimeline) : newest
   const kept = segments.filter(({ segNo }) => end.segment !== null && segNo <= end.segment.segNo)
   const { nextLsn, digest, wallMs } = end
   return {
@@ -158,6 +163,10 @@ function recoveredFrom(
     },
   }
 }
+
+/** The highest timeline that a segment says. */
+export const newestOf = (segments: JournalScan['segments']): number =>
+  Math.max(1, ...segments.map(({ header }) => header?.timeline ?? 1))
 
 function asideOf(step: RecoveryStep): string[] {
   if (step.kind === 'rename') return [step.to]

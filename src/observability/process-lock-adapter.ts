@@ -1,8 +1,9 @@
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join, resolve } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
 import { CommanderError, messageOf } from '../kernel/errors.ts'
+import { makeDirectoryNow } from '../kernel/make-directory-adapter.ts'
 
 /**
  * One database per directory. The lock is SQLite's exclusive file lock, that is a POSIX fcntl lock: the kernel frees
@@ -44,7 +45,7 @@ export function runDirectoryOf(dataDir: string): string {
  */
 export function lockDatabase(dataDir: string, name: LockName): ProcessLock {
   const runDirectory = runDirectoryOf(dataDir)
-  mkdirSync(runDirectory, { recursive: true, mode: 0o700 })
+  makeRunDirectory(dataDir, runDirectory)
   const holderPath = join(runDirectory, files[name].holder)
   const database = openExclusively(join(runDirectory, files[name].lock), dataDir, name)
   const startedAt = new Date(performance.timeOrigin).toISOString()
@@ -58,6 +59,19 @@ export function lockDatabase(dataDir: string, name: LockName): ProcessLock {
       database.close()
     },
   }
+}
+
+function makeRunDirectory(dataDir: string, runDirectory: string): void {
+  try {
+    makeDirectoryNow(runDirectory)
+  } catch (error) {
+    throw cannotMake(runDirectory, resolve(dataDir), error)
+  }
+}
+
+function cannotMake(runDirectory: string, directory: string, cause: unknown): CommanderError {
+  const message = `cannot make ${runDirectory}: ${messageOf(cause)}; choose another --data-dir, or let this user write there`
+  return new CommanderError('invalid_config', message, { details: { directory }, cause })
 }
 
 /** Who wrote itself down as the holder last; it may be gone. */

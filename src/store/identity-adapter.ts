@@ -1,7 +1,8 @@
-import { closeSync, fsyncSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, writeSync } from 'node:fs'
+import { closeSync, fsyncSync, openSync, readdirSync, readFileSync, renameSync, writeSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import type { Clock, Random } from '../kernel/environment.ts'
 import { CommanderError, messageOf } from '../kernel/errors.ts'
+import { makeDirectoryNow } from '../kernel/make-directory-adapter.ts'
 
 /** `identity.json` in the data directory: says that the directory is a CommanderDB database, which one, and in which format. */
 export interface DatabaseIdentity {
@@ -102,7 +103,7 @@ function foreign(directory: string, reason: string, advice: string): CommanderEr
  */
 export function writeIdentity(dataDir: string, identity: DatabaseIdentity): void {
   const directory = resolve(dataDir)
-  mkdirSync(directory, { recursive: true, mode: 0o700 })
+  makeDirectoryNow(directory)
   const file = openSync(join(directory, temporaryName), 'w', 0o600)
   writeSync(file, `${JSON.stringify(identity, undefined, 2)}\n`)
   fsyncSync(file)

@@ -1,6 +1,6 @@
-import { mkdirSync } from 'node:fs'
 import { open } from 'lmdb'
 import { assert } from '../kernel/assert.ts'
+import { makeDirectoryNow } from '../kernel/make-directory-adapter.ts'
 import type { KeyValueStore } from './key-value-store.ts'
 import { flushData, inspectData, prepareDirectory, requireData } from './lmdb-directory.ts'
 import { LmdbEnvironment, type OpenRoot } from './lmdb-environment.ts'
@@ -25,8 +25,8 @@ export function openLmdbStore(options: LmdbStoreOptions): KeyValueStore {
 }
 
 /**
- * Copies the store as of one transaction into a new directory, while another process writes it: its data file, without free
- * pages. The copy is flushed.
+ * Copies the store as of one transaction into a new directory, while another process writes it: its data file, free
+ * pages and all. The copy is flushed.
  *
  * @throws CommanderError `not_ready`, `foreign_database`, `unsupported_version`, `store_failed`
  */
@@ -35,7 +35,7 @@ export async function copyLmdbStore(options: Omit<LmdbStoreOptions, 'readOnly'>,
   inspectData(options.path, true)
   const environment = new LmdbEnvironment({ ...options, readOnly: true }, open as unknown as OpenRoot)
   try {
-    mkdirSync(to, { recursive: true, mode: 0o700 })
+    makeDirectoryNow(to)
     await environment.copy(to)
     flushData(to)
   } catch (error) {

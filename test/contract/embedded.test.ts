@@ -1,6 +1,6 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { connect } from '../../src/client/connect-adapter.ts'
 import { Dispatcher } from '../../src/dispatcher/dispatcher.ts'
@@ -66,6 +66,63 @@ describe('a database opened inside this process', () => {
     await db.close()
     await expect(db.execute(account, '1', 'deposit', { amountCents: 1 })).rejects.toThrowError(/was closed/)
     await expect(connect({ dataDir })).rejects.toMatchObject({ code: 'no_database' })
+  })
+})
+
+describe('an archive of a database inside this process', () => {
+  const bytesOf = (path: string): string[] => readdirSync(path, { recursive: true }).map(String).sort()
+
+  it('gets everything by hand, lets the journal go at a checkpoint, and can be asked again after reopening', async () => {
+    const archive = join(dataDir, '..', `${basename(dataDir)}-archive`)
+    const options = { dataDir, applications: [bank], archive: { directory: archive } }
+    try {
+      const db = await open(options)
+      const { lsn } = await db.execute(account, '1', 'deposit', { amountCents: 5 })
+      const archived = await db.archive()
+      expect(archived).toEqual({ upTo: expect.any(Number), location: archive })
+      expect(archived.upTo).toBeGreaterThanOrEqual(lsn)
+      expect((await db.checkpoint()).upTo).toBeGreaterThanOrEqual(archived.upTo)
+      const segments = (): string[] => bytesOf(join(dataDir, 'journal')).filter((name) => /^\d.*segment$/.test(name))
+      await expect.poll(() => segments()[0]?.slice(0, 10), { timeout: 20_000 }).toBe('0000000002')
+      await db.close()
+      expect(bytesOf(archive)).toContain('segments/00000001/0000000001-0000000000000001.segment.zst')
+      const again = await open(options)
+      expect((await again.read(account, '1')).state.balanceCents).toBe(5)
+      expect((await again.archive()).upTo).toBeGreaterThan(archived.upTo)
+      await again.close()
+    } finally {
+      rmSync(archive, { recursive: true, force: true })
+    }
+  })
+
+  it('that goes on behind the end of the journal keeps it from opening, and leaves nothing behind', async () => {
+    const archive = join(dataDir, '..', `${basename(dataDir)}-archive`)
+    const old = `${dataDir}-old`
+    const options = { applications: [bank], archive: { directory: archive } }
+    try {
+      await (await open({ ...options, dataDir })).close()
+      cpSync(dataDir, old, { recursive: true })
+      const db = await open({ ...options, dataDir })
+      await db.execute(account, '1', 'deposit', { amountCents: 5 })
+      await db.archive()
+      await db.close()
+      const failures: CommanderError[] = []
+      const refused = open({ ...options, dataDir: old, onFailure: (error) => void failures.push(error) })
+      await expect(refused).rejects.toMatchObject({ code: 'journal_corrupt', details: { rule: 'R7' } })
+      expect(failures).toEqual([])
+      await (await open({ applications: [bank], dataDir: old })).close()
+    } finally {
+      for (const path of [archive, old]) rmSync(path, { recursive: true, force: true })
+    }
+  })
+
+  it('is asked for by name where there is none, though checkpoints are taken all the same', async () => {
+    const db = await openBank()
+    await expect(db.archive()).rejects.toMatchObject({ code: 'invalid_config' })
+    const { lsn } = await db.execute(account, '1', 'deposit', { amountCents: 5 }, { wait: 'applied' })
+    expect((await db.checkpoint()).upTo).toBeGreaterThanOrEqual(lsn)
+    await db.close()
+    await expect(db.checkpoint()).rejects.toMatchObject({ code: 'connection_lost' })
   })
 })
 

@@ -5,6 +5,7 @@ import http from 'node:http'
 import type { AddressInfo } from 'node:net'
 import os from 'node:os'
 import path from 'node:path'
+import { Transform } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 
 export const bucket = 'archive'
@@ -30,11 +31,14 @@ export type Manner =
   | 'keeps-nothing'
   | 'keeps-the-old'
   | 'breaks-off'
+  | 'alters'
   | 'no-s3'
 
 /** A real server in a process of its own, and a service in front of it whose manner a test chooses. */
 export class S3World {
   manner: Manner = 'sound'
+  /** What `alters` gives back with another byte in the middle. */
+  altered: RegExp = /./
   /** Names in one page of a list. */
   pageNames = 1000
   /** Of requests that put something, with their conditions. */
@@ -66,6 +70,11 @@ export class S3World {
 
   get endpoint(): string {
     return `http://127.0.0.1:${(this.#front.address() as AddressInfo).port}`
+  }
+
+  /** Where the server keeps everything. */
+  get directory(): string {
+    return this.#directory
   }
 
   /** Nobody listens there any more. */
@@ -124,6 +133,8 @@ export class S3World {
             answered.once('data', (chunk: Buffer) =>
               response.write(chunk.subarray(0, chunk.length >> 1), () => response.destroy()),
             )
+          } else if (this.manner === 'alters' && method === 'GET' && this.altered.test(url ?? '')) {
+            answered.pipe(otherByte(Number(answered.headers['content-length']) >> 1)).pipe(response)
           } else answered.pipe(response)
         },
       )
@@ -131,6 +142,17 @@ export class S3World {
       request.pipe(onward)
     })
   }
+}
+
+function otherByte(at: number): Transform {
+  let passed = 0
+  return new Transform({
+    transform(chunk: Buffer, _encoding, done) {
+      if (at >= passed && at < passed + chunk.length) chunk[at - passed] = (chunk[at - passed] ?? 0) ^ 1
+      passed += chunk.length
+      done(null, chunk)
+    },
+  })
 }
 
 function answer(

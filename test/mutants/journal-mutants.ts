@@ -297,8 +297,8 @@ const recovering: readonly Mutant[] = [
     name: 'a loss that is accepted on the old timeline',
     attacks: 'R6, accept-loss',
     file: 'src/journal/recovery.ts',
-    text: ' + (givenUp ? 1 : 0)',
-    replacement: '',
+    text: 'givenUp ? Math.max(newest + 1, newTimeline) : newest',
+    replacement: 'newest',
     foundBy: [
       by(acceptLoss, 'a damaged journal goes on where it is sound, on a new timeline, once the loss is accepted'),
     ],

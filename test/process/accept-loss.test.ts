@@ -1,9 +1,12 @@
+import { once } from 'node:events'
 import { closeSync, cpSync, existsSync, openSync, readdirSync, readFileSync, writeSync } from 'node:fs'
+import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { FileStorage } from '../../src/journal/file-storage.ts'
 import { type FrameRow, inspectJournal } from '../../src/journal/inspect.ts'
 import { CommandLine, jsonOf, linesOf, till } from './command-line.ts'
+import { contentOf } from './directory-content.ts'
 import { until } from './running-database.ts'
 
 const cli = new CommandLine()
@@ -121,5 +124,104 @@ describe('start --accept-loss', () => {
     expect(result.exitCode).toBe(4)
     expect(result.stderr).toContain('there is no database in')
     expect(existsSync(join(cli.directory, 'none', 'identity.json'))).toBe(false)
+  })
+})
+
+/** Somebody put back an old copy of the data directory: sound, and older than what the archive has. */
+describe('a journal that ends before its archive does', () => {
+  const world = new CommandLine()
+  const archive = join(world.directory, 'archive')
+  const flags = ['--app', till, '--archive-directory', archive] as const
+  const old = join(world.directory, 'old')
+  let endLsn: number
+  let archivedLsn: number
+
+  const copied = (name: string): string => {
+    cpSync(old, join(world.directory, name), { recursive: true })
+    return join(world.directory, name)
+  }
+  const put = async (cents: number): Promise<void> =>
+    void jsonOf(
+      await world.run('send', 'till/1', 'put', JSON.stringify({ cents }), '--data-dir', world.dataDir, '--json'),
+    )
+
+  beforeAll(async () => {
+    const first = await world.start('--data-dir', world.dataDir, ...flags)
+    await put(1)
+    first.command.process.kill('SIGTERM')
+    await first.command.ended
+    for (const part of ['identity.json', 'journal', 'store'])
+      cpSync(join(world.dataDir, part), join(old, part), { recursive: true })
+    endLsn = jsonOf<{ lastLsn: number }>(await world.run('journal', 'verify', old, '--json')).lastLsn
+    const second = await world.start('--data-dir', world.dataDir, ...flags)
+    await put(2)
+    archivedLsn = jsonOf<{ upTo: number }>(await world.run('archive', '--data-dir', world.dataDir, '--json')).upTo
+    second.command.process.kill('SIGTERM')
+    await second.command.ended
+  })
+  afterAll(() => world.remove())
+
+  it('is refused before anything new is in it, with what to do', async () => {
+    const dataDir = copied('refused')
+    const before = contentOf(archive)
+    const result = await world.run('start', '--no-http', '--data-dir', dataDir, ...flags)
+    expect(result.exitCode).toBe(1)
+    expect(result.stdout).not.toMatch(/^ready/m)
+    const last = result.stderr.trimEnd().split('\n').at(-1) as string
+    expect(last).toMatch(/^commanderdb: /)
+    expect(last).toContain(
+      `the journal ends at LSN ${endLsn} of timeline 1, but the archive ${archive} holds segments/`,
+    )
+    expect(last).toContain(
+      `entries up to LSN ${archivedLsn} at least had been flushed (R7): acknowledged entries are missing`,
+    )
+    expect(last).toMatch(
+      /Put the segments back .*, restore from it .*, or start once with --accept-loss to go on from LSN/,
+    )
+    expect(contentOf(archive)).toEqual(before)
+    expect(jsonOf(await world.run('journal', 'verify', dataDir, '--json'))).toMatchObject({ lastLsn: endLsn })
+  })
+
+  it('goes on with --accept-loss on a timeline that nobody else has in that archive, as does another copy of it', async () => {
+    for (const timeline of [2, 3]) {
+      const dataDir = copied(`accepted-${timeline}`)
+      const { command } = await world.start('--data-dir', dataDir, ...flags, '--accept-loss')
+      expect(command.stderr).toContain(`entries from LSN ${endLsn + 1} to at least LSN ${archivedLsn} were given up`)
+      expect(command.stderr).toContain(`behind LSN ${endLsn} on timeline ${timeline}`)
+      const name = `timelines/0000000${timeline}.json`
+      const claimed = JSON.parse(readFileSync(join(archive, name), 'utf8')) as object
+      expect(claimed).toMatchObject({ timeline, parent: 1, fromLsn: endLsn + 1, reason: 'accept-loss' })
+      expect(JSON.parse(readFileSync(join(dataDir, name), 'utf8'))).toEqual(claimed)
+      expect((await world.run('send', 'till/1', 'put', '{"cents":7}', '--data-dir', dataDir)).exitCode).toBe(0)
+      expect((await world.run('archive', '--data-dir', dataDir)).exitCode).toBe(0)
+      expect(jsonOf(await world.run('state', 'till/1', '--data-dir', dataDir, '--json'))).toMatchObject({
+        state: { cents: 8 },
+      })
+      command.process.kill('SIGTERM')
+      await command.ended
+    }
+    const verified = jsonOf(await world.run('journal', 'verify', archive, '--json'))
+    expect(verified).toMatchObject({ status: 'ok', timelines: [1, 2, 3], faults: [] })
+  })
+
+  it('starts where the archive cannot be asked, and gives up nothing that only that knows of', async () => {
+    const dataDir = copied('alone')
+    const silent = createServer().listen(0, '127.0.0.1')
+    await once(silent, 'listening')
+    const { port } = silent.address() as AddressInfo
+    const env = {
+      AWS_ACCESS_KEY_ID: 'nobody',
+      AWS_SECRET_ACCESS_KEY: 'nothing',
+      COMMANDERDB_ARCHIVE_S3_BUCKET: 'archive',
+      COMMANDERDB_ARCHIVE_S3_ENDPOINT: `http://127.0.0.1:${port}`,
+    }
+    try {
+      const { command } = await world.startWith({ env }, '--data-dir', dataDir, '--app', till)
+      expect((await world.run('send', 'till/1', 'put', '{"cents":1}', '--data-dir', dataDir)).exitCode).toBe(0)
+      command.process.kill('SIGKILL')
+      await command.ended
+    } finally {
+      silent.close()
+    }
   })
 })

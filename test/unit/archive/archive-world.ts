@@ -15,6 +15,7 @@ export class ArchiveWorld {
   readonly vault: SegmentVault
   readonly warnings: string[] = []
   memory: ArchiveMemory | null = null
+  readonly missing: CommanderError[] = []
   /** `archivedLsn` at each time that it moved. */
   readonly moves: number[] = []
 
@@ -55,6 +56,7 @@ export class ArchiveWorld {
         this.memory = memory
       },
       moved: () => this.moves.push(archiver.archivedLsn),
+      missing: (error) => this.missing.push(error),
     })
     return archiver
   }

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { acceptLoss, type LossRequest } from '../../../src/backup/accept-loss.ts'
 import { segmentsOf } from '../../../src/journal/segment-name.ts'
-import { lsn } from '../../../src/kernel/identifiers.ts'
+import { lsn, noLsn } from '../../../src/kernel/identifiers.ts'
 import { append, flush, JournalWorld, journalId, smallSegments } from '../journal/journal-world.ts'
 
 /** Segments from LSN 1, 11, 21 and 31, the last with 24 entries, all of them flushed. */
@@ -20,9 +20,13 @@ async function fourSegments(): Promise<{ world: JournalWorld; names: string[] }>
 const damage = (world: JournalWorld, name: string | undefined): void =>
   world.storage.flipBit(name ?? '', (4096 + 250_000) * 8)
 
-function accept(world: JournalWorld, store: Pick<LossRequest, 'root' | 'applied'>): ReturnType<typeof acceptLoss> {
+function accept(
+  world: JournalWorld,
+  store: Pick<LossRequest, 'root' | 'applied'> & Partial<Pick<LossRequest, 'archived' | 'claim'>>,
+): ReturnType<typeof acceptLoss> {
   const { storage, environment } = world
-  return world.drive(acceptLoss({ storage, environment, journalId, options: smallSegments, ...store }))
+  const request = { storage, environment, journalId, options: smallSegments, archived: noLsn }
+  return world.drive(acceptLoss({ ...request, claim: async (wanted) => wanted, ...store }))
 }
 
 const at = (root: number, applied: number): Pick<LossRequest, 'root' | 'applied'> => ({
@@ -54,6 +58,36 @@ describe('what is given up', () => {
     const before = world.storage.list()
     expect(await accept(world, at(20, 33))).toBeNull()
     expect(world.storage.list()).toEqual(before)
+  })
+
+  test('goes on under the number that was claimed before anything was changed, and says where that timeline left', async () => {
+    const { world, names } = await fourSegments()
+    damage(world, names[2])
+    const before = world.storage.clone()
+    const claims: unknown[] = []
+    const claim: LossRequest['claim'] = async (wanted) => {
+      claims.push(wanted)
+      expect(world.storage.list()).toEqual(before.list())
+      for (const name of before.list()) expect(world.storage.readWhole(name)).toEqual(before.readWhole(name))
+      return { ...wanted, timeline: 7 }
+    }
+    const loss = await accept(world, { ...at(20, 22), claim })
+    expect(claims).toEqual([
+      { timeline: 2, parent: 1, fromLsn: 23, reason: 'accept-loss', at: expect.stringMatching(/^20/) },
+    ])
+    expect(loss).toMatchObject({ timeline: 7, parent: 1, endLsn: 22 })
+    expect((await world.open({ serverId: journalId })).report).toMatchObject({ action: 'open', timeline: 7 })
+  })
+
+  test('is what only the archive had, where the journal itself is sound', async () => {
+    const { world } = await fourSegments()
+    expect(await accept(world, { ...at(20, 33), archived: lsn(50) })).toMatchObject({
+      timeline: 2,
+      endLsn: 34,
+      lost: { fromLsn: 35, toLsnAtLeast: 50 },
+      damage: null,
+      storeIsAhead: false,
+    })
   })
 
   test('may be old segments alone: then the end and the timeline stay', async () => {

@@ -28,10 +28,9 @@ function folded(payloads: readonly Buffer[]): RootState {
 }
 
 describe('a journal of version 1 that was being written when the power failed', () => {
-  test('has every action whose form is settled, and a torn end', () => {
-    const covered = new Set(goldenActions.map(({ type }) => type))
-    const missing = Object.keys(actionCodes).filter((type) => !covered.has(type as (typeof unsettledTypes)[number]))
-    expect(missing.toSorted()).toEqual(unsettledTypes.toSorted())
+  test('has every action that there is, and a torn end', () => {
+    const covered = new Set<string>(goldenActions.map(({ type }) => type))
+    expect(Object.keys(actionCodes).filter((type) => !covered.has(type))).toEqual(unsettledTypes)
     expect(verifyJournal(storedWorld().storage)).toMatchObject({
       status: 'torn',
       rule: 'R5',

@@ -1,4 +1,4 @@
-import type { Action, CommandReceived } from '../../../src/actions/action.ts'
+import type { Action, CommandReceived, MigrationStep } from '../../../src/actions/action.ts'
 import type { ActionType } from '../../../src/actions/action-codes.ts'
 import { encodeAction } from '../../../src/actions/encode.ts'
 import { EntryBatch } from '../../../src/actions/entry-batch.ts'
@@ -34,6 +34,13 @@ const started = (command: number): Action => ({
   type: 'command/started',
   instance: 'bank-1',
   commands: [lsn(command)],
+})
+const migrated = (aggregateType: string, migration: number, step: MigrationStep): Action => ({
+  type: 'stream/migrated',
+  aggregateType,
+  toVersion: 3,
+  migration: lsn(migration),
+  step,
 })
 const parked = (release: number): Action => ({
   type: 'command/parked',
@@ -114,19 +121,36 @@ export const goldenActions: readonly Action[] = [
   { type: 'checkpoint/started', upTo: lsn(22) },
   { type: 'checkpoint/completed', upTo: lsn(22), stateHash: '00112233445566778899aabbccddeeff' },
   { type: 'application/deregistered', instance: 'bank-1', reason: 'silent' },
-]
-/** Their form may still change before the first release; they join the golden journal once it does no more. */
-export const unsettledTypes: readonly ActionType[] = [
-  'workflow/advanced',
-  'workflow/resumed',
-  'stream/migrated',
-  'stream/migration-finalised',
-  'stream/migration-abandoned',
-  'stream/archived',
+  {
+    type: 'stream/archived',
+    aggregate: account,
+    from: revision(1),
+    upTo: revision(2),
+    lastLsn: lsn(4),
+    object: 'streams/0a/0a1b.events',
+    digest: '0a'.repeat(32),
+    snapshot: { definition: 'f00d', state: { balanceCents: 5, note: 'ä' }, revision: revision(2) },
+    atMs: atMs + 7,
+  },
+  migrated('account', 0, { phase: 'started', fromVersion: 2, digest: '0b'.repeat(32), atMs: atMs + 8 }),
+  migrated('account', 27, {
+    phase: 'rewritten',
+    after: 0,
+    through: 2,
+    events: [[1, Buffer.from('both events, packed')]],
+    commands: [[lsn(10), Buffer.from('a command/received, encoded')]],
+  }),
+  migrated('account', 27, { phase: 'switched' }),
+  { type: 'stream/migration-finalised', aggregateType: 'account', migration: lsn(27) },
+  migrated('till', 0, { phase: 'started', fromVersion: 1, digest: '0c'.repeat(32), atMs: atMs + 9 }),
+  { type: 'stream/migration-abandoned', aggregateType: 'till', migration: lsn(31) },
 ]
 
+/** Their form may still change before the first release; they join the golden journal once it does no more. */
+export const unsettledTypes: readonly ActionType[] = ['workflow/advanced', 'workflow/resumed']
+
 /** How many entries there are in each frame; the first segment is sealed behind the frame that ends with LSN 14. */
-const frames = [1, 3, 5, 2, 3, 1, 4, 6]
+const frames = [1, 3, 5, 2, 3, 1, 4, 6, 3, 4]
 const sealedAt = 14
 
 export function encoded(batch: readonly Action[], firstLsn: number): Buffer {
