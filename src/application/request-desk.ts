@@ -22,7 +22,6 @@ export interface RequestDeskOptions {
 interface FlushWait {
   readonly at: Lsn
   readonly step: DraftedStep
-  readonly execution: WorkflowExecution
 }
 
 /**
@@ -42,8 +41,7 @@ export class RequestDesk {
 
   /** The entry of a step is written. */
   written(step: DraftedStep, at: Lsn): void {
-    const { execution } = liveOf(step.aggregate)
-    if (step.requests.length > 0 && execution !== null) this.#unflushed.push({ at, step, execution })
+    if (step.requests.length > 0) this.#unflushed.push({ at, step })
   }
 
   flushedUpTo(flushed: Lsn): void {
@@ -54,10 +52,12 @@ export class RequestDesk {
   /** Begins the effects of what is flushed by now (I1). */
   carryOut(): void {
     let taken = 0
-    for (const { at, step, execution } of this.#unflushed) {
+    for (const { at, step } of this.#unflushed) {
       if (at > this.#flushed) break
       taken++
-      if (liveOf(step.aggregate).execution === execution) this.#carryOutStep(step, execution)
+      const { aggregate, execution } = step
+      // The run that it is of: the next one has operations of the same names.
+      if (execution !== null && liveOf(aggregate).execution === execution) this.#carryOutStep(step, execution)
     }
     if (taken > 0) this.#unflushed = this.#unflushed.slice(taken)
   }
@@ -81,6 +81,7 @@ export class RequestDesk {
       }
       const attempt = pending.attempt + 1
       record(aggregate, { event: { type: 'request/started', data: { operation: id, attempt, atMs } } })
+      execution.noteTime(atMs)
       live.requests.reserve(id)
       started.push({ operation, attempt })
     }
@@ -113,8 +114,10 @@ export class RequestDesk {
     result: RequestResult,
   ): void {
     const live = liveOf(aggregate)
-    if (live.execution !== execution || live.token === 0 || !execution.isOpen(operation.id)) return
-    const event = this.#eventOf(aggregate, operation, attempt, result)
+    // By the history, not by the code, which may not have heard yet that nobody waits any more.
+    const isAwaited = stateOf(aggregate).operations[operation.id]?.kind === 'request'
+    if (live.execution !== execution || live.token === 0 || !isAwaited) return
+    const event = this.#eventOf(aggregate, operation, attempt, result, execution.nowMs)
     record(aggregate, { event })
     if (event.type === 'request/failed' && event.data.next === 'exhausted') {
       const { error } = event.data
@@ -125,9 +128,8 @@ export class RequestDesk {
     }
     if (event.type === 'request/failed' && event.data.next === 'again' && !event.data.isTimer)
       this.#tryAgainLater(aggregate, operation.id, (event.data.retryAtMs ?? 0) - event.data.atMs)
-    // In their order: what came before and was not fed yet goes first (I1).
-    if (live.queue.length > 0) live.queue.push(event)
-    else execution.feed(event)
+    // Fed in a turn of its own, as when it runs again: what code does after one event comes before the next one.
+    live.queue.push(event)
     this.#o.gotOn(aggregate)
   }
 
@@ -136,8 +138,9 @@ export class RequestDesk {
     operation: RequestOperation,
     attempt: number,
     result: RequestResult,
+    nowMs: number,
   ): EventOfType<'request/completed' | 'request/failed'> {
-    const atMs = this.#o.environment.clock.wallMs()
+    const atMs = Math.max(this.#o.environment.clock.wallMs(), nowMs)
     const { id } = operation
     if ('result' in result) {
       const value = result.result ?? null

@@ -9,8 +9,9 @@ import type { Isolation } from './isolation.ts'
 import { NonDeterminismError } from './non-determinism.ts'
 import type { Issue, Operation, OperationNameKind, SignalOperation } from './operation.ts'
 import { RunContext, type RunHost } from './run-context.ts'
+import { RunInbox } from './run-inbox.ts'
 import type { RunStart } from './run-start.ts'
-import type { WorkflowEvent } from './workflow-events.ts'
+import type { EventOfType, WorkflowEvent } from './workflow-events.ts'
 import { timeoutOperation } from './workflow-state.ts'
 
 /** How the code of a run ended. */
@@ -30,6 +31,10 @@ interface Open {
 }
 
 const noop = (): void => {}
+
+/** Waiting for a signal without a time limit leaves nothing in the history, so it must not move the time either. */
+const isRecorded = (issue: Issue): boolean =>
+  issue.what !== 'operation' || issue.operation.kind !== 'signal' || issue.operation.dueMs !== null
 
 /**
  * The code of one run of a workflow, and what it waits for. Fed with the history, event by event, it comes to where the
@@ -54,8 +59,7 @@ export class WorkflowExecution implements RunHost {
   readonly #occurrences = new Map<string, number>()
   #issues: Issue[] = []
   readonly #patches: Map<string, boolean>
-  /** By name: those that came before anybody waited. */
-  readonly #signals = new Map<string, unknown[]>()
+  readonly inbox: RunInbox = new RunInbox()
   readonly #compensations: { readonly name: string; readonly run: Effect<unknown>; readonly policy: RequestPolicy }[] =
     []
   #isCompensating = false
@@ -93,7 +97,7 @@ export class WorkflowExecution implements RunHost {
   /** Takes what code has issued since it was last asked, to be recorded under this time. */
   takeIssues(atMs: number): readonly Issue[] {
     if (this.#issues.length === 0) return this.#issues
-    this.nowMs = Math.max(this.nowMs, atMs)
+    if (this.#issues.some(isRecorded)) this.noteTime(atMs)
     // What has ended before it was recorded never was: a cancellation came first.
     const issues = this.#issues.filter((issue) => issue.what !== 'operation' || this.#open.has(issue.operation.id))
     for (const issue of issues) {
@@ -102,6 +106,11 @@ export class WorkflowExecution implements RunHost {
     }
     this.#issues = []
     return issues
+  }
+
+  /** The history has something of this time. */
+  noteTime(atMs: number): void {
+    this.nowMs = Math.max(this.nowMs, atMs)
   }
 
   // ---- for the context
@@ -125,8 +134,8 @@ export class WorkflowExecution implements RunHost {
   }
 
   waitForSignal(operation: SignalOperation): Promise<unknown> {
-    const came = this.#signals.get(operation.name)
-    if (came !== undefined && came.length > 0) return Promise.resolve(came.shift())
+    const came = this.inbox.take(operation.name)
+    if (came !== null) return Promise.resolve(came.data)
     return this.open(operation)
   }
 
@@ -151,7 +160,7 @@ export class WorkflowExecution implements RunHost {
   /** Takes one event of the history, in order; what code makes of it is there once promises have settled. */
   feed(event: WorkflowEvent): void {
     if (this.outcome?.kind === 'broken' && this.outcome.error.code === NonDeterminismError.code) return
-    this.nowMs = Math.max(this.nowMs, event.data.atMs)
+    this.noteTime(event.data.atMs)
     this.#isolation.run(this.start, () => this.#feed(event))
   }
 
@@ -170,7 +179,7 @@ export class WorkflowExecution implements RunHost {
         if (data.next === 'final') this.#reject(data.operation, terminalErrorOf(data.error))
         return
       case 'timer/fired':
-        return this.#fired(data.operation)
+        return this.#fired(event)
       case 'timer/cancelled':
         this.#issues = this.#issues.filter(
           (issue) => issue.what !== 'timerCancelled' || issue.operation !== data.operation,
@@ -196,6 +205,7 @@ export class WorkflowExecution implements RunHost {
         return
       }
       case 'workflow/cancel-requested':
+        this.#missedIfOver(event)
         return this.#interrupt(new TerminalError('cancelled', data.reason))
       case 'patch/noted':
       case 'workflow/parked':
@@ -237,8 +247,10 @@ export class WorkflowExecution implements RunHost {
     return open
   }
 
-  #fired(operation: string): void {
+  #fired(event: EventOfType<'timer/fired'>): void {
+    const { operation } = event.data
     if (operation === timeoutOperation) {
+      this.#missedIfOver(event)
       this.#interrupt(new TerminalError('timeout', `the workflow was not over after ${this.workflow.timeoutMs} ms`))
       return
     }
@@ -258,9 +270,12 @@ export class WorkflowExecution implements RunHost {
       this.#resolve(id, data)
       return
     }
-    const came = this.#signals.get(name)
-    if (came === undefined) this.#signals.set(name, [data])
-    else came.push(data)
+    this.inbox.keep(name, data)
+  }
+
+  /** The run had decided to go on in a new one before it could hear of it. */
+  #missedIfOver(event: WorkflowEvent): void {
+    if (this.outcome?.kind === 'continued') this.inbox.miss(event)
   }
 
   readonly #startedChildren = new Map<string, () => void>()
