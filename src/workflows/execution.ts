@@ -7,7 +7,7 @@ import { ContinueAsNew } from './continue-as-new.ts'
 import { type Failure, failureOf, terminalErrorOf } from './failure.ts'
 import type { Isolation } from './isolation.ts'
 import { NonDeterminismError } from './non-determinism.ts'
-import type { Issue, Operation, OperationNameKind, SignalOperation } from './operation.ts'
+import { type Issue, leavesTrace, type Operation, type OperationNameKind, type SignalOperation } from './operation.ts'
 import { RunContext, type RunHost } from './run-context.ts'
 import { RunInbox } from './run-inbox.ts'
 import type { RunStart } from './run-start.ts'
@@ -32,10 +32,6 @@ interface Open {
 
 const noop = (): void => {}
 
-/** Waiting for a signal without a time limit leaves nothing in the history, so it must not move the time either. */
-const isRecorded = (issue: Issue): boolean =>
-  issue.what !== 'operation' || issue.operation.kind !== 'signal' || issue.operation.dueMs !== null
-
 /**
  * The code of one run of a workflow, and what it waits for. Fed with the history, event by event, it comes to where the
  * history ends; what it issues beyond that becomes history.
@@ -51,8 +47,7 @@ export class WorkflowExecution implements RunHost {
   /** The time of the newest event. */
   nowMs: number
   isCancelled = false
-  /** Fed with all of its history: what it issues is new. */
-  isLive: boolean
+  isLive: boolean // fed with all of its history: what it issues is new
   readonly aborted: AbortController = new AbortController()
   readonly #isolation: Isolation
   readonly #open = new Map<string, Open>()
@@ -79,9 +74,8 @@ export class WorkflowExecution implements RunHost {
     this.#isolation.run(this.start, () => void this.#main(context))
   }
 
-  /** Operations that code waits for, by name. */
   get waiting(): readonly Operation[] {
-    return [...this.#open.values()].map(({ operation }) => operation)
+    return Array.from(this.#open.values(), ({ operation }) => operation)
   }
 
   isOpen(operation: string): boolean {
@@ -91,13 +85,13 @@ export class WorkflowExecution implements RunHost {
   /** The operation whose beginning the history has and whose end it does not have. */
   recorded(operation: string): Operation | undefined {
     const open = this.#open.get(operation)
-    return open?.isRecorded === true ? open.operation : undefined
+    return open?.isRecorded ? open.operation : undefined
   }
 
   /** Takes what code has issued since it was last asked, to be recorded under this time. */
   takeIssues(atMs: number): readonly Issue[] {
     if (this.#issues.length === 0) return this.#issues
-    if (this.#issues.some(isRecorded)) this.noteTime(atMs)
+    if (this.#issues.some(leavesTrace)) this.noteTime(atMs)
     // What has ended before it was recorded never was: a cancellation came first.
     const issues = this.#issues.filter((issue) => issue.what !== 'operation' || this.#open.has(issue.operation.id))
     for (const issue of issues) {
@@ -319,7 +313,6 @@ export class WorkflowExecution implements RunHost {
   }
 
   // ---- the code
-
   async #main(context: RunContext): Promise<void> {
     const { workflow, start } = this
     try {
