@@ -80,6 +80,7 @@ export class WorkflowDesk {
   /** @returns whether something is due now */
   storeApplied(mark: Lsn): boolean {
     this.#storeApplied = mark
+    this.#timers.storeApplied(mark)
     return this.#timers.isShort
   }
 
@@ -144,14 +145,17 @@ export class WorkflowDesk {
 
   /** As many as there is room for: they are commands like others. */
   #fire(): void {
-    const { commands, activations } = this.#o.state
-    let room = limits.timersPendingMax - Math.max(commands.byLsn.size, activations.byKey.size)
-    while (room-- > 0) {
+    for (let room = this.#room; room > 0; room--) {
       const timer = this.#timers.takeDue()
       if (timer === null) return
       const { key, operation, dueMs } = timer
       this.#o.batch.add(this.#received(key, 'timer', pack({ operation, dueMs })), this.#o.takeSequence())
     }
+  }
+
+  get #room(): number {
+    const { commands, activations } = this.#o.state
+    return limits.timersPendingMax - Math.max(commands.byLsn.size, activations.byKey.size)
   }
 
   #received(key: string, command: string, data: Buffer): EntryFields {
@@ -174,7 +178,8 @@ export class WorkflowDesk {
 
   #wakeUp(): void {
     const waitMs = this.#timers.waitMs()
-    if (waitMs === null) return
+    // Where there is no room, there is some when an entry says so, and not by waiting.
+    if (waitMs === null || this.#room <= 0) return
     const { clock, scheduler } = this.#o.environment
     const atMs = clock.monotonicMs() + Math.min(waitMs, lookMs)
     if (this.#timer !== null && this.#wakeAtMs <= atMs) return
