@@ -13,6 +13,8 @@ export interface Resumptions {
   readonly byInstance: ReadonlyMap<string, readonly Lsn[]>
   /** They crash their process whenever they run: to be set aside. */
   readonly poisonous: readonly Activation[]
+  /** Instances whose workflows are not what crashed it: to be said, so that nobody blames them for the next crash. */
+  readonly cleared: ReadonlySet<string>
 }
 
 /**
@@ -26,6 +28,7 @@ export class Resumption {
   /** In a draft that has not come back, or to be set aside. */
   readonly #underWay = new Set<Lsn>()
   #probed: Lsn | null = null
+  #cleared = new Set<string>()
   #timer: Timer | null = null
 
   constructor(state: RootState, scheduler: Scheduler, due: () => void) {
@@ -41,6 +44,7 @@ export class Resumption {
 
   restart(): void {
     this.#underWay.clear()
+    this.#cleared.clear()
     this.#endProbe()
   }
 
@@ -68,7 +72,9 @@ export class Resumption {
       }
       this.#underWay.add(lsn)
     }
-    return { byInstance, poisonous }
+    const cleared = this.#cleared
+    this.#cleared = new Set()
+    return { byInstance, poisonous, cleared }
   }
 
   /** Whether something waits for the one that is probed, which may have got on. */
@@ -80,6 +86,8 @@ export class Resumption {
     if (this.#probed !== null) return false
     this.#probed = activation
     this.#timer = this.#scheduler.after(probeMs, () => {
+      const instance = this.#state.activations.byLsn.get(activation)?.instance ?? ''
+      if (instance !== '') this.#cleared.add(instance)
       this.#endProbe()
       this.#due()
     })

@@ -129,18 +129,22 @@ export class WorkflowDesk {
 
   #resume(): void {
     this.#mayResume = false
-    const { byInstance, poisonous } = this.#resumption.take()
+    const { byInstance, poisonous, cleared } = this.#resumption.take()
+    for (const instance of cleared) this.#draftResumed(instance, [])
     for (const [instance, activations] of byInstance) {
       for (let at = 0; at < activations.length; at += resumedPerDraft) {
         const some = activations.slice(at, at + resumedPerDraft)
-        const action = { type: 'workflow/resumed', instance, activations: some } as const
-        encodeAction(this.#o.batch, action, this.#o.takeSequence())
+        this.#draftResumed(instance, some)
       }
     }
     for (const { key, crashes } of poisonous) {
       const message = `the application process crashed ${crashes} times while it worked on this workflow`
       this.#o.batch.add(this.#received(key, 'park', pack({ message })), this.#o.takeSequence())
     }
+  }
+
+  #draftResumed(instance: string, activations: readonly Lsn[]): void {
+    encodeAction(this.#o.batch, { type: 'workflow/resumed', instance, activations }, this.#o.takeSequence())
   }
 
   /** As many as there is room for: they are commands like others. */

@@ -58,8 +58,8 @@ export function markResumed(slice: ActivationsSlice, at: Lsn, instance: string, 
 export const isSuspect = (slice: ActivationsSlice, at: Lsn): boolean => (slice.byLsn.get(at)?.crashes ?? 0) > 0
 
 /**
- * Those that an instance works on have not crashed it for as long as the next one was held back: it is not them. Without this
- * a slow request would be blamed for every crash that happens while it waits.
+ * Those that an instance works on have not crashed it for long enough: it is not them. Without this a slow request would be
+ * blamed for every crash that happens while it waits.
  */
 export function clearSuspects(slice: ActivationsSlice, instance: string): void {
   for (const activation of slice.byKey.values())

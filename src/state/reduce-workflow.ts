@@ -51,12 +51,12 @@ export function reduceAdvanced(state: RootState, b: Buffer, o: number): void {
 /** To begin a request once more is not to get on: that may be what crashes the process. */
 const getsOn = (b: Buffer, o: number): boolean => eventsOf(b, o).some(({ type }) => type !== 'request/started')
 
-/** Void for an instance that was deregistered since it was drafted. */
+/** Void for an instance that was deregistered since it was drafted. Of none: those that it works on are no longer suspected. */
 export function reduceResumed({ applications, activations }: RootState, b: Buffer, o: number): void {
   const instance = nameOf(b, o)
   if (!applications.byInstance.has(instance)) return
   const assignment = token(lsnOf(b, o))
   const resumed = startedLsns(b, o)
-  if (resumed.some((at) => isSuspect(activations, at))) clearSuspects(activations, instance)
+  if (resumed.length === 0) clearSuspects(activations, instance)
   for (const at of resumed) markResumed(activations, at, instance, assignment)
 }

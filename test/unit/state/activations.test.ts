@@ -86,12 +86,15 @@ describe('a workflow whose process crashed by itself', () => {
     expect(active('a')?.crashes).toBe(0)
   })
 
-  it('is not suspected for the crash of another one that was resumed after it', () => {
+  it('is not suspected for the crash of another one when it has run for long enough', () => {
     start('slow')
     start('poison')
     crash()
     resume('slow')
     advance('slow', begunAgain)
+    resume()
+    expect(active('slow')?.crashes).toBe(0)
+    expect(active('poison')?.crashes).toBe(1)
     resume('poison')
     advance('poison', begunAgain)
     crash()
