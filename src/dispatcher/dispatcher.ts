@@ -220,7 +220,8 @@ export class Dispatcher implements FollowerRole {
       return
     }
     const load = this.#loads.of(instance)
-    load.lastProgressMs = this.#environment.clock.monotonicMs()
+    // To be given more is no progress: a dead instance under a steady load would never be silent.
+    if (load.started === 0) load.lastProgressMs = this.#environment.clock.monotonicMs()
     const token = lsnOf(b, o)
     const end = entryEnd(b, o)
     for (let i = payloadStart(b, o); i + 8 <= end; i += 8) {

@@ -348,6 +348,16 @@ describe('what is due by time', () => {
     ])
   })
 
+  it('deregisters an instance that makes no progress also while it is given more and more', () => {
+    const deregistered: Action[] = []
+    for (let i = 0; i < 12; i++) {
+      db.receive(`${i}`)
+      deregistered.push(...deregistrations(db.settle()))
+      db.world.scheduler.advance(100)
+    }
+    expect(deregistered).toHaveLength(1)
+  })
+
   it('leaves an instance alone that makes progress', () => {
     const commands = db.receive('a', 'b', 'c')
     db.settle()
