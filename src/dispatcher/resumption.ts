@@ -4,7 +4,10 @@ import type { Lsn } from '../kernel/identifiers.ts'
 import { limits } from '../kernel/limits.ts'
 import type { Activation } from '../state/activations.ts'
 import { ownerOf } from '../state/applications.ts'
+import type { PendingCommand } from '../state/commands.ts'
 import type { RootState } from '../state/root.ts'
+
+const isSuspect = ({ crashes }: PendingCommand): boolean => crashes > 0 && crashes < limits.crashesMax
 
 /** A workflow that has not crashed its process for so long is not what crashed it. */
 const probeMs = 1_000
@@ -29,6 +32,7 @@ export class Resumption {
   readonly #underWay = new Set<Lsn>()
   #probed: Lsn | null = null
   #cleared = new Set<string>()
+  #isHeldBack = false
   #timer: Timer | null = null
 
   constructor(state: RootState, scheduler: Scheduler, due: () => void) {
@@ -58,13 +62,14 @@ export class Resumption {
     const byInstance = new Map<string, Lsn[]>()
     const poisonous: Activation[] = []
     this.#lookAtProbe()
+    this.#isHeldBack = false
     for (const activation of activations.byKey.values()) {
       const { lsn, key, hash, token, crashes } = activation
       if (token !== 0 || this.#underWay.has(lsn)) continue
       const owner = ownerOf(applications, aggregateTypeOf(key), hash)
       if (owner === undefined) continue
       if (crashes >= limits.crashesMax) poisonous.push(activation)
-      else if (crashes > 0 && !this.#mayProbe(lsn)) continue
+      else if (crashes > 0 && (this.#isHeldBack || !this.#mayProbe(lsn))) continue
       else {
         const resumed = byInstance.get(owner.instance)
         if (resumed === undefined) byInstance.set(owner.instance, [lsn])
@@ -82,8 +87,15 @@ export class Resumption {
     return this.#probed !== null
   }
 
+  /** A command that may be what crashed the process is run first: else a second crash would be blamed on both. */
+  get isHeldBack(): boolean {
+    return this.#isHeldBack
+  }
+
   #mayProbe(activation: Lsn): boolean {
     if (this.#probed !== null) return false
+    this.#isHeldBack = [...this.#state.commands.byLsn.values()].some(isSuspect)
+    if (this.#isHeldBack) return false
     this.#probed = activation
     this.#timer = this.#scheduler.after(probeMs, () => {
       const instance = this.#state.activations.byLsn.get(activation)?.instance ?? ''

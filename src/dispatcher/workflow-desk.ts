@@ -96,7 +96,7 @@ export class WorkflowDesk {
   /** Drafts what is due. Only while drafts are taken. */
   draft(): void {
     this.#forward()
-    if (this.#mayResume) this.#resume()
+    if (this.#mayResume || this.#resumption.isHeldBack) this.#resume()
     this.#timers.refill(this.#storeApplied)
     this.#fire()
     this.#wakeUp()
