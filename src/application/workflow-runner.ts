@@ -249,6 +249,7 @@ export class WorkflowRunner {
 
   #bringBack(aggregate: LiveAggregate, elsewhere: Parameters<WorkflowHistory['load']>[0]): void {
     this.abandon(aggregate)
+    aggregate.readiness = 'cold' // or a command would give it something to do a second time
     this.#o.history.load(elsewhere).then(
       () => this.#o.reload(aggregate),
       (error: Error) => {
@@ -322,8 +323,8 @@ export class WorkflowRunner {
   }
 
   #park(aggregate: LiveAggregate, error: Failure): void {
-    const atMs = this.#o.environment.clock.wallMs()
-    record(aggregate, { event: { type: 'workflow/parked', data: { error, operation: null, atMs } } })
+    const data = { error, operation: null, atMs: this.#o.environment.clock.wallMs() }
+    record(aggregate, { event: { type: 'workflow/parked', data } })
     this.#end(aggregate)
   }
 

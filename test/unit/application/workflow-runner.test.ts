@@ -1,16 +1,19 @@
 import { describe, expect, it } from 'vitest'
 import { defineWorkflow } from '../../../src/index.ts'
 import type { WorkflowContext } from '../../../src/sdk/workflow-types.ts'
+import { registered } from '../role-world.ts'
+import type { WorldOptions } from './application-world.ts'
 import { summaryOf, WorkflowWorld } from './workflow-world.ts'
 
-function worldOf(run: (context: WorkflowContext, world: WorkflowWorld, input: unknown) => Promise<unknown>) {
-  const world: WorkflowWorld = new WorkflowWorld([
-    defineWorkflow({
-      name: 'w',
-      run: (context, input: unknown) => run(context, world, input),
-      retry: { maxAttempts: 2, initialDelayMs: 10 },
-    }),
-  ])
+type Run = (context: WorkflowContext, world: WorkflowWorld, input: unknown) => Promise<unknown>
+
+function worldOf(run: Run, options: WorldOptions = {}): WorkflowWorld {
+  const workflow = defineWorkflow({
+    name: 'w',
+    run: (context, input: unknown) => run(context, world, input),
+    retry: { maxAttempts: 2, initialDelayMs: 10 },
+  })
+  const world: WorkflowWorld = new WorkflowWorld([workflow], options)
   return world
 }
 
@@ -151,5 +154,57 @@ describe('a workflow', () => {
     await world.write()
     world.effects[0]?.done()
     expect(summaryOf(await world.write()).at(-1)).toBe('workflow/completed')
+  })
+
+  it('is in memory once, also when an instance comes while it waits for the store', async () => {
+    const world = worldOf(async (context) => {
+      await context.request('pay', world.effect('pay'))
+      await context.signal('go')
+    })
+    await world.start()
+    await world.crash({ isStored: false })
+    await world.resume()
+    world.append(registered('test-2', 5))
+    await world.store()
+    world.effects[0]?.done()
+    await world.write()
+    await world.send('signal', { name: 'go' })
+    const actions = await world.store()
+    const [signalled] = actions.filter(({ type }) => type === 'command/completed')
+    expect(signalled).toMatchObject({ baseRevision: 4 })
+    expect(summaryOf(actions).at(-1)).toBe('workflow/completed')
+  })
+
+  it('that was cancelled takes no result of an effect that ends in the same turn', async () => {
+    const world = worldOf(async (context) => {
+      await context.request('pay', world.effect('pay'))
+    })
+    await world.start()
+    await world.write()
+    const cancelled = world.send('cancel', {})
+    world.effects[0]?.done()
+    await cancelled
+    const events = summaryOf(await world.write())
+    expect(events.at(-1)).toBe('workflow/cancelled')
+    expect(events).not.toContain('workflow/parked')
+  })
+
+  it('does not wait for a clock that was put back', async () => {
+    let offsetMs = 0
+    const world = worldOf(async (context) => {
+      await context.request('pay', world.effect('pay'))
+      await context.sleep(1_000)
+    })
+    const { clock } = world.app.world.environment
+    const { wallMs } = clock
+    Object.assign(clock, { wallMs: () => wallMs() + offsetMs })
+    await world.start()
+    await world.write()
+    offsetMs = -3_600_000
+    world.effects[0]?.done()
+    const actions = await world.write()
+    const timer = WorkflowWorld.eventsOf(actions).find(({ type }) => type === 'timer/started')
+    const started = timer?.data as { dueMs: number; atMs: number } | undefined
+    expect(started?.dueMs).toBe((started?.atMs ?? 0) + 1_000)
   })
 })

@@ -110,11 +110,11 @@ export class WorkflowWorld {
   }
 
   /** The process is gone, and another one of its name has registered: what is under way is to be resumed. */
-  async crash(): Promise<void> {
+  async crash({ isStored = true } = {}): Promise<void> {
     this.effects.splice(0)
     this.append({ type: 'application/deregistered', instance: 'test-1', reason: 'crashed' })
     this.app.runtime.connected()
-    await this.store()
+    await (isStored ? this.store() : this.write())
   }
 
   async resume(id = 'a'): Promise<void> {
