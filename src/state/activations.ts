@@ -66,6 +66,13 @@ export function clearSuspects(slice: ActivationsSlice, instance: string): void {
     if (activation.token !== 0 && activation.instance === instance) activation.crashes = 0
 }
 
+/** A workflow is at work on the instance that nobody suspects yet. */
+export function hasUnsuspected({ byKey }: ActivationsSlice, instance: string): boolean {
+  for (const activation of byKey.values())
+    if (activation.token !== 0 && activation.instance === instance && activation.crashes === 0) return true
+  return false
+}
+
 /** It has got on: whatever crashes its process now is something else. */
 export function markAdvanced(slice: ActivationsSlice, at: Lsn): void {
   const activation = slice.byLsn.get(at)

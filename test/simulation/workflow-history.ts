@@ -24,6 +24,7 @@ export interface WorkflowSimulation {
 }
 
 const faultsMostMs = 15_000
+const startWallMs = 1_700_000_000_000
 const quietMostMs = 120_000
 
 /** One history of a database with workflows; everything in it follows from the seed. */
@@ -66,6 +67,7 @@ class WorkflowHistory {
       trace: this.#trace,
       pace: this.#plan.isFast ? fastPace : usualPace,
       flushesCommits: this.#plan.flushesCommits,
+      startWallMs,
       bug,
       killed: (process) => this.#cluster.ended(process),
       ran: (process) => {
@@ -230,6 +232,8 @@ class WorkflowHistory {
   #quiet(): void {
     this.#isFaulty = false
     this.#outside.isHealed = true
+    // Timers that a dispatcher reads from the store are due by the wall clock: somebody has put it right.
+    this.#host.wallOffsetMs = Math.max(this.#host.wallOffsetMs, startWallMs)
     for (const process of this.#host.processes) {
       process.killAfterSteps(Number.POSITIVE_INFINITY)
       process.suspendAfterSteps(Number.POSITIVE_INFINITY, 0)

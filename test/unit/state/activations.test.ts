@@ -107,4 +107,22 @@ describe('a workflow whose process crashed by itself', () => {
     append(registered('test-1', 2, 'killed'))
     expect(active('a')?.crashes).toBe(0)
   })
+
+  it('is suspected before a command that ran beside it is found guilty', () => {
+    const command = append(received('c', 'add'))
+    const again = (): Lsn => append({ type: 'command/started', instance: 'test-1', commands: [command] })
+    const crashes = (): number | undefined => state.commands.byLsn.get(command)?.crashes
+    again()
+    crash()
+    expect(crashes()).toBe(1)
+    again()
+    start('new')
+    crash()
+    expect(crashes()).toBe(1)
+    expect(active('new')?.crashes).toBe(1)
+    // Alone this time: the workflow is held back.
+    again()
+    crash()
+    expect(crashes()).toBe(2)
+  })
 })
