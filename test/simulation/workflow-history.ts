@@ -69,7 +69,10 @@ class WorkflowHistory {
       flushesCommits: this.#plan.flushesCommits,
       startWallMs,
       bug,
-      killed: (process) => this.#cluster.ended(process),
+      killed: (process) => {
+        this.#noteWritten()
+        this.#cluster.ended(process)
+      },
       ran: (process) => {
         this.#noteWritten()
         this.#cluster.ran(process)
