@@ -32,7 +32,10 @@ export interface WorkflowAdvanced {
   readonly workflow?: WorkflowEffects
 }
 
-/** workflow resumed: active workflows assigned to another application instance, or to another incarnation of theirs */
+/**
+ * workflow resumed: active workflows assigned to another application instance, or to another incarnation of theirs; of none:
+ * those that the instance works on have run for long enough not to be what crashed its process
+ */
 export interface WorkflowResumed {
   readonly type: 'workflow/resumed'
   readonly instance: string

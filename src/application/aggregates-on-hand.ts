@@ -21,6 +21,8 @@ export interface AggregatesOnHandOptions
  *
  * I1. An aggregate is restored only from a store that has applied every completion on it that is not this process's
  *     own; it leaves memory only when the store has applied this process's own.
+ * I2. None is in memory twice: one that is on its way into memory is not forgotten meanwhile, and one that was forgotten
+ *     does not come back.
  */
 export class AggregatesOnHand {
   readonly #o: AggregatesOnHandOptions
@@ -97,6 +99,7 @@ export class AggregatesOnHand {
 
   /** What is known of it is no longer known: restored before it goes on. */
   chill(aggregate: LiveAggregate): void {
+    if (this.#aggregates.get(aggregate.key) !== aggregate) return // I2
     aggregate.readiness = 'cold'
     this.#waiting.add(aggregate)
   }
@@ -130,7 +133,9 @@ export class AggregatesOnHand {
   /** Ownership may have moved: nothing in memory is known to be current but what is being worked on. */
   forgetIdle(): void {
     // Held and blocked ones too: what they wait for may be decided elsewhere now.
-    for (const aggregate of this.#aggregates.values()) if (!isWorking(aggregate)) this.#forget(aggregate)
+    // Cold ones are restored from the store anyway, and somebody waits for that (I2).
+    for (const aggregate of this.#aggregates.values())
+      if (!isWorking(aggregate) && aggregate.readiness !== 'cold') this.#forget(aggregate)
   }
 
   /** It may not be in the store yet: its partition is restored from no older one (I1). */

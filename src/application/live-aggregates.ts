@@ -144,8 +144,8 @@ export class LiveAggregates {
 export const isWorking = ({ inFlight, backlog, workflow }: LiveAggregate): boolean =>
   inFlight > 0 || backlog.length > 0 || (workflow !== null && workflow.token !== 0)
 
-const isIdle = (aggregate: LiveAggregate): boolean =>
-  !isWorking(aggregate) && aggregate.readiness !== 'held' && aggregate.readiness !== 'blocked'
+/** Cold ones are on their way into memory. */
+const isIdle = (aggregate: LiveAggregate): boolean => !isWorking(aggregate) && aggregate.readiness === 'ready'
 
 /** Its stream was closed by the entry at `closedLsn`, if it was not before, or deleted. */
 export function markEnded(aggregate: LiveAggregate, closedLsn: Lsn, isDeleted: boolean): void {

@@ -29,7 +29,6 @@ interface ReadyRequest extends StartedRequest {
 interface FlushWait {
   readonly at: Lsn
   readonly step: DraftedStep
-  readonly execution: WorkflowExecution
 }
 
 /**
@@ -52,8 +51,7 @@ export class RequestDesk {
 
   /** The entry of a step is written. */
   written(step: DraftedStep, at: Lsn): void {
-    const { execution } = liveOf(step.aggregate)
-    if (step.requests.length > 0 && execution !== null) this.#unflushed.push({ at, step, execution })
+    if (step.requests.length > 0) this.#unflushed.push({ at, step })
   }
 
   flushedUpTo(flushed: Lsn): void {
@@ -68,9 +66,10 @@ export class RequestDesk {
       wait !== undefined && wait.at <= this.#flushed;
       wait = this.#unflushed.peek()
     ) {
-      const { step, execution } = wait
       this.#unflushed.shift()
-      if (liveOf(step.aggregate).execution === execution) this.#carryOutStep(step, execution)
+      const { aggregate, execution } = wait.step
+      // The run that it is of: the next one has operations of the same names.
+      if (execution !== null && liveOf(aggregate).execution === execution) this.#carryOutStep(wait.step, execution)
     }
     this.#beginReady()
   }
@@ -95,6 +94,7 @@ export class RequestDesk {
       }
       const attempt = pending.attempt + 1
       record(aggregate, { event: { type: 'request/started', data: { operation: id, attempt, atMs } } })
+      execution.noteTime(atMs)
       live.requests.reserve(id)
       started.push({ operation, attempt })
     }
@@ -150,8 +150,10 @@ export class RequestDesk {
     result: RequestResult,
   ): void {
     const live = liveOf(aggregate)
-    if (live.execution !== execution || live.token === 0 || !execution.isOpen(operation.id)) return
-    const event = this.#eventOf(aggregate, operation, attempt, result)
+    // By the history, not by the code, which may not have heard yet that nobody waits any more.
+    const isAwaited = stateOf(aggregate).operations[operation.id]?.kind === 'request'
+    if (live.execution !== execution || live.token === 0 || !isAwaited) return
+    const event = this.#eventOf(aggregate, operation, attempt, result, execution.nowMs)
     record(aggregate, { event })
     if (event.type === 'request/failed' && event.data.next === 'exhausted') {
       const { error } = event.data
@@ -162,9 +164,8 @@ export class RequestDesk {
     }
     if (event.type === 'request/failed' && event.data.next === 'again' && !event.data.isTimer)
       this.#tryAgainLater(aggregate, operation.id, (event.data.retryAtMs ?? 0) - event.data.atMs)
-    // In their order: what came before and was not fed yet goes first (I1).
-    if (live.queue.length > 0) live.queue.push(event)
-    else execution.feed(event)
+    // Fed in a turn of its own, as when it runs again: what code does after one event comes before the next one.
+    live.queue.push(event)
     this.#o.gotOn(aggregate)
   }
 
@@ -173,8 +174,9 @@ export class RequestDesk {
     operation: RequestOperation,
     attempt: number,
     result: RequestResult,
+    nowMs: number,
   ): EventOfType<'request/completed' | 'request/failed'> {
-    const atMs = this.#o.environment.clock.wallMs()
+    const atMs = Math.max(this.#o.environment.clock.wallMs(), nowMs)
     const { id } = operation
     if ('result' in result) {
       const value = result.result ?? null

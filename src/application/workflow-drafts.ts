@@ -8,6 +8,7 @@ import type { Lsn, Token } from '../kernel/identifiers.ts'
 import { limits } from '../kernel/limits.ts'
 import { Queue } from '../kernel/queue.ts'
 import type { Change } from '../workflows/advance.ts'
+import type { WorkflowExecution } from '../workflows/execution.ts'
 import type { RequestOperation } from '../workflows/operation.ts'
 import { endsWorkflow, isIndexed } from '../workflows/workflow-events.ts'
 import type { LiveAggregate } from './live-aggregates.ts'
@@ -26,6 +27,8 @@ export interface StartedRequest {
 export interface DraftedStep {
   readonly aggregate: LiveAggregate
   readonly sequence: number
+  /** The code that did it. */
+  readonly execution: WorkflowExecution | null
   /** To be carried out once the entry is flushed. */
   readonly requests: readonly StartedRequest[]
 }
@@ -157,7 +160,8 @@ export class WorkflowDrafts {
     fillSent(fields, messages, snapshot)
     const sequence = this.#takeSequence()
     this.#batch.add(fields, sequence)
-    this.#drafted.push({ aggregate, sequence, requests })
+    const execution = aggregate.workflow?.execution ?? null
+    this.#drafted.push({ aggregate, sequence, execution, requests })
     aggregate.inFlight++
   }
 }

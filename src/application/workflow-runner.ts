@@ -259,6 +259,7 @@ export class WorkflowRunner {
 
   #bringBack(aggregate: LiveAggregate, elsewhere: Parameters<WorkflowHistory['load']>[0]): void {
     this.abandon(aggregate)
+    aggregate.readiness = 'cold' // or a command would give it something to do a second time
     this.#o.history.load(elsewhere).then(
       () => this.#reload(aggregate),
       (error: Error) => {
@@ -304,7 +305,8 @@ export class WorkflowRunner {
     const { execution } = live
     if (execution === null) return
     execution.isLive = true
-    const atMs = this.#o.environment.clock.wallMs()
+    // The history's time never falls: a clock that was put back makes no timer wait for it to catch up.
+    const atMs = Math.max(this.#o.environment.clock.wallMs(), execution.nowMs)
     const { changes, requests } = advance(execution, stateOf(aggregate), atMs, this.#newestVersion(execution.workflow))
     for (const change of changes) record(aggregate, change)
     const started: StartedRequest[] = requests.map((operation) => ({ operation, attempt: 1 }))
@@ -314,11 +316,11 @@ export class WorkflowRunner {
       if (live.mustLook) started.push(...this.requests.beginAgain(aggregate, execution, atMs))
       this.#draft(aggregate, started, live.requests.size === 0)
     } else if (outcome.kind === 'continued') {
-      const last = changes.at(-1)?.event
-      assert(last?.type === 'workflow/continued', 'a run that goes on in another one says so')
+      const first = changes.findIndex(({ event }) => event.type === 'workflow/continued')
+      assert(first >= 0, 'a run that goes on in another one says so')
       live.requests.abortAll('the run is over')
       this.#draft(aggregate, [], false)
-      live.queue.push(last)
+      live.queue.push(...changes.slice(first).map(({ event }) => event))
       this.#isDue(aggregate)
     } else this.#end(aggregate)
   }
@@ -329,8 +331,8 @@ export class WorkflowRunner {
   }
 
   #park(aggregate: LiveAggregate, error: Failure): void {
-    const atMs = this.#o.environment.clock.wallMs()
-    record(aggregate, { event: { type: 'workflow/parked', data: { error, operation: null, atMs } } })
+    const data = { error, operation: null, atMs: this.#o.environment.clock.wallMs() }
+    record(aggregate, { event: { type: 'workflow/parked', data } })
     this.#end(aggregate)
   }
 

@@ -4,7 +4,10 @@ import type { Lsn } from '../kernel/identifiers.ts'
 import { limits } from '../kernel/limits.ts'
 import type { Activation } from '../state/activations.ts'
 import { ownerOf } from '../state/applications.ts'
+import type { PendingCommand } from '../state/commands.ts'
 import type { RootState } from '../state/root.ts'
+
+const isSuspect = ({ crashes }: PendingCommand): boolean => crashes > 0 && crashes < limits.crashesMax
 
 /** A workflow that has not crashed its process for so long is not what crashed it. */
 const probeMs = 1_000
@@ -13,6 +16,8 @@ export interface Resumptions {
   readonly byInstance: ReadonlyMap<string, readonly Lsn[]>
   /** They crash their process whenever they run: to be set aside. */
   readonly poisonous: readonly Activation[]
+  /** Instances whose workflows are not what crashed it: to be said, so that nobody blames them for the next crash. */
+  readonly cleared: ReadonlySet<string>
 }
 
 /**
@@ -26,6 +31,8 @@ export class Resumption {
   /** In a draft that has not come back, or to be set aside. */
   readonly #underWay = new Set<Lsn>()
   #probed: Lsn | null = null
+  #cleared = new Set<string>()
+  #isHeldBack = false
   #timer: Timer | null = null
 
   constructor(state: RootState, scheduler: Scheduler, due: () => void) {
@@ -41,6 +48,7 @@ export class Resumption {
 
   restart(): void {
     this.#underWay.clear()
+    this.#cleared.clear()
     this.#endProbe()
   }
 
@@ -54,13 +62,14 @@ export class Resumption {
     const byInstance = new Map<string, Lsn[]>()
     const poisonous: Activation[] = []
     this.#lookAtProbe()
+    this.#isHeldBack = false
     for (const activation of activations.byKey.values()) {
       const { lsn, key, hash, token, crashes } = activation
       if (token !== 0 || this.#underWay.has(lsn)) continue
       const owner = ownerOf(applications, aggregateTypeOf(key), hash)
       if (owner === undefined) continue
       if (crashes >= limits.crashesMax) poisonous.push(activation)
-      else if (crashes > 0 && !this.#mayProbe(lsn)) continue
+      else if (crashes > 0 && (this.#isHeldBack || !this.#mayProbe(lsn))) continue
       else {
         const resumed = byInstance.get(owner.instance)
         if (resumed === undefined) byInstance.set(owner.instance, [lsn])
@@ -68,7 +77,9 @@ export class Resumption {
       }
       this.#underWay.add(lsn)
     }
-    return { byInstance, poisonous }
+    const cleared = this.#cleared
+    this.#cleared = new Set()
+    return { byInstance, poisonous, cleared }
   }
 
   /** Whether something waits for the one that is probed, which may have got on. */
@@ -76,10 +87,19 @@ export class Resumption {
     return this.#probed !== null
   }
 
+  /** A command that may be what crashed the process is run first: else a second crash would be blamed on both. */
+  get isHeldBack(): boolean {
+    return this.#isHeldBack
+  }
+
   #mayProbe(activation: Lsn): boolean {
     if (this.#probed !== null) return false
+    this.#isHeldBack = [...this.#state.commands.byLsn.values()].some(isSuspect)
+    if (this.#isHeldBack) return false
     this.#probed = activation
     this.#timer = this.#scheduler.after(probeMs, () => {
+      const instance = this.#state.activations.byLsn.get(activation)?.instance ?? ''
+      if (instance !== '') this.#cleared.add(instance)
       this.#endProbe()
       this.#due()
     })

@@ -26,14 +26,14 @@ function noteTimer(timers: TimerQueue, key: string, { type, data }: WorkflowEven
       return
     case 'timer/fired':
     case 'timer/cancelled':
-      timers.remove(key, data.operation)
+      timers.remove(key, data.operation, at)
       return
     case 'workflow/continued':
     case 'workflow/completed':
     case 'workflow/failed':
     case 'workflow/cancelled':
     case 'workflow/cancel-requested':
-      for (const [operation] of data.timers) timers.remove(key, operation)
+      for (const [operation] of data.timers) timers.remove(key, operation, at)
       return
     default:
   }

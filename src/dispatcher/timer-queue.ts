@@ -37,7 +37,8 @@ const jumpMs = 1_000
  * I1. A timer is measured by the monotonic clock from when it was seen: the wall clock may jump. One for a time of the wall
  *     clock follows it.
  * I2. Every timer is either in memory or behind the horizon and in the store: the store is read only when it has applied
- *     all timers that were passed over.
+ *     all timers that were passed over. While it is waited for, none is passed over: or it would be waited for without end.
+ * I3. What is over does not come back from a store that has not heard of it yet.
  */
 export class TimerQueue {
   readonly #o: TimerQueueOptions
@@ -47,6 +48,9 @@ export class TimerQueue {
   #horizonMs = Number.NEGATIVE_INFINITY
   /** The newest entry with a timer behind the horizon. */
   #passedOver: Lsn = lsn(0)
+  #isWaiting = false
+  /** By name, and the entry that ended each: what the store may still show. The oldest first. */
+  readonly #over = new Map<string, Lsn>()
   #number = 0
   /** Wall minus monotonic time, as it was last seen. */
   #offsetMs: number
@@ -63,7 +67,7 @@ export class TimerQueue {
 
   /** A timer was started by the entry `at`, at `startedAtMs` of the wall clock. */
   add(timer: Timer, startedAtMs: number, at: Lsn): void {
-    if (timer.dueMs > this.#horizonMs) {
+    if (timer.dueMs > this.#horizonMs && !this.#isWaiting) {
       this.#passedOver = at
       return
     }
@@ -71,9 +75,11 @@ export class TimerQueue {
     this.#put(timer, timer.isAbsolute ? timer.dueMs - this.#offset() : nowMs + timer.dueMs - startedAtMs)
   }
 
-  /** Fired, cancelled, or nobody's any more. */
-  remove(key: string, operation: string): void {
+  /** Fired, cancelled, or nobody's any more, by the entry `at`. */
+  remove(key: string, operation: string, at: Lsn): void {
     const name = nameOf(key, operation)
+    this.#over.delete(name)
+    if (this.#horizonMs !== Number.POSITIVE_INFINITY) this.#over.set(name, at)
     const entry = this.#byName.get(name)
     if (entry === undefined) return
     entry.state = 'cancelled'
@@ -95,11 +101,23 @@ export class TimerQueue {
     return this.#heap.length === 0 || this.#o.clock.monotonicMs() + this.#offsetMs >= this.#horizonMs
   }
 
+  /** The store knows of everything up to here. */
+  storeApplied(mark: Lsn): void {
+    for (const [name, at] of this.#over) {
+      if (at > mark) return
+      this.#over.delete(name)
+    }
+  }
+
   /** Reads what comes next out of the store, if it is time and the store has it (I2). */
   refill(storeApplied: Lsn): void {
-    if (!this.isShort || storeApplied < this.#passedOver) return
+    if (!this.isShort) return
+    this.#isWaiting = storeApplied < this.#passedOver
+    if (this.#isWaiting) return
+    this.storeApplied(storeApplied)
     const read = this.#o.read(this.#o.heldMax)
-    for (const timer of read) this.#put(timer, timer.dueMs - this.#offset())
+    for (const timer of read)
+      if (!this.#over.has(nameOf(timer.key, timer.operation))) this.#put(timer, timer.dueMs - this.#offset())
     this.#horizonMs = read.length < this.#o.heldMax ? Number.POSITIVE_INFINITY : (read.at(-1)?.dueMs ?? 0)
   }
 

@@ -80,6 +80,7 @@ export class WorkflowDesk {
   /** @returns whether something is due now */
   storeApplied(mark: Lsn): boolean {
     this.#storeApplied = mark
+    this.#timers.storeApplied(mark)
     return this.#timers.isShort
   }
 
@@ -95,7 +96,7 @@ export class WorkflowDesk {
   /** Drafts what is due. Only while drafts are taken. */
   draft(): void {
     this.#forward()
-    if (this.#mayResume) this.#resume()
+    if (this.#mayResume || this.#resumption.isHeldBack) this.#resume()
     this.#timers.refill(this.#storeApplied)
     this.#fire()
     this.#wakeUp()
@@ -128,12 +129,12 @@ export class WorkflowDesk {
 
   #resume(): void {
     this.#mayResume = false
-    const { byInstance, poisonous } = this.#resumption.take()
+    const { byInstance, poisonous, cleared } = this.#resumption.take()
+    for (const instance of cleared) this.#draftResumed(instance, [])
     for (const [instance, activations] of byInstance) {
       for (let at = 0; at < activations.length; at += resumedPerDraft) {
         const some = activations.slice(at, at + resumedPerDraft)
-        const action = { type: 'workflow/resumed', instance, activations: some } as const
-        encodeAction(this.#o.batch, action, this.#o.takeSequence())
+        this.#draftResumed(instance, some)
       }
     }
     for (const { key, crashes } of poisonous) {
@@ -142,16 +143,23 @@ export class WorkflowDesk {
     }
   }
 
+  #draftResumed(instance: string, activations: readonly Lsn[]): void {
+    encodeAction(this.#o.batch, { type: 'workflow/resumed', instance, activations }, this.#o.takeSequence())
+  }
+
   /** As many as there is room for: they are commands like others. */
   #fire(): void {
-    const { commands, activations } = this.#o.state
-    let room = limits.timersPendingMax - Math.max(commands.byLsn.size, activations.byKey.size)
-    while (room-- > 0) {
+    for (let room = this.#room; room > 0; room--) {
       const timer = this.#timers.takeDue()
       if (timer === null) return
       const { key, operation, dueMs } = timer
       this.#o.batch.add(this.#received(key, 'timer', pack({ operation, dueMs })), this.#o.takeSequence())
     }
+  }
+
+  get #room(): number {
+    const { commands, activations } = this.#o.state
+    return limits.timersPendingMax - Math.max(commands.byLsn.size, activations.byKey.size)
   }
 
   #received(key: string, command: string, data: Buffer): EntryFields {
@@ -174,7 +182,8 @@ export class WorkflowDesk {
 
   #wakeUp(): void {
     const waitMs = this.#timers.waitMs()
-    if (waitMs === null) return
+    // Where there is no room, there is some when an entry says so, and not by waiting.
+    if (waitMs === null || this.#room <= 0) return
     const { clock, scheduler } = this.#o.environment
     const atMs = clock.monotonicMs() + Math.min(waitMs, lookMs)
     if (this.#timer !== null && this.#wakeAtMs <= atMs) return

@@ -13,7 +13,7 @@ export interface Activation {
   instance: string
   /** LSN of the entry that assigned it; 0 while it waits to be resumed. */
   token: Token
-  /** How often its process has crashed by itself since it last got on. */
+  /** How often its process has crashed by itself since it last got on: it may be what crashes it. */
   crashes: number
 }
 
@@ -53,6 +53,24 @@ export function markResumed(slice: ActivationsSlice, at: Lsn, instance: string, 
   if (activation === undefined) return
   activation.instance = instance
   activation.token = assignment
+}
+
+export const isSuspect = (slice: ActivationsSlice, at: Lsn): boolean => (slice.byLsn.get(at)?.crashes ?? 0) > 0
+
+/**
+ * Those that an instance works on have not crashed it for long enough: it is not them. Without this a slow request would be
+ * blamed for every crash that happens while it waits.
+ */
+export function clearSuspects(slice: ActivationsSlice, instance: string): void {
+  for (const activation of slice.byKey.values())
+    if (activation.token !== 0 && activation.instance === instance) activation.crashes = 0
+}
+
+/** A workflow is at work on the instance that nobody suspects yet. */
+export function hasUnsuspected({ byKey }: ActivationsSlice, instance: string): boolean {
+  for (const activation of byKey.values())
+    if (activation.token !== 0 && activation.instance === instance && activation.crashes === 0) return true
+  return false
 }
 
 /** It has got on: whatever crashes its process now is something else. */

@@ -194,13 +194,18 @@ export function releaseAll(slice: CommandsSlice): void {
   }
 }
 
-/** Everything that was started on an instance is to be started anew. */
-export function releaseInstance(slice: CommandsSlice, instance: string, crashed: boolean): void {
+/**
+ * Everything that was started on an instance is to be started anew.
+ *
+ * @param isSure nothing but commands was at work there. Otherwise one that is suspected is not found guilty yet: it runs
+ *   once more, and then alone.
+ */
+export function releaseInstance(slice: CommandsSlice, instance: string, crashed: boolean, isSure = true): void {
   for (const command of slice.byLsn.values()) {
     if (command.instance !== instance) continue
     command.instance = ''
     command.token = token(0)
-    if (crashed) command.crashes++
+    if (crashed && (isSure || command.crashes === 0)) command.crashes++
   }
 }
 

@@ -1,6 +1,5 @@
-import { replyOf } from '../actions/decode.ts'
+import { eventsOf, replyOf, startedLsns } from '../actions/decode.ts'
 import {
-  entryEnd,
   entryFlags,
   eventCountOf,
   flagsOf,
@@ -8,13 +7,11 @@ import {
   keyOf,
   lsnOf,
   nameOf,
-  payloadStart,
   referenceOf,
   tokenOf,
 } from '../actions/entry-layout.ts'
-import { lsn, token } from '../kernel/identifiers.ts'
-import { readUint64 } from '../kernel/integers.ts'
-import { activate, deactivate, markAdvanced, markResumed } from './activations.ts'
+import { token } from '../kernel/identifiers.ts'
+import { activate, clearSuspects, deactivate, isSuspect, markAdvanced, markResumed } from './activations.ts'
 import type { PendingCommand } from './commands.ts'
 import { addMessagesOf, addReply, completedOutcome, rejectedOutcome, skippedOutcome } from './outbox.ts'
 import type { RootState } from './root-state.ts'
@@ -47,16 +44,19 @@ export function reduceAdvanced(state: RootState, b: Buffer, o: number): void {
   const flags = flagsOf(b, o)
   state.globalPosition += eventCountOf(b, o)
   if ((flags & entryFlags.sends) !== 0) addMessagesOf(outbox, b, o, keyOf(b, o))
-  if ((flags & entryFlags.releases) === 0) markAdvanced(activations, referenceOf(b, o))
-  else deactivate(activations, keyOf(b, o))
+  if ((flags & entryFlags.releases) !== 0) deactivate(activations, keyOf(b, o))
+  else if (isSuspect(activations, referenceOf(b, o)) && getsOn(b, o)) markAdvanced(activations, referenceOf(b, o))
 }
 
-/** Void for an instance that was deregistered since it was drafted. */
+/** To begin a request once more is not to get on: that may be what crashes the process. */
+const getsOn = (b: Buffer, o: number): boolean => eventsOf(b, o).some(({ type }) => type !== 'request/started')
+
+/** Void for an instance that was deregistered since it was drafted. Of none: those that it works on are no longer suspected. */
 export function reduceResumed({ applications, activations }: RootState, b: Buffer, o: number): void {
   const instance = nameOf(b, o)
   if (!applications.byInstance.has(instance)) return
   const assignment = token(lsnOf(b, o))
-  const end = entryEnd(b, o)
-  for (let i = payloadStart(b, o); i + 8 <= end; i += 8)
-    markResumed(activations, lsn(readUint64(b, i)), instance, assignment)
+  const resumed = startedLsns(b, o)
+  if (resumed.length === 0) clearSuspects(activations, instance)
+  for (const at of resumed) markResumed(activations, at, instance, assignment)
 }

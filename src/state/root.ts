@@ -25,7 +25,7 @@ import { assert } from '../kernel/assert.ts'
 import type { Lsn, Token } from '../kernel/identifiers.ts'
 import { lsn } from '../kernel/identifiers.ts'
 import { readUint64 } from '../kernel/integers.ts'
-import { releaseActivations } from './activations.ts'
+import { hasUnsuspected, releaseActivations } from './activations.ts'
 import { deregisterApplication, registerApplication } from './applications.ts'
 import {
   addPending,
@@ -222,15 +222,13 @@ function reduceRare(state: RootState, b: Buffer, o: number, at: Lsn): void {
       return
     case actionCodes['application/registered']: {
       const action = { instance: nameOf(b, o), ...(payloadOf(b, o) as object) } as ApplicationRegistered
-      releaseInstance(commands, action.instance, action.former === 'crashed')
-      releaseActivations(state.activations, action.instance, action.former === 'crashed')
+      releaseAt(state, action.instance, action.former === 'crashed')
       registerApplication(state.applications, action, at, migrations.versions)
       return
     }
     case actionCodes['application/deregistered']: {
       const { reason } = payloadOf(b, o) as { reason: string }
-      releaseInstance(commands, nameOf(b, o), reason === 'crashed')
-      releaseActivations(state.activations, nameOf(b, o), reason === 'crashed')
+      releaseAt(state, nameOf(b, o), reason === 'crashed')
       deregisterApplication(state.applications, nameOf(b, o), migrations.versions)
       return
     }
@@ -245,6 +243,11 @@ function reduceRare(state: RootState, b: Buffer, o: number, at: Lsn): void {
       // Actions about the store (streams, checkpoints, deleted keys) change nothing that is held here.
       return
   }
+}
+
+function releaseAt({ commands, activations }: RootState, instance: string, crashed: boolean): void {
+  releaseInstance(commands, instance, crashed, !hasUnsuspected(activations, instance))
+  releaseActivations(activations, instance, crashed)
 }
 
 /** The version of the command that a `command/retried` carries. */

@@ -4,6 +4,7 @@ import {
   entryEnd,
   entryFlags,
   flagsOf,
+  keyOf,
   lsnOf,
   nameOf,
   payloadStart,
@@ -28,12 +29,20 @@ interface Assignment {
  */
 export class TokenGuard {
   readonly #assignments = new NumberMap<Assignment>()
+  /** The activation of each workflow that has something to do, by key; and the other way round. */
+  readonly #activeByKey = new Map<string, Lsn>()
+  readonly #active = new NumberMap<string>()
+  readonly #instances = new Set<string>()
   /** What the drafts applied since `begin` replaced, so that a batch that could not be written can be taken back. */
   #undo: [Lsn, Assignment | undefined][] = []
+  /** The same for what is seldom replaced. */
+  #undoRare: (() => void)[] = []
 
   static of(state: RootState): TokenGuard {
     const guard = new TokenGuard()
-    const { commands, activations } = state
+    const { commands, activations, applications } = state
+    for (const instance of applications.byInstance.keys()) guard.#instances.add(instance)
+    for (const { lsn: activation, key } of activations.byKey.values()) guard.#setActive(key, activation)
     for (const { lsn: command, token, instance } of [...commands.byLsn.values(), ...activations.byKey.values()]) {
       if (token !== 0) guard.#assignments.set(command, { token, instance })
     }
@@ -46,6 +55,7 @@ export class TokenGuard {
 
   begin(): void {
     this.#undo = []
+    this.#undoRare = []
   }
 
   rollback(): void {
@@ -53,7 +63,8 @@ export class TokenGuard {
       if (former === undefined) this.#assignments.delete(command)
       else this.#assignments.set(command, former)
     }
-    this.#undo = []
+    for (const undo of this.#undoRare.reverse()) undo()
+    this.begin()
   }
 
   /** Whether the draft at `o` may become an entry now. */
@@ -65,21 +76,55 @@ export class TokenGuard {
   apply(b: Buffer, o: number): void {
     const code = codeOf(b, o)
     if (endsAttempt(code)) {
+      const flags = flagsOf(b, o)
       // What activates a workflow keeps its assignment, for the workflow.
-      if ((flagsOf(b, o) & entryFlags.activates) === 0) this.#end(referenceOf(b, o))
+      if ((flags & entryFlags.activates) === 0 || !this.#activate(b, o)) this.#end(referenceOf(b, o))
+      if ((flags & entryFlags.releases) !== 0) this.#deactivate(keyOf(b, o))
     } else if (code === actionCodes['workflow/advanced']) {
-      if ((flagsOf(b, o) & entryFlags.releases) !== 0) this.#end(referenceOf(b, o))
+      if ((flagsOf(b, o) & entryFlags.releases) !== 0) this.#deactivate(keyOf(b, o))
     } else if (code === actionCodes['command/started'] || code === actionCodes['workflow/resumed']) this.#start(b, o)
-    else if (code === actionCodes['application/registered'] || code === actionCodes['application/deregistered']) {
-      this.#release(nameOf(b, o))
-    } else if (releasesAll(b, o)) this.#releaseAll()
+    else if (code === actionCodes['application/registered'] || code === actionCodes['application/deregistered'])
+      this.#membership(nameOf(b, o), code === actionCodes['application/registered'])
+    else if (releasesAll(b, o)) this.#releaseAll()
   }
 
+  /** False for a workflow that is active: void. */
+  #activate(b: Buffer, o: number): boolean {
+    const key = keyOf(b, o)
+    if (this.#activeByKey.has(key)) return false
+    const activation = referenceOf(b, o)
+    this.#setActive(key, activation)
+    this.#undoRare.push(() => this.#setInactive(key, activation))
+    return true
+  }
+
+  #deactivate(key: string): void {
+    const activation = this.#activeByKey.get(key)
+    if (activation === undefined) return
+    this.#end(activation)
+    this.#setInactive(key, activation)
+    this.#undoRare.push(() => this.#setActive(key, activation))
+  }
+
+  #setActive(key: string, activation: Lsn): void {
+    this.#activeByKey.set(key, activation)
+    this.#active.set(activation, key)
+  }
+
+  #setInactive(key: string, activation: Lsn): void {
+    this.#activeByKey.delete(key)
+    this.#active.delete(activation)
+  }
+
+  /** Resumption is void for an instance that has gone, and for workflows that have nothing to do any more. */
   #start(b: Buffer, o: number): void {
     const assignment = { token: lsnOf(b, o), instance: nameOf(b, o) }
+    const isResumption = codeOf(b, o) === actionCodes['workflow/resumed']
+    if (isResumption && !this.#instances.has(assignment.instance)) return
     const end = entryEnd(b, o)
     for (let i = payloadStart(b, o); i + 8 <= end; i += 8) {
       const command = lsn(readUint64(b, i))
+      if (isResumption && !this.#active.has(command)) continue
       this.#undo.push([command, this.#assignments.get(command)])
       this.#assignments.set(command, assignment)
     }
@@ -94,7 +139,12 @@ export class TokenGuard {
     this.#assignments.delete(command)
   }
 
-  #release(instance: string): void {
+  /** An instance came or went: what it was assigned is nobody's. */
+  #membership(instance: string, isMember: boolean): void {
+    const was = this.#instances.has(instance)
+    if (isMember) this.#instances.add(instance)
+    else this.#instances.delete(instance)
+    this.#undoRare.push(() => (was ? this.#instances.add(instance) : this.#instances.delete(instance)))
     for (const [command, assignment] of this.#assignments.entries())
       if (assignment.instance === instance) this.#end(lsn(command))
   }

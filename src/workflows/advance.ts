@@ -34,6 +34,9 @@ export function advance(execution: WorkflowExecution, state: WorkflowState, atMs
     const event = endOf(outcome, state, atMs, newestVersion)
     const message = endsWorkflow(event) ? replyToParent(event, state, start.key) : null
     step.changes.push(message === null ? { event } : { event, message })
+    // It is acknowledged, so the next run hears of it.
+    if (event.type === 'workflow/continued')
+      for (const one of execution.inbox.leftOver(atMs)) step.changes.push({ event: one })
   }
   return step
 }

@@ -7,10 +7,11 @@ import { ContinueAsNew } from './continue-as-new.ts'
 import { type Failure, failureOf, terminalErrorOf } from './failure.ts'
 import type { Isolation } from './isolation.ts'
 import { NonDeterminismError } from './non-determinism.ts'
-import type { Issue, Operation, OperationNameKind, SignalOperation } from './operation.ts'
+import { type Issue, leavesTrace, type Operation, type OperationNameKind, type SignalOperation } from './operation.ts'
 import { RunContext, type RunHost } from './run-context.ts'
+import { RunInbox } from './run-inbox.ts'
 import type { RunStart } from './run-start.ts'
-import type { WorkflowEvent } from './workflow-events.ts'
+import type { EventOfType, WorkflowEvent } from './workflow-events.ts'
 import { timeoutOperation } from './workflow-state.ts'
 
 /** How the code of a run ended. */
@@ -46,16 +47,14 @@ export class WorkflowExecution implements RunHost {
   /** The time of the newest event. */
   nowMs: number
   isCancelled = false
-  /** Fed with all of its history: what it issues is new. */
-  isLive: boolean
+  isLive: boolean // fed with all of its history: what it issues is new
   #aborted: AbortController | null = null
   readonly #isolation: Isolation
   readonly #open = new Map<string, Open>()
   readonly #occurrences = new Map<string, number>()
   #issues: Issue[] = []
   readonly #patches: Map<string, boolean>
-  /** By name: those that came before anybody waited. */
-  readonly #signals = new Map<string, unknown[]>()
+  readonly inbox: RunInbox = new RunInbox()
   readonly #compensations: Compensation[] = []
   #isCompensating = false
 
@@ -80,9 +79,8 @@ export class WorkflowExecution implements RunHost {
     return this.#aborted
   }
 
-  /** Operations that code waits for, by name. */
   get waiting(): readonly Operation[] {
-    return [...this.#open.values()].map(({ operation }) => operation)
+    return Array.from(this.#open.values(), ({ operation }) => operation)
   }
 
   isOpen(operation: string): boolean {
@@ -92,13 +90,13 @@ export class WorkflowExecution implements RunHost {
   /** The operation whose beginning the history has and whose end it does not have. */
   recorded(operation: string): Operation | undefined {
     const open = this.#open.get(operation)
-    return open?.isRecorded === true ? open.operation : undefined
+    return open?.isRecorded ? open.operation : undefined
   }
 
   /** Takes what code has issued since it was last asked, to be recorded under this time. */
   takeIssues(atMs: number): readonly Issue[] {
     if (this.#issues.length === 0) return this.#issues
-    this.nowMs = Math.max(this.nowMs, atMs)
+    if (this.#issues.some(leavesTrace)) this.noteTime(atMs)
     // What has ended before it was recorded never was: a cancellation came first.
     const issues = this.#issues.filter((issue) => issue.what !== 'operation' || this.#open.has(issue.operation.id))
     for (const issue of issues) {
@@ -107,6 +105,11 @@ export class WorkflowExecution implements RunHost {
     }
     this.#issues = []
     return issues
+  }
+
+  /** The history has something of this time. */
+  noteTime(atMs: number): void {
+    this.nowMs = Math.max(this.nowMs, atMs)
   }
 
   // ---- for the context
@@ -130,8 +133,8 @@ export class WorkflowExecution implements RunHost {
   }
 
   waitForSignal(operation: SignalOperation): Promise<unknown> {
-    const came = this.#signals.get(operation.name)
-    if (came !== undefined && came.length > 0) return Promise.resolve(came.shift())
+    const came = this.inbox.take(operation.name)
+    if (came !== null) return Promise.resolve(came.data)
     return this.open(operation)
   }
 
@@ -156,7 +159,7 @@ export class WorkflowExecution implements RunHost {
   /** Takes one event of the history, in order; what code makes of it is there once promises have settled. */
   feed(event: WorkflowEvent): void {
     if (this.outcome?.kind === 'broken' && this.outcome.error.code === NonDeterminismError.code) return
-    this.nowMs = Math.max(this.nowMs, event.data.atMs)
+    this.noteTime(event.data.atMs)
     this.#isolation.run(this.start, () => this.#feed(event))
   }
 
@@ -175,7 +178,7 @@ export class WorkflowExecution implements RunHost {
         if (data.next === 'final') this.#reject(data.operation, terminalErrorOf(data.error))
         return
       case 'timer/fired':
-        return this.#fired(data.operation)
+        return this.#fired(event)
       case 'timer/cancelled':
         this.#issues = this.#issues.filter(
           (issue) => issue.what !== 'timerCancelled' || issue.operation !== data.operation,
@@ -201,6 +204,7 @@ export class WorkflowExecution implements RunHost {
         return
       }
       case 'workflow/cancel-requested':
+        this.#missedIfOver(event)
         return this.#interrupt(new TerminalError('cancelled', data.reason))
       case 'patch/noted':
       case 'workflow/parked':
@@ -242,8 +246,10 @@ export class WorkflowExecution implements RunHost {
     return open
   }
 
-  #fired(operation: string): void {
+  #fired(event: EventOfType<'timer/fired'>): void {
+    const { operation } = event.data
     if (operation === timeoutOperation) {
+      this.#missedIfOver(event)
       this.#interrupt(new TerminalError('timeout', `the workflow was not over after ${this.workflow.timeoutMs} ms`))
       return
     }
@@ -263,9 +269,12 @@ export class WorkflowExecution implements RunHost {
       this.#resolve(id, data)
       return
     }
-    const came = this.#signals.get(name)
-    if (came === undefined) this.#signals.set(name, [data])
-    else came.push(data)
+    this.inbox.keep(name, data)
+  }
+
+  /** The run had decided to go on in a new one before it could hear of it. */
+  #missedIfOver(event: WorkflowEvent): void {
+    if (this.outcome?.kind === 'continued') this.inbox.miss(event)
   }
 
   readonly #startedChildren = new Map<string, () => void>()
@@ -309,7 +318,6 @@ export class WorkflowExecution implements RunHost {
   }
 
   // ---- the code
-
   async #main(context: RunContext): Promise<void> {
     const { workflow, start } = this
     try {

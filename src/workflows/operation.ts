@@ -64,3 +64,7 @@ export type Issue =
 export type OperationNameKind = Operation['kind'] | 'compensation'
 
 export const isCompensation = (operation: string): boolean => operation.startsWith('compensation/')
+
+/** Waiting for a signal without a time limit leaves nothing in the history, so it must not move the time either. */
+export const leavesTrace = (issue: Issue): boolean =>
+  issue.what !== 'operation' || issue.operation.kind !== 'signal' || issue.operation.dueMs !== null

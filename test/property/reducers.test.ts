@@ -1,12 +1,14 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { actionCodes } from '../../src/actions/action-codes.ts'
-import { codeOf, keyOf, referenceOf } from '../../src/actions/entry-layout.ts'
+import { codeOf, keyOf, referenceOf, tokenOf } from '../../src/actions/entry-layout.ts'
+import { type Lsn, revision, type Token } from '../../src/kernel/identifiers.ts'
 import { ownerOf } from '../../src/state/applications.ts'
 import { forgetSavedKeys, type KeyLookup } from '../../src/state/idempotency.ts'
 import { emptyRoot, type RootOptions, type RootState, reduce } from '../../src/state/root.ts'
 import { decodeRoot, encodeRoot, stateHash } from '../../src/state/snapshot.ts'
 import { TokenGuard } from '../../src/state/token-guard.ts'
+import { StubJournal } from '../unit/role-world.ts'
 import { History } from '../unit/state/any-history.ts'
 import { randomOf } from '../unit/state/random.ts'
 
@@ -73,6 +75,18 @@ describe('the same entries', () => {
   })
 })
 
+function loseBatch(guard: TokenGuard, entries: readonly Buffer[]): void {
+  guard.begin()
+  for (const entry of entries) guard.apply(entry, 0)
+  guard.rollback()
+}
+
+function stepOf(activation: Lsn, token: Token): Buffer {
+  const aggregate = { type: 'workflow:w', id: 'a' }
+  const rest = { atMs: 0, baseRevision: revision(0), events: [], messages: [], snapshot: null }
+  return new StubJournal().append([{ type: 'workflow/advanced', aggregate, activation, token, ...rest }])
+}
+
 const terminal: ReadonlySet<number> = new Set([
   actionCodes['command/completed'],
   actionCodes['command/rejected'],
@@ -137,8 +151,35 @@ describe('the state', () => {
           guard.apply(entry, 0)
           reduce(state, entry, 0)
         }
-        const assigned = [...state.commands.byLsn.values()].filter((command) => command.token !== 0)
-        expect(TokenGuard.of(state).size).toBe(assigned.length)
+        const assigned = [...state.commands.byLsn.values(), ...state.activations.byLsn.values()]
+        expect(TokenGuard.of(state).size).toBe(assigned.filter(({ token }) => token !== 0).length)
+      }),
+      { numRuns: 60 },
+    )
+  })
+
+  it('and the guard agree on who works on which workflow, also after the guard took a batch back', () => {
+    fc.assert(
+      fc.property(seeds, fc.nat(290), (seed, lost) => {
+        const { entries } = new History(randomOf(seed), 300)
+        const state = start()
+        const guard = new TokenGuard()
+        /** Steps under every assignment that there ever was. */
+        const steps = new Map<string, Buffer>()
+        for (const [i, entry] of entries.entries()) {
+          if (i === lost) loseBatch(guard, entries.slice(lost, lost + 10))
+          guard.begin()
+          guard.apply(entry, 0)
+          reduce(state, entry, 0)
+          for (const { lsn, token } of state.activations.byLsn.values())
+            if (token !== 0) steps.set(`${lsn} ${token}`, stepOf(lsn, token))
+          for (const guarding of i % 20 === 0 ? [guard, TokenGuard.of(state)] : [guard]) {
+            for (const step of steps.values()) {
+              const { token } = state.activations.byLsn.get(referenceOf(step, 0)) ?? { token: 0 }
+              expect(guarding.admits(step, 0)).toBe(token === tokenOf(step, 0))
+            }
+          }
+        }
       }),
       { numRuns: 60 },
     )

@@ -20,10 +20,10 @@ export interface Plant {
   plant(): () => void
 }
 
-type Method<Arguments extends unknown[]> = (...args: Arguments) => unknown
+export type Method<Arguments extends unknown[]> = (...args: Arguments) => unknown
 
 /** Puts another method in the place of one, and tells it what it replaces. */
-function replace<Arguments extends unknown[]>(
+export function replace<Arguments extends unknown[]>(
   type: { readonly prototype: object },
   name: string,
   make: (original: Method<Arguments>) => (this: never, ...args: Arguments) => unknown,
@@ -36,7 +36,7 @@ function replace<Arguments extends unknown[]>(
   }
 }
 
-const all =
+export const all =
   (...undo: readonly (() => void)[]) =>
   (): void => {
     for (const one of undo) one()

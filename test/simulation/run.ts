@@ -1,9 +1,18 @@
 import { parseArgs } from 'node:util'
-import { type SimulationResult, simulate } from './simulation.ts'
+import { simulate } from './simulation.ts'
+import { simulateWorkflows } from './workflow-history.ts'
 
-const usage = `npm run simulate -- [--seeds N] [--seed S] [--trace] [--keep-going]
+interface Result {
+  readonly seed: number
+  readonly violations: readonly string[]
+  readonly traceHash: string
+  readonly events: number
+}
+
+const usage = `npm run simulate -- [--seeds N] [--seed S] [--workflows] [--trace] [--keep-going]
   --seeds N      so many histories, one seed after the other (default 1)
   --seed S       the first of them (default 1)
+  --workflows    histories with workflows
   --trace        print everything that happens
   --keep-going   do not stop at the first history that fails
 Exit code 0: all went well. 1: a history failed. 2: wrong use.`
@@ -11,6 +20,7 @@ Exit code 0: all went well. 1: a history failed. 2: wrong use.`
 interface RunOptions {
   readonly seeds: number
   readonly seed: number
+  readonly workflows: boolean
   readonly trace: boolean
   readonly keepGoing: boolean
 }
@@ -28,6 +38,7 @@ function optionsOf(args: string[]): RunOptions | null {
       options: {
         seeds: { type: 'string', default: '1' },
         seed: { type: 'string', default: '1' },
+        workflows: { type: 'boolean', default: false },
         trace: { type: 'boolean', default: false },
         'keep-going': { type: 'boolean', default: false },
         help: { type: 'boolean', short: 'h', default: false },
@@ -35,7 +46,8 @@ function optionsOf(args: string[]): RunOptions | null {
     })
     const seeds = numberOf('--seeds', values.seeds)
     const seed = numberOf('--seed', values.seed)
-    if (!values.help) return { seeds, seed, trace: values.trace, keepGoing: values['keep-going'] }
+    const { workflows } = values
+    if (!values.help) return { seeds, seed, workflows, trace: values.trace, keepGoing: values['keep-going'] }
     write(usage)
   } catch (error) {
     process.stderr.write(`simulate: ${(error as Error).message}; --help shows what there is\n`)
@@ -50,19 +62,21 @@ function numberOf(name: string, text: string): number {
   throw new Error(`${name} is ${JSON.stringify(text)}; it must be an integer from 1 to 4294967295`)
 }
 
-async function run({ seeds, seed: first, trace, keepGoing }: RunOptions): Promise<number> {
+async function run({ seeds, seed: first, workflows, trace, keepGoing }: RunOptions): Promise<number> {
   const started = process.cpuUsage()
   let failed = 0
   let events = 0
   let ran = 0
   for (let seed = first; seed < first + seeds; seed++) {
-    const result = await simulate({ seed, ...(trace ? { print: write } : {}) })
+    const result: Result = workflows
+      ? await simulateWorkflows(seed, trace ? write : null)
+      : await simulate({ seed, ...(trace ? { print: write } : {}) })
     ran++
     events += result.events
     if (trace || seeds === 1) write(JSON.stringify(result))
     if (result.violations.length === 0) continue
     failed++
-    tell(result)
+    tell(result, workflows)
     if (!keepGoing) break
   }
   const { user, system } = process.cpuUsage(started)
@@ -70,8 +84,8 @@ async function run({ seeds, seed: first, trace, keepGoing }: RunOptions): Promis
   return failed === 0 ? 0 : 1
 }
 
-function tell({ seed, traceHash, violations }: SimulationResult): void {
+function tell({ seed, traceHash, violations }: Result, workflows: boolean): void {
   write(`seed ${seed} failed, trace ${traceHash}: ${violations[0]}`)
   for (const violation of violations.slice(1)) write(`  and ${violation}`)
-  write(`replay: npm run simulate -- --seed ${seed} --trace`)
+  write(`replay: npm run simulate -- ${workflows ? '--workflows ' : ''}--seed ${seed} --trace`)
 }

@@ -2,6 +2,7 @@ import type { Action, CommandReceived, EndOfIncarnation, Entry } from '../../../
 import { ApplicationRuntime } from '../../../src/application/application-runtime.ts'
 import { CommandRejected, defineAggregate, defineApplication } from '../../../src/index.ts'
 import { type Lsn, lsn } from '../../../src/kernel/identifiers.ts'
+import type { Application } from '../../../src/sdk/application.ts'
 import { emptyRoot } from '../../../src/state/root.ts'
 import { ArchivedStreams, type StreamVault } from '../../../src/tables/archived-streams.ts'
 import { keyLookup } from '../../../src/tables/idempotency-keys.ts'
@@ -53,6 +54,13 @@ export const application = defineApplication({ name: 'test', aggregates: [counte
 
 export const origin = 77
 
+export interface WorldOptions {
+  readonly application?: Application
+  readonly liveBytesMax?: number
+  readonly former?: EndOfIncarnation
+  readonly vault?: StreamVault
+}
+
 /** An application process, a journal that takes its drafts when told to, and a store that is filled when told to. */
 export class ApplicationWorld {
   readonly world = new RoleWorld()
@@ -63,14 +71,14 @@ export class ApplicationWorld {
 
   readonly archived: ArchivedStreams
 
-  constructor(options: { liveBytesMax?: number; former?: EndOfIncarnation; vault?: StreamVault } = {}) {
+  constructor(options: WorldOptions = {}) {
     this.archived = new ArchivedStreams(options.vault ?? null)
     calls.decided = 0
     calls.fails.clear()
     const store = this.filled.store.reader()
     this.runtime = new ApplicationRuntime({
       environment: this.world.environment,
-      application,
+      application: options.application ?? application,
       instance: 'test-1',
       origin,
       state: emptyRoot({ lookup: keyLookup(store), keepsPayloads: true }),
@@ -85,7 +93,7 @@ export class ApplicationWorld {
   }
 
   /** Connected, registered, and the store has everything so far. */
-  static registered(options: ConstructorParameters<typeof ApplicationWorld>[0] = {}): ApplicationWorld {
+  static registered(options: WorldOptions = {}): ApplicationWorld {
     const world = new ApplicationWorld(options)
     world.runtime.connected()
     world.acceptDrafts()

@@ -27,10 +27,14 @@ export class ManualScheduler implements Scheduler {
 
   /** Runs turns until none is left, without letting time pass. */
   settle(): void {
-    for (let turns = this.#turns; turns.length > 0; turns = this.#turns) {
-      this.#turns = []
-      for (const run of turns) run()
-    }
+    while (this.#turns.length > 0) this.turn()
+  }
+
+  /** Runs what waits for the next turn now, and not what that asks for. */
+  turn(): void {
+    const turns = this.#turns
+    this.#turns = []
+    for (const run of turns) run()
   }
 
   advance(byMs: number): void {

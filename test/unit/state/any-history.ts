@@ -4,6 +4,7 @@ import { type Lsn, lsn, revision, token } from '../../../src/kernel/identifiers.
 import type { KeyRecord } from '../../../src/state/idempotency.ts'
 import { emptyRoot, type RootState, reduce } from '../../../src/state/root.ts'
 import { StubJournal } from '../role-world.ts'
+import { AnyWorkflowActions, workflowOf } from './any-workflow-actions.ts'
 
 export interface HistoryOptions {
   /** Keys expire and are used again. Default true. */
@@ -25,12 +26,14 @@ export class History {
   readonly #received = new Map<Lsn, CommandReceived>()
   readonly #calls: CommandReceived[] = []
   readonly #random: () => number
+  readonly #workflow: AnyWorkflowActions
   readonly #options: HistoryOptions
   #wallMs = 1_700_000_000_000
   #session = 1
 
   constructor(random: () => number, steps: number, options: HistoryOptions = {}) {
     this.#random = random
+    this.#workflow = new AnyWorkflowActions(random, this.#state)
     this.#options = options
     for (let step = 0; step < steps; step++) this.#step()
   }
@@ -43,14 +46,16 @@ export class History {
     const entry = payload.subarray(0, padded(lengthOf(payload, 0)))
     const repeats = reduce(this.#state, entry, 0)
     this.entries.push(entry)
+    if (action.type === 'command/received') this.#workflow.received(action)
     if (action.type === 'command/received' && repeats === 0) this.#received.set(this.#state.lsn, action)
     this.keysAt.push(new Map(this.#state.idempotency.recentKeys))
   }
 
   #pick(): Action | null {
     const roll = this.#random()
-    if (roll < 0.35) return this.#receive()
-    if (roll < 0.4) return this.#repeat()
+    if (roll < 0.3) return this.#receive()
+    if (roll < 0.33) return this.#repeat()
+    if (roll < 0.4) return this.#workflow.any(this.#wallMs)
     if (roll < 0.6) return this.#start()
     if (roll < 0.85) return this.#end()
     if (roll < 0.92) return this.#membership()
@@ -65,7 +70,7 @@ export class History {
     const sequence = 1 + this.#below(30)
     const received: CommandReceived = {
       type: 'command/received',
-      aggregate: { type: this.#random() < 0.7 ? 'counter' : 'other', id: `${this.#below(6)}` },
+      aggregate: { type: this.#one(['counter', 'counter', 'other', workflowOf]) ?? '', id: `${this.#below(6)}` },
       command: 'add',
       data: { amount: this.#below(1000) },
       receivedAtMs: this.#wallMs,
@@ -125,7 +130,8 @@ export class History {
     const events = Array.from({ length: this.#below(4) }, () => ({ type: 'added', data: { amount: 1 } }))
     const latestEvent = events.length === 0 ? null : { revision: revision(events.length), type: 'added' }
     const rest = { eventsVersion: 1, idempotencyKey: 'none', snapshot: null } as const
-    return { type: 'command/completed', ...end, baseRevision: revision(0), events, latestEvent, ...rest }
+    const workflow = this.#workflow.effectsOf(end)
+    return { type: 'command/completed', ...end, baseRevision: revision(0), events, latestEvent, ...rest, ...workflow }
   }
 
   #membership(): Action {
@@ -143,7 +149,7 @@ export class History {
       instance,
       application: 'test',
       incarnation: 1 + this.#below(1000),
-      aggregateTypes: this.#random() < 0.5 ? ['counter', 'other'] : ['counter'],
+      aggregateTypes: this.#random() < 0.5 ? ['counter', 'other', workflowOf] : ['counter', workflowOf],
       former: this.#one(['unknown', 'stopped', 'crashed', 'killed'] as const) ?? 'unknown',
     }
   }

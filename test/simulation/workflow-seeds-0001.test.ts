@@ -1,0 +1,3 @@
+import { describeWorkflowSeeds } from './workflow-seeds.ts'
+
+describeWorkflowSeeds(1, 250)

@@ -1,0 +1,3 @@
+import { describeWorkflowSeeds } from './workflow-seeds.ts'
+
+describeWorkflowSeeds(251, 250)
