@@ -324,7 +324,7 @@ export class ApplicationRuntime implements FollowerRole {
     const sequence = this.#follower.takeSequence()
     const readiness = this.#outcomes.add(aggregate, work, sequence)
     this.#speculation.add(aggregate, work, sequence)
-    aggregate.readiness = readiness
+    if (aggregate.readiness !== 'cold') aggregate.readiness = readiness // cold: its history is to come from the store
     if (readiness !== 'ready') aggregate.heldBy = command.lsn
     if (aggregate.revision % 64 === 0) this.#aggregates.weigh(aggregate)
     if (this.#batch.count >= sendDrafts || this.#batch.byteLength >= sendBytes) this.#send()
