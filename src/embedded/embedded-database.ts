@@ -1,6 +1,7 @@
 import type { Database } from '../client/options.ts'
 import type { SocketDatabase } from '../client/socket-database.ts'
 import { CommanderError } from '../kernel/errors.ts'
+import type { AnyWorkflow } from '../sdk/workflow-types.ts'
 
 /** A client of the database in this process, whose closing closes the database. */
 export class EmbeddedDatabase implements Database {
@@ -65,6 +66,14 @@ export class EmbeddedDatabase implements Database {
   readonly retryCommand: Database['retryCommand'] = async (id) => this.#open().retryCommand(id)
 
   readonly skipCommand: Database['skipCommand'] = async (...args) => this.#open().skipCommand(...args)
+
+  readonly workflow: Database['workflow'] = (definition: AnyWorkflow | string) => this.#open().workflow(definition)
+
+  readonly workflows: Database['workflows'] = async (options) => this.#open().workflows(options)
+
+  readonly resolveAwakeable: Database['resolveAwakeable'] = async (...args) => this.#open().resolveAwakeable(...args)
+
+  readonly rejectAwakeable: Database['rejectAwakeable'] = async (...args) => this.#open().rejectAwakeable(...args)
 
   close(): Promise<void> {
     this.#closed ??= this.#close()

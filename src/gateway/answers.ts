@@ -37,6 +37,8 @@ const applied = 2
 export class Answers {
   readonly #store: KeyValueStore
   readonly #archived: ArchivedStreams
+  /** The call waits for more than its command, which has ended as stored. */
+  readonly #goesOn: (call: Call, stored: StoredOutcome) => boolean
   readonly #log: EventLogReader
   readonly #unflushed = new Queue<Ended>()
   readonly #unapplied = new Queue<Ended>()
@@ -47,9 +49,14 @@ export class Answers {
   #applied: Lsn = lsn(0)
   #answered: Lsn = lsn(0)
 
-  constructor(store: KeyValueStore, archived: ArchivedStreams) {
+  constructor(
+    store: KeyValueStore,
+    archived: ArchivedStreams,
+    goesOn: (call: Call, stored: StoredOutcome) => boolean = () => false,
+  ) {
     this.#store = store
     this.#archived = archived
+    this.#goesOn = goesOn
     this.#log = new EventLogReader(store, archived)
   }
 
@@ -180,6 +187,7 @@ export class Answers {
       this.fail(call.replier, call.request, new CommanderError('not_found', message))
       return
     }
+    if (this.#goesOn(call, stored)) return
     this.#answer(call, { ...stored, commandLsn, durability: applied, isDuplicate: true }, applied)
   }
 

@@ -20,6 +20,8 @@ export interface CallOutcome {
 export interface Replier {
   completed(request: number, outcome: CallOutcome): void
   failed(request: number, error: CommanderError): void
+  /** False once nobody waits for this answer any more. Default: true. */
+  isListening?(request: number): boolean
   /** The answers of this turn are complete. */
   flush(): void
 }
@@ -41,7 +43,9 @@ export class Call {
   commandLsn: Lsn = lsn(0)
   isDuplicate = false
   isRefused = false
-  /** Another call that waits for the same command. */
+  /** Key of the workflow whose end is waited for. */
+  workflow = ''
+  /** Another call that waits for the same command, or workflow. */
   next: Call | null = null
 
   constructor(
@@ -69,3 +73,7 @@ export class Call {
     this.length = source.readUInt32LE(0)
   }
 }
+
+/** It waits for what others do. */
+export const callWithoutDraft = (replier: Replier, request: number, wait: number): Call =>
+  new Call(replier, request, wait, false, Buffer.alloc(0), 0, 0)

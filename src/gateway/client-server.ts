@@ -12,17 +12,21 @@ import {
 } from '../ipc/client-protocol.ts'
 import { unreachable } from '../kernel/assert.ts'
 import type { Environment, Timer } from '../kernel/environment.ts'
-import { CommanderError, isCommanderError, messageOf, toWireError } from '../kernel/errors.ts'
+import { CommanderError, toWireError } from '../kernel/errors.ts'
 import { limits } from '../kernel/limits.ts'
 import { type ArchivedElsewhere, isArchivedElsewhere } from '../tables/archived-streams.ts'
 import { lastPosition } from '../tables/event-log.ts'
+import { workflowType } from '../workflows/workflow-names.ts'
 import type { ApplyWaiter } from './apply-waiter.ts'
 import type { CallOutcome, Replier } from './call.ts'
 import { checkQuery } from './check-query.ts'
 import type { Gateway } from './gateway.ts'
+import { laterAnswer } from './later-answers.ts'
 import { commandLsn, type Queries } from './queries.ts'
+import { knownError, tooManyReadings } from './refusals.ts'
 import { StalledClient, stalledLooks, tooManyConnections } from './stalled-client.ts'
 import type { StreamOperations } from './stream-operations.ts'
+import type { WorkflowReads } from './workflow-reads.ts'
 
 export interface ClientServerOptions {
   readonly environment: Environment
@@ -30,6 +34,7 @@ export interface ClientServerOptions {
   readonly queries: Queries
   readonly waiter: ApplyWaiter
   readonly streams: StreamOperations
+  readonly workflows: WorkflowReads
   /** Asks the projection applier, which is another process, to rebuild a projection. */
   readonly rebuild: (name: string, done: (error: CommanderError | null) => void) => void
   /** How long a client may take nothing. Default `limits.stalledClientMs`. */
@@ -113,13 +118,18 @@ class ClientConnection implements Replier {
     this.#channel.release(body.length)
     if (kind === clientFrames.call) this.#call(body)
     else if (kind === clientFrames.query) this.#question(requestOf(body), decodeQuery(body))
-    else if (kind === clientFrames.cancel) this.#readings.delete(requestOf(body))
+    else if (kind === clientFrames.cancel) this.#cancel(requestOf(body))
     else this.#channel.close(new CommanderError('protocol_violation', `a client sent a frame of kind ${kind}`))
+  }
+
+  isListening(): boolean {
+    return !this.#isClosed
   }
 
   close(): void {
     this.#isClosed = true
     this.#readings.clear()
+    this.#o.gateway.forgetWaits(this)
   }
 
   completed(request: number, outcome: CallOutcome): void {
@@ -168,6 +178,11 @@ class ClientConnection implements Replier {
     }
   }
 
+  #cancel(request: number): void {
+    this.#readings.delete(request)
+    this.#o.gateway.forgetWaits(this, request)
+  }
+
   #question(request: number, question: unknown): void {
     try {
       this.#query(request, checkQuery(question))
@@ -177,11 +192,9 @@ class ClientConnection implements Replier {
   }
 
   #query(request: number, query: Query): void {
-    // A greeting reads nothing, and an applier that is down keeps nobody from sending commands.
-    if (query.ask === 'hello' || query.ask === 'rebuild') {
-      this.#answer(request, query)
-      return
-    }
+    // A greeting reads nothing, an end is told when it is flushed, and an applier that is down keeps nobody from commands.
+    if (query.ask === 'hello' || query.ask === 'rebuild' || query.ask === 'workflowEnd')
+      return this.#answer(request, query)
     this.#o.waiter.wait('minLsn' in query ? query.minLsn : undefined, readWaitMs, (error) => {
       if (error === null) this.#answer(request, query)
       else this.failed(request, error)
@@ -223,20 +236,10 @@ class ClientConnection implements Replier {
         return this.#command(request, query.id, Math.min(query.waitMs ?? 0, commandWaitMsMax))
       case 'commands':
         return this.#result(request, queries.commands(query.state, query.limit, query.after))
-      case 'retry': {
-        gateway.operate(this, request, { type: 'command/retried', ...queries.retryable(query.id) })
-        return
-      }
-      case 'skip': {
-        const { command, received } = queries.parked(query.id)
-        gateway.operate(this, request, {
-          type: 'command/skipped',
-          command,
-          aggregate: received.aggregate,
-          reason: query.reason,
-        })
-        return
-      }
+      case 'retry':
+        return gateway.operate(this, request, { type: 'command/retried', ...queries.retryable(query.id) })
+      case 'skip':
+        return gateway.operate(this, request, queries.skippable(query.id, query.reason))
       case 'rebuild':
         this.#o.rebuild(query.name, (error) => {
           if (error === null) this.#result(request, { name: query.name })
@@ -244,15 +247,17 @@ class ClientConnection implements Replier {
         })
         return
       case 'streamLife':
-        return this.#resultOf(request, this.#o.streams.life(query.aggregate, query.id))
       case 'closeStream':
-        return this.#resultOf(request, this.#o.streams.close(query.aggregate, query.id))
       case 'archiveStream':
-        return this.#resultOf(request, this.#o.streams.archive(query.aggregate, query.id, query.upTo))
       case 'deleteStream':
-        return this.#resultOf(request, this.#o.streams.delete(query.aggregate, query.id))
+      case 'workflow':
+      case 'workflowRecord':
+      case 'workflows':
+        return this.#resultOf(request, laterAnswer(this.#o, query))
+      case 'workflowEnd':
+        return gateway.awaitEnd(this, request, queries.present(workflowType(query.name), query.id))
       case 'events':
-        if (this.#readings.size >= readingsMax) throw tooManyReadings()
+        if (this.#readings.size >= readingsMax) throw tooManyReadings(readingsMax)
         this.#readings.set(request, { request, follow: query.follow, after: query.after, isWaiting: false })
         this.#turnSoon()
         return
@@ -341,9 +346,3 @@ class ClientConnection implements Replier {
     this.#channel.send(clientFrames.events, encodeEventsHeader(reading.request, 1, reading.after + 1))
   }
 }
-
-const knownError = (error: unknown): CommanderError =>
-  isCommanderError(error) ? error : new CommanderError('internal', messageOf(error), { cause: error })
-
-const tooManyReadings = (): CommanderError =>
-  new CommanderError('overloaded', `this client reads events ${readingsMax} times at once already; end some of them`)

@@ -1,4 +1,4 @@
-import { CommanderError } from '../kernel/errors.ts'
+import { CommanderError, isCommanderError, messageOf } from '../kernel/errors.ts'
 
 export const notTaken = (): CommanderError =>
   new CommanderError('overloaded', 'the journal writer does not take more at the moment; try again later', {
@@ -16,3 +16,9 @@ export const tookNoEffect = (): CommanderError =>
     'stream_busy',
     'a command from before the stream was closed is pending; try again when it has ended',
   )
+
+export const tooManyReadings = (most: number): CommanderError =>
+  new CommanderError('overloaded', `this client reads events ${most} times at once already; end some of them`)
+
+export const knownError = (error: unknown): CommanderError =>
+  isCommanderError(error) ? error : new CommanderError('internal', messageOf(error), { cause: error })

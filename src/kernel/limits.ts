@@ -50,6 +50,10 @@ export const limits = {
   idleExecutionsMax: 1000,
   /** Workflows that have something to do at once, in the whole database: further ones are not started. */
   activeWorkflowsMax: 20_000,
+  /** Callers that wait for workflows to end, in one gateway; further ones come again. */
+  workflowWaitsMax: 100_000,
+  /** Requests of a workflow that its view shows, beside those under way: the latest. */
+  workflowRequestsShown: 1000,
   /** Timers that the dispatcher holds in memory; those that are due later are in the store alone. */
   timersHeldMax: 100_000,
   /** Timers are fired while no more commands than this are pending, and no more workflows active. */
