@@ -68,7 +68,7 @@ export class Answers {
     return this.#applied
   }
 
-  /** The newest flushed end of a command that a caller was told of. */
+  /** The newest flushed entry that a caller was told of. */
   get answered(): Lsn {
     return this.#answered
   }
@@ -103,7 +103,7 @@ export class Answers {
 
   /** What the entries up to `at` say forbids the call; its caller is told once they are flushed (G9). */
   refuse(call: Call, error: CommanderError, at: Lsn): void {
-    if (at <= this.#flushed) this.fail(call.replier, call.request, error)
+    if (at <= this.#flushed) this.#refuse({ call, error, at })
     else this.#refusals.push({ call, error, at })
   }
 
@@ -128,7 +128,7 @@ export class Answers {
     const refusals = this.#refusals
     for (let next = refusals.peek(); next !== undefined && next.at <= this.#flushed; next = refusals.peek()) {
       refusals.shift()
-      this.fail(next.call.replier, next.call.request, next.error)
+      this.#refuse(next)
     }
   }
 
@@ -156,6 +156,12 @@ export class Answers {
   #began(call: Call, endLsn: Lsn, code: number, entry: Buffer | null, offset: number): void {
     const { commandLsn, isDuplicate } = call
     this.ended(call, { commandLsn, endLsn, code, durability: flushed, isDuplicate, firstPosition: 0, entry, offset })
+  }
+
+  /** Whoever reads next sees why. */
+  #refuse({ call, error, at }: Refusal): void {
+    if (at > this.#answered) this.#answered = at
+    this.fail(call.replier, call.request, error)
   }
 
   #afterApply(ended: Ended): void {

@@ -45,7 +45,7 @@ export class Call {
   isRefused = false
   /** Key of the workflow whose end is waited for. */
   workflow = ''
-  /** Another call that waits for the same command, or workflow. */
+  /** Another call that waits for the same command. */
   next: Call | null = null
 
   constructor(

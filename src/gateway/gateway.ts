@@ -147,6 +147,10 @@ export class Gateway implements FollowerRole {
     this.#sendSoon()
   }
 
+  get endsWaitedFor(): number {
+    return this.#ends.waiting
+  }
+
   /** Nobody waits any more for the ends of workflows: one request of theirs, or all. */
   forgetWaits(replier: Replier, request?: number): void {
     this.#ends.forget(replier, request)
@@ -229,10 +233,7 @@ export class Gateway implements FollowerRole {
   }
 
   #waitFor(call: Call, command: Lsn): void {
-    if (call.wait === waitModes.received) {
-      this.#answers.received(call, this.#o.state.lsn)
-      return
-    }
+    if (call.wait === waitModes.received) return this.#answers.received(call, this.#o.state.lsn)
     call.next = this.#waiting.get(command) ?? null
     this.#waiting.set(command, call)
   }

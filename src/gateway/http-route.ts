@@ -90,7 +90,16 @@ export interface HttpAnswer {
 
 export type HttpGateway = Pick<
   Gateway,
-  'admission' | 'state' | 'marks' | 'isReady' | 'submit' | 'operate' | 'onApplied' | 'awaitEnd' | 'forgetWaits'
+  | 'admission'
+  | 'state'
+  | 'marks'
+  | 'isReady'
+  | 'submit'
+  | 'operate'
+  | 'onApplied'
+  | 'awaitEnd'
+  | 'forgetWaits'
+  | 'endsWaitedFor'
 >
 export type HttpQueries = Pick<
   Queries,

@@ -118,14 +118,13 @@ export class WorkflowEnds {
     const key = keyOf(b, o)
     if (!this.#waits.has(key)) return
     if ((flags & entryFlags.ends) !== 0) {
-      for (let call = this.#waits.take(key); call !== null; call = call.next) this.#ended(call, b, o, firstPosition)
+      for (const call of this.#waits.take(key)) this.#ended(call, b, o, firstPosition)
       return
     }
     const parked = (eventsOf(b, o) as WorkflowEvent[]).findLast(({ type }) => type === 'workflow/parked')
     if (parked?.type !== 'workflow/parked') return
     const error = parkedError(key, parked.data.error)
-    for (let call = this.#waits.take(key); call !== null; call = call.next)
-      this.#o.answers.refuse(call, error, lsnOf(b, o))
+    for (const call of this.#waits.take(key)) this.#o.answers.refuse(call, error, lsnOf(b, o))
   }
 
   appliedUpTo(mark: Lsn): void {

@@ -1,8 +1,11 @@
 import type { Call, Replier } from './call.ts'
 
+const nobody: readonly Call[] = []
+
 /** Calls that wait for workflows to end: by workflow, and by who waits, since whoever is gone waits for nothing. */
 export class WorkflowWaits {
-  readonly #byKey = new Map<string, Call>()
+  /** Mostly one waits. */
+  readonly #byKey = new Map<string, Call | Set<Call>>()
   readonly #byReplier = new Map<Replier, Map<number, Call>>()
   #size = 0
 
@@ -15,14 +18,18 @@ export class WorkflowWaits {
   }
 
   /** Whether the call still waits. */
-  holds({ replier, request }: Call): boolean {
-    return this.#byReplier.get(replier)?.has(request) === true
+  holds(call: Call): boolean {
+    return this.#byReplier.get(call.replier)?.get(call.request) === call
   }
 
   add(call: Call, key: string): void {
+    // Asked twice under one number: the later one counts.
+    this.forget(call.replier, call.request)
     call.workflow = key
-    call.next = this.#byKey.get(key) ?? null
-    this.#byKey.set(key, call)
+    const known = this.#byKey.get(key)
+    if (known === undefined) this.#byKey.set(key, call)
+    else if (known instanceof Set) known.add(call)
+    else this.#byKey.set(key, new Set([known, call]))
     const own = this.#byReplier.get(call.replier)
     if (own === undefined) this.#byReplier.set(call.replier, new Map([[call.request, call]]))
     else own.set(call.request, call)
@@ -30,25 +37,21 @@ export class WorkflowWaits {
   }
 
   /** All that wait for this workflow; they do no longer. */
-  take(key: string): Call | null {
-    const first = this.#byKey.get(key) ?? null
-    if (first === null) return null
+  take(key: string): Iterable<Call> {
+    const known = this.#byKey.get(key)
+    if (known === undefined) return nobody
     this.#byKey.delete(key)
-    for (let call: Call | null = first; call !== null; call = call.next) this.#forgetOwn(call)
-    return first
+    const calls = known instanceof Set ? known : [known]
+    for (const call of calls) this.#forgetOwn(call)
+    return calls
   }
 
   remove(call: Call): void {
     if (!this.holds(call)) return
     this.#forgetOwn(call)
-    const rest: Call[] = []
-    for (let other = this.#byKey.get(call.workflow) ?? null; other !== null; other = other.next)
-      if (other !== call) rest.push(other)
-    this.#byKey.delete(call.workflow)
-    for (const other of rest) {
-      other.next = this.#byKey.get(call.workflow) ?? null
-      this.#byKey.set(call.workflow, other)
-    }
+    const known = this.#byKey.get(call.workflow)
+    if (known instanceof Set && known.size > 1) known.delete(call)
+    else this.#byKey.delete(call.workflow)
   }
 
   /** One request of theirs, or all, is asked no longer. */
