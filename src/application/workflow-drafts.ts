@@ -8,13 +8,15 @@ import type { Lsn, Token } from '../kernel/identifiers.ts'
 import { limits } from '../kernel/limits.ts'
 import type { Change } from '../workflows/advance.ts'
 import type { RequestOperation } from '../workflows/operation.ts'
-import { endsWorkflow, isIndexed } from '../workflows/workflow-events.ts'
+import { endsWorkflow, isIndexed, type WorkflowEvent } from '../workflows/workflow-events.ts'
 import type { LiveAggregate } from './live-aggregates.ts'
 import { isSnapshotDue, snapshotOf } from './snapshot-of.ts'
 
 const nothing = Buffer.alloc(0)
 /** Header, key and padding of a draft: no more than this. */
 const draftOverheadBytes = 2048
+
+const isParked = ({ type }: WorkflowEvent): boolean => type === 'workflow/parked'
 
 export interface StartedRequest {
   readonly operation: RequestOperation
@@ -123,7 +125,7 @@ export class WorkflowDrafts {
       ...(events.some(isIndexed) ? { indexed: true } : {}),
     })
     // Somebody waits: an effect to be carried out, or whoever asked for the result.
-    if (requests.length > 0 || isEnd) fields.flags |= entryFlags.flush
+    if (requests.length > 0 || isEnd || events.some(isParked)) fields.flags |= entryFlags.flush
     fields.reference = activation
     fields.token = token
     fields.key = aggregate.key

@@ -42,7 +42,13 @@ export interface WorkflowsOptions {
   readonly after?: string
 }
 
-/** All workflows of one definition, by their ids. */
+/**
+ * All workflows of one definition, by their ids.
+ *
+ * @example
+ * const orders = db.workflow(order)
+ * const { parcel } = await orders.execute('17', { item: 'a book', amountCents: 1500 })
+ */
 export interface WorkflowHandle<Input, Output> {
   readonly name: string
   /**

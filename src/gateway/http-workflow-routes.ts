@@ -74,7 +74,7 @@ function startAndRead(context: HttpContext, desk: WorkflowDesk): HttpRoute[] {
       query: {
         wait: { type: 'number', minimum: 0, description: 'Seconds to wait for its end, at most 60; default 0' },
       },
-      headers: { Prefer: text('return=minimal: only status, result and error') },
+      headers: { Prefer: text('return=minimal: only how far it is, and with `wait` how it ended') },
       answers: {
         200: json('The workflow', 'Workflow'),
         404: problem('Unknown workflow, or no workflow with this id was started'),
