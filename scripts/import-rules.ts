@@ -60,7 +60,7 @@ export const folderTable: Readonly<Record<string, readonly string[]>> = {
   application: roles,
   gateway: roles,
   migrator: roles,
-  client: ['kernel', 'sdk', 'ipc'],
+  client: ['kernel', 'sdk', 'ipc', 'workflows'],
   console: ['kernel', 'sdk', 'client'],
   cli: allBut('cli', 'console', 'testing'),
   assembly: allBut('assembly', 'cli', 'client', 'console', 'embedded', 'supervisor', 'testing'),

@@ -11,6 +11,16 @@ export type {
   ReadOptions,
   StreamOptions,
   StreamView,
+  WorkflowCancelOptions,
+  WorkflowHandle,
+  WorkflowRequestView,
+  WorkflowSendOptions,
+  WorkflowStarted,
+  WorkflowSummary,
+  WorkflowsOptions,
+  WorkflowView,
+  WorkflowWaiting,
+  WorkflowWaitOptions,
 } from './client/options.ts'
 export type { ClientEvent, ClientOutcome } from './ipc/call-codec.ts'
 export { CommanderError, type ErrorCode, isCommanderError } from './kernel/errors.ts'

@@ -10,13 +10,15 @@ import { Queue } from '../kernel/queue.ts'
 import type { Change } from '../workflows/advance.ts'
 import type { WorkflowExecution } from '../workflows/execution.ts'
 import type { RequestOperation } from '../workflows/operation.ts'
-import { endsWorkflow, isIndexed } from '../workflows/workflow-events.ts'
+import { endsWorkflow, isIndexed, type WorkflowEvent } from '../workflows/workflow-events.ts'
 import type { LiveAggregate } from './live-aggregates.ts'
 import { isSnapshotDue, snapshotOf } from './snapshot-of.ts'
 
 const nothing = Buffer.alloc(0)
 /** Header, key and padding of a draft: no more than this. */
 const draftOverheadBytes = 2048
+
+const isParked = ({ type }: WorkflowEvent): boolean => type === 'workflow/parked'
 
 export interface StartedRequest {
   readonly operation: RequestOperation
@@ -136,7 +138,7 @@ export class WorkflowDrafts {
       ...(events.some(isIndexed) ? { indexed: true } : {}),
     })
     // Somebody waits: an effect to be carried out, or whoever asked for the result.
-    if (requests.length > 0 || isEnd) fields.flags |= entryFlags.flush
+    if (requests.length > 0 || isEnd || events.some(isParked)) fields.flags |= entryFlags.flush
     fields.reference = activation
     fields.token = token
     fields.key = aggregate.key

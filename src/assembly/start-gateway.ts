@@ -4,6 +4,7 @@ import { ClientServer } from '../gateway/client-server.ts'
 import { Gateway } from '../gateway/gateway.ts'
 import { Queries } from '../gateway/queries.ts'
 import { StreamOperations } from '../gateway/stream-operations.ts'
+import { WorkflowReads } from '../gateway/workflow-reads.ts'
 import { askApplier } from '../ipc/applier-client.ts'
 import type { JournalOptions } from '../journal/options.ts'
 import { CommanderError, isCommanderError, messageOf } from '../kernel/errors.ts'
@@ -30,6 +31,7 @@ export interface RunningGateway extends RunningRole {
   readonly queries: Queries
   readonly waiter: ApplyWaiter
   readonly streams: StreamOperations
+  readonly workflows: WorkflowReads
   readonly follower: Follower
   readonly rebuild: (name: string, done: (error: CommanderError | null) => void) => void
 }
@@ -77,7 +79,8 @@ export async function startGateway(surroundings: Surroundings, settings: Gateway
     waiter,
     vault: surroundings.vault ?? null,
   })
-  const server = new ClientServer({ environment, gateway, queries, waiter, streams, rebuild })
+  const workflows = new WorkflowReads(environment, store, queries)
+  const server = new ClientServer({ environment, gateway, queries, waiter, streams, workflows, rebuild })
   gateway.start(follower)
   const listener = await transport.listen(addresses.gateway, (channel) => server.accept(channel))
   const stop = async (): Promise<void> => {
@@ -87,7 +90,7 @@ export async function startGateway(surroundings: Surroundings, settings: Gateway
     gateway.stop()
     await store.close()
   }
-  return { gateway, queries, waiter, streams, follower, rebuild, stop }
+  return { gateway, queries, waiter, streams, workflows, follower, rebuild, stop }
 }
 
 /** Calls under way get their answers before the connections end, within a bound. */

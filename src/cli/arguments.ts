@@ -13,6 +13,13 @@ export function parseAggregate(text: string): AggregateArgument {
   throw new UsageError(`"${text}" is not AGGREGATE/ID; write for example account/42`)
 }
 
+/** `order/17`. Ids may hold slashes, names may not. */
+export function parseWorkflow(text: string): { readonly name: string; readonly id: string } {
+  const slash = text.indexOf('/')
+  if (slash > 0 && slash < text.length - 1) return { name: text.slice(0, slash), id: text.slice(slash + 1) }
+  throw new UsageError(`"${text}" is not NAME/ID; write for example order/17`)
+}
+
 /** @param name of the flag or argument, for errors */
 export function parseInteger(name: string, text: string, min = 0): number {
   const value = Number(text)

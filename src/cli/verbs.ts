@@ -1,35 +1,15 @@
 import { configKeys } from '../sdk/config-schema.ts'
-import type { Terminal } from './terminal.ts'
+import type { FlagDefinition, VerbDefinition } from './verb-definition.ts'
+import { workflowVerbs } from './workflow-verbs.ts'
 
-/**
- * What a verb does, given its arguments in their order, an optional one that is not there as `undefined`, then the flags.
- * Each has parameters of its own, which its definition's `arguments` must match.
- */
-export type Verb = (terminal: Terminal, ...rest: never[]) => Promise<number>
-
-export interface FlagDefinition {
-  readonly flag: string
-  readonly help: string
-  readonly choices?: readonly string[]
-  /** May be given several times: a list of the values. */
-  readonly isRepeatable?: boolean
-}
-
-/** One verb of the command line. What it does is in a file of its own, loaded when it is used. */
-export interface VerbDefinition {
-  /** For example `projection get`. */
-  readonly path: string
-  readonly help: string
-  readonly arguments?: readonly (readonly [name: string, help: string])[]
-  readonly flags: readonly FlagDefinition[]
-  readonly load: () => Promise<Verb>
-}
+export type { FlagDefinition, Verb, VerbDefinition } from './verb-definition.ts'
 
 /** What stands above the verbs of two words. */
 export const groups: Readonly<Record<string, string>> = {
   stream: 'events of one aggregate, and their end; migrations of all of one type',
   projection: 'read models',
   command: 'single commands',
+  workflow: 'durable functions',
   journal: 'the journal of a database, or an archive of segments',
 }
 
@@ -350,4 +330,11 @@ const keeping: readonly VerbDefinition[] = [
 ]
 
 /** In the order of the help text. */
-export const verbs: readonly VerbDefinition[] = [...running, ...writing, ...reading, ...operating, ...keeping]
+export const verbs: readonly VerbDefinition[] = [
+  ...running,
+  ...writing,
+  ...reading,
+  ...workflowVerbs(ofDatabase),
+  ...operating,
+  ...keeping,
+]

@@ -1,13 +1,18 @@
 import { CallEncoder, type ClientOutcome, callAt } from '../ipc/call-codec.ts'
 import type { Channel } from '../ipc/channel.ts'
-import { clientFrames, waitModes } from '../ipc/client-protocol.ts'
+import { clientFrames, encodeRequest, type WaitMode, waitModes } from '../ipc/client-protocol.ts'
 import type { Environment } from '../kernel/environment.ts'
-import { CommanderError, type ErrorCode, refusalCodes } from '../kernel/errors.ts'
+import { CommanderError, isRefusal } from '../kernel/errors.ts'
 import { NumberMap } from '../kernel/number-map.ts'
 import type { AnyAggregate } from '../sdk/aggregate-types.ts'
 import { commandDigest } from '../sdk/command-payload.ts'
+import { isWorkflowType } from '../workflows/workflow-names.ts'
+import { CallRoom } from './call-room.ts'
 import { CallSession } from './call-session.ts'
 import type { ExecuteOptions } from './options.ts'
+
+/** As callers have it, and what only workflows wait for. */
+export type CallOptions = Omit<ExecuteOptions, 'wait'> & { readonly wait?: WaitMode }
 
 type Resolve = (outcome: ClientOutcome) => void
 type Reject = (error: CommanderError) => void
@@ -18,15 +23,11 @@ interface PendingCall {
   readonly resolve: Resolve
   readonly reject: Reject
   readonly deadlineMs: number
+  readonly isOfWorkflow: boolean
+  readonly room: CallRoom
   /** The frame that it was encoded into, and where; null until the end of the turn. */
   buffer: Buffer | null
   readonly at: number
-}
-
-interface WaitingCall {
-  readonly deadlineMs: number
-  readonly begin: () => void
-  readonly reject: Reject
 }
 
 export interface CallPipelineOptions {
@@ -37,8 +38,6 @@ export interface CallPipelineOptions {
   readonly channel: () => Channel | null
 }
 
-/** Calls that wait in the client for others to be answered. */
-const waitingMax = 1_000_000
 /** Calls are sent at the end of the turn, or as soon as they are so many: the database has work meanwhile. */
 const frameBytes = 1_048_576
 const frameCalls = 128
@@ -60,8 +59,9 @@ export class CallPipeline {
   /** By request number. */
   readonly #calls = new NumberMap<PendingCall>()
   #session: CallSession
-  /** In the order in which they were made. */
-  readonly #waiting = new Set<WaitingCall>()
+  readonly #room: CallRoom
+  /** Workflows may take days: who waits for their ends keeps nobody else from calling. */
+  readonly #endRoom: CallRoom
   /** Calls encoded in this turn. */
   #encoded: PendingCall[] = []
   /** Encoded and not sent yet: the gateway takes no more at the moment, or the turn is not over. */
@@ -73,6 +73,8 @@ export class CallPipeline {
   constructor(options: CallPipelineOptions) {
     this.#o = options
     this.#session = new CallSession(options.environment.random)
+    this.#room = new CallRoom(options.maxInFlight)
+    this.#endRoom = new CallRoom(options.maxInFlight)
     this.#sendDue = () => {
       this.#sendScheduled = false
       this.#send()
@@ -84,16 +86,14 @@ export class CallPipeline {
     id: string,
     command: string,
     data: unknown,
-    options: ExecuteOptions,
+    options: CallOptions,
   ): Promise<ClientOutcome> {
     const deadlineMs = this.#o.environment.clock.monotonicMs() + (options.timeoutMs ?? this.#o.timeoutMs)
     return new Promise<ClientOutcome>((resolve, reject) => {
-      if (this.#calls.size < this.#o.maxInFlight) {
-        this.#call(aggregate, id, command, data, options, deadlineMs, resolve, reject)
-      } else if (this.#waiting.size < waitingMax) {
-        const begin = (): void => this.#call(aggregate, id, command, data, options, deadlineMs, resolve, reject)
-        this.#waiting.add({ deadlineMs, begin, reject })
-      } else reject(tooManyWaiting())
+      const room = options.wait === 'ended' ? this.#endRoom : this.#room
+      const begin = (): boolean =>
+        this.#call(aggregate, id, command, data, options, { deadlineMs, room, resolve, reject })
+      room.enter({ deadlineMs, begin, reject })
     })
   }
 
@@ -122,8 +122,8 @@ export class CallPipeline {
     const call = this.#calls.get(request)
     if (call === undefined) return false
     this.#finish(request, call)
-    if (outcome.outcome === 'rejected' && refusalCodes.has(outcome.code)) {
-      call.reject(new CommanderError(outcome.code as ErrorCode, outcome.message, { details: outcome.details }))
+    if (outcome.outcome === 'rejected' && isRefusal(outcome.code, call.isOfWorkflow)) {
+      call.reject(new CommanderError(outcome.code, outcome.message, { details: outcome.details }))
     } else call.resolve(outcome)
     return true
   }
@@ -146,22 +146,22 @@ export class CallPipeline {
     return true
   }
 
-  rejectLate(nowMs: number, late: () => CommanderError): void {
+  /** @param late of a call, or of one that waits for the end of a workflow */
+  rejectLate(nowMs: number, late: (waitsForEnd: boolean) => CommanderError): void {
     for (const [request, call] of this.#calls) {
       if (call.deadlineMs > nowMs) continue
+      const waitsForEnd = call.room === this.#endRoom
+      if (waitsForEnd) this.#o.channel()?.send(clientFrames.cancel, encodeRequest(request))
       this.#finish(request, call)
-      call.reject(late())
+      call.reject(late(waitsForEnd))
     }
-    for (const call of this.#waiting) {
-      if (call.deadlineMs > nowMs) break
-      this.#waiting.delete(call)
-      call.reject(late())
-    }
+    this.#room.rejectLate(nowMs, () => late(false))
+    this.#endRoom.rejectLate(nowMs, () => late(false))
   }
 
   rejectAll(error: CommanderError): void {
-    for (const { reject } of this.#waiting) reject(error)
-    this.#waiting.clear()
+    this.#room.rejectAll(error)
+    this.#endRoom.rejectAll(error)
     for (const { reject } of this.#calls.values()) reject(error)
     this.#calls.clear()
   }
@@ -171,20 +171,19 @@ export class CallPipeline {
     id: string,
     command: string,
     data: unknown,
-    options: ExecuteOptions,
-    deadlineMs: number,
-    resolve: Resolve,
-    reject: Reject,
-  ): void {
+    options: CallOptions,
+    made: Pick<PendingCall, 'deadlineMs' | 'room' | 'resolve' | 'reject'>,
+  ): boolean {
     const sequence = this.#nextSequence
     const { random } = this.#o.environment
     if (this.#session.isTooWide(sequence)) this.#session = new CallSession(random)
     const session = this.#session
     const request = sequence & requestMask
+    const type = nameOf(aggregate)
     try {
       const at = this.#encoder.add(
         {
-          key: `${nameOf(aggregate)}/${id}`,
+          key: `${type}/${id}`,
           command,
           data,
           session: session.id,
@@ -200,13 +199,15 @@ export class CallPipeline {
       )
       this.#nextSequence++
       session.add(sequence)
-      const call = { session, sequence, resolve, reject, deadlineMs, buffer: null, at }
+      const call = { ...made, session, sequence, isOfWorkflow: isWorkflowType(type), buffer: null, at }
       this.#calls.set(request, call)
       this.#encoded.push(call)
       if (this.#encoded.length >= frameCalls || this.#encoder.byteLength >= frameBytes) this.#send()
       this.#sendSoon()
+      return true
     } catch (error) {
-      reject(error as CommanderError)
+      made.reject(error as CommanderError)
+      return false
     }
   }
 
@@ -240,14 +241,10 @@ export class CallPipeline {
     this.#sendSoon()
   }
 
-  #finish(request: number, { session, sequence }: PendingCall): void {
+  #finish(request: number, { session, sequence, room }: PendingCall): void {
     session.answered(sequence)
     this.#calls.delete(request)
-    for (const next of this.#waiting) {
-      if (this.#calls.size >= this.#o.maxInFlight) return
-      this.#waiting.delete(next)
-      next.begin()
-    }
+    room.leave()
   }
 }
 
@@ -262,6 +259,3 @@ function idempotencyKey(
   const ttlMs = typeof aggregate === 'string' ? ttlDefaultMs : aggregate.idempotencyTtlMs
   return { key, digest: commandDigest(nameOf(aggregate), id, command, data), ttlMs }
 }
-
-const tooManyWaiting = (): CommanderError =>
-  new CommanderError('overloaded', `${waitingMax} calls wait in this client already; await some of them first`)

@@ -1,5 +1,6 @@
 import type { ClientEvent, ClientOutcome } from '../ipc/call-codec.ts'
-import { CommanderError, type ErrorCode, errorCodes, refusalCodes } from '../kernel/errors.ts'
+import { CommanderError, type ErrorCode, errorCodes, isRefusal } from '../kernel/errors.ts'
+import { isWorkflowType } from '../workflows/workflow-names.ts'
 import type { HttpAnswer } from './http-requester.ts'
 
 type Body = Readonly<Record<string, unknown>>
@@ -18,6 +19,12 @@ function noJson({ status, header }: HttpAnswer, cause: unknown): CommanderError 
   const type = header('content-type') ?? 'no content type'
   const message = `the answer with status ${status} (${type}) is not JSON; does the URL lead to a CommanderDB?`
   return new CommanderError('protocol_violation', message, { cause })
+}
+
+/** @throws CommanderError what the answer says went wrong */
+export async function bodyOrError(answer: HttpAnswer): Promise<unknown> {
+  if (answer.status < 200 || answer.status > 299) throw await errorOf(answer)
+  return jsonOf(answer)
 }
 
 const codeByStatus: Readonly<Record<number, ErrorCode>> = {
@@ -78,7 +85,7 @@ export async function outcomeOf(answer: HttpAnswer, context: CallContext): Promi
       return { outcome, ...common, durability: reached }
     case 'rejected': {
       const { code, message, details } = body
-      if (refusalCodes.has(String(code))) throw problemOf(status, body)
+      if (isRefusal(String(code), isWorkflowType(context.aggregate.type))) throw problemOf(status, body)
       return { outcome, ...common, code: String(code), message: String(message), details }
     }
     case 'parked':

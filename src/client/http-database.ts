@@ -3,11 +3,13 @@ import type { Environment } from '../kernel/environment.ts'
 import { CommanderError, isCommanderError } from '../kernel/errors.ts'
 import { limits } from '../kernel/limits.ts'
 import type { AnyAggregate } from '../sdk/aggregate-types.ts'
-import { errorOf, jsonOf, outcomeOf } from './http-answers.ts'
+import type { AnyWorkflow } from '../sdk/workflow-types.ts'
+import { bodyOrError, outcomeOf } from './http-answers.ts'
 import { closedError, HttpCalls } from './http-calls.ts'
 import { readLines, readMessages } from './http-events.ts'
 import { bodyOf, keyHeader, query, segment } from './http-names.ts'
 import type { HttpAnswer, HttpRequester } from './http-requester.ts'
+import { HttpWorkflows } from './http-workflows.ts'
 import type {
   ArchiveStreamOptions,
   CommandView,
@@ -18,7 +20,11 @@ import type {
   ReadOptions,
   StreamOptions,
   StreamView,
+  WorkflowHandle,
+  WorkflowSummary,
+  WorkflowsOptions,
 } from './options.ts'
+import { answerAwakeable, type WorkflowConnection, workflowHandle } from './workflow-client.ts'
 
 export interface HttpDatabaseOptions {
   readonly environment: Environment
@@ -39,16 +45,18 @@ const waitMsMax = 60_000
  * A client over HTTP. Calls without an idempotency key get one, so that those whose answer was lost can be asked again.
  * Calls under way at once travel on connections of their own: they take effect in any order.
  */
-export class HttpDatabase implements Database {
+export class HttpDatabase implements Database, WorkflowConnection {
   readonly #calls: HttpCalls
   readonly #environment: Environment
   readonly #timeoutMs: number
+  readonly #workflows: HttpWorkflows
 
   constructor({ environment, requester, token, maxInFlight, timeoutMs }: HttpDatabaseOptions) {
     this.#environment = environment
     this.#timeoutMs = timeoutMs ?? timeoutDefaultMs
     const most = Math.min(maxInFlight ?? maxInFlightDefault, limits.sessionWindowMax)
     this.#calls = new HttpCalls({ environment, requester, token, maxInFlight: most })
+    this.#workflows = new HttpWorkflows(this.#calls, environment, this.#timeoutMs)
   }
 
   /** Resolves once the gateway has answered. @throws CommanderError `no_database` */
@@ -198,6 +206,30 @@ export class HttpDatabase implements Database {
     await this.#post(`/v1/commands/${segment('command', id)}:skip`, JSON.stringify({ reason }))
   }
 
+  workflow(definition: AnyWorkflow | string): WorkflowHandle<unknown, never> {
+    return workflowHandle(this, definition)
+  }
+
+  workflows(options: WorkflowsOptions): Promise<readonly WorkflowSummary[]> {
+    return this.#workflows.list(options)
+  }
+
+  resolveAwakeable(awakeableId: string, value: unknown = null): Promise<void> {
+    return answerAwakeable(this, awakeableId, { value })
+  }
+
+  rejectAwakeable(awakeableId: string, message: string): Promise<void> {
+    return answerAwakeable(this, awakeableId, { error: message })
+  }
+
+  readonly runWorkflow: WorkflowConnection['runWorkflow'] = (...args) => this.#workflows.run(...args)
+
+  readonly workflowEnd: WorkflowConnection['workflowEnd'] = (...args) => this.#workflows.end(...args)
+
+  readonly workflowView: WorkflowConnection['workflowView'] = (...args) => this.#workflows.view(...args)
+
+  readonly workflowStatus: WorkflowConnection['workflowStatus'] = (...args) => this.#workflows.status(...args)
+
   async close(): Promise<void> {
     this.#calls.close()
   }
@@ -235,11 +267,6 @@ const jsonHeaders = { 'content-type': 'application/json' }
 
 const nameOf = (aggregate: AnyAggregate | string): string =>
   typeof aggregate === 'string' ? aggregate : aggregate.name
-
-async function bodyOrError(answer: HttpAnswer): Promise<unknown> {
-  if (answer.status < 200 || answer.status > 299) throw await errorOf(answer)
-  return jsonOf(answer)
-}
 
 function headersOf(options: ExecuteOptions, key: string): Readonly<Record<string, string>> {
   const { wait, durability, expectedRevision, metadata } = options

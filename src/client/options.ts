@@ -1,6 +1,8 @@
 import type { ClientEvent, ClientOutcome } from '../ipc/call-codec.ts'
 import type { CommandView, ProjectionView, StreamView } from '../ipc/client-views.ts'
 import type { AnyAggregate, CommandData, CommandName, EventsOf, StateOf } from '../sdk/aggregate-types.ts'
+import type { AnyWorkflow, InputOf, OutputOf } from '../sdk/workflow-types.ts'
+import type { WorkflowHandle, Workflows } from './workflow-options.ts'
 
 /** Where the database is: its data directory, its socket, or its HTTP address. */
 export type ConnectOptions = {
@@ -62,6 +64,7 @@ export interface EventsOptions {
 }
 
 export type { CommandView, ProjectionView, StreamView } from '../ipc/client-views.ts'
+export type * from './workflow-options.ts'
 
 /** The events that an aggregate's commands can decide on, each with its own data. */
 type TypedEvent<A extends AnyAggregate> = {
@@ -76,7 +79,7 @@ export type Outcome<A extends AnyAggregate = AnyAggregate> =
   | Exclude<ClientOutcome, { outcome: 'completed' }>
 
 /** A connection to a database. */
-export interface Database {
+export interface Database extends Workflows {
   /**
    * Executes a command. Resolves with what became of it: a rejection by the application is an outcome, not an error.
    * A call whose outcome is unknown after a lost connection is asked again under the same number; it takes effect once.
@@ -149,6 +152,9 @@ export interface Database {
   ): Promise<{ readonly version: number; readonly value: unknown }>
   projections(): Promise<readonly ProjectionView[]>
   rebuildProjection(name: string): Promise<void>
+  /** A workflow by its definition, whose types it then has, or by its name. */
+  workflow<W extends AnyWorkflow>(definition: W): WorkflowHandle<InputOf<W>, OutputOf<W>>
+  workflow(name: string): WorkflowHandle<unknown, unknown>
   command(id: string, options?: { readonly waitMs?: number }): Promise<CommandView>
   /** Oldest first. @param after go on after the command with this id, or LSN; default: from the first */
   commands(state: 'parked' | 'pending', limit?: number, after?: number): Promise<readonly CommandView[]>

@@ -1,5 +1,5 @@
 import type { Channel } from '../ipc/channel.ts'
-import { clientFrames, encodeQuery, type Query } from '../ipc/client-protocol.ts'
+import { clientFrames, encodeQuery, encodeRequest, type Query } from '../ipc/client-protocol.ts'
 import { CommanderError } from '../kernel/errors.ts'
 
 interface PendingQuery {
@@ -54,8 +54,12 @@ export class PendingQueries {
     this.#take(request)?.reject(error)
   }
 
-  rejectLate(nowMs: number, late: () => CommanderError): void {
-    for (const [request, { deadlineMs }] of this.#pending) if (deadlineMs <= nowMs) this.reject(request, late())
+  rejectLate(nowMs: number, late: (ask: Query['ask']) => CommanderError, channel: Channel | null): void {
+    for (const [request, { deadlineMs, query }] of this.#pending) {
+      if (deadlineMs > nowMs) continue
+      if (query.ask === 'workflowEnd') channel?.send(clientFrames.cancel, encodeRequest(request))
+      this.reject(request, late(query.ask))
+    }
   }
 
   rejectAll(error: CommanderError): void {

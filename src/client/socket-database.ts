@@ -1,10 +1,12 @@
-import { type ClientEvent, decodeOutcome } from '../ipc/call-codec.ts'
+import { type ClientEvent, type ClientOutcome, decodeOutcome } from '../ipc/call-codec.ts'
 import type { Channel, Transport } from '../ipc/channel.ts'
 import { clientFrames, decodeFailed, decodeResult, type Query, requestOf } from '../ipc/client-protocol.ts'
 import type { Environment, Timer } from '../kernel/environment.ts'
 import { CommanderError, fromWireError } from '../kernel/errors.ts'
 import { limits } from '../kernel/limits.ts'
 import type { AnyAggregate } from '../sdk/aggregate-types.ts'
+import type { AnyWorkflow } from '../sdk/workflow-types.ts'
+import { workflowType } from '../workflows/workflow-names.ts'
 import { CallPipeline, nameOf } from './call-pipeline.ts'
 import { EventFeeds } from './event-feeds.ts'
 import type {
@@ -17,8 +19,23 @@ import type {
   ReadOptions,
   StreamOptions,
   StreamView,
+  WorkflowEnd,
+  WorkflowHandle,
+  WorkflowSendOptions,
+  WorkflowSummary,
+  WorkflowsOptions,
+  WorkflowView,
+  WorkflowWaitOptions,
 } from './options.ts'
 import { PendingQueries } from './pending-queries.ts'
+import {
+  answerAwakeable,
+  ended,
+  notEnded,
+  startData,
+  type WorkflowConnection,
+  workflowHandle,
+} from './workflow-client.ts'
 
 export interface SocketDatabaseOptions {
   readonly environment: Environment
@@ -34,7 +51,7 @@ const sweepMs = 250
 const reconnectDelayMs = 50
 
 /** A client over a Unix socket (or memory): one connection, which it makes again when it is lost. */
-export class SocketDatabase implements Database {
+export class SocketDatabase implements Database, WorkflowConnection {
   readonly #o: SocketDatabaseOptions
   readonly #timeoutMs: number
   readonly #calls: CallPipeline
@@ -151,6 +168,50 @@ export class SocketDatabase implements Database {
     await this.#ask({ ask: 'skip', id, reason }, false)
   }
 
+  workflow(definition: AnyWorkflow | string): WorkflowHandle<unknown, never> {
+    return workflowHandle(this, definition)
+  }
+
+  workflows({ limit = limits.pageEventsMax, ...rest }: WorkflowsOptions): Promise<readonly WorkflowSummary[]> {
+    return this.#ask({ ask: 'workflows', limit, ...rest }, true) as Promise<readonly WorkflowSummary[]>
+  }
+
+  resolveAwakeable(awakeableId: string, value: unknown = null): Promise<void> {
+    return answerAwakeable(this, awakeableId, { value })
+  }
+
+  rejectAwakeable(awakeableId: string, message: string): Promise<void> {
+    return answerAwakeable(this, awakeableId, { error: message })
+  }
+
+  async runWorkflow(
+    name: string,
+    id: string,
+    input: unknown,
+    options: WorkflowSendOptions & WorkflowWaitOptions,
+  ): Promise<WorkflowEnd> {
+    if (this.#isClosed) throw closed()
+    const data = startData(input)
+    return ended(
+      name,
+      id,
+      await this.#calls.execute(workflowType(name), id, 'start', data, { ...options, wait: 'ended' }),
+    )
+  }
+
+  async workflowEnd(name: string, id: string, { timeoutMs }: WorkflowWaitOptions): Promise<WorkflowEnd> {
+    const outcome = await this.#ask({ ask: 'workflowEnd', name, id }, true, timeoutMs)
+    return ended(name, id, outcome as ClientOutcome)
+  }
+
+  workflowView(name: string, id: string): Promise<WorkflowView> {
+    return this.#ask({ ask: 'workflow', name, id }, true) as Promise<WorkflowView>
+  }
+
+  workflowStatus(name: string, id: string): Promise<WorkflowSummary> {
+    return this.#ask({ ask: 'workflowRecord', name, id }, true) as Promise<WorkflowSummary>
+  }
+
   async close(): Promise<void> {
     if (this.#isClosed) return
     this.#isClosed = true
@@ -166,9 +227,9 @@ export class SocketDatabase implements Database {
     return this.#isOpen ? this.#channel : null
   }
 
-  #ask(query: Query, isRepeatable: boolean): Promise<unknown> {
+  #ask(query: Query, isRepeatable: boolean, timeoutMs: number = this.#timeoutMs): Promise<unknown> {
     if (this.#isClosed) return Promise.reject(closed())
-    const deadlineMs = this.#o.environment.clock.monotonicMs() + this.#timeoutMs
+    const deadlineMs = this.#o.environment.clock.monotonicMs() + timeoutMs
     return this.#queries.ask(query, isRepeatable, deadlineMs, this.#openChannel)
   }
 
@@ -237,8 +298,12 @@ export class SocketDatabase implements Database {
   #sweep(): void {
     this.#sweepTimer = this.#o.environment.scheduler.after(sweepMs, () => {
       const nowMs = this.#o.environment.clock.monotonicMs()
-      this.#calls.rejectLate(nowMs, () => this.#lateCommand())
-      this.#queries.rejectLate(nowMs, () => this.#lateQuery())
+      this.#calls.rejectLate(nowMs, (waitsForEnd) => (waitsForEnd ? notEnded() : this.#lateCommand()))
+      this.#queries.rejectLate(
+        nowMs,
+        (ask) => (ask === 'workflowEnd' ? notEnded() : this.#lateQuery()),
+        this.#openChannel,
+      )
       this.#sweep()
     })
   }

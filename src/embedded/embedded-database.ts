@@ -2,6 +2,7 @@ import type { Database } from '../client/options.ts'
 import type { SocketDatabase } from '../client/socket-database.ts'
 import type { ApplierAnswer } from '../ipc/applier-protocol.ts'
 import { CommanderError } from '../kernel/errors.ts'
+import type { AnyWorkflow } from '../sdk/workflow-types.ts'
 
 /** What operators ask of the projection applier. */
 type AskByHand = (what: 'checkpoint' | 'archive') => Promise<ApplierAnswer>
@@ -87,6 +88,14 @@ export class EmbeddedDatabase implements Database {
     if (reason !== null || this.#ask === null) throw reason
     return this.#ask(what)
   }
+
+  readonly workflow: Database['workflow'] = (definition: AnyWorkflow | string) => this.#open().workflow(definition)
+
+  readonly workflows: Database['workflows'] = async (options) => this.#open().workflows(options)
+
+  readonly resolveAwakeable: Database['resolveAwakeable'] = async (...args) => this.#open().resolveAwakeable(...args)
+
+  readonly rejectAwakeable: Database['rejectAwakeable'] = async (...args) => this.#open().rejectAwakeable(...args)
 
   close(): Promise<void> {
     this.#closed ??= this.#close()

@@ -24,7 +24,7 @@ import type { Application } from '../sdk/application.ts'
 import { checkSchema } from '../sdk/schema-check.ts'
 import type { RootState } from '../state/root.ts'
 import { hostedDefinitions } from '../workflows/workflow-aggregate.ts'
-import { internalCommands, isWorkflowType } from '../workflows/workflow-names.ts'
+import { internalCommands, isWorkflowType, workflowNameOf } from '../workflows/workflow-names.ts'
 import { checkEnvelope } from './check-envelope.ts'
 import type { Rewriting } from './rewrite-draft.ts'
 
@@ -87,11 +87,7 @@ export class Admission {
   aggregate(type: string): AnyAggregate {
     const known = this.#aggregates.get(type)
     if (known !== undefined) return known.definition
-    const names = [...this.#aggregates.keys()].join(', ')
-    throw new CommanderError(
-      'unknown_aggregate',
-      `no application defines aggregate "${type}"; there are: ${names || 'none'}`,
-    )
+    throw unknownType(type, [...this.#aggregates.keys()])
   }
 
   /**
@@ -124,6 +120,7 @@ export class Admission {
     const payloadBytes = o + lengthOf(b, o) - payloadStart(b, o)
     if (payloadBytes > this.#limits.payloadBytes) throw tooLarge(key, command, payloadBytes, this.#limits.payloadBytes)
     this.#checkRoom(state, drafted, key)
+    if (command === startCommand && isWorkflowType(type)) checkActive(state)
     b.writeUInt32LE(hash32(key), o + entryOffsets.hash)
     b.writeUInt16LE(flagsOf(b, o) & (entryFlags.idempotencyKey | entryFlags.writtenIsEnough), o + entryOffsets.flags)
     this.#admittedVersion = known.definition.version
@@ -165,6 +162,25 @@ export class Admission {
       )
     }
   }
+}
+
+function unknownType(type: string, known: readonly string[]): CommanderError {
+  const isWorkflow = isWorkflowType(type)
+  const alike = known.filter((name) => isWorkflowType(name) === isWorkflow)
+  const name = isWorkflow ? workflowNameOf(type) : type
+  const names = (isWorkflow ? alike.map(workflowNameOf) : alike).join(', ') || 'none'
+  return isWorkflow
+    ? new CommanderError('unknown_workflow', `no application defines workflow "${name}"; there are: ${names}`)
+    : new CommanderError('unknown_aggregate', `no application defines aggregate "${name}"; there are: ${names}`)
+}
+
+const startCommand = 'start'
+
+/** Those that sleep or wait do not count: they take no memory. */
+function checkActive({ activations }: RootState): void {
+  const { size } = activations.byKey
+  if (size >= limits.activeWorkflowsMax)
+    throw overloaded(`${size} workflows have something to do, and no more than ${limits.activeWorkflowsMax} may`)
 }
 
 /** What others than the database itself may send. */

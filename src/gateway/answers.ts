@@ -42,6 +42,8 @@ const isOwable = (code: number): boolean =>
 export class Answers {
   readonly #store: KeyValueStore
   readonly #archived: ArchivedStreams
+  /** The call waits for more than its command, which has ended as stored. */
+  readonly #goesOn: (call: Call, stored: StoredOutcome) => boolean
   readonly #log: EventLogReader
   readonly #unflushed = new Queue<Ended>()
   readonly #unapplied = new Queue<Ended>()
@@ -53,9 +55,14 @@ export class Answers {
   #applied: Lsn = lsn(0)
   #answered: Lsn = lsn(0)
 
-  constructor(store: KeyValueStore, archived: ArchivedStreams) {
+  constructor(
+    store: KeyValueStore,
+    archived: ArchivedStreams,
+    goesOn: (call: Call, stored: StoredOutcome) => boolean = () => false,
+  ) {
     this.#store = store
     this.#archived = archived
+    this.#goesOn = goesOn
     this.#log = new EventLogReader(store, archived)
   }
 
@@ -67,7 +74,7 @@ export class Answers {
     return this.#applied
   }
 
-  /** The newest flushed end of a command that a caller was told of. */
+  /** The newest flushed entry that a caller was told of. */
   get answered(): Lsn {
     return this.#answered
   }
@@ -103,7 +110,7 @@ export class Answers {
 
   /** What the entries up to `at` say forbids the call; its caller is told once they are flushed (G9). */
   refuse(call: Call, error: CommanderError, at: Lsn): void {
-    if (at <= this.#flushed) this.fail(call.replier, call.request, error)
+    if (at <= this.#flushed) this.#refuse({ call, error, at })
     else this.#refusals.push({ call, error, at })
   }
 
@@ -128,7 +135,7 @@ export class Answers {
     const refusals = this.#refusals
     for (let next = refusals.peek(); next !== undefined && next.at <= this.#flushed; next = refusals.peek()) {
       refusals.shift()
-      this.fail(next.call.replier, next.call.request, next.error)
+      this.#refuse(next)
     }
   }
 
@@ -170,6 +177,12 @@ export class Answers {
     this.ended(call, { commandLsn, endLsn, code, durability: flushed, isDuplicate, firstPosition: 0, entry, offset })
   }
 
+  /** Whoever reads next sees why. */
+  #refuse({ call, error, at }: Refusal): void {
+    if (at > this.#answered) this.#answered = at
+    this.fail(call.replier, call.request, error)
+  }
+
   #afterApply(ended: Ended): void {
     if (ended.outcome.endLsn <= this.#applied) this.#answer(ended.call, ended.outcome, applied)
     else this.#unapplied.push(ended)
@@ -207,6 +220,7 @@ export class Answers {
       this.fail(call.replier, call.request, new CommanderError('not_found', message))
       return
     }
+    if (this.#goesOn(call, stored)) return
     this.#answer(call, { ...stored, commandLsn, durability: applied, isDuplicate: call.isDuplicate }, applied)
   }
 

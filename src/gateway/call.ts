@@ -20,6 +20,8 @@ export interface CallOutcome {
 export interface Replier {
   completed(request: number, outcome: CallOutcome): void
   failed(request: number, error: CommanderError): void
+  /** False once nobody waits for this answer any more. Default: true. */
+  isListening?(request: number): boolean
   /** The answers of this turn are complete. */
   flush(): void
   /**
@@ -46,6 +48,8 @@ export class Call {
   commandLsn: Lsn = lsn(0)
   isDuplicate = false
   isRefused = false
+  /** Key of the workflow whose end is waited for. */
+  workflow = ''
   /** Another call that waits for the same command. */
   next: Call | null = null
 
@@ -74,3 +78,7 @@ export class Call {
     this.length = source.readUInt32LE(0)
   }
 }
+
+/** It waits for what others do. */
+export const callWithoutDraft = (replier: Replier, request: number, wait: number): Call =>
+  new Call(replier, request, wait, false, Buffer.alloc(0), 0, 0)

@@ -1,5 +1,6 @@
 import type { Query } from '../ipc/client-protocol.ts'
 import { CommanderError } from '../kernel/errors.ts'
+import { workflowStatuses } from '../workflows/workflow-view.ts'
 
 interface Field {
   readonly holds: (value: unknown) => boolean
@@ -10,6 +11,10 @@ interface Field {
 const text: Field = { holds: (value) => typeof value === 'string', expected: 'a text' }
 const flag: Field = { holds: (value) => typeof value === 'boolean', expected: 'true or false' }
 const state: Field = { holds: (value) => value === 'parked' || value === 'pending', expected: 'parked or pending' }
+const workflowStatus: Field = {
+  holds: (value) => (workflowStatuses as readonly unknown[]).includes(value),
+  expected: `one of ${workflowStatuses.join(', ')}`,
+}
 const whole = (least: number): Field => ({
   holds: (value) => Number.isSafeInteger(value) && (value as number) >= least,
   expected: `a whole number from ${least} on`,
@@ -31,6 +36,10 @@ const fieldsByQuestion: { readonly [Ask in Query['ask']]: Readonly<Record<string
   deleteStream: { aggregate: text, id: text },
   retry: { id: text },
   skip: { id: text, reason: text },
+  workflow: { name: text, id: text, minLsn: optional(whole(0)) },
+  workflowRecord: { name: text, id: text, minLsn: optional(whole(0)) },
+  workflowEnd: { name: text, id: text },
+  workflows: { name: text, status: optional(workflowStatus), limit: whole(1), after: optional(text) },
   events: { after: whole(0), follow: flag },
 }
 

@@ -3,7 +3,6 @@ import type { Channel, ChannelHandlers } from '../ipc/channel.ts'
 import {
   clientFrames,
   decodeQuery,
-  encodeEventsHeader,
   encodeFailed,
   encodeOutcomeHeader,
   encodeResult,
@@ -15,16 +14,19 @@ import type { Environment, Timer } from '../kernel/environment.ts'
 import { CommanderError, toWireError } from '../kernel/errors.ts'
 import { limits } from '../kernel/limits.ts'
 import { type ArchivedElsewhere, isArchivedElsewhere } from '../tables/archived-streams.ts'
-import { lastPosition } from '../tables/event-log.ts'
+import { workflowType } from '../workflows/workflow-names.ts'
 import type { ApplyWaiter } from './apply-waiter.ts'
 import type { CallOutcome, Replier } from './call.ts'
 import { checkQuery } from './check-query.ts'
-import { isPostponable, PostponedQuestions, questionLimits, tooManyReadings } from './client-questions.ts'
+import { isPostponable, PostponedQuestions, questionLimits } from './client-questions.ts'
+import { EventReadings } from './event-readings.ts'
 import type { Gateway } from './gateway.ts'
+import { laterAnswer } from './later-answers.ts'
 import { commandLsn, type Queries } from './queries.ts'
 import { knownError } from './refusals.ts'
 import { StalledClient, stalledLooks, tooManyConnections } from './stalled-client.ts'
 import type { StreamOperations } from './stream-operations.ts'
+import type { WorkflowReads } from './workflow-reads.ts'
 
 export interface ClientServerOptions {
   readonly environment: Environment
@@ -32,14 +34,12 @@ export interface ClientServerOptions {
   readonly queries: Queries
   readonly waiter: ApplyWaiter
   readonly streams: StreamOperations
+  readonly workflows: WorkflowReads
   /** Asks the projection applier, which is another process, to rebuild a projection. */
   readonly rebuild: (name: string, done: (error: CommanderError | null) => void) => void
   /** How long a client may take nothing. Default `limits.stalledClientMs`. */
   readonly stalledClientMs?: number
 }
-
-/** Blocks of the event log sent before the event loop is given back. */
-const blocksPerTurn = 32
 
 /** Serves clients over a Unix socket (or memory): one connection, many calls under way. */
 export class ClientServer {
@@ -84,35 +84,37 @@ export class ClientServer {
   }
 }
 
-interface Reading {
-  readonly request: number
-  readonly follow: boolean
-  after: number
-  /** For archived events. */
-  isWaiting: boolean
-}
-
 class ClientConnection implements Replier {
   readonly stalled: StalledClient
   readonly #channel: Channel
   readonly #o: ClientServerOptions
-  readonly #readings = new Map<number, Reading>()
+  readonly #readings: EventReadings
   readonly #postponed = new PostponedQuestions()
-  #turnScheduled = false
   #isClosed = false
 
   constructor(channel: Channel, options: ClientServerOptions) {
     this.stalled = new StalledClient(channel, options.environment.log)
     this.#channel = channel
     this.#o = options
+    this.#readings = new EventReadings({
+      channel,
+      log: options.queries.log,
+      scheduler: options.environment.scheduler,
+      bringBack: (elsewhere, request, goOn) => this.#bringBack(elsewhere, request, goOn),
+      failed: (request, error) => this.failed(request, error),
+    })
   }
 
   frame(kind: number, body: Buffer): void {
     this.#channel.release(body.length)
     if (kind === clientFrames.call) this.#call(body)
     else if (kind === clientFrames.query) this.#question(requestOf(body), decodeQuery(body))
-    else if (kind === clientFrames.cancel) this.#readings.delete(requestOf(body))
+    else if (kind === clientFrames.cancel) this.#cancel(requestOf(body))
     else this.#channel.close(new CommanderError('protocol_violation', `a client sent a frame of kind ${kind}`))
+  }
+
+  isListening(): boolean {
+    return !this.#isClosed
   }
 
   close(): void {
@@ -120,6 +122,7 @@ class ClientConnection implements Replier {
     this.#readings.clear()
     this.#postponed.clear()
     this.#o.gateway.owed.forget(this)
+    this.#o.gateway.forgetWaits(this)
   }
 
   get isFull(): boolean {
@@ -159,7 +162,7 @@ class ClientConnection implements Replier {
 
   /** The store has more: on with what is being read. */
   storeApplied(): void {
-    if (this.#readings.size > 0) this.#turnSoon()
+    this.#readings.goOn()
   }
 
   #call(body: Buffer): void {
@@ -174,6 +177,11 @@ class ClientConnection implements Replier {
     }
   }
 
+  #cancel(request: number): void {
+    this.#readings.cancel(request)
+    this.#o.gateway.forgetWaits(this, request)
+  }
+
   #question(request: number, question: unknown): void {
     try {
       this.#query(request, checkQuery(question))
@@ -183,11 +191,9 @@ class ClientConnection implements Replier {
   }
 
   #query(request: number, query: Query): void {
-    // A greeting reads nothing, and an applier that is down keeps nobody from sending commands.
-    if (query.ask === 'hello' || query.ask === 'rebuild') {
-      this.#answer(request, query)
-      return
-    }
+    // A greeting reads nothing, an end is told when it is flushed, and an applier that is down keeps nobody from commands.
+    if (query.ask === 'hello' || query.ask === 'rebuild' || query.ask === 'workflowEnd')
+      return this.#answer(request, query)
     this.#o.waiter.wait('minLsn' in query ? query.minLsn : undefined, questionLimits.readWaitMs, (error) => {
       if (error === null) this.#answer(request, query)
       else this.failed(request, error)
@@ -208,7 +214,7 @@ class ClientConnection implements Replier {
   /** Archived events are on their way; then goes on. */
   #bringBack(elsewhere: ArchivedElsewhere, request: number, goOn: () => void): void {
     this.#o.queries.archived.load(elsewhere).then(goOn, (error: unknown) => {
-      this.#readings.delete(request)
+      this.#readings.cancel(request)
       if (!this.#isClosed) this.failed(request, knownError(error))
     })
   }
@@ -230,20 +236,10 @@ class ClientConnection implements Replier {
         return this.#command(request, query.id, Math.min(query.waitMs ?? 0, questionLimits.commandWaitMs))
       case 'commands':
         return this.#result(request, queries.commands(query.state, query.limit, query.after))
-      case 'retry': {
-        gateway.operate(this, request, { type: 'command/retried', ...queries.retryable(query.id) })
-        return
-      }
-      case 'skip': {
-        const { command, received } = queries.parked(query.id)
-        gateway.operate(this, request, {
-          type: 'command/skipped',
-          command,
-          aggregate: received.aggregate,
-          reason: query.reason,
-        })
-        return
-      }
+      case 'retry':
+        return gateway.operate(this, request, { type: 'command/retried', ...queries.retryable(query.id) })
+      case 'skip':
+        return gateway.operate(this, request, queries.skippable(query.id, query.reason))
       case 'rebuild':
         this.#o.rebuild(query.name, (error) => {
           if (error === null) this.#result(request, { name: query.name })
@@ -251,18 +247,17 @@ class ClientConnection implements Replier {
         })
         return
       case 'streamLife':
-        return this.#resultOf(request, this.#o.streams.life(query.aggregate, query.id))
       case 'closeStream':
-        return this.#resultOf(request, this.#o.streams.close(query.aggregate, query.id))
       case 'archiveStream':
-        return this.#resultOf(request, this.#o.streams.archive(query.aggregate, query.id, query.upTo))
       case 'deleteStream':
-        return this.#resultOf(request, this.#o.streams.delete(query.aggregate, query.id))
+      case 'workflow':
+      case 'workflowRecord':
+      case 'workflows':
+        return this.#resultOf(request, laterAnswer(this.#o, query))
+      case 'workflowEnd':
+        return gateway.awaitEnd(this, request, queries.present(workflowType(query.name), query.id))
       case 'events':
-        if (this.#readings.size >= questionLimits.readings) throw tooManyReadings()
-        this.#readings.set(request, { request, follow: query.follow, after: query.after, isWaiting: false })
-        this.#turnSoon()
-        return
+        return this.#readings.add(request, query.after, query.follow)
       default:
         unreachable(query)
     }
@@ -300,51 +295,5 @@ class ClientConnection implements Replier {
 
   #answerCommand(request: number, id: string, waitMs: number): void {
     this.#answer(request, { ask: 'command', id, waitMs })
-  }
-
-  #turnSoon(): void {
-    if (this.#turnScheduled) return
-    this.#turnScheduled = true
-    this.#o.environment.scheduler.soon(() => {
-      this.#turnScheduled = false
-      for (const reading of this.#readings.values()) this.#read(reading)
-    })
-  }
-
-  #read(reading: Reading): void {
-    if (this.#isClosed || reading.isWaiting) return
-    try {
-      this.#readOn(reading)
-    } catch (error) {
-      if (isArchivedElsewhere(error)) {
-        reading.isWaiting = true
-        this.#bringBack(error, reading.request, () => {
-          reading.isWaiting = false
-          this.#turnSoon()
-        })
-        return
-      }
-      this.#readings.delete(reading.request)
-      this.failed(reading.request, knownError(error))
-    }
-  }
-
-  #readOn(reading: Reading): void {
-    let sent = 0
-    for (const block of this.#o.queries.log.blocksFrom(reading.after + 1)) {
-      const last = lastPosition(block)
-      if (last <= reading.after) break
-      if (!this.#channel.writable) return
-      const header = encodeEventsHeader(reading.request, 0, block.firstPosition)
-      this.#channel.send(clientFrames.events, header, block.entries)
-      reading.after = last
-      if (++sent === blocksPerTurn) {
-        this.#turnSoon()
-        return
-      }
-    }
-    if (reading.follow) return
-    this.#readings.delete(reading.request)
-    this.#channel.send(clientFrames.events, encodeEventsHeader(reading.request, 1, reading.after + 1))
   }
 }

@@ -20,17 +20,18 @@ import { assert } from '../kernel/assert.ts'
 import { CommanderError, fromWireError } from '../kernel/errors.ts'
 import { type Lsn, lsn } from '../kernel/identifiers.ts'
 import { NumberMap } from '../kernel/number-map.ts'
-import { Queue } from '../kernel/queue.ts'
 import type { Follower, FollowerRole } from '../replica/follower.ts'
 import { findKey, forgetSavedKeys, isConflict, type KeyRecord } from '../state/idempotency.ts'
 import { isCallKnown, isVoidDeletion, type RootState, reduce } from '../state/root.ts'
 import { Admission } from './admission.ts'
 import { Answers } from './answers.ts'
-import { Call, type Replier } from './call.ts'
+import { Call, callWithoutDraft, type Replier } from './call.ts'
+import { DraftedCalls } from './drafted-calls.ts'
 import { type GatewayOptions, sendBytes, sendDrafts } from './gateway-options.ts'
 import { isOperation, Operations, type StreamAction } from './operations.ts'
 import { knownError, notReady, notTaken, tookNoEffect } from './refusals.ts'
 import { rewriteDraft } from './rewrite-draft.ts'
+import { mayEndWorkflow, WorkflowEnds } from './workflow-ends.ts'
 
 /**
  * Takes commands in and gives their outcomes back. It holds nothing that is not in the journal or at the client: after
@@ -44,11 +45,11 @@ export class Gateway implements FollowerRole {
   readonly #o: GatewayOptions
   readonly #admission: Admission
   readonly #answers: Answers
+  readonly #ends: WorkflowEnds
   readonly #batch: EntryBatch
   readonly #operations = new Operations()
   #follower: Follower | null = null
-  /** Drafts that have not come back as entries, in the order of their sequences. */
-  readonly #drafted = new Queue<Call>()
+  readonly #drafted = new DraftedCalls()
   readonly #waiting = new NumberMap<Call>()
   readonly #appliedListeners = new Set<(applied: Lsn) => void>()
   #sendScheduled = false
@@ -58,7 +59,10 @@ export class Gateway implements FollowerRole {
   constructor(options: GatewayOptions) {
     this.#o = options
     this.#admission = new Admission(options.applications, options.limits)
-    this.#answers = new Answers(options.store, options.archived)
+    this.#answers = new Answers(options.store, options.archived, (call, stored) =>
+      this.#ends.goesOn(call, stored, this.#o.state.lsn),
+    )
+    this.#ends = new WorkflowEnds({ ...options, answers: this.#answers })
     this.#batch = new EntryBatch(options.origin, 65_536)
     this.#sendDue = () => {
       this.#sendScheduled = false
@@ -84,7 +88,7 @@ export class Gateway implements FollowerRole {
     return this.#follower?.isConnected === true && !this.#stopping
   }
 
-  /** Calls that have no answer yet. */
+  /** Calls that have no answer yet, but those that wait for workflows to end: their callers ask again. */
   get pendingCalls(): number {
     return this.#drafted.length + this.#waiting.size + this.#answers.pending
   }
@@ -131,10 +135,7 @@ export class Gateway implements FollowerRole {
     action: Extract<Action, { type: 'command/retried' | 'command/skipped' }>,
   ): void {
     const refusal = this.isReady ? this.#operations.begin(action.command) : notReady()
-    if (refusal !== null) {
-      this.#fail(replier, request, refusal)
-      return
-    }
+    if (refusal !== null) return this.#fail(replier, request, refusal)
     this.#draftAction(replier, request, waitModes.received, action).commandLsn = action.command
   }
 
@@ -142,6 +143,22 @@ export class Gateway implements FollowerRole {
   propose(replier: Replier, action: StreamAction): void {
     if (this.isReady) this.#draftAction(replier, 0, waitModes.applied, action)
     else this.#fail(replier, 0, notReady())
+  }
+
+  /** Waits until the workflow has ended; `replier` gets the entry that says so. @throws CommanderError `overloaded` */
+  awaitEnd(replier: Replier, request: number, key: string): void {
+    this.#ends.assertRoom()
+    this.#ends.await(callWithoutDraft(replier, request, waitModes.ended), key, this.#o.state.lsn)
+    this.#sendSoon()
+  }
+
+  get endsWaitedFor(): number {
+    return this.#ends.waiting
+  }
+
+  /** Nobody waits any more for the ends of workflows: one request of theirs, or all. */
+  forgetWaits(replier: Replier, request?: number): void {
+    this.#ends.forget(replier, request)
   }
 
   apply(b: Buffer, offset: number): void {
@@ -160,23 +177,15 @@ export class Gateway implements FollowerRole {
   }
 
   connected(): void {
-    for (const call of this.#drafted.takeAll()) {
-      if (!call.isRefused) this.#draft(call) // I2
-    }
+    for (const call of this.#drafted.takeAll()) this.#draft(call) // I2
     this.#send()
   }
 
   refused({ sequence, error }: Refused): void {
-    for (const call of this.#drafted) {
-      if (call.sequence !== sequence) continue
-      call.isRefused = true
-      if (call.source !== null && isOperation(codeOf(call.source, call.offset)))
-        this.#operations.failed(call.commandLsn)
-      this.#fail(call.replier, call.request, fromWireError(error))
-      break
-    }
-    // They are drafts no longer; those behind others go when an entry of a later one comes back.
-    while (this.#drafted.peek()?.isRefused === true) this.#drafted.shift()
+    const call = this.#drafted.refuse(sequence)
+    if (call === undefined) return
+    if (call.source !== null && isOperation(codeOf(call.source, call.offset))) this.#operations.failed(call.commandLsn)
+    this.#fail(call.replier, call.request, fromWireError(error))
   }
 
   reset(reason: CommanderError): void {
@@ -187,6 +196,7 @@ export class Gateway implements FollowerRole {
     if (!this.isReady) throw notReady()
     if (this.#follower?.isWritable !== true) throw notTaken()
     const changed = this.#admission.admit(this.#o.state, this.#drafted.length, source, offset)
+    if (wait === waitModes.ended) this.#ends.admit(source, offset)
     const writtenIsEnough = (flagsOf(source, offset) & entryFlags.writtenIsEnough) !== 0
     const call = new Call(replier, request, wait, writtenIsEnough, source, offset, lengthOf(source, offset))
     call.definitionVersion = this.#admission.admittedVersion
@@ -228,10 +238,7 @@ export class Gateway implements FollowerRole {
   }
 
   #waitFor(call: Call, command: Lsn): void {
-    if (call.wait === waitModes.received) {
-      this.#answers.received(call, this.#o.state.lsn)
-      return
-    }
+    if (call.wait === waitModes.received) return this.#answers.received(call, this.#o.state.lsn)
     call.next = this.#waiting.get(command) ?? null
     this.#waiting.set(command, call)
   }
@@ -242,7 +249,7 @@ export class Gateway implements FollowerRole {
     const { source, offset, length, sequence, definitionVersion } = call
     const wallMs = this.#o.environment.clock.wallMs()
     this.#batch.addReceived(source, offset, length, sequence, wallMs, definitionVersion)
-    this.#drafted.push(call)
+    this.#drafted.add(call)
     if (this.#batch.count >= sendDrafts || this.#batch.byteLength >= sendBytes) this.#send()
   }
 
@@ -294,30 +301,21 @@ export class Gateway implements FollowerRole {
         return
       default:
     }
+    if (mayEndWorkflow(code)) this.#ends.reduced(b, o, firstPosition)
     if (!isOperation(code)) return
     this.#operations.decided(referenceOf(b, o), lsnOf(b, o))
     if (originOf(b, o) === this.#o.origin) this.#operated(b, o, false)
   }
 
   #operated(b: Buffer, o: number, isVoid: boolean): void {
-    const call = this.#takeDrafted(sequenceOf(b, o))
+    const call = this.#drafted.take(sequenceOf(b, o))
     call.source = null
-    if (isVoid) {
-      this.#answers.refuse(call, tookNoEffect(), lsnOf(b, o))
-      return
-    }
-    this.#answers.operated(call, b, o)
-  }
-
-  #takeDrafted(sequence: number): Call {
-    let call = this.#drafted.shift()
-    while (call?.isRefused === true) call = this.#drafted.shift()
-    assert(call?.sequence === sequence, `draft ${sequence} comes back in order, not ${call?.sequence}`)
-    return call
+    if (isVoid) this.#answers.refuse(call, tookNoEffect(), lsnOf(b, o))
+    else this.#answers.operated(call, b, o)
   }
 
   #received(b: Buffer, o: number, repeats: Lsn): void {
-    const call = this.#takeDrafted(sequenceOf(b, o))
+    const call = this.#drafted.take(sequenceOf(b, o))
     call.source = null
     if (repeats !== 0) {
       const key = this.#admission.keyOf(b, o)
@@ -333,8 +331,10 @@ export class Gateway implements FollowerRole {
     this.#waiting.delete(command)
     const endLsn = lsnOf(entry, offset)
     const code = codeOf(entry, offset)
-    for (let call: Call | null = first; call !== null; call = call.next) {
+    for (let call: Call | null = first, next: Call | null; call !== null; call = next) {
+      next = call.next
       const { isDuplicate, commandLsn } = call
+      if (this.#ends.started(call, entry, offset)) continue
       const outcome = { commandLsn, endLsn, code, durability: 0, isDuplicate, firstPosition, entry, offset }
       this.#answers.ended(call, outcome)
     }
@@ -345,6 +345,7 @@ export class Gateway implements FollowerRole {
     forgetSavedKeys(this.#o.state.idempotency, mark)
     this.#operations.storeApplied(mark)
     this.#answers.appliedUpTo(mark)
+    this.#ends.appliedUpTo(mark)
     for (const listener of this.#appliedListeners) listener(mark)
   }
 

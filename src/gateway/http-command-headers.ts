@@ -10,12 +10,15 @@ export interface Preferences {
   /** Answer 202 if the command has not ended by then. */
   readonly waitMs: number | null
   readonly durability: 'written' | 'flushed' | 'applied' | null
+  /** Of what was asked for, only what became of it. */
+  readonly isMinimal: boolean
 }
 
 export function preferencesOf(header: string | undefined): Preferences {
   let respondAsync = false
   let waitMs: number | null = null
   let durability: Preferences['durability'] = null
+  let isMinimal = false
   for (const preference of (header ?? '').split(',')) {
     const [, name, quoted, plain] = /^\s*([\w-]+)\s*(?:=\s*(?:"([^"]*)"|([^;\s]*)))?\s*(?:;|$)/.exec(preference) ?? []
     const value = quoted ?? plain ?? ''
@@ -26,13 +29,16 @@ export function preferencesOf(header: string | undefined): Preferences {
       case 'wait':
         if (/^[0-9]{1,9}$/.test(value)) waitMs ??= Math.min(Number(value) * 1000, httpLimits.waitMsMax)
         break
+      case 'return':
+        isMinimal ||= value === 'minimal'
+        break
       case 'durability':
         if (value === 'written' || value === 'flushed' || value === 'applied') durability ??= value
         break
       default:
     }
   }
-  return { respondAsync, waitMs, durability }
+  return { respondAsync, waitMs, durability, isMinimal }
 }
 
 /**

@@ -1,18 +1,7 @@
-import type { CommandReceived } from '../actions/action.ts'
-import { encodeAction } from '../actions/encode.ts'
-import { EntryBatch } from '../actions/entry-batch.ts'
-import { entryFlags } from '../actions/entry-layout.ts'
 import { waitModes } from '../ipc/client-protocol.ts'
-import { revision } from '../kernel/identifiers.ts'
-import { commandDigest } from '../sdk/command-payload.ts'
 import type { CallOutcome } from './call.ts'
-import {
-  expectedRevisionOf,
-  idempotencyKeyOf,
-  metadataOf,
-  type Preferences,
-  preferencesOf,
-} from './http-command-headers.ts'
+import { commandDraft } from './http-command-draft.ts'
+import { preferencesOf } from './http-command-headers.ts'
 import type { CommandWaits } from './http-command-waits.ts'
 import { addressed } from './http-names.ts'
 import { answerOutcome, outcomeOf, outcomeOfView } from './http-outcome.ts'
@@ -74,7 +63,6 @@ class Sender {
   readonly #context: HttpContext
   readonly #replier: HttpReplier
   readonly #waits: CommandWaits
-  readonly #batch = new EntryBatch(0, 1024)
 
   constructor(context: HttpContext, replier: HttpReplier, waits: CommandWaits) {
     this.#context = context
@@ -84,7 +72,8 @@ class Sender {
 
   send(exchange: HttpExchange): void {
     const preferences = preferencesOf(exchange.header('prefer'))
-    const draft = this.#draftOf(exchange, preferences)
+    const addressee = addressed(this.#context.gateway, exchange)
+    const draft = commandDraft(this.#context, exchange, addressee, exchange.params['command'] as string, exchange.body)
     if (preferences.respondAsync) this.#sendAsync(exchange, draft)
     else if (preferences.waitMs !== null) this.#sendAndWait(exchange, draft, preferences.waitMs)
     else
@@ -93,31 +82,6 @@ class Sender {
         draft,
         preferences.durability === 'applied' ? waitModes.applied : waitModes.completed,
       )
-  }
-
-  #draftOf(exchange: HttpExchange, { durability }: Preferences): Buffer {
-    const { gateway, environment } = this.#context
-    const { definition, type, id } = addressed(gateway, exchange)
-    const command = exchange.params['command'] as string
-    const data = exchange.body
-    const key = idempotencyKeyOf(exchange.header('idempotency-key'))
-    const expected = expectedRevisionOf(exchange.header('if-match'))
-    const action: CommandReceived = {
-      type: 'command/received',
-      aggregate: { type, id },
-      command,
-      data,
-      receivedAtMs: environment.clock.wallMs(),
-      call: null,
-      idempotencyKey:
-        key === null
-          ? null
-          : { key, digest: commandDigest(type, id, command, data), ttlMs: definition.idempotencyTtlMs },
-      expectedRevision: expected === null ? null : revision(expected),
-      metadata: metadataOf(exchange),
-    }
-    encodeAction(this.#batch, action, 0, durability === 'written' ? entryFlags.writtenIsEnough : 0)
-    return this.#batch.take()
   }
 
   #sendAsync(exchange: HttpExchange, draft: Buffer): void {

@@ -15,9 +15,11 @@ export interface Addressed {
  *
  * @throws CommanderError `unknown_aggregate`, `invalid_input`
  */
-export function addressed(gateway: HttpGateway, { params }: HttpExchange): Addressed {
-  const type = params['type'] as string
-  const id = params['id'] as string
+export const addressed = (gateway: HttpGateway, { params }: HttpExchange): Addressed =>
+  addressedAs(gateway, params['type'] as string, params['id'] as string)
+
+/** @throws CommanderError as `addressed` */
+export function addressedAs(gateway: HttpGateway, type: string, id: string): Addressed {
   const definition = gateway.admission.aggregate(type)
   const bytes = Buffer.byteLength(id)
   if (bytes >= 1 && bytes <= limits.aggregateIdBytesMax) return { definition, type, id }

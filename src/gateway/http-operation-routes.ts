@@ -81,11 +81,7 @@ export function operationRoutes(context: HttpContext, replier: HttpReplier, wait
       answers: operated('It is given up, and that is flushed'),
       handle: (exchange) => {
         const reason = reasonOf(exchange.body)
-        operate(context, replier, exchange, (id) => {
-          const { command, received } = context.queries.parked(id)
-          const { aggregate } = received
-          return { type: 'command/skipped', command, aggregate, reason }
-        })
+        operate(context, replier, exchange, (id) => context.queries.skippable(id, reason))
       },
     },
   ]

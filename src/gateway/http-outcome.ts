@@ -4,8 +4,9 @@ import { eventsOf, payloadOf } from '../actions/decode.ts'
 import { isRemoved, keyOf, lsnOf, revisionOf, variantOf } from '../actions/entry-layout.ts'
 import { durabilities } from '../ipc/client-protocol.ts'
 import { unreachable } from '../kernel/assert.ts'
-import { CommanderError, type ErrorCode, errorCodes, refusalCodes } from '../kernel/errors.ts'
+import { CommanderError, type ErrorCode, errorCodes, isRefusal } from '../kernel/errors.ts'
 import { upcastEvent } from '../sdk/upcast-event.ts'
+import { isWorkflowType } from '../workflows/workflow-names.ts'
 import type { CallOutcome } from './call.ts'
 import { statusOf } from './http-problem.ts'
 import type { HttpExchange, HttpGateway } from './http-route.ts'
@@ -95,7 +96,12 @@ export function outcomeOfView(view: CommandView): HttpOutcome | null {
   }
 }
 
-export function answerOutcome(exchange: HttpExchange, result: HttpOutcome, headers: Record<string, string> = {}): void {
+export function answerOutcome(
+  exchange: HttpExchange,
+  result: HttpOutcome,
+  headers: Record<string, string> = {},
+  isOfWorkflow: boolean = isWorkflowType(exchange.params['type'] ?? ''),
+): void {
   const { id, lsn, outcome, durability, events, isDuplicate } = result
   const all = isDuplicate ? { ...headers, 'idempotency-replayed': 'true' } : headers
   switch (outcome) {
@@ -106,17 +112,22 @@ export function answerOutcome(exchange: HttpExchange, result: HttpOutcome, heade
     case 'rejected':
     case 'parked':
     case 'skipped':
-      return answerNo(exchange, result, all)
+      return answerNo(exchange, result, all, isOfWorkflow)
     default:
       unreachable(outcome)
   }
 }
 
 /** 422: the application said no. 409, 410, 412: the database did. 500: the application failed. 409: a person said no. */
-function answerNo(exchange: HttpExchange, result: HttpOutcome, headers: Record<string, string>): void {
+function answerNo(
+  exchange: HttpExchange,
+  result: HttpOutcome,
+  headers: Record<string, string>,
+  isOfWorkflow: boolean,
+): void {
   const { id, lsn, outcome, durability, reason } = result
   const { code, message, details } = reason ?? { code: 'internal', message: '' }
-  const isRefused = outcome === 'rejected' && refusalCodes.has(code)
+  const isRefused = outcome === 'rejected' && isRefusal(code, isOfWorkflow)
   const kind = isRefused ? (code as ErrorCode) : (noCodes[outcome] ?? 'internal')
   const body = {
     type: kind === 'command_rejected' ? 'urn:commanderdb:rejection' : `urn:commanderdb:error:${kind}`,

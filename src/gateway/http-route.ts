@@ -6,6 +6,7 @@ import type { Gateway } from './gateway.ts'
 import type { ProblemBody, ProtocolStatus } from './http-problem.ts'
 import type { Queries } from './queries.ts'
 import type { StreamOperations } from './stream-operations.ts'
+import type { WorkflowReads } from './workflow-reads.ts'
 
 /** A JSON Schema, as OpenAPI 3.1 takes it. */
 export interface JsonSchema {
@@ -89,7 +90,16 @@ export interface HttpAnswer {
 
 export type HttpGateway = Pick<
   Gateway,
-  'admission' | 'state' | 'marks' | 'isReady' | 'submit' | 'operate' | 'onApplied'
+  | 'admission'
+  | 'state'
+  | 'marks'
+  | 'isReady'
+  | 'submit'
+  | 'operate'
+  | 'onApplied'
+  | 'awaitEnd'
+  | 'forgetWaits'
+  | 'endsWaitedFor'
 >
 export type HttpQueries = Pick<
   Queries,
@@ -102,9 +112,9 @@ export type HttpQueries = Pick<
   | 'projections'
   | 'command'
   | 'commands'
-  | 'parked'
   | 'present'
   | 'retryable'
+  | 'skippable'
 >
 
 /** What the routes work with. */
@@ -114,6 +124,7 @@ export interface HttpContext {
   readonly queries: HttpQueries
   readonly waiter: Pick<ApplyWaiter, 'wait'>
   readonly streams: Pick<StreamOperations, 'life' | 'archive' | 'close' | 'delete'>
+  readonly workflows: Pick<WorkflowReads, 'view' | 'record' | 'list'>
   readonly rebuild: (name: string, done: (error: CommanderError | null) => void) => void
   readonly status: () => Promise<unknown>
   /** In the text format of Prometheus. */

@@ -1,4 +1,5 @@
 import { limits } from '../kernel/limits.ts'
+import { workflowStatuses } from '../workflows/workflow-view.ts'
 import type { HttpAnswer, JsonSchema, Parameters } from './http-route.ts'
 
 /** The largest number that JSON and JavaScript both keep exactly. */
@@ -77,6 +78,46 @@ export const components: Readonly<Record<string, JsonSchema>> = {
     closedLsn: { type: ['integer', 'null'], description: 'Entry that closed it' },
     deletedLsn: { type: ['integer', 'null'], description: 'Entry that deleted it' },
   }),
+  Workflow: object({
+    name: text('Name of the workflow'),
+    id: text('Its id'),
+    status: { enum: workflowStatuses },
+    'version?': integer('Of its code', 1),
+    'run?': integer('1, 2, 3… with continueAsNew', 1),
+    'startedAt?': text('ISO 8601, UTC'),
+    'endedAt?': { type: ['string', 'null'], description: 'ISO 8601, UTC' },
+    'revision?': integer('Of its history'),
+    'result?': anything('Its output'),
+    'error?': anything('failed, cancelled, parked: { code, message, details, places }'),
+    'progress?': anything('What it said of itself last'),
+    'isCancelled?': { type: 'boolean', description: 'It was asked to stop' },
+    'requests?': list(reference('WorkflowRequest')),
+    'requestCounts?': object({
+      total: integer('Requests of all runs'),
+      completed: integer('Of them'),
+      failed: integer('Of them'),
+    }),
+    'waitingFor?': list(reference('WorkflowWaiting')),
+  }),
+  WorkflowRequest: object({
+    name: text('Name of the request'),
+    operation: text('Its name in the history'),
+    run: integer('Of the workflow', 1),
+    attempt: integer('The latest', 1),
+    status: { enum: ['running', 'retrying', 'waiting', 'completed', 'failed', 'cancelled'] },
+    startedAt: text('ISO 8601, UTC'),
+    endedAt: { type: ['string', 'null'], description: 'ISO 8601, UTC' },
+    retryAt: { type: ['string', 'null'], description: 'When it is tried again' },
+    error: anything('Of the last attempt that failed'),
+  }),
+  WorkflowWaiting: object({
+    kind: { enum: ['timer', 'signal', 'command', 'child', 'awakeable'] },
+    operation: text('Its name in the history'),
+    since: text('ISO 8601, UTC'),
+    dueAt: { type: ['string', 'null'], description: 'When its timer is due' },
+    'awakeable?': text('What the callback has to name'),
+    'child?': text('Name and id of the child'),
+  }),
   Projection: object({
     name: text('Name of the projection'),
     version: { type: ['integer', 'null'], description: 'Version that is read; null while the first is being built' },
@@ -127,6 +168,7 @@ export const problem = (description: string, schema = 'Problem'): HttpAnswer => 
 export const eventList: JsonSchema = list(reference('Event'))
 export const commandList: JsonSchema = list(reference('Command'))
 export const projectionList: JsonSchema = list(reference('Projection'))
+export const workflowList: JsonSchema = list(reference('Workflow'))
 
 export const aggregateParams: Parameters = {
   type: text('Aggregate type'),

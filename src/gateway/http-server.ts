@@ -13,6 +13,8 @@ import { HttpReplier } from './http-replier.ts'
 import type { HttpContext, HttpRoute } from './http-route.ts'
 import { streamRoutes } from './http-stream-routes.ts'
 import { systemRoutes } from './http-system-routes.ts'
+import { workflowRoutes } from './http-workflow-routes.ts'
+import { HttpWorkflowWaits } from './http-workflow-waits.ts'
 
 export interface HttpServerOptions extends HttpContext {
   readonly security: { readonly tokens: readonly TokenConfig[] }
@@ -38,12 +40,14 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
   const access = new Access(security.tokens)
   const replier = new HttpReplier(environment)
   const waits = new CommandWaits(options)
+  const workflowWaits = new HttpWorkflowWaits(options)
   const events = new EventRoutes(options)
   const routes: HttpRoute[] = [
     ...commandRoutes(options, replier, waits),
     ...operationRoutes(options, replier, waits),
     ...readRoutes(options),
     ...streamRoutes(options),
+    ...workflowRoutes(options, replier, workflowWaits),
     ...events.routes(),
     ...systemRoutes(options, () => openApiOf(routes, version, security.tokens.length > 0)),
   ]
@@ -53,6 +57,7 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
   let closed: Promise<void> | null = null
   const close = async (): Promise<void> => {
     waits.close()
+    workflowWaits.close()
     events.close()
     await server?.close()
     replier.close()

@@ -1,3 +1,4 @@
+import type { CommandSkipped } from '../actions/action.ts'
 import { actionCodes, actionTypeOf } from '../actions/action-codes.ts'
 import { aggregateKey, parseAggregateKey } from '../actions/aggregate-key.ts'
 import { decodeReceived, eventsOf, payloadOf } from '../actions/decode.ts'
@@ -31,6 +32,8 @@ import type { StreamEntry } from '../tables/stream-object.ts'
 import { StreamReader } from '../tables/stream-reader.ts'
 import { readHead } from '../tables/streams.ts'
 import { tableNames } from '../tables/table-names.ts'
+import { readWorkflowRecord, type WorkflowRecord } from '../tables/workflow-index.ts'
+import { isWorkflowKey } from '../workflows/workflow-names.ts'
 import type { Gateway } from './gateway.ts'
 
 export type { ClientEvent as ReadEvent, CommandView, ProjectionView, StreamView } from '../ipc/client-views.ts'
@@ -202,12 +205,29 @@ export class Queries {
     )
   }
 
+  /** A parked command that is given up: whoever waits for it is told. @throws CommanderError as `parked` */
+  skippable(id: string, reason: string): CommandSkipped {
+    const { command, received } = this.parked(id)
+    const { aggregate, reply } = received
+    return { type: 'command/skipped', command, aggregate, reason, ...(reply === undefined ? {} : { reply }) }
+  }
+
   /** A parked command that is to be decided again. @throws CommanderError as `parked`, and `stream_deleted` */
   retryable(id: string): ReturnType<Queries['parked']> {
     const parked = this.parked(id)
     const { type, id: aggregateId } = parked.received.aggregate
     this.present(type, aggregateId)
     return parked
+  }
+
+  /** @throws CommanderError `unknown_aggregate`, `unknown_workflow` */
+  known(type: string): void {
+    this.#gateway.admission.aggregate(type)
+  }
+
+  /** What the index has of a workflow; null where there is none, or the stream is none of a workflow. */
+  workflow(key: string): WorkflowRecord | null {
+    return isWorkflowKey(key) ? readWorkflowRecord(this.#store, key) : null
   }
 
   /** The key of a stream that was not deleted. @throws CommanderError `unknown_aggregate`, `stream_deleted` */

@@ -12,6 +12,7 @@ import type { Gateway } from './gateway.ts'
 import type { StreamAction } from './operations.ts'
 import type { Queries, StreamView } from './queries.ts'
 import { StreamArchiver } from './stream-archiver.ts'
+import { assertEnded } from './workflow-reads.ts'
 
 export interface StreamOperationsOptions {
   readonly environment: Environment
@@ -56,7 +57,7 @@ export class StreamOperations {
 
   /**
    * No command that is received from now on is decided.
-   * @throws CommanderError `not_found` for a stream without events or commands, `stream_deleted`
+   * @throws CommanderError `not_found` for a stream without events or commands, `stream_deleted`, `workflow_running`
    */
   async close(type: string, id: string): Promise<StreamView> {
     const before = await this.life(type, id)
@@ -65,6 +66,8 @@ export class StreamOperations {
     if (before.status === 'deleted') throw deleted(key)
     const { gateway } = this.#o
     if (before.revision === 0 && !gateway.state.commands.byAggregate.has(key)) throw neverThere(key)
+    // Its timers and answers come as commands: closed, it would wait for ever.
+    assertEnded(this.#o.queries.workflow(key), key, 'closed')
     await this.#propose({ type: 'stream/closed', aggregate: { type, id }, atMs: this.#nowMs })
     return this.life(type, id)
   }
@@ -76,6 +79,7 @@ export class StreamOperations {
   async delete(type: string, id: string): Promise<StreamView> {
     const before = await this.life(type, id)
     if (before.status === 'deleted') return before
+    assertEnded(this.#o.queries.workflow(aggregateKey(type, id)), aggregateKey(type, id), 'deleted')
     const { closedLsn } = before.status === 'closed' ? before : await this.close(type, id)
     const startedMs = this.#o.environment.clock.monotonicMs()
     for (;;) {

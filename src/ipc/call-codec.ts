@@ -136,6 +136,8 @@ export function decodeOutcome(body: Buffer): { readonly request: number; readonl
   const reached = durabilities[durability] ?? 'written'
   const o = outcomeHeaderBytes
   switch (code) {
+    // The end of a workflow, to whoever waited for it.
+    case actionCodes['workflow/advanced']:
     case actionCodes['command/completed']:
       return {
         request,

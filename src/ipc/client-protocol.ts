@@ -20,8 +20,8 @@ export const clientFrames = {
   cancel: 7,
 } as const
 
-/** When a call is answered. */
-export const waitModes = { completed: 0, received: 1, applied: 2 } as const
+/** When a call is answered. ended: of the start of a workflow, when that has ended, by the entry that says so. */
+export const waitModes = { completed: 0, received: 1, applied: 2, ended: 3 } as const
 export type WaitMode = keyof typeof waitModes
 
 export const outcomeFlags = { duplicate: 1 } as const
@@ -101,6 +101,21 @@ export type Query =
   | { readonly ask: 'archiveStream'; readonly aggregate: string; readonly id: string; readonly upTo?: number }
   | { readonly ask: 'retry'; readonly id: string }
   | { readonly ask: 'skip'; readonly id: string; readonly reason: string }
+  | {
+      readonly ask: 'workflow' | 'workflowRecord'
+      readonly name: string
+      readonly id: string
+      readonly minLsn?: number
+    }
+  /** Answered when it has ended, by the entry that says so. */
+  | { readonly ask: 'workflowEnd'; readonly name: string; readonly id: string }
+  | {
+      readonly ask: 'workflows'
+      readonly name: string
+      readonly status?: string
+      readonly limit: number
+      readonly after?: string
+    }
   /** Blocks of the event log after a position; for ever with `follow`. */
   | { readonly ask: 'events'; readonly after: number; readonly follow: boolean }
 

@@ -7,6 +7,7 @@ export const errorCodes = {
   unknown_aggregate: 'no application defines this aggregate type',
   unknown_command: 'the aggregate does not define this command',
   unknown_projection: 'no application defines this projection',
+  unknown_workflow: 'no application defines this workflow',
   schema_violation: 'the data does not satisfy its schema',
   payload_too_large: 'the payload is over limits.payloadBytes',
   not_found: 'there is no such thing',
@@ -21,6 +22,15 @@ export const errorCodes = {
   command_rejected: 'the application rejected the command',
   command_parked: 'the command was given up after its retries and waits for a person',
   command_skipped: 'an operator skipped the parked command',
+  workflow_unknown: 'no workflow with this id was started',
+  workflow_conflict: 'a workflow with this id was started before, with other input or by another workflow',
+  workflow_running: 'the workflow has not ended',
+  workflow_ended: 'the workflow has ended',
+  workflow_not_parked: 'the workflow is not parked',
+  workflow_failed: 'the workflow failed',
+  workflow_cancelled: 'the workflow was cancelled',
+  workflow_parked: 'the workflow is parked and waits for a person',
+  awakeable_unknown: 'no workflow waits for this callback',
   // try again later
   overloaded: 'too much is pending',
   not_ready: 'the database is starting, stopping or recovering',
@@ -68,12 +78,20 @@ const retryableCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'stale_token',
 ])
 
-/** Codes under which the database itself rejects a command. The outcome is an error for whoever sent it. */
-export const refusalCodes: ReadonlySet<string> = new Set<ErrorCode>([
-  'revision_mismatch',
-  'stream_closed',
-  'stream_deleted',
+const refusalCodes: ReadonlySet<string> = new Set<ErrorCode>(['revision_mismatch', 'stream_closed', 'stream_deleted'])
+
+/** Of commands on workflows, which the database decides: an application's own command may reject with the same words. */
+const workflowRefusalCodes: ReadonlySet<string> = new Set<ErrorCode>([
+  'workflow_unknown',
+  'workflow_conflict',
+  'workflow_ended',
+  'workflow_not_parked',
+  'awakeable_unknown',
 ])
+
+/** Whether the database itself rejected a command under this code. The outcome is an error for whoever sent it. */
+export const isRefusal = (code: string, isOfWorkflow: boolean): code is ErrorCode =>
+  refusalCodes.has(code) || (isOfWorkflow && workflowRefusalCodes.has(code))
 
 /**
  * The one operating error. Known by a symbol and not by its class, because it crosses processes and

@@ -54,6 +54,10 @@ export const limits = {
   activeWorkflowsMax: 20_000,
   /** Requests of workflows that one application process carries out at once; the others wait for their turn. */
   requestsUnderWayMax: 4096,
+  /** Callers that wait for workflows to end, in one gateway; further ones come again. */
+  workflowWaitsMax: 100_000,
+  /** Requests of a workflow that its view shows, beside those under way: the latest. */
+  workflowRequestsShown: 1000,
   /** Timers that the dispatcher holds in memory; those that are due later are in the store alone. */
   timersHeldMax: 100_000,
   /** Timers are fired while no more commands than this are pending, and no more workflows active. */

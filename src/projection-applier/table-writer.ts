@@ -23,8 +23,9 @@ import { deleteParked, putOutcome, putParked, putSkipped } from '../tables/outco
 import { listRemovals, putRemoval, type Removal, removePortion } from '../tables/removals.ts'
 import { deleteSnapshot, putSnapshot, readSnapshotInBatch } from '../tables/snapshots.ts'
 import { revisionInBatch, StreamAppender } from '../tables/streams.ts'
-import { indexWorkflowEvent } from '../tables/workflow-index.ts'
+import { deleteWorkflowRecord, indexWorkflowEvent } from '../tables/workflow-index.ts'
 import type { WorkflowEvent } from '../workflows/workflow-events.ts'
+import { isWorkflowKey } from '../workflows/workflow-names.ts'
 import { KeyDeletions } from './key-deletions.ts'
 import { type CopySlice, MigrationTables } from './migration-tables.ts'
 import type { ProjectionRunner } from './projection-runner.ts'
@@ -198,6 +199,7 @@ export class TableWriter {
     putLife(batch, key, { ...life, ...ends, archives: [] })
     for (const { lsn: archive } of life.archives) deleteArchivedRange(batch, archive)
     deleteSnapshot(batch, key)
+    if (isWorkflowKey(key)) deleteWorkflowRecord(batch, key)
     this.#streams.forget(key)
     this.#remove(batch, { lsn: at, key, next: archivedUpTo(life) + 1, last, archive: 0, ends: true })
   }

@@ -83,6 +83,10 @@ function recordAfter(before: WorkflowRecord | null, event: WorkflowEvent): Workf
   }
 }
 
+export function deleteWorkflowRecord(batch: WriteBatch, key: string): void {
+  batch.delete(tableNames.workflows, indexKey(key))
+}
+
 /** By type and then by id. */
 function indexKey(key: string): Buffer {
   const slash = key.indexOf('/')

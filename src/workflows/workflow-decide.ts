@@ -145,6 +145,6 @@ const unknownWorkflow = (context: CommandContext): CommandRejected =>
 function assertUnderWay(state: WorkflowState, context: CommandContext): void {
   if (state.status === 'none') throw unknownWorkflow(context)
   if (!hasEnded(state)) return
-  const message = `workflow ${nameOf(context)} has ended: it is ${state.status}`
+  const message = `workflow ${nameOf(context)} has ended: it is ${state.status}, and takes nothing more; start another one under an id of its own`
   throw new CommandRejected('workflow_ended', message, { status: state.status })
 }

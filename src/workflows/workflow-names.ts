@@ -1,3 +1,6 @@
+import type { AggregateReference } from '../actions/action.ts'
+import { parseAggregateKey } from '../actions/aggregate-key.ts'
+
 /** The history of a workflow is the stream of an aggregate: its type is the workflow's name behind this. No aggregate's name has a colon. */
 const prefix = 'workflow:'
 
@@ -15,10 +18,15 @@ const separator = '.'
 export const awakeableId = (key: string, operation: string): string =>
   Buffer.from(`${key}\n${operation}`).toString('base64url') + separator
 
+export interface AwakeablePlace {
+  readonly workflow: AggregateReference
+  readonly operation: string
+}
+
 /** null: it is none. */
-export function awakeablePlace(id: string): { readonly key: string; readonly operation: string } | null {
+export function awakeablePlace(id: string): AwakeablePlace | null {
   if (!id.endsWith(separator)) return null
   const [key, operation, rest] = Buffer.from(id.slice(0, -1), 'base64url').toString('utf8').split('\n')
   if (key === undefined || operation === undefined || rest !== undefined || !isWorkflowKey(key)) return null
-  return { key, operation }
+  return { workflow: parseAggregateKey(key), operation }
 }

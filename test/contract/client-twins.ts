@@ -38,8 +38,8 @@ export const socketTwin: Twin = {
   name: 'over a socket',
   async open({ options }) {
     const transport = createMemoryTransport(environment)
-    const { gateway, queries, waiter, streams, rebuild } = options as unknown as ClientServerOptions
-    const server = new ClientServer({ environment, gateway, queries, waiter, streams, rebuild })
+    const { gateway, queries, waiter, streams, workflows, rebuild } = options as unknown as ClientServerOptions
+    const server = new ClientServer({ environment, gateway, queries, waiter, streams, workflows, rebuild })
     const losing = new Set<number>()
     await transport.listen(address, (channel) =>
       server.accept(losingChannel(channel, losing, () => transport.sever(channel))),

@@ -7,6 +7,8 @@ import { Dispatcher } from '../../src/dispatcher/dispatcher.ts'
 import { open } from '../../src/embedded/open.ts'
 import bank, { account } from '../../src/examples/bank/bank.ts'
 import type { CommanderError } from '../../src/kernel/errors.ts'
+import { defineApplication } from '../../src/sdk/application.ts'
+import { defineWorkflow } from '../../src/sdk/workflow.ts'
 import { RecordingLog } from '../unit/ipc/recording-log.ts'
 
 let dataDir = ''
@@ -45,6 +47,20 @@ describe('a database opened inside this process', () => {
     const { events } = await second.stream(account, 'keyed')
     expect(events.map(({ revision }) => revision)).toEqual([1])
     await second.close()
+  })
+
+  it('runs workflows', async () => {
+    const greet = defineWorkflow({
+      name: 'greet',
+      run: async (context, input: { name: string }) => context.request('greet', () => `hello ${input.name}`),
+    })
+    const application = defineApplication({ name: 'greeter', aggregates: [], workflows: [greet] })
+    const db = await open({ dataDir, applications: [application] })
+    expect(await db.workflow(greet).execute('1', { name: 'anna' })).toBe('hello anna')
+    expect(await db.workflows({ name: 'greet' })).toMatchObject([{ id: '1', status: 'completed' }])
+    await expect(db.resolveAwakeable('none')).rejects.toMatchObject({ code: 'awakeable_unknown' })
+    await db.close()
+    await expect(db.workflows({ name: 'greet' })).rejects.toMatchObject({ code: 'connection_lost' })
   })
 
   it('is refused to a second opener with the pid of the holder, and to who opens a foreign directory', async () => {

@@ -269,13 +269,21 @@ describe('the server', () => {
       'get /v1/status',
       'get /v1/streams/{type}/{id}',
       'get /v1/streams/{type}/{id}/life',
+      'get /v1/workflows/{name}',
+      'get /v1/workflows/{name}/{id}',
       'post /v1/aggregates/{type}/{id}/commands/{command}',
+      'post /v1/awakeables/{id}:reject',
+      'post /v1/awakeables/{id}:resolve',
       'post /v1/commands/{id}:retry',
       'post /v1/commands/{id}:skip',
       'post /v1/projections/{name}:rebuild',
       'post /v1/streams/{type}/{id}:archive',
       'post /v1/streams/{type}/{id}:close',
       'post /v1/streams/{type}/{id}:delete',
+      'post /v1/workflows/{name}/{id}',
+      'post /v1/workflows/{name}/{id}:cancel',
+      'post /v1/workflows/{name}/{id}:retry',
+      'post /v1/workflows/{name}/{id}:signal',
     ])
     const { responses, parameters } = body.paths['/v1/aggregates/{type}/{id}/commands/{command}'].post
     expect(Object.keys(responses)).toEqual(

@@ -23,6 +23,7 @@ import { openMemoryStore } from '../../src/store/memory-store.ts'
 import type { StreamVault } from '../../src/tables/archived-streams.ts'
 import { holesIn } from '../../src/tables/log-block.ts'
 import { allTables, tableNames } from '../../src/tables/table-names.ts'
+import { order } from './order-workflow.ts'
 
 /** Set by tests: `charge` fails while this is true, so that a parked command can be retried. */
 export const faults = { charge: false }
@@ -78,7 +79,7 @@ const balances = defineProjection({
   },
 })
 
-const bank = defineApplication({ name: 'bank', aggregates: [account], projections: [balances], workflows: [] })
+const bank = defineApplication({ name: 'bank', aggregates: [account], projections: [balances], workflows: [order] })
 
 export interface World {
   readonly url: string
@@ -140,13 +141,14 @@ export async function openWorld({
   const running = await startGateway(surroundings, { applications: [bank], limits, journal })
   const start = () => startApplication(surroundings, { application: bank, instance: 1, former: 'unknown' })
   let application = isApplicationStarted ? start() : null
-  const { gateway, queries, waiter, streams, rebuild } = running
+  const { gateway, queries, waiter, streams, workflows, rebuild } = running
   const options: HttpServerOptions = {
     environment,
     gateway,
     queries,
     waiter,
     streams,
+    workflows,
     rebuild,
     status: async () => ({ ready: gateway.isReady, processes: [] }),
     metrics: async () => '# HELP commands_received_total received\ncommands_received_total 1\n',

@@ -82,8 +82,8 @@ describe('a client over the socket', () => {
   const transport = createMemoryTransport(environment, { windowBytes })
 
   beforeAll(async () => {
-    const { gateway, queries, waiter, streams, rebuild } = world.options as unknown as ClientServerOptions
-    const options = { environment, gateway, queries, waiter, streams, rebuild, stalledClientMs: stalledMs }
+    const { gateway, queries, waiter, streams, workflows, rebuild } = world.options as unknown as ClientServerOptions
+    const options = { environment, gateway, queries, waiter, streams, workflows, rebuild, stalledClientMs: stalledMs }
     const server = new ClientServer(options)
     await transport.listen('clients', (channel) => server.accept(watched(channel)))
   })

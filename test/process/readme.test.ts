@@ -42,6 +42,6 @@ describe('README.md', () => {
   }
 
   it('leaves no database running', async () => {
-    expect(await walkThrough.ended()).toBe(0)
+    expect(await walkThrough.ended()).toEqual([0, 0])
   })
 })

@@ -53,8 +53,7 @@ export class WalkThrough {
   readonly directory: string = mkdtempSync(join(tmpdir(), 'walk-through-'))
   readonly #numbers = new Map<string, string>()
   #url = 'http://127.0.0.1:7400'
-  #database: ChildProcess | null = null
-  #databaseOutput = ''
+  readonly #databases: ChildProcess[] = []
 
   constructor() {
     mkdirSync(join(this.directory, 'node_modules'))
@@ -95,16 +94,18 @@ export class WalkThrough {
       env: { ...env, COMMANDERDB_HTTP_PORT: '0' },
       stdio: ['ignore', 'pipe', 'ignore'],
     })
-    this.#database = database
+    this.#databases.push(database)
+    let output = ''
     database.stdout.setEncoding('utf8').on('data', (text: string) => {
-      this.#databaseOutput += text
+      output += text
     })
     const ready = await until('the ready line', () => {
-      if (database.exitCode !== null) throw new Error(`the database ended:\n${this.#databaseOutput}`)
-      return /^ready url=(\S+) .*\n/m.exec(this.#databaseOutput)
+      if (database.exitCode !== null) throw new Error(`the database ended:\n${output}`)
+      return /^ready (?:url=(\S+) )?.*\n/m.exec(output)
     })
-    this.#url = ready[1] as string
-    return this.#databaseOutput
+    // One without HTTP has none.
+    this.#url = ready[1] ?? this.#url
+    return output
   }
 
   /** The number of a command may be another than in the document: its later blocks then mean this one. */
@@ -113,16 +114,16 @@ export class WalkThrough {
     if (inDocument !== undefined && here !== undefined) this.#numbers.set(inDocument, here)
   }
 
-  /** The exit code of the database, when it has ended. */
-  ended(): Promise<number | null> {
-    return until('the end of the database', () => {
-      const { exitCode, signalCode } = this.#database ?? { exitCode: 0, signalCode: null }
-      return exitCode === null && signalCode === null ? null : { exitCode }
-    }).then(({ exitCode }) => exitCode)
+  /** The exit codes of the databases, when they have ended. */
+  async ended(): Promise<(number | null)[]> {
+    await until('the end of the databases', () =>
+      this.#databases.every(({ exitCode, signalCode }) => exitCode !== null || signalCode !== null),
+    )
+    return this.#databases.map(({ exitCode }) => exitCode)
   }
 
   async remove(): Promise<void> {
-    this.#database?.kill('SIGTERM')
+    for (const database of this.#databases) database.kill('SIGTERM')
     await this.ended()
     rmSync(this.directory, { recursive: true, force: true })
   }
@@ -135,7 +136,7 @@ export class WalkThrough {
       })
       .replaceAll('http://127.0.0.1:7400', this.#url)
       .replaceAll('npx ', '')
-    return `exec 2>&1\n${here.includes(' start ') ? `exec ${here}` : here}`
+    return `exec 2>&1\n${here.includes('commanderdb start ') ? `exec ${here}` : here}`
   }
 
   get #surroundings(): { readonly cwd: string; readonly env: NodeJS.ProcessEnv } {

@@ -87,8 +87,8 @@ export class FlowClients {
       const place = awakeablePlace(id)
       if (place === null) continue
       this.#outside.callbacks.delete(id)
-      const to = place.key.slice('workflow:job/'.length)
-      this.#async(() => this.#call(to, 'resolve', { operation: place.operation, value: 'called back' }))
+      const { workflow, operation } = place
+      this.#async(() => this.#call(workflow.id, 'resolve', { operation, value: 'called back' }))
     }
   }
 

@@ -23,6 +23,10 @@ describe('a question', () => {
     { ask: 'commands', state: 'parked', limit: 1 },
     { ask: 'retry', id: '5' },
     { ask: 'skip', id: '5', reason: '' },
+    { ask: 'workflow', name: 'n', id: '1', minLsn: 0 },
+    { ask: 'workflowRecord', name: 'n', id: '1' },
+    { ask: 'workflowEnd', name: 'n', id: '1' },
+    { ask: 'workflows', name: 'n', status: 'parked', limit: 5, after: '1' },
     { ask: 'events', after: 0, follow: true },
   ])('%o is taken as it is', (query) => {
     expect(checkQuery(query)).toEqual(query)
@@ -57,5 +61,7 @@ describe('a question', () => {
     expect(codeOf({ ask: 'state', aggregate: 'a' })).toBe('invalid_input')
     expect(codeOf({ ask: 'events', after: 1 })).toBe('invalid_input')
     expect(codeOf({ ask: 'commands', limit: 1 })).toBe('invalid_input')
+    expect(codeOf({ ask: 'workflows', name: 'n', limit: 1, status: 'none' })).toBe('invalid_input')
+    expect(codeOf({ ask: 'workflowEnd', name: 'n' })).toBe('invalid_input')
   })
 })

@@ -4,7 +4,7 @@ import type { CallOutcome, Replier } from '../../../src/gateway/call.ts'
 import { Gateway } from '../../../src/gateway/gateway.ts'
 import type { GatewayOptions } from '../../../src/gateway/gateway-options.ts'
 import { Queries } from '../../../src/gateway/queries.ts'
-import { defineAggregate, defineApplication } from '../../../src/index.ts'
+import { defineAggregate, defineApplication, defineWorkflow } from '../../../src/index.ts'
 import { CallEncoder, type CallFields, type ClientOutcome, decodeOutcome } from '../../../src/ipc/call-codec.ts'
 import { encodeOutcomeHeader, waitModes } from '../../../src/ipc/client-protocol.ts'
 import type { CommanderError } from '../../../src/kernel/errors.ts'
@@ -24,11 +24,15 @@ export const counter = defineAggregate({
   idempotencyTtlMs: 7_200_000,
 })
 
-export const application = defineApplication({ name: 'test', aggregates: [counter] })
+export const greet = defineWorkflow({ name: 'greet', run: async (_, input: unknown) => input })
+
+export const application = defineApplication({ name: 'test', aggregates: [counter], workflows: [greet] })
 
 export const origin = 55
 
-export type Answer = ClientOutcome | { readonly error: string; readonly message: string; readonly retryable: boolean }
+export type Answer =
+  | ClientOutcome
+  | { readonly error: string; readonly message: string; readonly retryable: boolean; readonly details?: unknown }
 
 /** A connection of a client. */
 export class StubReplier implements Replier {
@@ -46,7 +50,8 @@ export class StubReplier implements Replier {
   }
 
   failed(request: number, error: CommanderError): void {
-    this.#answer(request, { error: error.code, message: error.message, retryable: error.retryable })
+    const { code, message, retryable, details } = error
+    this.#answer(request, { error: code, message, retryable, ...(details === undefined ? {} : { details }) })
   }
 
   flush(): void {

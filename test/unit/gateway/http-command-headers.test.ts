@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { expectedRevisionOf, idempotencyKeyOf, preferencesOf } from '../../../src/gateway/http-command-headers.ts'
 
 describe('preferencesOf', () => {
-  const nothing = { respondAsync: false, waitMs: null, durability: null }
+  const nothing = { respondAsync: false, waitMs: null, durability: null, isMinimal: false }
 
   it.each([
     [undefined, {}],
@@ -20,7 +20,8 @@ describe('preferencesOf', () => {
     ['wait', {}],
     ['wait=1, wait=2', { waitMs: 1000 }],
     ['respond-async, wait=5', { respondAsync: true, waitMs: 5000 }],
-    ['return=minimal;x="y", durability=written', { durability: 'written' }],
+    ['return=minimal;x="y", durability=written', { durability: 'written', isMinimal: true }],
+    ['return=representation', {}],
     ['durability=applied', { durability: 'applied' }],
     ['durability=eventually', {}],
     ['respond-async;foo=bar', { respondAsync: true }],

@@ -1,0 +1,184 @@
+import type { Database, StartedWorkflowStatus, WorkflowRequestView, WorkflowView } from '../client/options.ts'
+import { isCommanderError } from '../kernel/errors.ts'
+import { parseInteger, parseJson, parseWorkflow, readInput } from './arguments.ts'
+import { exitCodes } from './exit-code.ts'
+import type { Flags } from './settings.ts'
+import { type Cell, list, table } from './table.ts'
+import { timeoutOf, withDatabase } from './target.ts'
+import { oneLine, type Terminal } from './terminal.ts'
+
+/** Starts a workflow, and with `--wait` waits for its end. */
+export async function start(
+  terminal: Terminal,
+  workflow: string,
+  json: string | undefined,
+  flags: Flags,
+): Promise<number> {
+  const { name, id } = parseWorkflow(workflow)
+  const input = await jsonValueOf(terminal, 'the input', json)
+  const { idempotencyKey } = flags as { readonly idempotencyKey?: string }
+  const options = idempotencyKey === undefined ? {} : { idempotencyKey }
+  return withDatabase(flags, async (db) => {
+    const started = await db.workflow(name).start(id, input, options)
+    if (flags['wait'] === true) return ended(terminal, db, name, id, flags)
+    const note = started.alreadyStarted ? ' (it was started before)' : ''
+    const text = `${name}/${id} is ${started.status}${note}\n`
+    await terminal.out(flags['json'] === true ? `${JSON.stringify({ name, ...started })}\n` : text)
+    return exitCodes.done
+  })
+}
+
+/** Prints all that is known of a workflow, with `--wait` when it has ended. */
+export async function get(terminal: Terminal, workflow: string, flags: Flags): Promise<number> {
+  const { name, id } = parseWorkflow(workflow)
+  return withDatabase(flags, (db) =>
+    flags['wait'] === true ? ended(terminal, db, name, id, flags) : print(terminal, db, name, id, flags),
+  )
+}
+
+/** Lists the workflows of one name. */
+export async function listWorkflows(terminal: Terminal, name: string, flags: Flags): Promise<number> {
+  const { status, limit, after } = flags as {
+    readonly status?: StartedWorkflowStatus
+    readonly limit?: string
+    readonly after?: string
+  }
+  const options = {
+    name,
+    ...(status === undefined ? {} : { status }),
+    ...(after === undefined ? {} : { after }),
+    limit: limit === undefined ? limitDefault : parseInteger('--limit', limit, 1),
+  }
+  const found = await withDatabase(flags, (db) => db.workflows(options))
+  const rows = found.map((one) => [one.id, one.status, one.version, one.run, one.startedAt, one.endedAt])
+  const head = ['id', 'status', 'version', 'run', 'started', 'ended']
+  await terminal.out(flags['json'] === true ? `${JSON.stringify(found)}\n` : table(head, rows))
+  return exitCodes.done
+}
+
+/** Sends a signal to a workflow. */
+export async function signal(
+  terminal: Terminal,
+  workflow: string,
+  signalName: string,
+  json: string | undefined,
+  flags: Flags,
+): Promise<number> {
+  const { name, id } = parseWorkflow(workflow)
+  const data = await jsonValueOf(terminal, 'the data', json)
+  const { idempotencyKey } = flags as { readonly idempotencyKey?: string }
+  const options = idempotencyKey === undefined ? {} : { idempotencyKey }
+  await withDatabase(flags, (db) => db.workflow(name).signal(id, signalName, data, options))
+  return said(terminal, flags, { name, id, signal: signalName }, `${name}/${id} has the signal ${signalName}`)
+}
+
+/** Asks a workflow to undo what it did and end; with `--force` ends it at once. */
+export async function cancel(terminal: Terminal, workflow: string, flags: Flags): Promise<number> {
+  const { name, id } = parseWorkflow(workflow)
+  const { reason, force = false } = flags as { readonly reason?: string; readonly force?: boolean }
+  await withDatabase(flags, (db) => db.workflow(name).cancel(id, reason, { force }))
+  return said(terminal, flags, { name, id, cancelled: true }, `${name}/${id} is told to end`)
+}
+
+/** Has a parked workflow go on. */
+export async function retry(terminal: Terminal, workflow: string, flags: Flags): Promise<number> {
+  const { name, id } = parseWorkflow(workflow)
+  await withDatabase(flags, (db) => db.workflow(name).retry(id))
+  return said(terminal, flags, { name, id, retried: true }, `${name}/${id} goes on`)
+}
+
+/** Answers a workflow that waits for a callback. */
+export async function resolve(
+  terminal: Terminal,
+  awakeable: string,
+  json: string | undefined,
+  flags: Flags,
+): Promise<number> {
+  const value = await jsonValueOf(terminal, 'the value', json)
+  await withDatabase(flags, (db) => db.resolveAwakeable(awakeable, value))
+  return said(terminal, flags, { awakeable, resolved: true }, 'the workflow has its answer')
+}
+
+/** Answers a workflow that waits for a callback with an error. */
+export async function reject(terminal: Terminal, awakeable: string, message: string, flags: Flags): Promise<number> {
+  await withDatabase(flags, (db) => db.rejectAwakeable(awakeable, message))
+  return said(terminal, flags, { awakeable, rejected: true }, 'the workflow has its answer')
+}
+
+const limitDefault = 100
+
+async function jsonValueOf(terminal: Terminal, subject: string, json: string | undefined): Promise<unknown> {
+  if (json === undefined) return null
+  if (json === '-') return parseJson('standard input', await readInput(terminal.input))
+  return parseJson(subject, json)
+}
+
+async function said(terminal: Terminal, flags: Flags, forPrograms: object, forPeople: string): Promise<number> {
+  await terminal.out(flags['json'] === true ? `${JSON.stringify(forPrograms)}\n` : `${forPeople}\n`)
+  return exitCodes.done
+}
+
+/** Prints the workflow when it has ended. One that failed, was cancelled or parked has exit code 1. */
+async function ended(terminal: Terminal, db: Database, name: string, id: string, flags: Flags): Promise<number> {
+  try {
+    await db.workflow(name).result(id, { timeoutMs: timeoutOf(flags) })
+  } catch (error) {
+    if (!isCommanderError(error) || !endCodes.has(error.code)) throw error
+    await print(terminal, db, name, id, flags)
+    terminal.error(`commanderdb: ${oneLine(error.message)}\n`)
+    return exitCodes.failed
+  }
+  return print(terminal, db, name, id, flags)
+}
+
+const endCodes: ReadonlySet<string> = new Set(['workflow_failed', 'workflow_cancelled', 'workflow_parked'])
+
+async function print(terminal: Terminal, db: Database, name: string, id: string, flags: Flags): Promise<number> {
+  const view = await db.workflow(name).get(id)
+  await terminal.out(flags['json'] === true ? `${JSON.stringify(view)}\n` : forPeople(view))
+  return exitCodes.done
+}
+
+function forPeople(view: WorkflowView): string {
+  const { name, id, status, version, run, startedAt, endedAt, result, error, progress, requests, waitingFor } = view
+  const facts: (readonly [string, Cell])[] = [
+    ['workflow', `${name}/${id}`],
+    ['status', status],
+    ['version', run === 1 ? version : `${version}, run ${run}`],
+    ['started', startedAt],
+    ['ended', endedAt],
+  ]
+  if (status === 'completed') facts.push(['result', JSON.stringify(result)])
+  if (error !== null) facts.push(['error', oneLine(`${error.code}: ${error.message}`)])
+  if (progress !== null) facts.push(['progress', JSON.stringify(progress)])
+  return list(facts) + requestsTable(view.requestCounts.total, requests) + waitingTable(waitingFor)
+}
+
+function requestsTable(total: number, requests: WorkflowView['requests']): string {
+  if (total === 0) return ''
+  const rows = requests.map((one) => [
+    nameOf(one),
+    one.attempt,
+    one.status,
+    one.startedAt,
+    one.endedAt ?? one.retryAt,
+    one.error === null ? null : oneLine(`${one.error.code}: ${one.error.message}`),
+  ])
+  const left = total > requests.length ? `${total - requests.length} earlier requests are left out\n` : ''
+  return `\n${left}${table(['request', 'attempt', 'status', 'started', 'ended or again', 'error'], rows)}`
+}
+
+/** What undoes a request has its name. */
+const nameOf = ({ name, operation }: WorkflowRequestView): string =>
+  operation.startsWith('compensation/') ? `undo ${name}` : name
+
+function waitingTable(waitingFor: WorkflowView['waitingFor']): string {
+  if (waitingFor.length === 0) return ''
+  const rows = waitingFor.map(({ kind, operation, since, dueAt, awakeable, child }) => [
+    kind,
+    awakeable ?? child ?? operation,
+    since,
+    dueAt,
+  ])
+  return `\n${table(['waits for', '', 'since', 'due'], rows)}`
+}

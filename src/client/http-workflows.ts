@@ -1,0 +1,87 @@
+import type { Environment } from '../kernel/environment.ts'
+import type { WorkflowEnd, WorkflowSummary, WorkflowView } from '../workflows/workflow-view.ts'
+import { bodyOrError } from './http-answers.ts'
+import type { HttpCalls } from './http-calls.ts'
+import { bodyOf, keyHeader, query, segment } from './http-names.ts'
+import { notEnded } from './workflow-client.ts'
+import type { WorkflowSendOptions, WorkflowsOptions, WorkflowWaitOptions } from './workflow-options.ts'
+
+/** The longest that the server waits in one request. */
+const waitMsMax = 60_000
+
+/** What a client over HTTP asks about workflows. */
+export class HttpWorkflows {
+  readonly #calls: HttpCalls
+  readonly #environment: Environment
+  readonly #timeoutMs: number
+
+  constructor(calls: HttpCalls, environment: Environment, timeoutMs: number) {
+    this.#calls = calls
+    this.#environment = environment
+    this.#timeoutMs = timeoutMs
+  }
+
+  async run(
+    name: string,
+    id: string,
+    input: unknown,
+    { idempotencyKey, timeoutMs = this.#timeoutMs }: WorkflowSendOptions & WorkflowWaitOptions,
+  ): Promise<WorkflowEnd> {
+    const endsAtMs = this.#environment.clock.monotonicMs() + timeoutMs
+    const waitMs = Math.min(timeoutMs, waitMsMax)
+    const headers = {
+      'content-type': 'application/json',
+      prefer: `wait=${Math.floor(waitMs / 1000)}, return=minimal`,
+      ...(idempotencyKey === undefined ? {} : { 'idempotency-key': keyHeader(idempotencyKey) }),
+    }
+    const came = await this.#calls.call({
+      method: 'POST',
+      path: pathOf(name, id),
+      headers,
+      body: bodyOf(input ?? null),
+      timeoutMs: this.#timeoutMs + waitMs,
+      repeat: 'always',
+      take: bodyOrError,
+    })
+    return isEnd(came) ? came : this.#end(name, id, endsAtMs)
+  }
+
+  end(name: string, id: string, { timeoutMs = this.#timeoutMs }: WorkflowWaitOptions): Promise<WorkflowEnd> {
+    return this.#end(name, id, this.#environment.clock.monotonicMs() + timeoutMs)
+  }
+
+  view(name: string, id: string): Promise<WorkflowView> {
+    return this.#get(pathOf(name, id), this.#timeoutMs, false) as Promise<WorkflowView>
+  }
+
+  status(name: string, id: string): Promise<WorkflowSummary> {
+    return this.#get(pathOf(name, id), this.#timeoutMs, true) as Promise<WorkflowSummary>
+  }
+
+  async list({ name, status, limit, after }: WorkflowsOptions): Promise<readonly WorkflowSummary[]> {
+    const path = `/v1/workflows/${segment('workflow', name)}${query({ status, limit, after })}`
+    const { workflows } = (await this.#get(path, this.#timeoutMs, false)) as { readonly workflows: WorkflowSummary[] }
+    return workflows
+  }
+
+  async #end(name: string, id: string, endsAtMs: number): Promise<WorkflowEnd> {
+    const { clock } = this.#environment
+    for (;;) {
+      const leftMs = endsAtMs - clock.monotonicMs()
+      if (leftMs <= 0) throw notEnded()
+      const wait = Math.min(leftMs, waitMsMax) / 1000
+      const came = await this.#get(`${pathOf(name, id)}${query({ wait })}`, this.#timeoutMs + wait * 1000, true)
+      if (isEnd(came)) return came
+    }
+  }
+
+  #get(path: string, timeoutMs: number, isMinimal: boolean): Promise<unknown> {
+    const headers: Readonly<Record<string, string>> = isMinimal ? { prefer: 'return=minimal' } : {}
+    return this.#calls.call({ method: 'GET', path, headers, timeoutMs, repeat: 'always', take: bodyOrError })
+  }
+}
+
+const pathOf = (name: string, id: string): string => `/v1/workflows/${segment('workflow', name)}/${segment('id', id)}`
+
+/** What says only how far it is has no result. */
+const isEnd = (came: unknown): came is WorkflowEnd => typeof came === 'object' && came !== null && 'result' in came

@@ -1,0 +1,88 @@
+import type { StartedWorkflowStatus, WorkflowSummary, WorkflowView } from '../workflows/workflow-view.ts'
+
+export type {
+  StartedWorkflowStatus,
+  WorkflowEnd,
+  WorkflowRequestView,
+  WorkflowSummary,
+  WorkflowView,
+  WorkflowWaiting,
+} from '../workflows/workflow-view.ts'
+
+export interface WorkflowSendOptions {
+  /** The same key with the same call takes effect once. 1 to 256 bytes. */
+  readonly idempotencyKey?: string
+}
+
+export interface WorkflowWaitOptions {
+  /** How long to wait for the end, in milliseconds; then `timeout`, and the workflow goes on. Default: that of the connection. */
+  readonly timeoutMs?: number
+}
+
+/** What became of a start. */
+export interface WorkflowStarted {
+  readonly id: string
+  readonly status: StartedWorkflowStatus
+  /** It had been started with the same input before. */
+  readonly alreadyStarted: boolean
+}
+
+export interface WorkflowCancelOptions {
+  /** End it at once: nothing is undone. Default: it is told, undoes what it did, and ends. */
+  readonly force?: boolean
+}
+
+export interface WorkflowsOptions {
+  /** Name of the workflow. */
+  readonly name: string
+  readonly status?: StartedWorkflowStatus
+  /** Default and most: 10,000. */
+  readonly limit?: number
+  /** Go on after the workflow with this id. */
+  readonly after?: string
+}
+
+/**
+ * All workflows of one definition, by their ids.
+ *
+ * @example
+ * const orders = db.workflow(order)
+ * const { parcel } = await orders.execute('17', { item: 'a book', amountCents: 1500 })
+ */
+export interface WorkflowHandle<Input, Output> {
+  readonly name: string
+  /**
+   * Starts a workflow; resolves when that is durable. Again with the same id and input it is the same workflow.
+   * @throws CommanderError `unknown_workflow`, `workflow_conflict` with other input, `schema_violation`,
+   * `payload_too_large`, `invalid_input`, `idempotency_conflict`, `stream_deleted`, `overloaded`, `not_ready`, `timeout`
+   */
+  start(id: string, input: Input, options?: WorkflowSendOptions): Promise<WorkflowStarted>
+  /**
+   * Starts a workflow and waits for its output.
+   * @throws CommanderError as `start` and `result`
+   */
+  execute(id: string, input: Input, options?: WorkflowSendOptions & WorkflowWaitOptions): Promise<Output>
+  /**
+   * Waits for the output of a workflow that was started.
+   * @throws CommanderError `workflow_failed`, `workflow_cancelled` or `workflow_parked` with the recorded error as
+   * details; `workflow_unknown`, `unknown_workflow`, `stream_deleted`, `timeout`
+   */
+  result(id: string, options?: WorkflowWaitOptions): Promise<Output>
+  /** @throws CommanderError `workflow_unknown`, `unknown_workflow`, `stream_deleted` */
+  get(id: string): Promise<WorkflowView>
+  /** Resolves when the signal is durable. @throws CommanderError `workflow_unknown`, `workflow_ended` */
+  signal(id: string, name: string, data?: unknown, options?: WorkflowSendOptions): Promise<void>
+  /** Cancelling what has ended is no error. @throws CommanderError `workflow_unknown` */
+  cancel(id: string, reason?: string, options?: WorkflowCancelOptions): Promise<void>
+  /** Has a parked workflow go on. @throws CommanderError `workflow_unknown`, `workflow_not_parked` */
+  retry(id: string): Promise<void>
+}
+
+/** What a connection can do with workflows. */
+export interface Workflows {
+  workflows(options: WorkflowsOptions): Promise<readonly WorkflowSummary[]>
+  /** Answers the workflow that made this callback. @throws CommanderError `awakeable_unknown`, `workflow_ended` */
+  resolveAwakeable(awakeableId: string, value?: unknown): Promise<void>
+  /** As `resolveAwakeable`, but that the workflow gets a `TerminalError` with the code `awakeable_rejected`. */
+  rejectAwakeable(awakeableId: string, message: string): Promise<void>
+}

@@ -1,0 +1,124 @@
+import { eventsOf } from '../actions/decode.ts'
+import { isRemoved, revisionOf } from '../actions/entry-layout.ts'
+import type { Environment } from '../kernel/environment.ts'
+import { CommanderError } from '../kernel/errors.ts'
+import { limits } from '../kernel/limits.ts'
+import type { KeyValueStore } from '../store/key-value-store.ts'
+import { isArchivedElsewhere } from '../tables/archived-streams.ts'
+import { listWorkflows, readWorkflowRecord, type WorkflowRecord } from '../tables/workflow-index.ts'
+import { isoTime, isoTimeOrNull } from '../workflows/iso-time.ts'
+import { unknownWorkflow } from '../workflows/workflow-end.ts'
+import type { WorkflowEvent } from '../workflows/workflow-events.ts'
+import { workflowType } from '../workflows/workflow-names.ts'
+import type { WorkflowSummary, WorkflowView } from '../workflows/workflow-view.ts'
+import { WorkflowViewFold } from '../workflows/workflow-view-fold.ts'
+import type { Queries } from './queries.ts'
+
+/** Events that are folded, and rows of the index that are looked at, before the event loop is given back. */
+const eventsPerTurn = 2000
+const rowsPerTurn = 2000
+
+export interface WorkflowListQuery {
+  readonly name: string
+  readonly status?: string | undefined
+  readonly limit: number
+  /** Id after which to go on. */
+  readonly after?: string | undefined
+}
+
+/** What the store knows of workflows: their index, and their histories, read a portion at a time. */
+export class WorkflowReads {
+  readonly #environment: Environment
+  readonly #store: KeyValueStore
+  readonly #queries: Queries
+
+  constructor(environment: Environment, store: KeyValueStore, queries: Queries) {
+    this.#environment = environment
+    this.#store = store
+    this.#queries = queries
+  }
+
+  /** @throws CommanderError `unknown_workflow`, `workflow_unknown`, `stream_deleted` */
+  record(name: string, id: string): WorkflowSummary {
+    const record = readWorkflowRecord(this.#store, this.#queries.present(workflowType(name), id))
+    if (record === null) throw unknownWorkflow(name, id)
+    return summaryOf(name, id, record)
+  }
+
+  /** @throws CommanderError as `record`, and `archive_unavailable` */
+  async view(name: string, id: string): Promise<WorkflowView> {
+    const type = workflowType(name)
+    const fold = new WorkflowViewFold(type, id)
+    const key = this.#queries.present(type, id)
+    while (await this.#foldSome(fold, key)) await this.#turn()
+    const view = fold.view()
+    if (view === null) throw unknownWorkflow(name, id)
+    return view
+  }
+
+  /** In the order of their ids. @throws CommanderError `unknown_workflow` */
+  async list({ name, status, limit, after = '' }: WorkflowListQuery): Promise<WorkflowSummary[]> {
+    const type = workflowType(name)
+    this.#queries.known(type)
+    const most = Math.min(limit, limits.pageEventsMax)
+    const found: WorkflowSummary[] = []
+    for (let last: string | null = after; last !== null; ) {
+      last = this.#listSome(type, last, (id, record) => {
+        if (status === undefined || record.status === status) found.push(summaryOf(name, id, record))
+        return found.length < most
+      })
+      if (last !== null) await this.#turn()
+    }
+    return found
+  }
+
+  /** @returns the id after which to go on; null at the end */
+  #listSome(type: string, after: string, take: (id: string, record: WorkflowRecord) => boolean): string | null {
+    let rows = 0
+    for (const { id, ...record } of listWorkflows(this.#store, type, after)) {
+      if (!take(id, record)) return null
+      if (++rows === rowsPerTurn) return id
+    }
+    return null
+  }
+
+  /** @returns whether there is more */
+  async #foldSome(fold: WorkflowViewFold, key: string): Promise<boolean> {
+    const before = fold.revision
+    try {
+      for (const { buffer, offset } of this.#queries.entries(key, fold.revision + 1)) {
+        if (isRemoved(buffer, offset)) return false
+        const known = fold.revision - revisionOf(buffer, offset)
+        for (const event of eventsOf(buffer, offset).slice(known)) fold.add(event as WorkflowEvent)
+        if (fold.revision - before >= eventsPerTurn) return true
+      }
+      return false
+    } catch (error) {
+      if (!isArchivedElsewhere(error)) throw error
+      await this.#queries.archived.load(error)
+      return true
+    }
+  }
+
+  #turn(): Promise<void> {
+    return new Promise((resolve) => this.#environment.scheduler.soon(resolve))
+  }
+}
+
+const summaryOf = (name: string, id: string, record: WorkflowRecord): WorkflowSummary => ({
+  name,
+  id,
+  status: record.status,
+  version: record.version,
+  run: record.run,
+  startedAt: isoTime(record.startedAtMs),
+  endedAt: isoTimeOrNull(record.endedAtMs),
+})
+
+/** @throws CommanderError `workflow_running` */
+export function assertEnded(record: WorkflowRecord | null, key: string, what: string): void {
+  if (record === null || record.endedAtMs !== null) return
+  const name = key.slice(key.indexOf(':') + 1)
+  const message = `workflow ${name} is ${record.status}; its stream can be ${what} when it has ended: cancel it first`
+  throw new CommanderError('workflow_running', message, { details: { status: record.status } })
+}

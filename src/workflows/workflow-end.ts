@@ -1,0 +1,46 @@
+import { CommanderError } from '../kernel/errors.ts'
+import type { WorkflowEvent } from './workflow-events.ts'
+import { workflowNameOf } from './workflow-names.ts'
+import type { WorkflowEnd } from './workflow-view.ts'
+
+/** How a workflow ended, if one of the events of an entry says so; otherwise null. */
+export function endOf(
+  aggregate: { readonly type: string; readonly id: string },
+  events: readonly { readonly type: string; readonly data: unknown }[],
+): WorkflowEnd | null {
+  const name = workflowNameOf(aggregate.type)
+  const { id } = aggregate
+  for (const event of events as readonly WorkflowEvent[]) {
+    switch (event.type) {
+      case 'workflow/completed':
+        return { name, id, status: 'completed', result: event.data.result, error: null }
+      case 'workflow/failed':
+        return { name, id, status: 'failed', result: null, error: event.data.error }
+      case 'workflow/cancelled':
+        return { name, id, status: 'cancelled', result: null, error: event.data.error }
+      default:
+    }
+  }
+  return null
+}
+
+const codes = { failed: 'workflow_failed', cancelled: 'workflow_cancelled', parked: 'workflow_parked' } as const
+
+/** The output of a workflow. @throws CommanderError `workflow_failed`, `workflow_cancelled`, `workflow_parked` */
+export function outputOf(end: WorkflowEnd): unknown {
+  if (end.status === 'completed') return end.result
+  throw endError(end)
+}
+
+/** What whoever waits for the output of a workflow is told; its details are the recorded error. */
+export function endError({ name, id, status, error }: WorkflowEnd): CommanderError {
+  const code = codes[status as keyof typeof codes]
+  const why = error === null ? '' : `: ${error.code}: ${error.message}`
+  const what = { failed: 'failed', cancelled: 'was cancelled', parked: 'is parked' }[status as keyof typeof codes]
+  const advice =
+    status === 'parked' ? `; mend the cause, and have it go on by commanderdb workflow retry ${name}/${id}` : ''
+  return new CommanderError(code, `workflow ${name}/${id} ${what}${why}${advice}`, { details: error })
+}
+
+export const unknownWorkflow = (name: string, id: string): CommanderError =>
+  new CommanderError('workflow_unknown', `there is no workflow ${name}/${id}; start it first, or correct the id`)

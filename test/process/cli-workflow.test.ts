@@ -1,0 +1,131 @@
+import { writeFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { CommandLine, jsonOf, type Result, type StartedDatabase } from './command-line.ts'
+import { until } from './running-database.ts'
+
+const orders = resolve(import.meta.dirname, '..', 'fixtures', 'cli', 'orders.ts')
+let cli: CommandLine
+let database: StartedDatabase
+
+beforeAll(async () => {
+  cli = new CommandLine()
+  database = await cli.start('--data-dir', cli.dataDir, '--app', orders)
+})
+afterAll(() => cli.remove())
+
+const reaches = [
+  ['--data-dir', () => ['--data-dir', cli.dataDir]],
+  ['--url', () => ['--url', database.url]],
+] as const
+
+interface View {
+  readonly status: string
+  readonly result: unknown
+  readonly waitingFor: readonly { readonly awakeable?: string }[]
+}
+
+/** One line on standard error, which holds all of these. */
+function expectError(result: Result, exitCode: number, ...parts: readonly (string | RegExp)[]): void {
+  expect(result.stderr).toMatch(/^commanderdb: [^\n]+\n$/)
+  for (const part of parts) expect(result.stderr).toMatch(part)
+  expect(result.exitCode).toBe(exitCode)
+}
+
+describe.each(reaches)('workflow with %s', (name, reach) => {
+  // What goes the same way over both is shown over one.
+  const isFirst = name === '--data-dir'
+  const workflow = (...args: readonly string[]): Promise<Result> => cli.run('workflow', ...args, ...reach())
+  const view = async (id: string, ...flags: readonly string[]): Promise<View> =>
+    jsonOf(await workflow('get', id, '--json', ...flags))
+  const id = (text: string): string => `order/${text}${name}`
+
+  it('start starts one, once', async () => {
+    const input = '{"waitsFor":"approval"}'
+    const first = await workflow('start', id('once'), input)
+    expect(first).toMatchObject({ exitCode: 0, stdout: `${id('once')} is running\n` })
+    const again = await workflow('start', id('once'), input, '--json')
+    expect(jsonOf(again)).toMatchObject({ status: 'running', alreadyStarted: true })
+    expectError(await workflow('start', id('once'), '{}'), 1, 'other input', 'another id')
+    await workflow('cancel', id('once'), '--force')
+    expectError(await workflow('signal', id('once'), 'approval'), 1, 'cancelled')
+  })
+
+  it('start --wait prints what came of it', async () => {
+    const { stdout, exitCode } = await workflow('start', id('plain'), '--wait')
+    expect(exitCode).toBe(0)
+    expect(stdout).toMatch(/^status {4}completed$/m)
+    expect(stdout).toMatch(/^result {4}\{"approved":null\}$/m)
+    expect(stdout).toMatch(/^check +1 +completed /m)
+    expect(await view(id('plain'))).toMatchObject({ status: 'completed', result: { approved: null } })
+  })
+
+  it('start --wait exits with 1 where it failed, and says why', async () => {
+    const failed = await workflow('start', id('failed'), '{"fails":"no stock"}', '--wait')
+    expectError(failed, 1, /refused: no stock/)
+    expect(failed.stdout).toMatch(/^status {4}failed$/m)
+  })
+
+  it.runIf(isFirst)('start --wait waits no longer than --timeout', async () => {
+    const late = await workflow('start', id('late'), '{"waitsFor":"approval"}', '--wait', '--timeout', '0.5')
+    expectError(late, 1, 'goes on')
+  })
+
+  it.runIf(isFirst)('retry has a parked one go on, after it was mended', async () => {
+    const file = join(cli.directory, `stock${name}`)
+    const parked = await workflow('start', id('parked'), JSON.stringify({ unless: file }), '--wait')
+    expectError(parked, 1, /the stock is unknown.*workflow retry/)
+    expect((await workflow('list', 'order', '--status', 'parked')).stdout).toContain(`parked${name}`)
+    writeFileSync(file, '')
+    expect((await workflow('retry', id('parked'))).exitCode).toBe(0)
+    expect((await view(id('parked'), '--wait')).status).toBe('completed')
+    expectError(await workflow('retry', id('parked')), 1, 'only a parked one')
+  })
+
+  it('signal and resolve answer what it waits for', async () => {
+    await workflow('start', id('signal'), '{"waitsFor":"approval"}')
+    expect((await workflow('signal', id('signal'), 'approval', '{"by":"anna"}')).exitCode).toBe(0)
+    expect((await view(id('signal'), '--wait')).result).toEqual({ approved: { by: 'anna' } })
+    await workflow('start', id('payment'), '{"waitsFor":"payment"}')
+    const awakeable = await until('the callback', async () => (await view(id('payment'))).waitingFor[0]?.awakeable)
+    const resolved = await cli.runWith({ input: '[1]' }, 'workflow', 'resolve', awakeable, '-', ...reach())
+    expect(resolved.exitCode).toBe(0)
+    expect((await view(id('payment'), '--wait')).result).toEqual({ paid: [1] })
+    expectError(await workflow('reject', awakeable, 'too late'), 1, 'has ended')
+    expectError(await workflow('resolve', 'nonsense'), 1, 'no callback')
+  })
+
+  it.runIf(isFirst)('cancel with a reason is told to the workflow', async () => {
+    await workflow('start', id('cancel'), '{"waitsFor":"approval"}')
+    expect((await workflow('cancel', id('cancel'), '--reason', 'changed my mind')).exitCode).toBe(0)
+    expectError(await workflow('get', id('cancel'), '--wait'), 1, 'was cancelled: cancelled: changed my mind')
+  })
+
+  it.runIf(isFirst)('says what is wrong', async () => {
+    expectError(await workflow('start', 'ordre/1'), 1, 'no application defines workflow "ordre"; there are: order')
+    expectError(await workflow('get', 'order/nobody'), 1, 'there is no workflow order/nobody')
+    expectError(await workflow('start', 'order'), 2, 'NAME/ID')
+    expectError(await workflow('start', id('json'), '{'), 2, 'not JSON')
+    const raw = await cli.run('send', `workflow:${id('plain')}`, 'start', '{"input":5}', ...reach())
+    expectError(raw, 1, 'other input')
+  })
+})
+
+describe('who waits for a workflow', () => {
+  it('is answered although the gateway was killed meanwhile', async () => {
+    const reach = ['--data-dir', cli.dataDir]
+    await cli.run('workflow', 'start', 'order/killed', '{"waitsFor":"approval"}', ...reach)
+    const waiting = cli.spawn(['workflow', 'get', 'order/killed', '--wait', '--json', ...reach])
+    const gateway = async (): Promise<{ readonly pid: number; readonly restarts: number }> => {
+      const { processes } = jsonOf<{ processes: { name: string; pid: number; restarts: number }[] }>(
+        await cli.run('status', '--json', ...reach),
+      )
+      return processes.find((one) => one.name === 'gateway') as { pid: number; restarts: number }
+    }
+    const { pid, restarts } = await gateway()
+    process.kill(pid, 'SIGKILL')
+    await until('another gateway', async () => (await gateway()).restarts > restarts)
+    await cli.run('workflow', 'signal', 'order/killed', 'approval', '7', ...reach)
+    expect(jsonOf(await waiting.ended)).toMatchObject({ status: 'completed', result: { approved: 7 } })
+  })
+})
