@@ -8,6 +8,8 @@ export interface DispatcherOptions {
   readonly silenceMs: number
   /** How often expiries and silence are looked after. Default 5,000. */
   readonly sweepMs: number
+  /** While timers wait, whether the wall clock has jumped is looked at so often. Default 1,000. */
+  readonly lookMs: number
   /** The timers in the store that are due first. Default: there are none. */
   readonly readTimers: (limit: number) => readonly Timer[]
 }
@@ -16,5 +18,6 @@ export const defaultDispatcherOptions: DispatcherOptions = {
   startedPerInstance: limits.startedPerInstanceMax,
   silenceMs: 30_000,
   sweepMs: 5_000,
+  lookMs: 1_000,
   readTimers: () => [],
 }
