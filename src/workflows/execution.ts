@@ -43,6 +43,8 @@ export class WorkflowExecution implements RunHost {
   readonly workflow: AnyWorkflow
   readonly start: RunStart
   outcome: RunOutcome | null = null
+  /** The code is another one than that which wrote the history (I2). */
+  mismatch: NonDeterminismError | null = null
   /** The time of the newest event. */
   nowMs: number
   isCancelled = false
@@ -150,7 +152,7 @@ export class WorkflowExecution implements RunHost {
 
   /** Takes one event of the history, in order; what code makes of it is there once promises have settled. */
   feed(event: WorkflowEvent): void {
-    if (this.outcome?.kind === 'broken' && this.outcome.error.code === NonDeterminismError.code) return
+    if (this.mismatch !== null) return
     this.nowMs = Math.max(this.nowMs, event.data.atMs)
     this.#isolation.run(this.start, () => this.#feed(event))
   }
@@ -299,7 +301,8 @@ export class WorkflowExecution implements RunHost {
   }
 
   #mismatch(operation: string): void {
-    const error = new NonDeterminismError(operation, this.waiting, this.outcome !== null)
+    const error = new NonDeterminismError(operation, this.waiting, this.outcome)
+    this.mismatch = error
     this.outcome = { kind: 'broken', error: failureOf(error), operation }
   }
 
