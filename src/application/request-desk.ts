@@ -125,9 +125,9 @@ export class RequestDesk {
     }
     if (event.type === 'request/failed' && event.data.next === 'again' && !event.data.isTimer)
       this.#tryAgainLater(aggregate, operation.id, (event.data.retryAtMs ?? 0) - event.data.atMs)
-    // In their order: what came before and was not fed yet goes first (I1).
-    if (live.queue.length > 0) live.queue.push(event)
-    else execution.feed(event)
+    // Not fed at once: two that end together would reach the code without its promises settling in between, as they do
+    // when it runs again from its history.
+    live.queue.push(event)
     this.#o.gotOn(aggregate)
   }
 

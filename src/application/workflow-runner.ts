@@ -1,4 +1,3 @@
-import type { Message, WorkflowEffects } from '../actions/action.ts'
 import { assert } from '../kernel/assert.ts'
 import type { Environment } from '../kernel/environment.ts'
 import { type Lsn, lsn, token } from '../kernel/identifiers.ts'
@@ -8,12 +7,14 @@ import type { AnyWorkflow } from '../sdk/workflow-types.ts'
 import type { Activation } from '../state/activations.ts'
 import type { RootState } from '../state/root.ts'
 import { isArchivedElsewhere } from '../tables/archived-streams.ts'
-import { advance, replyToParent } from '../workflows/advance.ts'
+import { advance } from '../workflows/advance.ts'
 import { WorkflowExecution } from '../workflows/execution.ts'
 import type { Failure } from '../workflows/failure.ts'
 import type { Isolation } from '../workflows/isolation.ts'
-import { type EventOfType, endsWorkflow, isIndexed, type WorkflowEvent } from '../workflows/workflow-events.ts'
+import type { EventOfType, WorkflowEvent } from '../workflows/workflow-events.ts'
 import { workflowNameOf } from '../workflows/workflow-names.ts'
+import { AdriftWorkflows } from './adrift-workflows.ts'
+import { type Completing, completingOf } from './completing.ts'
 import type { LiveAggregate, Work } from './live-aggregates.ts'
 import { asWorkflowEvent, emptyLiveWorkflow, nextEvent } from './live-workflow.ts'
 import { RequestDesk } from './request-desk.ts'
@@ -57,10 +58,12 @@ export class WorkflowRunner {
   /** Worked on here. */
   readonly #active = new Set<LiveAggregate>()
   readonly requests: RequestDesk
+  readonly #adrift: AdriftWorkflows
   #isScheduled = false
 
   constructor(options: WorkflowRunnerOptions) {
     this.#o = options
+    this.#adrift = new AdriftWorkflows(options.environment.log)
     this.requests = new RequestDesk({
       environment: options.environment,
       gotOn: (aggregate) => this.#isDue(aggregate),
@@ -112,28 +115,17 @@ export class WorkflowRunner {
     aggregate: LiveAggregate,
     events: readonly DecidedEvent[],
     { command, token: assignment }: Work,
-  ): { readonly effects: WorkflowEffects; readonly messages: readonly Message[] } {
+  ): Completing {
     const live = liveOf(aggregate)
-    const state = stateOf(aggregate)
-    const happened = events.map(asWorkflowEvent)
-    const end = happened.find(endsWorkflow)
-    const message = end === undefined ? null : replyToParent(end, state, aggregate.key)
-    const isRunning = state.status === 'running'
-    const activates = events.length > 0 && isRunning && live.activation === 0
-    const releases = !isRunning && live.activation !== 0
-    if (activates) {
+    const completing = completingOf(aggregate, events)
+    const { activates, releases } = completing.effects
+    if (activates === true) {
       live.activation = command.lsn
       live.token = token(assignment)
       this.#active.add(aggregate)
     }
-    if (releases) this.abandon(aggregate)
-    const effects = {
-      ...(activates ? { activates } : {}),
-      ...(releases ? { releases } : {}),
-      ...(end === undefined ? {} : { ends: true as const }),
-      ...(happened.some(isIndexed) ? { indexed: true as const } : {}),
-    }
-    return { effects: effects as WorkflowEffects, messages: message === null ? [] : [message] }
+    if (releases === true) this.abandon(aggregate)
+    return completing
   }
 
   /** The command was drafted. */
@@ -237,7 +229,8 @@ export class WorkflowRunner {
       event = nextEvent(live)
     } catch (error) {
       if (!isArchivedElsewhere(error)) throw error
-      this.#bringBack(aggregate, error)
+      this.abandon(aggregate)
+      this.#o.history.bringBack(error, aggregate.key, () => this.#o.reload(aggregate))
       return false
     }
     if (event === null) {
@@ -245,17 +238,6 @@ export class WorkflowRunner {
       return false
     }
     return this.#feed(aggregate, event)
-  }
-
-  #bringBack(aggregate: LiveAggregate, elsewhere: Parameters<WorkflowHistory['load']>[0]): void {
-    this.abandon(aggregate)
-    this.#o.history.load(elsewhere).then(
-      () => this.#o.reload(aggregate),
-      (error: Error) => {
-        this.#o.environment.log.warn({ workflow: aggregate.key }, `its history cannot be read: ${error.message}`)
-        this.#o.environment.scheduler.after(archiveRetryMs, () => this.#o.reload(aggregate))
-      },
-    )
   }
 
   #feed(aggregate: LiveAggregate, event: WorkflowEvent): boolean {
@@ -285,9 +267,19 @@ export class WorkflowRunner {
     }
     const isReplayed = live.next !== null
     const start = { key: aggregate.key, id: aggregate.id, run, input, version, atMs, patches, isReplayed }
-    live.execution = new WorkflowExecution(workflow, start, this.#o.isolation)
-    live.execution.begin()
+    const execution = new WorkflowExecution(workflow, start, this.#o.isolation)
+    live.execution = execution
+    execution.wentOn = () => this.#wentOn(aggregate, execution)
+    execution.begin()
     return true
+  }
+
+  /** Mostly it was fed and is due anyhow; but it may have awaited something that is not recorded. */
+  #wentOn(aggregate: LiveAggregate, execution: WorkflowExecution): void {
+    if (this.#due.has(aggregate) || liveOf(aggregate).execution !== execution) return
+    // Without an assignment nothing can be recorded: it goes on when it is given something to do the next time.
+    if (liveOf(aggregate).token === 0) this.#adrift.name(aggregate)
+    else this.#o.isolation.run(null, () => this.#isDue(aggregate))
   }
 
   /** The code waits, or has ended: what it did since becomes history. */
@@ -304,7 +296,10 @@ export class WorkflowRunner {
     if (outcome === null) {
       for (const { operation } of started) live.requests.reserve(operation.id)
       if (live.mustLook) started.push(...this.requests.beginAgain(aggregate, execution, atMs))
-      this.#draft(aggregate, started, live.requests.size === 0)
+      // One that is adrift goes on by itself, and not by an event: it stays here until it does.
+      const { isAdrift } = execution
+      this.#draft(aggregate, started, live.requests.size === 0 && !isAdrift)
+      if (isAdrift) this.#adrift.name(aggregate)
     } else if (outcome.kind === 'continued') {
       const last = changes.at(-1)?.event
       assert(last?.type === 'workflow/continued', 'a run that goes on in another one says so')
@@ -350,5 +345,3 @@ export class WorkflowRunner {
     if (this.#idle.size > limits.idleExecutionsMax && oldest !== undefined) this.abandon(oldest)
   }
 }
-
-const archiveRetryMs = 1_000

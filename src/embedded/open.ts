@@ -1,4 +1,10 @@
 import { resolve } from 'node:path'
+import {
+  createWorkflowDetector,
+  detectorInDevelopment,
+  type Finding,
+  type WorkflowDetector,
+} from '../application/workflow-detector-adapter.ts'
 import { addressesOf, fileSurroundings, makeStore } from '../assembly/file-surroundings-adapter.ts'
 import { startApplication } from '../assembly/start-application.ts'
 import { startDispatcher } from '../assembly/start-dispatcher.ts'
@@ -34,6 +40,11 @@ export interface OpenOptions {
   readonly journal?: Partial<JournalOptions & FlushOptions & { readonly attestIntervalMs: number }>
   /** Default: nowhere. */
   readonly log?: Log
+  /**
+   * Names in the log, or as a warning of the process where there is no log, what the code of workflows calls and must not,
+   * such as `Date.now`. Default: unless `NODE_ENV` is `production`.
+   */
+  readonly detector?: boolean
   /** Told when the database cannot go on, once; calls then fail with the same error. */
   readonly onFailure?: (error: CommanderError) => void
 }
@@ -130,7 +141,7 @@ async function surroundingsOf(
 
 async function startRoles(
   surroundings: Surroundings,
-  { journal: journalOptions = {}, limits }: OpenOptions,
+  { journal: journalOptions = {}, limits, detector: isWanted, log }: OpenOptions,
   applications: readonly Application[],
   stop: StopSequence,
 ): Promise<RunningGateway> {
@@ -147,13 +158,29 @@ async function startRoles(
   started(await startJournalWriter(surroundings, { journal, flush, retention, ...attestation }))
   started(startDispatcher(surroundings))
   started(await startProjectionApplier(surroundings, { applications, checkpointTimeoutMs }))
+  const detector = detectorOf(applications, isWanted, log)
+  if (detector !== null) stop.add(() => detector.close())
+  const isolation = detector === null ? {} : { isolation: detector }
   const hosts = applications.map((application) =>
-    started(startApplication(surroundings, { application, instance: 1, former: 'unknown', journal })),
+    started(startApplication(surroundings, { application, instance: 1, former: 'unknown', journal, ...isolation })),
   )
   await caughtUp(surroundings.environment, () => hosts.every(({ runtime }) => runtime.isRegistered))
   return started(
     await startGateway(surroundings, { applications, journal, ...(limits === undefined ? {} : { limits }) }),
   )
+}
+
+function detectorOf(
+  applications: readonly Application[],
+  isWanted: boolean | undefined,
+  log: Log | undefined,
+): WorkflowDetector | null {
+  const report = ({ workflow, place, message }: Finding): void => {
+    if (log === undefined) process.emitWarning(message, 'WorkflowWarning')
+    else log.warn({ code: 'non_deterministic_call', workflow, place }, message)
+  }
+  if (isWanted === undefined) return detectorInDevelopment(applications, report)
+  return isWanted ? createWorkflowDetector(report) : null
 }
 
 /** The options that belong to one of the two kinds. */

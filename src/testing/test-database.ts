@@ -1,3 +1,4 @@
+import { createWorkflowDetector, type WorkflowDetector } from '../application/workflow-detector-adapter.ts'
 import type { Database } from '../client/options.ts'
 import { SocketDatabase } from '../client/socket-database.ts'
 import { journalFrames } from '../ipc/journal-protocol.ts'
@@ -23,6 +24,8 @@ export interface TestDatabaseOptions {
   readonly applications: readonly Application[]
   /** The same seed and the same calls give the same history. Default 1. */
   readonly seed?: number
+  /** Names in `warnings` what the code of workflows calls and must not, such as `Date.now`. Default true. */
+  readonly detector?: boolean
   /** What the clock shows at first. Default 2026-01-01T00:00:00Z. */
   readonly startAt?: Date | string
 }
@@ -95,9 +98,10 @@ class TestWorld {
   readonly #clientTimers: IdleScheduler
   readonly #warnings: string[] = []
   readonly #watches = new Map<EntryPlace, JournalWatch>()
+  readonly #detector: WorkflowDetector | null
   #isClosed = false
 
-  constructor({ applications, seed = 1, startAt = startAtDefault }: TestDatabaseOptions) {
+  constructor({ applications, seed = 1, startAt = startAtDefault, detector = true }: TestDatabaseOptions) {
     this.#host = new SimulatedHost({
       seed,
       trace: new Trace((line) => this.#noteWarning(line)),
@@ -113,10 +117,11 @@ class TestWorld {
       reached: (call, place) => this.#points.effect(call, place),
     })
     this.#pump = new Pump(this.#host.time, this.#effects)
+    this.#detector = detector ? createWorkflowDetector(({ message }) => this.#warnings.push(message)) : null
     this.#cluster = new TestCluster({
       host: this.#host,
       applications: applications.map((application) => this.#effects.observed(application)),
-      isolation: null,
+      isolation: this.#detector,
       tap: (process) => this.#tap(process),
       bug: (what, error) => this.#bug(what, error),
     })
@@ -282,5 +287,6 @@ class TestWorld {
     this.#isClosed = true
     await this.#client.close()
     this.#cluster.close()
+    this.#detector?.close()
   }
 }

@@ -8,18 +8,12 @@ import { type Failure, failureOf, terminalErrorOf } from './failure.ts'
 import type { Isolation } from './isolation.ts'
 import { NonDeterminismError } from './non-determinism.ts'
 import type { Issue, Operation, OperationNameKind, SignalOperation } from './operation.ts'
+import { ReceivedSignals } from './received-signals.ts'
 import { RunContext, type RunHost } from './run-context.ts'
+import type { RunOutcome } from './run-outcome.ts'
 import type { RunStart } from './run-start.ts'
 import type { WorkflowEvent } from './workflow-events.ts'
 import { timeoutOperation } from './workflow-state.ts'
-
-/** How the code of a run ended. */
-export type RunOutcome =
-  | { readonly kind: 'completed'; readonly result: unknown }
-  | { readonly kind: 'failed' | 'cancelled'; readonly error: Failure }
-  | { readonly kind: 'continued'; readonly input: unknown }
-  /** It threw what it must not throw, or does not match its history: a person must look. */
-  | { readonly kind: 'broken'; readonly error: Failure; readonly operation: string | null }
 
 interface Open {
   readonly operation: Operation
@@ -51,13 +45,14 @@ export class WorkflowExecution implements RunHost {
   /** Fed with all of its history: what it issues is new. */
   isLive: boolean
   readonly aborted: AbortController = new AbortController()
+  /** Told when code has issued something, or has ended: it may do so by itself, after something that it should not await. */
+  wentOn: () => void = noop
   readonly #isolation: Isolation
   readonly #open = new Map<string, Open>()
   readonly #occurrences = new Map<string, number>()
   #issues: Issue[] = []
   readonly #patches: Map<string, boolean>
-  /** By name: those that came before anybody waited. */
-  readonly #signals = new Map<string, unknown[]>()
+  readonly #signals = new ReceivedSignals()
   readonly #compensations: { readonly name: string; readonly run: Effect<unknown>; readonly policy: RequestPolicy }[] =
     []
   #isCompensating = false
@@ -80,6 +75,11 @@ export class WorkflowExecution implements RunHost {
   /** Operations that code waits for, by name. */
   get waiting(): readonly Operation[] {
     return [...this.#open.values()].map(({ operation }) => operation)
+  }
+
+  /** It has not ended, and waits for nothing that is recorded: for something else, that will not come again. */
+  get isAdrift(): boolean {
+    return this.outcome === null && this.#open.size === 0
   }
 
   isOpen(operation: string): boolean {
@@ -114,7 +114,7 @@ export class WorkflowExecution implements RunHost {
     })
     // Nobody may wait for it any more when it fails.
     promise.catch(noop)
-    this.#issues.push({ what: 'operation', operation })
+    this.#issue({ what: 'operation', operation })
     return promise
   }
 
@@ -127,20 +127,19 @@ export class WorkflowExecution implements RunHost {
   }
 
   waitForSignal(operation: SignalOperation): Promise<unknown> {
-    const came = this.#signals.get(operation.name)
-    if (came !== undefined && came.length > 0) return Promise.resolve(came.shift())
-    return this.open(operation)
+    const came = this.#signals.take(operation.name)
+    return came === null ? this.open(operation) : Promise.resolve(came.data)
   }
 
   setStatus(value: unknown): void {
-    this.#issues.push({ what: 'status', value })
+    this.#issue({ what: 'status', value })
   }
 
   patched(id: string): boolean {
     const known = this.#patches.get(id)
     if (known !== undefined) return known
     this.#patches.set(id, this.isLive)
-    if (this.isLive) this.#issues.push({ what: 'patch', id })
+    if (this.isLive) this.#issue({ what: 'patch', id })
     return this.isLive
   }
 
@@ -256,13 +255,11 @@ export class WorkflowExecution implements RunHost {
     for (const { operation } of this.#open.values()) {
       if (operation.kind !== 'signal' || operation.name !== name) continue
       const { id, dueMs } = operation
-      if (dueMs !== null) this.#issues.push({ what: 'timerCancelled', operation: id, dueMs })
+      if (dueMs !== null) this.#issue({ what: 'timerCancelled', operation: id, dueMs })
       this.#resolve(id, data)
       return
     }
-    const came = this.#signals.get(name)
-    if (came === undefined) this.#signals.set(name, [data])
-    else came.push(data)
+    this.#signals.add(name, data)
   }
 
   readonly #startedChildren = new Map<string, () => void>()
@@ -348,5 +345,11 @@ export class WorkflowExecution implements RunHost {
 
   #end(outcome: RunOutcome): void {
     this.outcome ??= outcome
+    this.wentOn()
+  }
+
+  #issue(issue: Issue): void {
+    this.#issues.push(issue)
+    this.wentOn()
   }
 }
