@@ -7,7 +7,7 @@ import { ContinueAsNew } from './continue-as-new.ts'
 import { type Failure, failureOf, terminalErrorOf } from './failure.ts'
 import type { Isolation } from './isolation.ts'
 import { NonDeterminismError } from './non-determinism.ts'
-import type { Issue, Operation, OperationNameKind, SignalOperation } from './operation.ts'
+import { type Issue, isRecorded, type Operation, type OperationNameKind, type SignalOperation } from './operation.ts'
 import { ReceivedSignals } from './received-signals.ts'
 import { RunContext, type RunHost } from './run-context.ts'
 import type { RunOutcome } from './run-outcome.ts'
@@ -95,13 +95,14 @@ export class WorkflowExecution implements RunHost {
   /** Takes what code has issued since it was last asked, to be recorded under this time. */
   takeIssues(atMs: number): readonly Issue[] {
     if (this.#issues.length === 0) return this.#issues
-    this.nowMs = Math.max(this.nowMs, atMs)
     // What has ended before it was recorded never was: a cancellation came first.
     const issues = this.#issues.filter((issue) => issue.what !== 'operation' || this.#open.has(issue.operation.id))
     for (const issue of issues) {
       const open = issue.what === 'operation' ? this.#open.get(issue.operation.id) : undefined
       if (open !== undefined) open.isRecorded = true
     }
+    // I1: time goes on with what is recorded, and with nothing else.
+    if (issues.some(isRecorded)) this.nowMs = Math.max(this.nowMs, atMs)
     this.#issues = []
     return issues
   }

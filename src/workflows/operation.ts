@@ -37,6 +37,8 @@ export interface CommandOperation extends Common {
   readonly command: string
   readonly data: unknown
   readonly expectedRevision: number | null
+  /** Sent even when the run ends in the same step: a child is told that it is cancelled. */
+  readonly outlivesRun?: true
 }
 
 export interface ChildOperation extends Common {
@@ -59,6 +61,13 @@ export type Issue =
   | { readonly what: 'timerCancelled'; readonly operation: string; readonly dueMs: number }
   | { readonly what: 'status'; readonly value: unknown }
   | { readonly what: 'patch'; readonly id: string }
+
+/** Whether the history says anything of it: of waiting for a signal for as long as it takes it does not. */
+export const isRecorded = (issue: Issue): boolean =>
+  issue.what !== 'operation' || issue.operation.kind !== 'signal' || issue.operation.dueMs !== null
+
+export const outlivesRun = (issue: Issue): boolean =>
+  issue.what !== 'operation' || (issue.operation.kind === 'command' && issue.operation.outlivesRun === true)
 
 /** The first part of an operation's name: its kind, or that it undoes another one. */
 export type OperationNameKind = Operation['kind'] | 'compensation'

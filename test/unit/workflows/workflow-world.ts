@@ -84,7 +84,9 @@ export class WorkflowWorld {
       throw error
     }
     for (const event of events) this.#record(event)
-    for (const event of events) await this.#feed(event)
+    // Code that was parked has left memory.
+    if (this.execution === null && this.state.status === 'running' && name !== 'start') await this.restart()
+    else for (const event of events) await this.#feed(event)
     await this.settle()
     return null
   }
@@ -145,6 +147,7 @@ export class WorkflowWorld {
     for (const request of step.requests) this.requests.set(request.id, request)
     this.#note(execution)
     const last = step.changes.at(-1)?.event
+    if (this.state.status !== 'running') this.execution = null
     if (last?.type !== 'workflow/continued') return
     await this.#feed(last)
     await this.settle()
