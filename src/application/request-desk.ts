@@ -114,6 +114,8 @@ export class RequestDesk {
   ): void {
     const live = liveOf(aggregate)
     if (live.execution !== execution || live.token === 0 || !execution.isOpen(operation.id)) return
+    // Cancelled, or out of time: the code is about to be told.
+    if (stateOf(aggregate).operations[operation.id] === undefined) return
     const event = this.#eventOf(aggregate, operation, attempt, result)
     record(aggregate, { event })
     if (event.type === 'request/failed' && event.data.next === 'exhausted') {
