@@ -7,21 +7,24 @@ import { ContinueAsNew } from './continue-as-new.ts'
 import { type Failure, failureOf, terminalErrorOf } from './failure.ts'
 import type { Isolation } from './isolation.ts'
 import { NonDeterminismError } from './non-determinism.ts'
-import { type Issue, isRecorded, type Operation, type OperationNameKind, type SignalOperation } from './operation.ts'
+import type { OpenOperation } from './open-operation.ts'
+import {
+  type ChildOperation,
+  type Issue,
+  isRecorded,
+  type Operation,
+  type OperationNameKind,
+  type SignalOperation,
+} from './operation.ts'
+import { OperationNames } from './operation-names.ts'
 import { ReceivedSignals } from './received-signals.ts'
 import { RunContext, type RunHost } from './run-context.ts'
 import type { RunOutcome } from './run-outcome.ts'
 import type { RunStart } from './run-start.ts'
+import { StartedChildren } from './started-children.ts'
 import type { WorkflowEvent } from './workflow-events.ts'
+import { addressOf } from './workflow-names.ts'
 import { timeoutOperation } from './workflow-state.ts'
-
-interface Open {
-  readonly operation: Operation
-  readonly resolve: (value: never) => void
-  readonly reject: (error: Error) => void
-  /** Its beginning is in the history. */
-  isRecorded: boolean
-}
 
 const noop = (): void => {}
 
@@ -48,8 +51,9 @@ export class WorkflowExecution implements RunHost {
   /** Told when code has issued something, or has ended: it may do so by itself, after something that it should not await. */
   wentOn: () => void = noop
   readonly #isolation: Isolation
-  readonly #open = new Map<string, Open>()
-  readonly #occurrences = new Map<string, number>()
+  readonly #open = new Map<string, OpenOperation>()
+  readonly #names = new OperationNames()
+  readonly #startedChildren = new StartedChildren()
   #issues: Issue[] = []
   readonly #patches: Map<string, boolean>
   readonly #signals = new ReceivedSignals()
@@ -121,10 +125,7 @@ export class WorkflowExecution implements RunHost {
 
   /** The name of the next operation of a kind. */
   nameOf(kind: OperationNameKind, name: string): string {
-    const stem = `${kind}/${name}`
-    const occurrence = (this.#occurrences.get(stem) ?? 0) + 1
-    this.#occurrences.set(stem, occurrence)
-    return `${stem}#${occurrence}`
+    return this.#names.next(kind, name)
   }
 
   waitForSignal(operation: SignalOperation): Promise<unknown> {
@@ -187,7 +188,7 @@ export class WorkflowExecution implements RunHost {
       case 'command/ended':
         return this.#resolve(data.operation, data.outcome)
       case 'child/started':
-        return this.#childStarted(data.operation)
+        return this.#startedChildren.started(data.operation)
       case 'child/ended':
         if (data.error === undefined) this.#resolve(data.operation, data.result)
         else this.#childFailed(data.operation, data.error)
@@ -222,21 +223,19 @@ export class WorkflowExecution implements RunHost {
   }
 
   #resolve(operation: string, value: unknown): void {
-    const open = this.#take(operation)
-    if (open === undefined) this.#mismatch(operation)
-    else open.resolve(value as never)
+    this.#settle(operation, ({ resolve }) => resolve(value as never))
   }
 
   #reject(operation: string, error: Error): void {
-    const open = this.#take(operation)
-    if (open === undefined) this.#mismatch(operation)
-    else open.reject(error)
+    this.#settle(operation, ({ reject }) => reject(error))
   }
 
-  #take(operation: string): Open | undefined {
+  #settle(operation: string, end: (open: OpenOperation) => void): void {
     const open = this.#open.get(operation)
     this.#open.delete(operation)
-    return open
+    if (open === undefined)
+      this.#mismatch(operation) // I2
+    else end(open)
   }
 
   #fired(operation: string): void {
@@ -263,22 +262,14 @@ export class WorkflowExecution implements RunHost {
     this.#signals.add(name, data)
   }
 
-  readonly #startedChildren = new Map<string, () => void>()
-
-  /** Tells when the child is started; the operation itself ends with the child. */
   childStarted(operation: string): Promise<void> {
-    return new Promise((resolve) => this.#startedChildren.set(operation, resolve))
-  }
-
-  #childStarted(operation: string): void {
-    this.#startedChildren.get(operation)?.()
-    this.#startedChildren.delete(operation)
+    return this.#startedChildren.wait(operation)
   }
 
   #childFailed(operation: string, { code, message, details }: Failure): void {
     const isConflict = code === 'conflict'
     this.#reject(operation, new TerminalError(isConflict ? 'conflict' : 'child_failed', message, details))
-    this.#startedChildren.delete(operation)
+    this.#startedChildren.forget(operation)
   }
 
   /** All that is waited for ends with the error, once; what is issued afterwards is waited for as ever. */
@@ -290,12 +281,16 @@ export class WorkflowExecution implements RunHost {
     this.#open.clear()
     this.#startedChildren.clear()
     for (const { reject } of interrupted) reject(error)
-    for (const { operation } of interrupted) {
-      if (operation.kind !== 'child') continue
-      const id = this.nameOf('command', `cancel ${operation.id}`)
-      const data = { reason: error.message }
-      void this.open({ kind: 'command', id, to: operation.to, command: 'cancel', data, expectedRevision: null })
-    }
+    for (const { operation, isRecorded: isAsked } of interrupted)
+      if (operation.kind === 'child' && isAsked) this.#cancelChild(operation, error)
+  }
+
+  /** Whose parent this is goes along: the id may be that of somebody else's. */
+  #cancelChild({ id: operation, to }: ChildOperation, { message: reason }: TerminalError): void {
+    const { key, run } = this.start
+    const id = this.nameOf('command', `cancel ${operation}`)
+    const data = { reason, parent: { key, operation: addressOf(run, operation) } }
+    void this.open({ kind: 'command', id, to, command: 'cancel', data, expectedRevision: null, outlivesRun: true })
   }
 
   #mismatch(operation: string): void {

@@ -4,6 +4,7 @@ import { defineWorkflow, type TerminalError } from '../../../src/index.ts'
 import type { AnyWorkflow, WorkflowContext } from '../../../src/sdk/workflow-types.ts'
 import { isRecorded, outlivesRun } from '../../../src/workflows/operation.ts'
 import type { WorkflowEvent } from '../../../src/workflows/workflow-events.ts'
+import { awakeablePlace } from '../../../src/workflows/workflow-names.ts'
 import { replayed, startMs, WorkflowWorld } from './workflow-world.ts'
 
 type Run = (context: WorkflowContext, input: never) => Promise<unknown>
@@ -47,6 +48,42 @@ describe('continueAsNew', () => {
     await world.command('cancel', {})
     expect(world.state).toMatchObject({ run: 2, isCancelled: false })
     expect(Object.keys(world.state.operations)).toEqual(['timer/sleep#1'])
+  })
+
+  it('takes no answer to the run before for one to its own', async () => {
+    const ids: string[] = []
+    const world = await started(async (context, left: number) => {
+      const called = context.awakeable()
+      ids.push(called.id)
+      const asked = context.all([
+        context.command('stock', '1', 'take'),
+        context.executeChild(child, 'c', 1),
+        called.value,
+      ])
+      if (left === 0) return asked
+      await context.signal('go')
+      return context.continueAsNew(0)
+    }, 1)
+    await world.command('signal', { name: 'go' })
+    const [first = '', second = ''] = ids.map((id) => awakeablePlace(id)?.operation)
+    const operations = world.messages.map(({ operation = '' }) => operation)
+    expect(operations).toEqual([
+      'command/take stock/1#1',
+      'child/child/c#1',
+      '2:command/take stock/1#1',
+      '2:child/child/c#1',
+    ])
+    const answer = async (command: string, ofChild: string, awakeable: string): Promise<void> => {
+      const completed = { command: 1, outcome: 'completed', events: [] } as const
+      await world.command('commandEnded', { operation: command, ...completed })
+      await world.command('commandEnded', { operation: ofChild, ...completed })
+      await world.command('childEnded', { operation: ofChild, child: 'workflow:child/c', result: awakeable })
+      await world.command('resolve', { operation: awakeable, value: awakeable })
+    }
+    await answer('command/take stock/1#1', 'child/child/c#1', first)
+    expect(world.waiting).toHaveLength(3)
+    await answer('2:command/take stock/1#1', '2:child/child/c#1', second)
+    expect(world.last('workflow/completed').result).toMatchObject([{ outcome: 'completed' }, second, second])
   })
 
   it('goes on with the newest version of the code', async () => {
@@ -374,7 +411,9 @@ describe('any history that was written live', () => {
           outcome: execution.outcome?.kind ?? null,
           nowMs: outcome === null ? execution.nowMs : nowMs,
           // What was issued in the step that ended the run was never recorded.
-          issues: execution.takeIssues(0).filter((issue) => isRecorded(issue) && (outcome === null || outlivesRun(issue))),
+          issues: execution
+            .takeIssues(0)
+            .filter((issue) => isRecorded(issue) && (outcome === null || outlivesRun(issue))),
         }
         expect(again).toEqual({ waiting, outcome, nowMs, issues: [] })
       }
