@@ -33,7 +33,7 @@ export interface TestDatabaseOptions {
 export interface TestClock {
   /** Milliseconds since 1970. Passes while somebody waits for the database, and by `advance`. */
   now(): number
-  /** Has so much time pass, and everything that is due meanwhile happen, in its order. */
+  /** Settles, and then has so much time pass, and everything that is due meanwhile happen, in its order. */
   advance(duration: Duration): Promise<void>
 }
 
@@ -193,7 +193,7 @@ class TestWorld {
   }
 
   async #advance(duration: Duration): Promise<void> {
-    this.#assertOpen()
+    await this.#settle()
     await this.#pump.pass(millisecondsOf(duration))
     // What is due at the very end has begun, and is done too.
     await this.#settle()
