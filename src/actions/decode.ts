@@ -175,14 +175,15 @@ function decodeAdvanced(b: Buffer, o: number): WorkflowAdvanced {
 }
 
 function workflowEffects(flags: number): { readonly workflow?: WorkflowEffects } {
-  const { activates, releases, ends, indexed } = entryFlags
-  if ((flags & (activates | releases | ends | indexed)) === 0) return {}
+  const { activates, releases, ends, indexed, repeats } = entryFlags
+  if ((flags & (activates | releases | ends | indexed | repeats)) === 0) return {}
   return {
     workflow: {
       ...((flags & activates) === 0 ? {} : { activates: true }),
       ...((flags & releases) === 0 ? {} : { releases: true }),
       ...((flags & ends) === 0 ? {} : { ends: true }),
       ...((flags & indexed) === 0 ? {} : { indexed: true }),
+      ...((flags & repeats) === 0 ? {} : { repeats: true }),
     },
   }
 }

@@ -120,11 +120,12 @@ const releasesAll = (action: Action): boolean =>
 const withReply = ({ reason, reply }: Extract<Action, { type: 'command/skipped' }>): object => ({ reason, reply })
 
 /** The flags of what an entry does to its workflow. */
-export const workflowFlags = ({ activates, releases, ends, indexed }: WorkflowEffects): number =>
+export const workflowFlags = ({ activates, releases, ends, indexed, repeats }: WorkflowEffects): number =>
   (activates === true ? entryFlags.activates : 0) |
   (releases === true ? entryFlags.releases : 0) |
   (ends === true ? entryFlags.ends : 0) |
-  (indexed === true ? entryFlags.indexed : 0)
+  (indexed === true ? entryFlags.indexed : 0) |
+  (repeats === true ? entryFlags.repeats : 0)
 
 function fillAdvanced(fields: EntryFields, action: WorkflowAdvanced): void {
   about(fields, action.aggregate)

@@ -76,6 +76,8 @@ export const entryFlags = {
   replies: 4096,
   /** In `command/received`: a message of another entry. */
   forwarded: 8192,
+  /** In `workflow/advanced`: nothing but further attempts at what was begun before. The workflow has not got on. */
+  repeats: 32_768,
   /** `activates`, `releases` and `sends` together: the entry means something to workflows. */
   ofWorkflow: 896,
 } as const

@@ -11,6 +11,8 @@ export interface WorkflowEffects {
   readonly ends?: true
   /** Its events change the index of workflows or of timers. */
   readonly indexed?: true
+  /** Its events are nothing but further attempts at what was begun before: it has not got on. */
+  readonly repeats?: true
 }
 
 /**

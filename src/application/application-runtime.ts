@@ -325,10 +325,7 @@ export class ApplicationRuntime implements FollowerRole {
     const readiness = this.#outcomes.add(aggregate, work, sequence)
     this.#speculation.add(aggregate, work, sequence)
     // Otherwise it is as it was, or cold: a workflow may have to be restored before its code can run.
-    if (readiness !== 'ready') {
-      aggregate.readiness = readiness
-      aggregate.heldBy = command.lsn
-    }
+    if (readiness !== 'ready') Object.assign(aggregate, { readiness, heldBy: command.lsn })
     if (aggregate.revision % 64 === 0) this.#aggregates.weigh(aggregate)
     if (this.#batch.count >= sendDrafts || this.#batch.byteLength >= sendBytes) this.#send()
     return true

@@ -8,7 +8,7 @@ import type { Lsn, Token } from '../kernel/identifiers.ts'
 import { limits } from '../kernel/limits.ts'
 import type { Change } from '../workflows/advance.ts'
 import type { RequestOperation } from '../workflows/operation.ts'
-import { endsWorkflow, isIndexed } from '../workflows/workflow-events.ts'
+import { endsWorkflow, isIndexed, isRepetition } from '../workflows/workflow-events.ts'
 import type { LiveAggregate } from './live-aggregates.ts'
 import { isSnapshotDue, snapshotOf } from './snapshot-of.ts'
 
@@ -121,6 +121,7 @@ export class WorkflowDrafts {
       ...(releases ? { releases } : {}),
       ...(isEnd ? { ends: true } : {}),
       ...(events.some(isIndexed) ? { indexed: true } : {}),
+      ...(events.length > 0 && events.every(isRepetition) ? { repeats: true } : {}),
     })
     // Somebody waits: an effect to be carried out, or whoever asked for the result.
     if (requests.length > 0 || isEnd) fields.flags |= entryFlags.flush

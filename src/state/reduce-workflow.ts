@@ -47,8 +47,9 @@ export function reduceAdvanced(state: RootState, b: Buffer, o: number): void {
   const flags = flagsOf(b, o)
   state.globalPosition += eventCountOf(b, o)
   if ((flags & entryFlags.sends) !== 0) addMessagesOf(outbox, b, o, keyOf(b, o))
-  if ((flags & entryFlags.releases) === 0) markAdvanced(activations, referenceOf(b, o))
-  else deactivate(activations, keyOf(b, o))
+  if ((flags & entryFlags.releases) !== 0) deactivate(activations, keyOf(b, o))
+  // What crashes its process again at the same place has not got on by having been begun again there.
+  else if ((flags & entryFlags.repeats) === 0) markAdvanced(activations, referenceOf(b, o))
 }
 
 /** Void for an instance that was deregistered since it was drafted. */

@@ -116,5 +116,9 @@ const lifecycle: ReadonlySet<WorkflowEventType> = new Set([
 export const isIndexed = (event: WorkflowEvent): boolean =>
   lifecycle.has(event.type) || (event.type === 'request/failed' && event.data.isTimer)
 
+/** A further attempt at what was begun before. */
+export const isRepetition = (event: WorkflowEvent): boolean =>
+  event.type === 'request/started' && event.data.attempt > 1
+
 export const endsWorkflow = ({ type }: WorkflowEvent): boolean =>
   type === 'workflow/completed' || type === 'workflow/failed' || type === 'workflow/cancelled'

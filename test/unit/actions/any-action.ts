@@ -80,7 +80,7 @@ const anyMessage: fc.Arbitrary<Message> = fc.record(
 
 /** Absent where the entry does nothing to a workflow. */
 const anyEffects: fc.Arbitrary<{ readonly workflow?: WorkflowEffects }> = fc
-  .subarray(['activates', 'releases', 'ends', 'indexed'] as const)
+  .subarray(['activates', 'releases', 'ends', 'indexed', 'repeats'] as const)
   .map((effects) =>
     effects.length === 0 ? {} : { workflow: Object.fromEntries(effects.map((effect) => [effect, true])) },
   )
