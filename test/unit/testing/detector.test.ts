@@ -1,7 +1,11 @@
 import { randomUUID } from 'node:crypto'
-import { afterEach, describe, expect, it } from 'vitest'
-import { defineApplication, defineWorkflow, type WorkflowContext } from '../../../src/index.ts'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, afterEach, describe, expect, it, vi } from 'vitest'
+import { defineApplication, defineWorkflow, open as openDatabase, type WorkflowContext } from '../../../src/index.ts'
 import { type TestDatabase, testDatabase } from '../../../src/testing.ts'
+import { RecordingLog } from '../ipc/recording-log.ts'
 
 let db: TestDatabase | null = null
 afterEach(() => db?.close())
@@ -75,6 +79,41 @@ describe('the detector', () => {
     expect(new Date()).toBeInstanceOf(Date)
     await db?.close()
     expect([Date, Date.now, Math.random, setTimeout, crypto.randomUUID, fetch]).toEqual(before)
+  })
+})
+
+describe('the embedded database', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'commanderdb-detector-'))
+  afterAll(() => rmSync(directory, { recursive: true }))
+
+  it.each([
+    ['development', undefined, 1],
+    ['production', undefined, 0],
+    ['production', true, 1],
+    ['development', false, 0],
+  ] as const)('has the detector where NODE_ENV is %s and it is asked for %s', async (mode, detector, findings) => {
+    vi.stubEnv('NODE_ENV', mode)
+    const log = new RecordingLog()
+    const workflow = defineWorkflow({ name: 'job', run: async () => Math.random() })
+    const application = defineApplication({ name: 'jobs', aggregates: [], workflows: [workflow] })
+    const dataDir = join(directory, `${mode}-${detector}`)
+    const embedded = await openDatabase({
+      dataDir,
+      applications: [application],
+      log,
+      ...(detector === undefined ? {} : { detector }),
+    })
+    try {
+      await embedded.execute('workflow:job', '1', 'start', { input: null })
+      await vi.waitFor(async () => {
+        expect(await embedded.read('workflow:job', '1')).toMatchObject({ state: { status: 'completed' } })
+      })
+      const found = log.lines.filter(({ fields }) => fields['code'] === 'non_deterministic_call')
+      expect(found).toHaveLength(findings)
+    } finally {
+      await embedded.close()
+      vi.unstubAllEnvs()
+    }
   })
 })
 

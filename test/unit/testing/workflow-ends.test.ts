@@ -1,5 +1,11 @@
 import { afterEach, describe, expect, it } from 'vitest'
-import { type AnyWorkflow, defineApplication, defineWorkflow, TerminalError } from '../../../src/index.ts'
+import {
+  type AnyWorkflow,
+  defineApplication,
+  defineWorkflow,
+  TerminalError,
+  type WorkflowContext,
+} from '../../../src/index.ts'
 import { type TestDatabase, testDatabase } from '../../../src/testing.ts'
 
 let db: TestDatabase
@@ -127,5 +133,37 @@ describe('in a whole database', () => {
     await db.clock.advance('10m')
     expect(await stateOf('job')).toMatchObject({ status: 'parked', error: { code: 'process_failed' } })
     expect(db.effects).toEqual([])
+  })
+
+  it('code that no longer matches parks once, shows expected beside actual, and is not tried again by itself', async () => {
+    const former = async (context: WorkflowContext): Promise<unknown> => {
+      await context.request('hotel', () => 'room 3')
+      return context.signal('go')
+    }
+    let run = former
+    await open(defineWorkflow({ name: 'trip', run: (context) => run(context) }))
+    await start('trip')
+    run = async (context) => context.request('motel', () => 'bed 9')
+    db.crash('application')
+    await db.execute('workflow:trip', '1', 'signal', { name: 'other' })
+    await db.clock.advance('1d')
+    const details = { expected: 'request/hotel#1', actual: ['request/motel#1'] }
+    const parked = { status: 'parked', error: { code: 'non_determinism', details } }
+    expect(await stateOf('trip')).toMatchObject(parked)
+    const count = async (): Promise<number> =>
+      (await db.stream('workflow:trip', '1')).events.filter(({ type }) => type === 'workflow/parked').length
+    expect(await count()).toBe(1)
+    await db.execute('workflow:trip', '1', 'signal', { name: 'go', data: 'now' })
+    await db.clock.advance('1d')
+    expect(await count()).toBe(1)
+    await db.execute('workflow:trip', '1', 'retry', {})
+    await db.settle()
+    expect(await stateOf('trip')).toMatchObject(parked)
+    expect(await count()).toBe(2)
+    run = former
+    await db.execute('workflow:trip', '1', 'retry', {})
+    await db.settle()
+    expect(await stateOf('trip')).toMatchObject({ status: 'completed', result: 'now' })
+    expect(db.effects.map(({ operation }) => operation)).toEqual(['request/hotel#1'])
   })
 })
