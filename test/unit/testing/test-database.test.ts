@@ -119,4 +119,27 @@ describe('a crash', () => {
       expect([...payments.charges]).toEqual([['order/17/1/request/charge#1', 500]])
     })
   }
+
+  it.each(['application', 'dispatcher', 'gateway', 'all'] as const)(
+    'of %s at any entry leaves one charge',
+    async (role) => {
+      await start()
+      await db.execute('workflow:order', '17', 'start', { input: { amountCents: 500 } })
+      await db.clock.advance('31d')
+      const { events } = await db.stream('workflow:order', '17')
+      const [first, last] = [events[0]?.lsn ?? 0, events.at(-1)?.lsn ?? 0]
+      expect(last - first).toBeGreaterThan(8)
+      await db.close()
+      for (let lsn = first; lsn <= last; lsn++) {
+        await start(lsn)
+        const crash = db.crashAt(`lsn ${lsn}: ${lsn % 2 === 0 ? 'written' : 'flushed'}`, { role })
+        await db.execute('workflow:order', '17', 'start', { input: { amountCents: 500 } })
+        await db.clock.advance('31d')
+        expect(crash.hasHappened).toBe(true)
+        expect(await statusOf('17')).toMatchObject({ status: 'completed', result: { status: 'done' } })
+        expect([...payments.charges]).toEqual([['order/17/1/request/charge#1', 500]])
+        if (lsn < last) await db.close()
+      }
+    },
+  )
 })

@@ -317,12 +317,15 @@ const anyNode = fc.letrec<{ node: Node; leaf: Node }>((tie) => ({
     name: fc.constantFrom('a', 'b'),
   }),
   node: fc.oneof(
-    { maxDepth: 3, withCrossShrink: true },
-    tie('leaf'),
-    fc.record({
-      kind: fc.constantFrom('sequence', 'sequence', 'all', 'race'),
-      parts: fc.array(tie('node'), { minLength: 1, maxLength: 3 }),
-    }),
+    { maxDepth: 4, depthSize: 'large', withCrossShrink: true },
+    { arbitrary: tie('leaf'), weight: 1 },
+    {
+      weight: 3,
+      arbitrary: fc.record({
+        kind: fc.constantFrom('sequence', 'sequence', 'all', 'race'),
+        parts: fc.array(tie('node'), { minLength: 1, maxLength: 4 }),
+      }),
+    },
   ),
 })).node
 
@@ -398,26 +401,31 @@ async function end(world: WorkflowWorld, operation: string, choice: number): Pro
 
 describe('any history that was written live', () => {
   it('leads the code to the same place when it runs again, from wherever it is cut off', async () => {
-    const property = fc.asyncProperty(anyNode, fc.array(fc.nat(1000), { maxLength: 25 }), async (node, choices) => {
-      const workflow = flow((context) => walk(context, node))
-      const world = await WorkflowWorld.started(workflow)
-      for (const choice of choices) await happen(world, choice)
-      for (const { revision, waiting, outcome, nowMs } of world.checkpoints) {
-        const history: readonly WorkflowEvent[] = world.history.slice(0, revision)
-        const patches = history.flatMap(({ type, data }) => (type === 'patch/noted' ? [data.id] : []))
-        const execution = await replayed(workflow, world.key, { run: 1, patches }, history)
-        const again = {
-          waiting: execution.waiting.map(({ id }) => id),
-          outcome: execution.outcome?.kind ?? null,
-          nowMs: outcome === null ? execution.nowMs : nowMs,
-          // What was issued in the step that ended the run was never recorded.
-          issues: execution
-            .takeIssues(0)
-            .filter((issue) => isRecorded(issue) && (outcome === null || outlivesRun(issue))),
+    const property = fc.asyncProperty(
+      anyNode,
+      fc.array(fc.nat(1000), { minLength: 5, maxLength: 40 }),
+      async (node, choices) => {
+        const workflow = flow((context) => walk(context, node))
+        const world = await WorkflowWorld.started(workflow)
+        for (const choice of choices) await happen(world, choice)
+        expect(world.state.error?.code).not.toBe('non_determinism')
+        for (const { revision, waiting, outcome, nowMs } of world.checkpoints) {
+          const history: readonly WorkflowEvent[] = world.history.slice(0, revision)
+          const patches = history.flatMap(({ type, data }) => (type === 'patch/noted' ? [data.id] : []))
+          const execution = await replayed(workflow, world.key, { run: 1, patches }, history)
+          const again = {
+            waiting: execution.waiting.map(({ id }) => id),
+            outcome: execution.outcome?.kind ?? null,
+            nowMs: outcome === null ? execution.nowMs : nowMs,
+            // What was issued in the step that ended the run was never recorded.
+            issues: execution
+              .takeIssues(0)
+              .filter((issue) => isRecorded(issue) && (outcome === null || outlivesRun(issue))),
+          }
+          expect(again).toEqual({ waiting, outcome, nowMs, issues: [] })
         }
-        expect(again).toEqual({ waiting, outcome, nowMs, issues: [] })
-      }
-    })
+      },
+    )
     await fc.assert(property, { numRuns: 300 })
   })
 })
