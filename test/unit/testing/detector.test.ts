@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, describe, expect, it, vi } from 'vitest'
 import { defineApplication, defineWorkflow, open as openDatabase, type WorkflowContext } from '../../../src/index.ts'
+import type { LogFields } from '../../../src/kernel/environment.ts'
 import { type TestDatabase, testDatabase } from '../../../src/testing.ts'
 import { RecordingLog } from '../ipc/recording-log.ts'
 
@@ -82,6 +83,13 @@ describe('the detector', () => {
   })
 })
 
+/** As loggers do, it looks at the clock. */
+class TimedLog extends RecordingLog {
+  override warn(fields: LogFields, message: string): void {
+    super.warn({ ...fields, time: Date.now() }, message)
+  }
+}
+
 describe('the embedded database', () => {
   const directory = mkdtempSync(join(tmpdir(), 'commanderdb-detector-'))
   afterAll(() => rmSync(directory, { recursive: true }))
@@ -93,7 +101,7 @@ describe('the embedded database', () => {
     ['development', false, 0],
   ] as const)('has the detector where NODE_ENV is %s and it is asked for %s', async (mode, detector, findings) => {
     vi.stubEnv('NODE_ENV', mode)
-    const log = new RecordingLog()
+    const log = new TimedLog()
     const workflow = defineWorkflow({ name: 'job', run: async () => Math.random() })
     const application = defineApplication({ name: 'jobs', aggregates: [], workflows: [workflow] })
     const dataDir = join(directory, `${mode}-${detector}`)
