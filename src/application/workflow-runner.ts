@@ -278,8 +278,8 @@ export class WorkflowRunner {
   #wentOn(aggregate: LiveAggregate, execution: WorkflowExecution): void {
     if (this.#due.has(aggregate) || liveOf(aggregate).execution !== execution) return
     // Without an assignment nothing can be recorded: it goes on when it is given something to do the next time.
-    if (liveOf(aggregate).token === 0) this.#adrift.name(aggregate)
-    else this.#o.isolation.run(null, () => this.#isDue(aggregate))
+    const isIdle = liveOf(aggregate).token === 0
+    this.#o.isolation.run(null, () => (isIdle ? this.#adrift.name(aggregate) : this.#isDue(aggregate)))
   }
 
   /** The code waits, or has ended: what it did since becomes history. */

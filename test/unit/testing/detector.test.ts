@@ -161,6 +161,18 @@ describe('a workflow that awaits what its context does not know', () => {
     expect(await read('workflow:job', '2')).toMatchObject({ state: { status: 'completed', result: 'here' } })
   })
 
+  it('is named, too, when it waits for something recorded beside it, and goes on with the next thing that happens', async () => {
+    const { warnings, clock, read, settle } = await open((context) =>
+      context.race([context.sleep(60_000), gate(context.workflow.id).promise]),
+    )
+    expect(warnings).toEqual([])
+    gate('1').resolve('here')
+    await settle()
+    expect(warnings).toEqual([expect.stringMatching(/^workflow job\/1 awaits something/)])
+    await clock.advance('1m')
+    expect(await read('workflow:job', '1')).toMatchObject({ state: { status: 'completed', result: 'here' } })
+  })
+
   it('takes signals meanwhile', async () => {
     const { execute, read, settle } = await open(async (context) => {
       await gate(context.workflow.id).promise
