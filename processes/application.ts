@@ -1,4 +1,5 @@
 import type { EndOfIncarnation } from '../src/actions/action.ts'
+import { detectorInDevelopment } from '../src/application/workflow-detector-adapter.ts'
 import { surroundingsOf } from '../src/assembly/file-surroundings-adapter.ts'
 import { journalOptionsOf } from '../src/assembly/journal-settings.ts'
 import { startApplication } from '../src/assembly/start-application.ts'
@@ -15,11 +16,15 @@ await runChild<ChildSettings<ResolvedConfig>>(async (child) => {
   const settings = child.config.application
   if (settings === undefined) throw new CommanderError('invalid_config', 'this process was given no application')
   const application = await loadApplication(settings.module)
+  const detector = detectorInDevelopment([application], ({ workflow, place, message }) => {
+    child.environment.log.warn({ code: 'non_deterministic_call', workflow, place }, message)
+  })
   const { runtime, follower, stop } = startApplication(surroundingsOf(child), {
     application,
     instance: settings.instance,
     former: formerOf(child.previousExit),
     journal: journalOptionsOf(child.config.config),
+    ...(detector === null ? {} : { isolation: detector }),
   })
   child.link.onStop(stop)
   child.link.sample(() => progressOf(follower))

@@ -322,7 +322,7 @@ export class ApplicationRuntime implements FollowerRole {
     const sequence = this.#follower.takeSequence()
     const readiness = this.#outcomes.add(aggregate, work, sequence)
     this.#speculation.add(aggregate, work, sequence)
-    if (aggregate.readiness !== 'cold') aggregate.readiness = readiness // cold: its history is to come from the store
+    aggregate.readiness = readiness
     if (readiness !== 'ready') aggregate.heldBy = command.lsn
     if (aggregate.workflow !== null) this.#workflows.decided(aggregate)
     if (aggregate.revision % 64 === 0) this.#aggregates.weigh(aggregate)

@@ -22,7 +22,7 @@ export function createWorkflowRunner(
     state,
     instance,
     versions: new WorkflowVersions(application.workflows),
-    history: new WorkflowHistory(store, archived),
+    history: new WorkflowHistory(environment, store, archived),
     isolation: options.isolation ?? noIsolation,
     drafts: new WorkflowDrafts(batch, environment.clock, draftBytesMax, takeSequence),
     ...hooks,

@@ -1,4 +1,3 @@
-import type { Message, WorkflowEffects } from '../actions/action.ts'
 import { assert } from '../kernel/assert.ts'
 import type { Environment } from '../kernel/environment.ts'
 import { type Lsn, lsn, token } from '../kernel/identifiers.ts'
@@ -8,12 +7,14 @@ import type { AnyWorkflow } from '../sdk/workflow-types.ts'
 import type { Activation } from '../state/activations.ts'
 import type { RootState } from '../state/root.ts'
 import { isArchivedElsewhere } from '../tables/archived-streams.ts'
-import { advance, replyToParent } from '../workflows/advance.ts'
+import { advance } from '../workflows/advance.ts'
 import { WorkflowExecution } from '../workflows/execution.ts'
 import type { Failure } from '../workflows/failure.ts'
 import type { Isolation } from '../workflows/isolation.ts'
-import { type EventOfType, endsWorkflow, isIndexed, type WorkflowEvent } from '../workflows/workflow-events.ts'
+import type { EventOfType, WorkflowEvent } from '../workflows/workflow-events.ts'
 import { workflowNameOf } from '../workflows/workflow-names.ts'
+import { AdriftWorkflows } from './adrift-workflows.ts'
+import { type Completing, completingOf } from './completing.ts'
 import type { LiveAggregate, Work } from './live-aggregates.ts'
 import { asWorkflowEvent, emptyLiveWorkflow, nextEvent } from './live-workflow.ts'
 import { RequestDesk } from './request-desk.ts'
@@ -59,10 +60,12 @@ export class WorkflowRunner {
   /** Worked on here. */
   readonly #active = new Set<LiveAggregate>()
   readonly requests: RequestDesk
+  readonly #adrift: AdriftWorkflows
   #isScheduled = false
 
   constructor(options: WorkflowRunnerOptions) {
     this.#o = options
+    this.#adrift = new AdriftWorkflows(options.environment.log)
     this.requests = new RequestDesk({
       environment: options.environment,
       gotOn: (aggregate) => this.#isDue(aggregate),
@@ -100,8 +103,7 @@ export class WorkflowRunner {
     live.activation = activation.lsn
     live.token = activation.token
     this.#active.add(aggregate)
-    if (aggregate.readiness !== 'cold') this.#begin(aggregate, [])
-    else if (live.loadedRevision === aggregate.revision) this.#begin(aggregate, [])
+    if (aggregate.readiness !== 'cold' || live.loadedRevision === aggregate.revision) this.#begin(aggregate, [])
   }
 
   /** A command on it is about to be drafted: what its code did before comes first. */
@@ -114,29 +116,18 @@ export class WorkflowRunner {
     aggregate: LiveAggregate,
     events: readonly DecidedEvent[],
     { command, token: assignment }: Work,
-  ): { readonly effects: WorkflowEffects; readonly messages: readonly Message[] } {
+  ): Completing {
     const live = liveOf(aggregate)
-    const state = stateOf(aggregate)
-    const happened = events.map(asWorkflowEvent)
-    live.decided = happened
-    const end = happened.find(endsWorkflow)
-    const message = end === undefined ? null : replyToParent(end, state, aggregate.key)
-    const isRunning = state.status === 'running'
-    const activates = events.length > 0 && isRunning && live.activation === 0
-    const releases = !isRunning && live.activation !== 0
-    if (activates) {
+    const completing = completingOf(aggregate, events)
+    const { activates, releases } = completing.effects
+    if (activates === true) {
       live.activation = command.lsn
       live.token = token(assignment)
       this.#active.add(aggregate)
     }
-    if (releases) this.abandon(aggregate)
-    const effects = {
-      ...(activates ? { activates } : {}),
-      ...(releases ? { releases } : {}),
-      ...(end === undefined ? {} : { ends: true as const }),
-      ...(happened.some(isIndexed) ? { indexed: true as const } : {}),
-    }
-    return { effects: effects as WorkflowEffects, messages: message === null ? [] : [message] }
+    if (releases === true) this.abandon(aggregate)
+    live.decided = events.map(asWorkflowEvent)
+    return completing
   }
 
   /** The command was drafted, and the aggregate is ready for the next one: its code is told what was decided. */
@@ -247,7 +238,9 @@ export class WorkflowRunner {
       event = nextEvent(live, (from, to) => this.#o.history.page(aggregate.key, from, to))
     } catch (error) {
       if (!isArchivedElsewhere(error)) throw error
-      this.#bringBack(aggregate, error)
+      this.abandon(aggregate)
+      aggregate.readiness = 'cold' // or a command would give it something to do a second time
+      this.#o.history.bringBack(error, aggregate.key, () => this.#reload(aggregate))
       return false
     }
     if (event === null) {
@@ -255,18 +248,6 @@ export class WorkflowRunner {
       return false
     }
     return this.#feed(aggregate, event)
-  }
-
-  #bringBack(aggregate: LiveAggregate, elsewhere: Parameters<WorkflowHistory['load']>[0]): void {
-    this.abandon(aggregate)
-    aggregate.readiness = 'cold' // or a command would give it something to do a second time
-    this.#o.history.load(elsewhere).then(
-      () => this.#reload(aggregate),
-      (error: Error) => {
-        this.#o.environment.log.warn({ workflow: aggregate.key }, `its history cannot be read: ${error.message}`)
-        this.#o.environment.scheduler.after(archiveRetryMs, () => this.#reload(aggregate))
-      },
-    )
   }
 
   #feed(aggregate: LiveAggregate, event: WorkflowEvent): boolean {
@@ -294,9 +275,19 @@ export class WorkflowRunner {
     }
     const isReplayed = live.replay !== null
     const start = { key: aggregate.key, id: aggregate.id, run, input, version, atMs, patches, isReplayed }
-    live.execution = new WorkflowExecution(workflow, start, this.#o.isolation)
-    live.execution.begin()
+    const execution = new WorkflowExecution(workflow, start, this.#o.isolation)
+    live.execution = execution
+    execution.wentOn = () => this.#wentOn(aggregate, execution)
+    execution.begin()
     return true
+  }
+
+  /** Mostly it was fed and is due anyhow; but it may have awaited something that is not recorded. */
+  #wentOn(aggregate: LiveAggregate, execution: WorkflowExecution): void {
+    if (this.#due.has(aggregate) || liveOf(aggregate).execution !== execution) return
+    // Without an assignment nothing can be recorded: it goes on when it is given something to do the next time.
+    const isIdle = liveOf(aggregate).token === 0
+    this.#o.isolation.run(null, () => (isIdle ? this.#adrift.name(aggregate) : this.#isDue(aggregate)))
   }
 
   /** The code waits, or has ended: what it did since becomes history. */
@@ -314,7 +305,10 @@ export class WorkflowRunner {
     if (outcome === null) {
       for (const { operation } of started) live.requests.reserve(operation.id)
       if (live.mustLook) started.push(...this.requests.beginAgain(aggregate, execution, atMs))
-      this.#draft(aggregate, started, live.requests.size === 0)
+      // One that is adrift goes on by itself, and not by an event: it stays here until it does.
+      const { isAdrift } = execution
+      this.#draft(aggregate, started, live.requests.size === 0 && !isAdrift)
+      if (isAdrift) this.#adrift.name(aggregate)
     } else if (outcome.kind === 'continued') {
       const first = changes.findIndex(({ event }) => event.type === 'workflow/continued')
       assert(first >= 0, 'a run that goes on in another one says so')
@@ -360,5 +354,3 @@ export class WorkflowRunner {
     if (this.#idle.size > limits.idleExecutionsMax && oldest !== undefined) this.abandon(oldest)
   }
 }
-
-const archiveRetryMs = 1_000

@@ -6,6 +6,7 @@ import type { Application } from '../sdk/application.ts'
 import { ArchivedStreams } from '../tables/archived-streams.ts'
 import { keyLookup } from '../tables/idempotency-keys.ts'
 import { readRoot } from '../tables/meta.ts'
+import type { Isolation } from '../workflows/isolation.ts'
 import { draftBytesMax } from './draft-bytes.ts'
 import { followerOf, newOrigin } from './start-follower.ts'
 import type { RunningRole, Surroundings } from './surroundings.ts'
@@ -19,6 +20,8 @@ export interface ApplicationSettings {
   readonly liveBytesMax?: number
   /** Says how large a draft may be. Default: `defaultJournalOptions`. */
   readonly journal?: JournalOptions | undefined
+  /** Tells which workflow's code is running. Default: nobody is told. */
+  readonly isolation?: Isolation
 }
 
 export interface RunningApplication extends RunningRole {
@@ -47,6 +50,7 @@ export function startApplication(surroundings: Surroundings, settings: Applicati
     liveBytesMax: settings.liveBytesMax ?? liveBytesDefault,
     draftBytesMax: draftBytesMax(settings.journal),
     reset: failed,
+    ...(settings.isolation === undefined ? {} : { isolation: settings.isolation }),
   })
   const name = `application-${instance}`
   // What workflows do outside waits until it is flushed that they do it.

@@ -82,6 +82,7 @@ export class Dispatcher implements FollowerRole {
       batch: this.#batch,
       takeSequence: () => this.#follower?.takeSequence() ?? 0,
       readTimers: this.#options.readTimers,
+      lookMs: this.#options.lookMs,
       due: () => this.#startReady(),
     })
   }

@@ -13,6 +13,8 @@ export interface DispatcherOptions {
   readonly keysKeptMs: number
   /** How often expiries and silence are looked after. Default 5,000. */
   readonly sweepMs: number
+  /** While timers wait, whether the wall clock has jumped is looked at so often. Default 1,000. */
+  readonly lookMs: number
   /** The timers in the store that are due first. Default: there are none. */
   readonly readTimers: (limit: number) => readonly Timer[]
 }
@@ -22,5 +24,6 @@ export const defaultDispatcherOptions: DispatcherOptions = {
   silenceMs: limits.applicationSilenceMsDefault,
   keysKeptMs: 60_000,
   sweepMs: 5_000,
+  lookMs: 1_000,
   readTimers: () => [],
 }

@@ -18,15 +18,14 @@ import { type Timer, TimerQueue } from './timer-queue.ts'
 const nothing = Buffer.alloc(0)
 /** Activations in one draft. */
 const resumedPerDraft = 1_000
-/** Looked at the clock, at least so often. */
-const lookMs = 1_000
-
 export interface WorkflowDeskOptions {
   readonly environment: Environment
   readonly state: RootState
   readonly batch: EntryBatch
   readonly takeSequence: () => number
   readonly readTimers: (limit: number) => readonly Timer[]
+  /** While timers wait, whether the wall clock has jumped is looked at so often. */
+  readonly lookMs: number
   /** Something is due: `draft` is to be called when drafts are taken. */
   readonly due: () => void
 }
@@ -185,11 +184,12 @@ export class WorkflowDesk {
     // Where there is no room, there is some when an entry says so, and not by waiting.
     if (waitMs === null || this.#room <= 0) return
     const { clock, scheduler } = this.#o.environment
-    const atMs = clock.monotonicMs() + Math.min(waitMs, lookMs)
+    const delayMs = Math.min(waitMs, this.#o.lookMs)
+    const atMs = clock.monotonicMs() + delayMs
     if (this.#timer !== null && this.#wakeAtMs <= atMs) return
     this.#timer?.cancel()
     this.#wakeAtMs = atMs
-    this.#timer = scheduler.after(Math.min(waitMs, lookMs), () => {
+    this.#timer = scheduler.after(delayMs, () => {
       this.#timer = null
       this.#timers.lookAtClock()
       this.#o.due()

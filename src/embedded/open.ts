@@ -1,4 +1,10 @@
 import { resolve } from 'node:path'
+import {
+  createWorkflowDetector,
+  detectorInDevelopment,
+  type Finding,
+  type WorkflowDetector,
+} from '../application/workflow-detector-adapter.ts'
 import { type ArchiveLocation, openArchiveTarget } from '../archive/open-target-adapter.ts'
 import { addressesOf, fileSurroundings, makeStore } from '../assembly/file-surroundings-adapter.ts'
 import { startApplication } from '../assembly/start-application.ts'
@@ -38,6 +44,11 @@ export interface OpenOptions {
   readonly journal?: Partial<JournalOptions & FlushOptions & RetentionSettings & { readonly attestIntervalMs: number }>
   /** Default: nowhere. */
   readonly log?: Log
+  /**
+   * Names in the log, or as a warning of the process where there is no log, what the code of workflows calls and must not,
+   * such as `Date.now`. Default: unless `NODE_ENV` is `production`.
+   */
+  readonly detector?: boolean
   /** Told when the database cannot go on, once; calls then fail with the same error. */
   readonly onFailure?: (error: CommanderError) => void
 }
@@ -168,7 +179,7 @@ async function surroundingsOf(
 
 async function startRoles(
   surroundings: Surroundings,
-  { journal: journalOptions = {}, limits, archive }: OpenOptions,
+  { journal: journalOptions = {}, limits, archive, detector: isWanted, log }: OpenOptions,
   applications: readonly Application[],
   stop: StopSequence,
 ): Promise<RunningGateway> {
@@ -192,8 +203,11 @@ async function startRoles(
   // Nobody may append before the archive had its chance to say that entries are missing here.
   await caughtUp(surroundings.environment, () => start.error !== null || (archiver?.isAsked ?? true))
   start.end()
+  const detector = detectorOf(applications, isWanted, log)
+  if (detector !== null) stop.add(() => detector.close())
+  const isolation = detector === null ? {} : { isolation: detector }
   const hosts = applications.map((application) =>
-    started(startApplication(surroundings, { application, instance: 1, former: 'unknown', journal })),
+    started(startApplication(surroundings, { application, instance: 1, former: 'unknown', journal, ...isolation })),
   )
   await caughtUp(surroundings.environment, () => hosts.every(({ runtime }) => runtime.isRegistered))
   return started(
@@ -203,6 +217,19 @@ async function startRoles(
 
 const locationOf = (archive: ArchiveLocation | undefined): ArchiveLocation | null =>
   archive !== undefined && 'directory' in archive ? { directory: resolve(archive.directory) } : (archive ?? null)
+
+function detectorOf(
+  applications: readonly Application[],
+  isWanted: boolean | undefined,
+  log: Log | undefined,
+): WorkflowDetector | null {
+  const report = ({ workflow, place, message }: Finding): void => {
+    if (log === undefined) process.emitWarning(message, 'WorkflowWarning')
+    else log.warn({ code: 'non_deterministic_call', workflow, place }, message)
+  }
+  if (isWanted === undefined) return detectorInDevelopment(applications, report)
+  return isWanted ? createWorkflowDetector(report) : null
+}
 
 /** The options that belong to one of the two kinds. */
 function pick<Kind extends object>(given: object, kind: Kind): Partial<Kind> {

@@ -2,9 +2,12 @@ import type { Message } from '../actions/action.ts'
 import { aggregateKey, parseAggregateKey } from '../actions/aggregate-key.ts'
 import { pack } from '../actions/message-pack.ts'
 import { unreachable } from '../kernel/assert.ts'
-import type { RunOutcome, WorkflowExecution } from './execution.ts'
-import type { Issue, Operation, RequestOperation } from './operation.ts'
+import type { WorkflowExecution } from './execution.ts'
+import { type Issue, type Operation, outlivesRun, type RequestOperation } from './operation.ts'
+import type { RunOutcome } from './run-outcome.ts'
+import type { RunStart } from './run-start.ts'
 import { endsWorkflow, type WorkflowEvent } from './workflow-events.ts'
+import { addressOf } from './workflow-names.ts'
 import { pendingTimers, timeoutOperation, type WorkflowState } from './workflow-state.ts'
 
 /** An event, and what it sends: both or neither are written. */
@@ -28,8 +31,8 @@ export function advance(execution: WorkflowExecution, state: WorkflowState, atMs
   const step: OpenStep = { changes: [], requests: [] }
   const { outcome, start } = execution
   // Operations of a run that is over are nobody's.
-  const issues = execution.takeIssues(atMs).filter(({ what }) => outcome === null || what !== 'operation')
-  for (const issue of issues) addIssue(step, issue, start.key, atMs)
+  const issues = execution.takeIssues(atMs).filter((issue) => outcome === null || outlivesRun(issue))
+  for (const issue of issues) addIssue(step, issue, start, atMs)
   if (outcome !== null) {
     const event = endOf(outcome, state, atMs, newestVersion)
     const message = endsWorkflow(event) ? replyToParent(event, state, start.key) : null
@@ -43,10 +46,10 @@ export function advance(execution: WorkflowExecution, state: WorkflowState, atMs
 
 type OpenStep = { readonly [Part in keyof Step]: Step[Part][number][] }
 
-function addIssue({ changes, requests }: OpenStep, issue: Issue, key: string, atMs: number): void {
+function addIssue({ changes, requests }: OpenStep, issue: Issue, start: RunStart, atMs: number): void {
   switch (issue.what) {
     case 'operation': {
-      const change = beginningOf(issue.operation, key, atMs)
+      const change = beginningOf(issue.operation, start, atMs)
       if (change !== null) changes.push(change)
       if (issue.operation.kind === 'request') requests.push(issue.operation)
       return
@@ -68,8 +71,9 @@ function addIssue({ changes, requests }: OpenStep, issue: Issue, key: string, at
 }
 
 /** null: waiting for a signal without a time limit is nothing that has to be known. */
-function beginningOf(operation: Operation, key: string, atMs: number): Change | null {
+function beginningOf(operation: Operation, { key, run }: RunStart, atMs: number): Change | null {
   const { id } = operation
+  const address = addressOf(run, id)
   switch (operation.kind) {
     case 'request':
       return { event: { type: 'request/started', data: { operation: id, attempt: 1, atMs } } }
@@ -88,7 +92,7 @@ function beginningOf(operation: Operation, key: string, atMs: number): Change | 
       const expected = expectedRevision === null ? {} : { expectedRevision }
       return {
         event: { type: 'command/requested', data: { operation: id, aggregate, command, data, atMs } },
-        message: { to, command, data: packed(data), operation: id, ...expected },
+        message: { to, command, data: packed(data), operation: address, ...expected },
       }
     }
     case 'child': {
@@ -97,7 +101,12 @@ function beginningOf(operation: Operation, key: string, atMs: number): Change | 
       return {
         event: { type: 'child/requested', data: { operation: id, child, input, atMs } },
         // Whose child it is goes along: it says there how it ended.
-        message: { to, command: 'start', data: packed({ input, parent: { key, operation: id } }), operation: id },
+        message: {
+          to,
+          command: 'start',
+          data: packed({ input, parent: { key, operation: address } }),
+          operation: address,
+        },
       }
     }
     default:

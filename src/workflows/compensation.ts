@@ -1,6 +1,7 @@
 import type { AggregateReference } from '../actions/action.ts'
 import type { RequestPolicy } from '../sdk/workflow.ts'
 import type { Effect, WorkflowCommandOutcome } from '../sdk/workflow-types.ts'
+import type { Failure } from './failure.ts'
 import type { Operation, OperationNameKind } from './operation.ts'
 
 /** What undoes a request, or a command. */
@@ -13,8 +14,12 @@ export interface CompensationHost {
   open<Result>(operation: Operation): Promise<Result>
 }
 
-/** Carries them out, the last one first. @returns what could not be undone, for a person */
-export async function compensate(host: CompensationHost, compensations: readonly Compensation[]): Promise<string[]> {
+/** Carries them out, the last one first. @returns the failure, with what could not be undone, for a person */
+export async function compensate(
+  host: CompensationHost,
+  compensations: readonly Compensation[],
+  failure: Failure,
+): Promise<Failure> {
   const notCompensated: string[] = []
   for (const compensation of compensations.toReversed()) {
     if ('effect' in compensation) {
@@ -36,5 +41,5 @@ export async function compensate(host: CompensationHost, compensations: readonly
     if (outcome.outcome === 'rejected') notCompensated.push(`${name}: ${outcome.code}: ${outcome.message}`)
     if (outcome.outcome === 'skipped') notCompensated.push(`${name}: ${outcome.message}`)
   }
-  return notCompensated
+  return notCompensated.length === 0 ? failure : { ...failure, notCompensated }
 }

@@ -7,28 +7,25 @@ import { ContinueAsNew } from './continue-as-new.ts'
 import { type Failure, failureOf, terminalErrorOf } from './failure.ts'
 import type { Isolation } from './isolation.ts'
 import { NonDeterminismError } from './non-determinism.ts'
-import { type Issue, leavesTrace, type Operation, type OperationNameKind, type SignalOperation } from './operation.ts'
+import type { OpenOperation } from './open-operation.ts'
+import {
+  type ChildOperation,
+  type Issue,
+  isRecorded,
+  type Operation,
+  type OperationNameKind,
+  type SignalOperation,
+  signalAwaited,
+} from './operation.ts'
+import { OperationNames } from './operation-names.ts'
 import { RunContext, type RunHost } from './run-context.ts'
 import { RunInbox } from './run-inbox.ts'
+import type { RunOutcome } from './run-outcome.ts'
 import type { RunStart } from './run-start.ts'
+import { StartedChildren } from './started-children.ts'
 import type { EventOfType, WorkflowEvent } from './workflow-events.ts'
+import { addressOf } from './workflow-names.ts'
 import { timeoutOperation } from './workflow-state.ts'
-
-/** How the code of a run ended. */
-export type RunOutcome =
-  | { readonly kind: 'completed'; readonly result: unknown }
-  | { readonly kind: 'failed' | 'cancelled'; readonly error: Failure }
-  | { readonly kind: 'continued'; readonly input: unknown }
-  /** It threw what it must not throw, or does not match its history: a person must look. */
-  | { readonly kind: 'broken'; readonly error: Failure; readonly operation: string | null }
-
-interface Open {
-  readonly operation: Operation
-  readonly resolve: (value: never) => void
-  readonly reject: (error: Error) => void
-  /** Its beginning is in the history. */
-  isRecorded: boolean
-}
 
 const noop = (): void => {}
 
@@ -44,14 +41,20 @@ export class WorkflowExecution implements RunHost {
   readonly workflow: AnyWorkflow
   readonly start: RunStart
   outcome: RunOutcome | null = null
+  /** The code is another one than that which wrote the history (I2). */
+  mismatch: NonDeterminismError | null = null
   /** The time of the newest event. */
   nowMs: number
   isCancelled = false
-  isLive: boolean // fed with all of its history: what it issues is new
+  /** Fed with all of its history: what it issues is new. */
+  isLive: boolean
   #aborted: AbortController | null = null
+  /** Told when code has issued something, or has ended: it may do so by itself, after something that it should not await. */
+  wentOn: () => void = noop
   readonly #isolation: Isolation
-  readonly #open = new Map<string, Open>()
-  readonly #occurrences = new Map<string, number>()
+  readonly #open = new Map<string, OpenOperation>()
+  readonly #names = new OperationNames()
+  readonly #startedChildren = new StartedChildren()
   #issues: Issue[] = []
   readonly #patches: Map<string, boolean>
   readonly inbox: RunInbox = new RunInbox()
@@ -79,8 +82,14 @@ export class WorkflowExecution implements RunHost {
     return this.#aborted
   }
 
+  /** Operations that code waits for, by name. */
   get waiting(): readonly Operation[] {
     return Array.from(this.#open.values(), ({ operation }) => operation)
+  }
+
+  /** It has not ended, and waits for nothing that is recorded: for something else, that will not come again. */
+  get isAdrift(): boolean {
+    return this.outcome === null && this.#open.size === 0
   }
 
   isOpen(operation: string): boolean {
@@ -90,19 +99,20 @@ export class WorkflowExecution implements RunHost {
   /** The operation whose beginning the history has and whose end it does not have. */
   recorded(operation: string): Operation | undefined {
     const open = this.#open.get(operation)
-    return open?.isRecorded ? open.operation : undefined
+    return open?.isRecorded === true ? open.operation : undefined
   }
 
   /** Takes what code has issued since it was last asked, to be recorded under this time. */
   takeIssues(atMs: number): readonly Issue[] {
     if (this.#issues.length === 0) return this.#issues
-    if (this.#issues.some(leavesTrace)) this.noteTime(atMs)
     // What has ended before it was recorded never was: a cancellation came first.
     const issues = this.#issues.filter((issue) => issue.what !== 'operation' || this.#open.has(issue.operation.id))
     for (const issue of issues) {
       const open = issue.what === 'operation' ? this.#open.get(issue.operation.id) : undefined
       if (open !== undefined) open.isRecorded = true
     }
+    // I1: time goes on with what is recorded, and with nothing else.
+    if (issues.some(isRecorded)) this.noteTime(atMs)
     this.#issues = []
     return issues
   }
@@ -120,33 +130,29 @@ export class WorkflowExecution implements RunHost {
     })
     // Nobody may wait for it any more when it fails.
     promise.catch(noop)
-    this.#issues.push({ what: 'operation', operation })
+    this.#issue({ what: 'operation', operation })
     return promise
   }
 
   /** The name of the next operation of a kind. */
   nameOf(kind: OperationNameKind, name: string): string {
-    const stem = `${kind}/${name}`
-    const occurrence = (this.#occurrences.get(stem) ?? 0) + 1
-    this.#occurrences.set(stem, occurrence)
-    return `${stem}#${occurrence}`
+    return this.#names.next(kind, name)
   }
 
   waitForSignal(operation: SignalOperation): Promise<unknown> {
     const came = this.inbox.take(operation.name)
-    if (came !== null) return Promise.resolve(came.data)
-    return this.open(operation)
+    return came === null ? this.open(operation) : Promise.resolve(came.data)
   }
 
   setStatus(value: unknown): void {
-    this.#issues.push({ what: 'status', value })
+    this.#issue({ what: 'status', value })
   }
 
   patched(id: string): boolean {
     const known = this.#patches.get(id)
     if (known !== undefined) return known
     this.#patches.set(id, this.isLive)
-    if (this.isLive) this.#issues.push({ what: 'patch', id })
+    if (this.isLive) this.#issue({ what: 'patch', id })
     return this.isLive
   }
 
@@ -158,7 +164,7 @@ export class WorkflowExecution implements RunHost {
 
   /** Takes one event of the history, in order; what code makes of it is there once promises have settled. */
   feed(event: WorkflowEvent): void {
-    if (this.outcome?.kind === 'broken' && this.outcome.error.code === NonDeterminismError.code) return
+    if (this.mismatch !== null) return
     this.noteTime(event.data.atMs)
     this.#isolation.run(this.start, () => this.#feed(event))
   }
@@ -175,8 +181,7 @@ export class WorkflowExecution implements RunHost {
       case 'request/completed':
         return this.#resolve(data.operation, data.result)
       case 'request/failed':
-        if (data.next === 'final') this.#reject(data.operation, terminalErrorOf(data.error))
-        return
+        return data.next === 'final' ? this.#reject(data.operation, terminalErrorOf(data.error)) : undefined
       case 'timer/fired':
         return this.#fired(event)
       case 'timer/cancelled':
@@ -193,7 +198,7 @@ export class WorkflowExecution implements RunHost {
       case 'command/ended':
         return this.#resolve(data.operation, data.outcome)
       case 'child/started':
-        return this.#childStarted(data.operation)
+        return this.#startedChildren.started(data.operation)
       case 'child/ended':
         if (data.error === undefined) this.#resolve(data.operation, data.result)
         else this.#childFailed(data.operation, data.error)
@@ -229,21 +234,19 @@ export class WorkflowExecution implements RunHost {
   }
 
   #resolve(operation: string, value: unknown): void {
-    const open = this.#take(operation)
-    if (open === undefined) this.#mismatch(operation)
-    else open.resolve(value as never)
+    this.#settle(operation, ({ resolve }) => resolve(value as never))
   }
 
   #reject(operation: string, error: Error): void {
-    const open = this.#take(operation)
-    if (open === undefined) this.#mismatch(operation)
-    else open.reject(error)
+    this.#settle(operation, ({ reject }) => reject(error))
   }
 
-  #take(operation: string): Open | undefined {
+  #settle(operation: string, end: (open: OpenOperation) => void): void {
     const open = this.#open.get(operation)
     this.#open.delete(operation)
-    return open
+    if (open === undefined)
+      this.#mismatch(operation) // I2
+    else end(open)
   }
 
   #fired(event: EventOfType<'timer/fired'>): void {
@@ -262,14 +265,11 @@ export class WorkflowExecution implements RunHost {
   }
 
   #signalled(name: string, data: unknown): void {
-    for (const { operation } of this.#open.values()) {
-      if (operation.kind !== 'signal' || operation.name !== name) continue
-      const { id, dueMs } = operation
-      if (dueMs !== null) this.#issues.push({ what: 'timerCancelled', operation: id, dueMs })
-      this.#resolve(id, data)
-      return
-    }
-    this.inbox.keep(name, data)
+    const awaited = signalAwaited(this.waiting, name)
+    if (awaited === undefined) return this.inbox.keep(name, data)
+    const { id, dueMs } = awaited
+    if (dueMs !== null) this.#issue({ what: 'timerCancelled', operation: id, dueMs })
+    this.#resolve(id, data)
   }
 
   /** The run had decided to go on in a new one before it could hear of it. */
@@ -277,22 +277,12 @@ export class WorkflowExecution implements RunHost {
     if (this.outcome?.kind === 'continued') this.inbox.miss(event)
   }
 
-  readonly #startedChildren = new Map<string, () => void>()
-
-  /** Tells when the child is started; the operation itself ends with the child. */
-  childStarted(operation: string): Promise<void> {
-    return new Promise((resolve) => this.#startedChildren.set(operation, resolve))
-  }
-
-  #childStarted(operation: string): void {
-    this.#startedChildren.get(operation)?.()
-    this.#startedChildren.delete(operation)
-  }
+  readonly childStarted = (operation: string): Promise<void> => this.#startedChildren.wait(operation)
 
   #childFailed(operation: string, { code, message, details }: Failure): void {
     const isConflict = code === 'conflict'
     this.#reject(operation, new TerminalError(isConflict ? 'conflict' : 'child_failed', message, details))
-    this.#startedChildren.delete(operation)
+    this.#startedChildren.forget(operation)
   }
 
   /** All that is waited for ends with the error, once; what is issued afterwards is waited for as ever. */
@@ -304,20 +294,26 @@ export class WorkflowExecution implements RunHost {
     this.#open.clear()
     this.#startedChildren.clear()
     for (const { reject } of interrupted) reject(error)
-    for (const { operation } of interrupted) {
-      if (operation.kind !== 'child') continue
-      const id = this.nameOf('command', `cancel ${operation.id}`)
-      const data = { reason: error.message }
-      void this.open({ kind: 'command', id, to: operation.to, command: 'cancel', data, expectedRevision: null })
-    }
+    for (const { operation, isRecorded: isAsked } of interrupted)
+      if (operation.kind === 'child' && isAsked) this.#cancelChild(operation, error)
+  }
+
+  /** Whose parent this is goes along: the id may be that of somebody else's. */
+  #cancelChild({ id: operation, to }: ChildOperation, { message: reason }: TerminalError): void {
+    const { key, run } = this.start
+    const id = this.nameOf('command', `cancel ${operation}`)
+    const data = { reason, parent: { key, operation: addressOf(run, operation) } }
+    void this.open({ kind: 'command', id, to, command: 'cancel', data, expectedRevision: null, outlivesRun: true })
   }
 
   #mismatch(operation: string): void {
-    const error = new NonDeterminismError(operation, this.waiting, this.outcome !== null)
+    const error = new NonDeterminismError(operation, this.waiting, this.outcome)
+    this.mismatch = error
     this.outcome = { kind: 'broken', error: failureOf(error), operation }
   }
 
   // ---- the code
+
   async #main(context: RunContext): Promise<void> {
     const { workflow, start } = this
     try {
@@ -342,10 +338,8 @@ export class WorkflowExecution implements RunHost {
     }
     try {
       this.#isCompensating = true
-      const notCompensated = await compensate(this, this.#compensations)
-      const kind = this.isCancelled && error.code === 'cancelled' ? 'cancelled' : 'failed'
-      const failure = failureOf(error)
-      this.#end({ kind, error: notCompensated.length === 0 ? failure : { ...failure, notCompensated } })
+      const failure = await compensate(this, this.#compensations, failureOf(error))
+      this.#end({ kind: this.isCancelled && error.code === 'cancelled' ? 'cancelled' : 'failed', error: failure })
     } catch (second) {
       this.#end({ kind: 'broken', error: failureOf(second), operation: null })
     }
@@ -353,5 +347,11 @@ export class WorkflowExecution implements RunHost {
 
   #end(outcome: RunOutcome): void {
     this.outcome ??= outcome
+    this.wentOn()
+  }
+
+  #issue(issue: Issue): void {
+    this.#issues.push(issue)
+    this.wentOn()
   }
 }

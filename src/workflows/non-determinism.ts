@@ -3,29 +3,48 @@ import type { Operation } from './operation.ts'
 
 const code = 'non_determinism'
 
+/** How the code ended, where it has. */
+interface Ended {
+  readonly kind: string
+  readonly error?: { readonly message: string }
+}
+
 /** The code of a workflow does not match its history. Parks the workflow; trying again would come to the same. */
 export class NonDeterminismError extends TerminalError {
   static readonly code: string = code
+  /** What the history has next. */
+  readonly expected: string
+  /** What the code waits for instead, or how it has ended. */
+  readonly actual: readonly string[] | string
 
   /**
    * @param expected the operation that the history has next
    * @param waiting what the code waits for instead
+   * @param ended how the code has ended; null: it has not
    */
-  constructor(expected: string, waiting: readonly Operation[], hasEnded: boolean) {
-    const ids = waiting.map(({ id }) => id)
-    super(code, messageOf(expected, ids, hasEnded), { expected, actual: hasEnded ? 'the end' : ids })
+  constructor(expected: string, waiting: readonly Operation[], ended: Ended | null) {
+    const actual = ended === null ? waiting.map(({ id }) => id) : endOf(ended)
+    super(code, messageOf(expected, actual), { expected, actual })
     this.name = 'NonDeterminismError'
+    this.expected = expected
+    this.actual = actual
   }
 }
 
-function messageOf(expected: string, actual: readonly string[], hasEnded: boolean): string {
-  const found = hasEnded
-    ? 'the code has ended'
-    : actual.length === 0
-      ? 'the code waits for nothing that is recorded'
-      : `the code waits for ${actual.join(', ')}`
+/** In one line: it stands in a list of parked workflows. */
+function endOf({ kind, error }: Ended): string {
+  return error === undefined ? `the code has ended: ${kind}` : `the code has ended: ${kind}, ${error.message}`
+}
+
+function messageOf(expected: string, actual: readonly string[] | string): string {
+  const found =
+    typeof actual === 'string'
+      ? actual
+      : actual.length === 0
+        ? 'the code waits for nothing that is recorded'
+        : `the code waits for ${actual.join(', ')}`
   const hint =
-    !hasEnded && actual.length === 0
+    actual.length === 0
       ? 'it awaits something beside its context: use context.request for that'
       : 'bring the former code back, or guard the change with context.patched, and then retry the workflow'
   return `the code does not match the history of the workflow: expected ${expected}, but ${found}; ${hint}`

@@ -37,6 +37,8 @@ export interface CommandOperation extends Common {
   readonly command: string
   readonly data: unknown
   readonly expectedRevision: number | null
+  /** Sent even when the run ends in the same step: a child is told that it is cancelled. */
+  readonly outlivesRun?: true
 }
 
 export interface ChildOperation extends Common {
@@ -53,6 +55,10 @@ export type Operation =
   | CommandOperation
   | ChildOperation
 
+/** Of those that code waits for, the one that a signal of this name ends. */
+export const signalAwaited = (waiting: readonly Operation[], name: string): SignalOperation | undefined =>
+  waiting.find((operation): operation is SignalOperation => operation.kind === 'signal' && operation.name === name)
+
 /** What code has done since its history was last written on. */
 export type Issue =
   | { readonly what: 'operation'; readonly operation: Operation }
@@ -60,11 +66,14 @@ export type Issue =
   | { readonly what: 'status'; readonly value: unknown }
   | { readonly what: 'patch'; readonly id: string }
 
+/** Whether the history says anything of it: of waiting for a signal for as long as it takes it does not. */
+export const isRecorded = (issue: Issue): boolean =>
+  issue.what !== 'operation' || issue.operation.kind !== 'signal' || issue.operation.dueMs !== null
+
+export const outlivesRun = (issue: Issue): boolean =>
+  issue.what !== 'operation' || (issue.operation.kind === 'command' && issue.operation.outlivesRun === true)
+
 /** The first part of an operation's name: its kind, or that it undoes another one. */
 export type OperationNameKind = Operation['kind'] | 'compensation'
 
 export const isCompensation = (operation: string): boolean => operation.startsWith('compensation/')
-
-/** Waiting for a signal without a time limit leaves nothing in the history, so it must not move the time either. */
-export const leavesTrace = (issue: Issue): boolean =>
-  issue.what !== 'operation' || issue.operation.kind !== 'signal' || issue.operation.dueMs !== null

@@ -16,7 +16,7 @@ import type { Compensation } from './compensation.ts'
 import { ContinueAsNew } from './continue-as-new.ts'
 import type { Operation, OperationNameKind, SignalOperation } from './operation.ts'
 import type { RunStart } from './run-start.ts'
-import { awakeableId, workflowType } from './workflow-names.ts'
+import { addressOf, awakeableId, workflowType } from './workflow-names.ts'
 
 const nameLengthMax = 128
 
@@ -118,7 +118,8 @@ export class RunContext implements WorkflowContext {
     const execution = this.#execution
     const operation = execution.nameOf('awakeable', 'callback')
     const value = execution.open<Value>({ kind: 'awakeable', id: operation })
-    return { id: awakeableId(execution.start.key, operation), value }
+    const { key, run } = execution.start
+    return { id: awakeableId(key, addressOf(run, operation)), value }
   }
 
   async startChild(workflow: AnyWorkflow, id: string, input: unknown): Promise<ChildHandle<never>> {

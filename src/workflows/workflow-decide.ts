@@ -7,13 +7,15 @@ import { TerminalError } from '../sdk/workflow-errors.ts'
 import type { AnyWorkflow, WorkflowCommandOutcome } from '../sdk/workflow-types.ts'
 import { type Failure, failureOf } from './failure.ts'
 import type { WorkflowEvent } from './workflow-events.ts'
+import { operationAt } from './workflow-names.ts'
 import { hasEnded, interruptedTimers, pendingTimers, timeoutOperation, type WorkflowState } from './workflow-state.ts'
 
 /** What comes to a workflow from outside, as commands on its aggregate. */
 export interface WorkflowCommands {
   readonly start: { readonly input: unknown; readonly parent?: ReplyAddress }
   readonly signal: { readonly name: string; readonly data?: unknown }
-  readonly cancel: { readonly reason?: string; readonly force?: boolean }
+  /** `parent`: only if that has started it. */
+  readonly cancel: { readonly reason?: string; readonly force?: boolean; readonly parent?: ReplyAddress }
   readonly retry: Record<string, never>
   readonly resolve: { readonly operation: string; readonly value?: unknown; readonly error?: string }
   readonly timer: { readonly operation: string; readonly dueMs: number }
@@ -68,9 +70,9 @@ export const workflowDeciders = (workflow: AnyWorkflow): Deciders => ({
     assertUnderWay(state, context)
     return [{ type: 'signal/received', data: { name, data: data ?? null, atMs: receivedMs(context) } }]
   },
-  cancel: ({ reason = 'cancelled from outside', force = false }, state, context) => {
+  cancel: ({ reason = 'cancelled from outside', force = false, parent }, state, context) => {
     if (state.status === 'none') throw unknownWorkflow(context)
-    if (hasEnded(state)) return nothing
+    if (hasEnded(state) || (parent !== undefined && !isSameAddress(parent, state.parent))) return nothing
     const atMs = receivedMs(context)
     const error = failureOf(new TerminalError('cancelled', reason))
     if (force) return [{ type: 'workflow/cancelled', data: { error, atMs, timers: pendingTimers(state) } }]
@@ -83,11 +85,12 @@ export const workflowDeciders = (workflow: AnyWorkflow): Deciders => ({
     const message = `workflow ${nameOf(context)} is ${state.status}; only a parked one can be retried`
     throw new CommandRejected('workflow_not_parked', message, { status: state.status })
   },
-  resolve: ({ operation, value, error }, state, context) => {
+  resolve: ({ operation: address, value, error }, state, context) => {
     assertUnderWay(state, context)
-    if (state.operations[operation]?.kind !== 'awakeable') {
-      const message = `workflow ${nameOf(context)} does not wait for "${operation}": it was resolved before, or never asked for`
-      throw new CommandRejected('awakeable_unknown', message, { operation })
+    const operation = operationAt(address, state.run)
+    if (operation === null || state.operations[operation]?.kind !== 'awakeable') {
+      const message = `workflow ${nameOf(context)} does not wait for "${address}": it was resolved before, or never asked for`
+      throw new CommandRejected('awakeable_unknown', message, { operation: address })
     }
     const atMs = receivedMs(context)
     const came =
@@ -101,8 +104,9 @@ export const workflowDeciders = (workflow: AnyWorkflow): Deciders => ({
     return [{ type: 'timer/fired', data: { operation, dueMs, atMs: receivedMs(context) } }]
   },
   commandEnded: (ended, state, context) => {
-    const { operation } = ended
-    const pending = hasEnded(state) ? undefined : state.operations[operation]
+    const operation = operationAt(ended.operation, state.run)
+    if (hasEnded(state) || operation === null) return nothing
+    const pending = state.operations[operation]
     const atMs = receivedMs(context)
     if (pending?.kind === 'command')
       return [{ type: 'command/ended', data: { operation, outcome: outcomeOf(ended), atMs } }]
@@ -111,9 +115,9 @@ export const workflowDeciders = (workflow: AnyWorkflow): Deciders => ({
     const error = { code: 'conflict', message: ended.message ?? 'the child was not started' }
     return [{ type: 'child/ended', data: { operation, error, atMs } }]
   },
-  childEnded: ({ operation, child, result, error }, state, context) => {
-    const pending = hasEnded(state) ? undefined : state.operations[operation]
-    if (pending?.child !== child) return nothing
+  childEnded: ({ operation: address, child, result, error }, state, context) => {
+    const operation = operationAt(address, state.run)
+    if (hasEnded(state) || operation === null || state.operations[operation]?.child !== child) return nothing
     const came = error === undefined ? { result } : { error }
     return [{ type: 'child/ended', data: { operation, ...came, atMs: receivedMs(context) } }]
   },
@@ -123,6 +127,9 @@ export const workflowDeciders = (workflow: AnyWorkflow): Deciders => ({
     return [{ type: 'workflow/parked', data: { atMs: receivedMs(context), error, operation: null } }]
   },
 })
+
+const isSameAddress = (a: ReplyAddress, b: ReplyAddress | null): boolean =>
+  a.key === b?.key && a.operation === b.operation
 
 function outcomeOf(ended: WorkflowCommands['commandEnded']): WorkflowCommandOutcome {
   const id = String(ended.command)

@@ -12,6 +12,18 @@ export const workflowNameOf = (type: string): string => type.slice(prefix.length
 /** Commands on workflows that only the database itself sends. */
 export const internalCommands: ReadonlySet<string> = new Set(['timer', 'commandEnded', 'childEnded', 'park'])
 
+/**
+ * By what others name an operation when they say how it ended. Names begin anew with each run, and an answer to a former
+ * run must not be taken for one to an operation of this run.
+ */
+export const addressOf = (run: number, operation: string): string => (run === 1 ? operation : `${run}:${operation}`)
+
+/** The operation that is meant; null when it is one of another run. */
+export function operationAt(address: string, run: number): string | null {
+  const [, ofRun, operation] = /^(\d+):(.*)$/s.exec(address) ?? [null, '1', address]
+  return Number(ofRun) === run ? (operation as string) : null
+}
+
 const separator = '.'
 
 /** What a callback has to name: workflow, id and operation. */

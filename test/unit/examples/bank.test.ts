@@ -1,52 +1,35 @@
 import { describe, expect, it } from 'vitest'
 import { account, balances } from '../../../src/examples/bank/bank.ts'
 import { csv, toCommand } from '../../../src/examples/bank/import-1993.ts'
-import type { CommandContext, StateOf } from '../../../src/index.ts'
+import { testAggregate } from '../../../src/testing.ts'
 
-const context = (revision: number): CommandContext => ({
-  command: { id: '1', lsn: 1, type: 'open', receivedAt: '2026-01-01T00:00:00.000Z', metadata: {} },
-  aggregate: { type: 'account', id: '42', revision },
-  random: () => 0,
-  uuid: () => '',
-})
-const state = (balanceCents: number, allowOverdraft = false): StateOf<typeof account> => ({
-  balanceCents,
-  allowOverdraft,
-})
+const { given } = testAggregate(account)
+const opened = (allowOverdraft: boolean) => ({ type: 'opened', data: { allowOverdraft } }) as const
+const deposited = (amountCents: number) => ({ type: 'deposited', data: { amountCents } }) as const
+const withdrawn = (amountCents: number) => ({ type: 'withdrawn', data: { amountCents } }) as const
 
 describe('the bank example', () => {
   it('pays in and out', () => {
-    expect(account.decide.deposit({ amountCents: 500 }, state(0), context(0))).toEqual({
-      type: 'deposited',
-      data: { amountCents: 500 },
-    })
-    expect(account.evolve.deposited(state(1), { amountCents: 500 }, event('deposited'))).toEqual(state(501))
-    expect(account.evolve.withdrawn(state(1), { amountCents: 500 }, event('withdrawn'))).toEqual(state(-499))
+    given().when('deposit', { amountCents: 500 }).then(deposited(500))
+    given(deposited(500)).when('withdraw', { amountCents: 200 }).thenState({ balanceCents: 300, allowOverdraft: false })
   })
 
   it('rejects what is not covered, except on an account that may be overdrawn or where it has happened already', () => {
-    const withdraw = account.decide.withdraw
-    expect(() => withdraw({ amountCents: 2 }, state(1), context(1))).toThrow(
-      expect.objectContaining({ code: 'insufficient_funds', details: { balanceCents: 1, amountCents: 2 } }),
-    )
-    const event = { type: 'withdrawn', data: { amountCents: 2 } }
-    expect(withdraw({ amountCents: 1 }, state(1), context(1))).toMatchObject({ type: 'withdrawn' })
-    expect(withdraw({ amountCents: 2 }, state(1, true), context(1))).toEqual(event)
-    expect(withdraw({ amountCents: 2, overdraft: true }, state(1), context(1))).toEqual(event)
+    const details = { balanceCents: 1, amountCents: 2 }
+    given(deposited(1)).when('withdraw', { amountCents: 2 }).thenRejected('insufficient_funds', details)
+    given(deposited(1)).when('withdraw', { amountCents: 1 }).then(withdrawn(1))
+    given(opened(true), deposited(1)).when('withdraw', { amountCents: 2 }).then(withdrawn(2))
+    given(deposited(1)).when('withdraw', { amountCents: 2, overdraft: true }).then(withdrawn(2))
   })
 
   it.each([0, -1, 1.5, Number.NaN, 2 ** 53])('rejects the amount %d', (amountCents) => {
-    for (const decide of [account.decide.deposit, account.decide.withdraw])
-      expect(() => decide({ amountCents }, state(0), context(0))).toThrow(
-        expect.objectContaining({ code: 'invalid_amount' }),
-      )
+    for (const command of ['deposit', 'withdraw'] as const)
+      given().when(command, { amountCents }).thenRejected('invalid_amount')
   })
 
   it('opens an account only before its first movement', () => {
-    expect(account.decide.open({ allowOverdraft: true }, state(0), context(0))).toMatchObject({ type: 'opened' })
-    expect(() => account.decide.open({}, state(0), context(1))).toThrow(
-      expect.objectContaining({ code: 'already_open' }),
-    )
+    given().when('open', { allowOverdraft: true }).then(opened(true))
+    given(deposited(1)).when('open', {}).thenRejected('already_open')
   })
 
   it('projects balances', () => {
@@ -109,7 +92,3 @@ describe('the import of the bank data of 1993', () => {
     expect(() => toCommand({ ...row, ...changes })).toThrow(message)
   })
 })
-
-function event(type: string): { type: string; aggregate: { type: string; id: string }; revision: number } {
-  return { type, aggregate: { type: 'account', id: '42' }, revision: 1 }
-}

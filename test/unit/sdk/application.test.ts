@@ -86,7 +86,11 @@ describe('defineApplication', () => {
     ],
     ['an aggregate twice', { aggregates: [counter, counter] }, /aggregates has "counter" twice/],
     ['a projection twice', { projections: [totals, totals] }, /projections has "totals" twice/],
-    ['a workflow', { workflows: [{}] }, /workflows must be \[\] or left out/],
+    [
+      'what is no workflow',
+      { workflows: [{}] },
+      /workflows\[0\] is an object, but must be what defineWorkflow returns/,
+    ],
     ['a misspelt key', { projection: [] }, /unknown key "projection"; known are name/],
     [
       'a projection of an event that is not there',
