@@ -1,4 +1,4 @@
-import type { Action, EventDraft } from '../../../src/actions/action.ts'
+import type { Action, Entry, EventDraft } from '../../../src/actions/action.ts'
 import { defineApplication } from '../../../src/index.ts'
 import { type Lsn, lsn } from '../../../src/kernel/identifiers.ts'
 import type { AnyWorkflow } from '../../../src/sdk/workflow-types.ts'
@@ -72,6 +72,20 @@ export class WorkflowWorld {
     if (drafts.length > 0) apply(runtime, journal.accept(drafts, origin), journal.written)
     await this.settle()
     return drafts.map(({ action }) => action)
+  }
+
+  /** Some of the drafts become entries. */
+  async enter(drafts: readonly (Entry | undefined)[]): Promise<void> {
+    const { runtime, journal } = this.app
+    const some = drafts.filter((draft) => draft !== undefined)
+    apply(runtime, journal.accept(some, origin), journal.written)
+    await this.settle()
+  }
+
+  /** Somebody else's entry in the place of a draft of this process. */
+  async enterAction(action: Action): Promise<void> {
+    this.append(action)
+    await this.settle()
   }
 
   flush(): void {
