@@ -27,8 +27,8 @@ export interface Step {
 export function advance(execution: WorkflowExecution, state: WorkflowState, atMs: number, newestVersion: number): Step {
   const step: OpenStep = { changes: [], requests: [] }
   const { outcome, start } = execution
-  // Operations of a run that is over are nobody's.
-  const issues = execution.takeIssues(atMs).filter(({ what }) => outcome === null || what !== 'operation')
+  // Operations of a run that is over are nobody's, but that its children are to be cancelled with it.
+  const issues = execution.takeIssues(atMs).filter((issue) => outcome === null || outlivesRun(issue))
   for (const issue of issues) addIssue(step, issue, start.key, atMs)
   if (outcome !== null) {
     const event = endOf(outcome, state, atMs, newestVersion)
@@ -40,6 +40,9 @@ export function advance(execution: WorkflowExecution, state: WorkflowState, atMs
   }
   return step
 }
+
+const outlivesRun = (issue: Issue): boolean =>
+  issue.what !== 'operation' || (issue.operation.kind === 'command' && issue.operation.outlivesRun === true)
 
 type OpenStep = { readonly [Part in keyof Step]: Step[Part][number][] }
 

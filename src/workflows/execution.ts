@@ -302,8 +302,9 @@ export class WorkflowExecution implements RunHost {
     for (const { operation } of interrupted) {
       if (operation.kind !== 'child') continue
       const id = this.nameOf('command', `cancel ${operation.id}`)
-      const data = { reason: error.message }
-      void this.open({ kind: 'command', id, to: operation.to, command: 'cancel', data, expectedRevision: null })
+      const data = { reason: error.message, parent: { key: this.start.key, operation: operation.id } }
+      const rest = { command: 'cancel', data, expectedRevision: null, outlivesRun: true } as const
+      void this.open({ kind: 'command', id, to: operation.to, ...rest })
     }
   }
 
@@ -327,14 +328,8 @@ export class WorkflowExecution implements RunHost {
   }
 
   async #threw(error: unknown): Promise<void> {
-    if (error instanceof ContinueAsNew) {
-      this.#end({ kind: 'continued', input: error.input })
-      return
-    }
-    if (!isTerminalError(error)) {
-      this.#end({ kind: 'broken', error: failureOf(error), operation: null })
-      return
-    }
+    if (error instanceof ContinueAsNew) return this.#end({ kind: 'continued', input: error.input })
+    if (!isTerminalError(error)) return this.#end({ kind: 'broken', error: failureOf(error), operation: null })
     try {
       await this.#compensate()
       const kind = this.isCancelled && error.code === 'cancelled' ? 'cancelled' : 'failed'

@@ -37,6 +37,8 @@ export interface CommandOperation extends Common {
   readonly command: string
   readonly data: unknown
   readonly expectedRevision: number | null
+  /** To be sent also where the code has ended: nobody else would. */
+  readonly outlivesRun?: true
 }
 
 export interface ChildOperation extends Common {

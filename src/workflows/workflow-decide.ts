@@ -13,7 +13,8 @@ import { hasEnded, interruptedTimers, pendingTimers, timeoutOperation, type Work
 export interface WorkflowCommands {
   readonly start: { readonly input: unknown; readonly parent?: ReplyAddress }
   readonly signal: { readonly name: string; readonly data?: unknown }
-  readonly cancel: { readonly reason?: string; readonly force?: boolean }
+  /** `parent`: only if it is the child of this operation; another workflow may have had its id before. */
+  readonly cancel: { readonly reason?: string; readonly force?: boolean; readonly parent?: ReplyAddress }
   readonly retry: Record<string, never>
   readonly resolve: { readonly operation: string; readonly value?: unknown; readonly error?: string }
   readonly timer: { readonly operation: string; readonly dueMs: number }
@@ -68,9 +69,9 @@ export const workflowDeciders = (workflow: AnyWorkflow): Deciders => ({
     assertUnderWay(state, context)
     return [{ type: 'signal/received', data: { name, data: data ?? null, atMs: receivedMs(context) } }]
   },
-  cancel: ({ reason = 'cancelled from outside', force = false }, state, context) => {
+  cancel: ({ reason = 'cancelled from outside', force = false, parent }, state, context) => {
     if (state.status === 'none') throw unknownWorkflow(context)
-    if (hasEnded(state)) return nothing
+    if (hasEnded(state) || (parent !== undefined && !isChildOf(state, parent))) return nothing
     const atMs = receivedMs(context)
     const error = failureOf(new TerminalError('cancelled', reason))
     if (force) return [{ type: 'workflow/cancelled', data: { error, atMs, timers: pendingTimers(state) } }]
@@ -123,6 +124,9 @@ export const workflowDeciders = (workflow: AnyWorkflow): Deciders => ({
     return [{ type: 'workflow/parked', data: { atMs: receivedMs(context), error, operation: null } }]
   },
 })
+
+const isChildOf = ({ parent }: WorkflowState, { key, operation }: ReplyAddress): boolean =>
+  parent?.key === key && parent.operation === operation
 
 function outcomeOf(ended: WorkflowCommands['commandEnded']): WorkflowCommandOutcome {
   const id = String(ended.command)

@@ -1,4 +1,4 @@
-import type { Action, Entry, EventDraft } from '../../../src/actions/action.ts'
+import type { Action, CommandReceived, Entry, EventDraft } from '../../../src/actions/action.ts'
 import { defineApplication } from '../../../src/index.ts'
 import { type Lsn, lsn } from '../../../src/kernel/identifiers.ts'
 import type { AnyWorkflow } from '../../../src/sdk/workflow-types.ts'
@@ -44,9 +44,15 @@ export class WorkflowWorld {
   }
 
   /** A command for a workflow, received and started here. */
-  async send(command: string, data: unknown, receivedAtMs = this.app.world.nowMs, id = 'a'): Promise<Lsn> {
+  async send(
+    command: string,
+    data: unknown,
+    receivedAtMs = this.app.world.nowMs,
+    id = 'a',
+    more: Partial<CommandReceived> = {},
+  ): Promise<Lsn> {
     const aggregate = { type: workflowType(this.#name), id }
-    const at = this.append(received(id, command, data, { aggregate, receivedAtMs }))
+    const at = this.append(received(id, command, data, { aggregate, receivedAtMs, ...more }))
     this.append({ type: 'command/started', instance: 'test-1', commands: [at] })
     await this.settle()
     return at
