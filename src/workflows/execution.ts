@@ -328,14 +328,8 @@ export class WorkflowExecution implements RunHost {
   }
 
   async #threw(error: unknown): Promise<void> {
-    if (error instanceof ContinueAsNew) {
-      this.#end({ kind: 'continued', input: error.input })
-      return
-    }
-    if (!isTerminalError(error)) {
-      this.#end({ kind: 'broken', error: failureOf(error), operation: null })
-      return
-    }
+    if (error instanceof ContinueAsNew) return this.#end({ kind: 'continued', input: error.input })
+    if (!isTerminalError(error)) return this.#end({ kind: 'broken', error: failureOf(error), operation: null })
     try {
       this.#isCompensating = true
       const failure = await compensate(this, this.#compensations, failureOf(error))

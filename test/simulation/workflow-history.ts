@@ -232,11 +232,17 @@ class WorkflowHistory {
     }
   }
 
+  /** A dispatcher that starts anew goes by the wall clock: one that did so while it was wrong has its timers wrong. */
+  #putClockRight(): void {
+    if (!this.#plan.faults.includes('clock')) return
+    this.#host.wallOffsetMs = Math.max(this.#host.wallOffsetMs, startWallMs)
+    this.#cluster.kill('dispatcher')
+  }
+
   #quiet(): void {
     this.#isFaulty = false
     this.#outside.isHealed = true
-    // Timers that a dispatcher reads from the store are due by the wall clock: somebody has put it right.
-    this.#host.wallOffsetMs = Math.max(this.#host.wallOffsetMs, startWallMs)
+    this.#putClockRight()
     for (const process of this.#host.processes) {
       process.killAfterSteps(Number.POSITIVE_INFINITY)
       process.suspendAfterSteps(Number.POSITIVE_INFINITY, 0)

@@ -1,4 +1,4 @@
-import type { Action, EventDraft } from '../../../src/actions/action.ts'
+import type { Action, CommandReceived, Entry, EventDraft } from '../../../src/actions/action.ts'
 import { defineApplication } from '../../../src/index.ts'
 import { type Lsn, lsn } from '../../../src/kernel/identifiers.ts'
 import type { AnyWorkflow } from '../../../src/sdk/workflow-types.ts'
@@ -44,9 +44,15 @@ export class WorkflowWorld {
   }
 
   /** A command for a workflow, received and started here. */
-  async send(command: string, data: unknown, receivedAtMs = this.app.world.nowMs, id = 'a'): Promise<Lsn> {
+  async send(
+    command: string,
+    data: unknown,
+    receivedAtMs = this.app.world.nowMs,
+    id = 'a',
+    more: Partial<CommandReceived> = {},
+  ): Promise<Lsn> {
     const aggregate = { type: workflowType(this.#name), id }
-    const at = this.append(received(id, command, data, { aggregate, receivedAtMs }))
+    const at = this.append(received(id, command, data, { aggregate, receivedAtMs, ...more }))
     this.append({ type: 'command/started', instance: 'test-1', commands: [at] })
     await this.settle()
     return at
@@ -72,6 +78,20 @@ export class WorkflowWorld {
     if (drafts.length > 0) apply(runtime, journal.accept(drafts, origin), journal.written)
     await this.settle()
     return drafts.map(({ action }) => action)
+  }
+
+  /** Some of the drafts become entries. */
+  async enter(drafts: readonly (Entry | undefined)[]): Promise<void> {
+    const { runtime, journal } = this.app
+    const some = drafts.filter((draft) => draft !== undefined)
+    apply(runtime, journal.accept(some, origin), journal.written)
+    await this.settle()
+  }
+
+  /** Somebody else's entry in the place of a draft of this process. */
+  async enterAction(action: Action): Promise<void> {
+    this.append(action)
+    await this.settle()
   }
 
   flush(): void {
