@@ -1,5 +1,5 @@
 import { limits } from '../kernel/limits.ts'
-import type { Timer } from './timer-queue.ts'
+import type { TimerQueueOptions } from './timer-queue.ts'
 
 export interface DispatcherOptions {
   /** Commands started on one instance and not yet terminal. 1 or more; default `limits.startedPerInstanceMax`. */
@@ -8,8 +8,8 @@ export interface DispatcherOptions {
   readonly silenceMs: number
   /** How often expiries and silence are looked after. Default 5,000. */
   readonly sweepMs: number
-  /** The timers in the store that are due first. Default: there are none. */
-  readonly readTimers: (limit: number) => readonly Timer[]
+  /** The timers in the store behind a place, in their order. Default: there are none. */
+  readonly readTimers: TimerQueueOptions['read']
 }
 
 export const defaultDispatcherOptions: DispatcherOptions = {

@@ -13,7 +13,7 @@ import type { OutboxMessage } from '../state/outbox.ts'
 import type { RootState } from '../state/root.ts'
 import { Resumption } from './resumption.ts'
 import { noteTimers } from './timer-events.ts'
-import { type Timer, TimerQueue } from './timer-queue.ts'
+import { TimerQueue, type TimerQueueOptions } from './timer-queue.ts'
 
 const nothing = Buffer.alloc(0)
 /** Activations in one draft. */
@@ -26,7 +26,7 @@ export interface WorkflowDeskOptions {
   readonly state: RootState
   readonly batch: EntryBatch
   readonly takeSequence: () => number
-  readonly readTimers: (limit: number) => readonly Timer[]
+  readonly readTimers: TimerQueueOptions['read']
   /** Something is due: `draft` is to be called when drafts are taken. */
   readonly due: () => void
 }
@@ -43,7 +43,6 @@ export class WorkflowDesk {
   readonly #fields: EntryFields = emptyFields()
   /** Messages of entries up to here are drafted. */
   #forwardedUpTo: Lsn = lsn(0)
-  #storeApplied: Lsn = lsn(0)
   #mayResume = true
   #timer: ScheduledTimer | null = null
   #wakeAtMs = 0
@@ -51,7 +50,8 @@ export class WorkflowDesk {
   constructor(options: WorkflowDeskOptions) {
     this.#o = options
     const { environment, state, readTimers } = options
-    this.#timers = new TimerQueue({ clock: environment.clock, read: readTimers, heldMax: limits.timersHeldMax })
+    const { timersHeldMax: heldMax, timersReadMax: readMax } = limits
+    this.#timers = new TimerQueue({ clock: environment.clock, read: readTimers, heldMax, readMax })
     this.#resumption = new Resumption(state, environment.scheduler, () => {
       this.#mayResume = true
       options.due()
@@ -79,7 +79,7 @@ export class WorkflowDesk {
 
   /** @returns whether something is due now */
   storeApplied(mark: Lsn): boolean {
-    this.#storeApplied = mark
+    this.#timers.storeApplied(mark)
     return this.#timers.isShort
   }
 
@@ -96,7 +96,7 @@ export class WorkflowDesk {
   draft(): void {
     this.#forward()
     if (this.#mayResume) this.#resume()
-    this.#timers.refill(this.#storeApplied)
+    this.#timers.refill()
     this.#fire()
     this.#wakeUp()
   }

@@ -51,7 +51,9 @@ export const limits = {
   /** Workflows that have something to do at once, in the whole database: further ones are not started. */
   activeWorkflowsMax: 20_000,
   /** Timers that the dispatcher holds in memory; those that are due later are in the store alone. */
-  timersHeldMax: 100_000,
+  timersHeldMax: 20_000,
+  /** Timers that the dispatcher reads out of the store at once: a few milliseconds of its event loop. */
+  timersReadMax: 1_000,
   /** Timers are fired while no more commands than this are pending, and no more workflows active. */
   timersPendingMax: 5_000,
   /** How often a command may take its process down with it before it is parked. */
