@@ -7,6 +7,7 @@ import type {
   Message,
   ReplyAddress,
 } from './entry-parts.ts'
+import type { RegisteredSchedules, ScheduleFired } from './schedule-actions.ts'
 import type { WorkflowAdvanced, WorkflowEffects, WorkflowResumed } from './workflow-actions.ts'
 
 export type {
@@ -17,6 +18,7 @@ export type {
   Message,
   ReplyAddress,
 } from './entry-parts.ts'
+export type { RegisteredSchedules, ScheduleFired, ScheduleForm, ScheduleOverlap } from './schedule-actions.ts'
 export type { WorkflowAdvanced, WorkflowEffects, WorkflowResumed } from './workflow-actions.ts'
 
 /** Where a retry of the same call is recognised by: one client's numbered calls (as in RIFL, SOSP 2015). */
@@ -254,6 +256,8 @@ export interface ApplicationRegistered {
   /** The version of the definition of each of these types; absent in entries of before migrations were. */
   readonly aggregateVersions?: readonly number[]
   readonly former: EndOfIncarnation
+  /** All that the application has; absent where it has none. */
+  readonly schedules?: RegisteredSchedules
 }
 
 /** coalesced liveness; never one per heartbeat */
@@ -315,6 +319,7 @@ export type Action =
   | CheckpointCompleted
   | WorkflowAdvanced
   | WorkflowResumed
+  | ScheduleFired
 
 /** An action with its place in the journal. */
 export interface Entry<A extends Action = Action> {

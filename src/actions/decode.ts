@@ -10,6 +10,7 @@ import type {
   EventDraft,
   Message,
   ReplyAddress,
+  ScheduleOverlap,
   WorkflowAdvanced,
   WorkflowEffects,
 } from './action.ts'
@@ -154,6 +155,15 @@ function decodeAction(b: Buffer, o: number, type: ActionType): Action {
       return decodeAdvanced(b, o)
     case 'workflow/resumed':
       return { type, instance: nameOf(b, o), activations: startedLsns(b, o) }
+    case 'schedule/fired':
+      return {
+        type,
+        schedule: nameOf(b, o),
+        atMs: wallMsOf(b, o),
+        aggregate: parseAggregateKey(keyOf(b, o)),
+        messages: messagesOf(b, o),
+        ...(payloadOf(b, o) as { scheduledMs: number; overlap: ScheduleOverlap }),
+      }
     default:
       return unreachable(type)
   }

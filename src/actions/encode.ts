@@ -7,6 +7,7 @@ import type {
   AggregateSnapshot,
   CommandReceived,
   Message,
+  ScheduleFired,
   WorkflowAdvanced,
   WorkflowEffects,
 } from './action.ts'
@@ -103,9 +104,22 @@ function fill(fields: EntryFields, action: Action): void {
       fields.name = action.instance
       fields.payload = packLsns(action.activations)
       return
+    case 'schedule/fired':
+      return fillFired(fields, action)
     default:
       unreachable(action)
   }
+}
+
+function fillFired(
+  fields: EntryFields,
+  { aggregate, schedule, scheduledMs, atMs, overlap, messages }: ScheduleFired,
+): void {
+  about(fields, aggregate)
+  fields.name = schedule
+  fields.wallMs = atMs
+  fillSent(fields, messages, null)
+  fields.payload = copyOf(pack({ scheduledMs, overlap }))
 }
 
 function packRest({ type: _, ...rest }: Action): Buffer {

@@ -76,8 +76,8 @@ export const entryFlags = {
   replies: 4096,
   /** In `command/received`: a message of another entry. */
   forwarded: 8192,
-  /** `activates`, `releases` and `sends` together: the entry means something to workflows. */
-  ofWorkflow: 896,
+  /** `activates`, `releases`, `sends` and `ends` together: the entry means something to workflows. */
+  ofWorkflow: 2944,
 } as const
 
 export const padded = (length: number): number => (length + 7) & ~7

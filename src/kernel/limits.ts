@@ -56,6 +56,12 @@ export const limits = {
   timersReadMax: 1_000,
   /** Timers are fired while no more commands than this are pending, and no more workflows active. */
   timersPendingMax: 5_000,
+  /** A time of a schedule that is late by no more is not missed, in milliseconds. */
+  scheduleGraceMs: 10_000,
+  /** Times of a schedule that are made up for at once, and that wait for the one before. */
+  scheduledTimesMax: 1_000,
+  /** Schedules of one application. */
+  schedulesMax: 1_000,
   /** How often a command may take its process down with it before it is parked. */
   crashesMax: 2,
 } as const

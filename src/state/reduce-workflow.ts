@@ -18,14 +18,16 @@ import { activate, deactivate, markAdvanced, markResumed } from './activations.t
 import type { PendingCommand } from './commands.ts'
 import { addMessagesOf, addReply, completedOutcome, rejectedOutcome, skippedOutcome } from './outbox.ts'
 import type { RootState } from './root-state.ts'
+import { endRun, endStart } from './schedules.ts'
 
 /** The command that the `command/completed` entry at `o` ended: what that means for workflows. */
 export function reduceCompletedOfWorkflow(
-  { activations, outbox }: RootState,
+  { activations, outbox, schedules }: RootState,
   b: Buffer,
   o: number,
   command: PendingCommand | undefined,
 ): void {
+  if ((flagsOf(b, o) & entryFlags.ends) !== 0) endRun(schedules, keyOf(b, o))
   if ((flagsOf(b, o) & entryFlags.releases) !== 0) deactivate(activations, keyOf(b, o))
   else if ((flagsOf(b, o) & entryFlags.activates) !== 0 && command !== undefined)
     activate(activations, command.lsn, keyOf(b, o), hashOf(b, o), command.instance, tokenOf(b, o))
@@ -37,14 +39,16 @@ export function reduceRejectedOfWorkflow({ outbox }: RootState, b: Buffer, o: nu
   if (command.reply !== null) addReply(outbox, b, o, command.reply, command.lsn, rejectedOutcome(b, o))
 }
 
-export function reduceSkippedOfWorkflow({ outbox }: RootState, b: Buffer, o: number): void {
+export function reduceSkippedOfWorkflow({ outbox, schedules }: RootState, b: Buffer, o: number): void {
+  endStart(schedules, referenceOf(b, o))
   const address = replyOf(b, o)
   if (address !== null) addReply(outbox, b, o, address, referenceOf(b, o), skippedOutcome(b, o))
 }
 
 export function reduceAdvanced(state: RootState, b: Buffer, o: number): void {
-  const { activations, outbox } = state
+  const { activations, outbox, schedules } = state
   const flags = flagsOf(b, o)
+  if ((flags & entryFlags.ends) !== 0) endRun(schedules, keyOf(b, o))
   state.globalPosition += eventCountOf(b, o)
   if ((flags & entryFlags.sends) !== 0) addMessagesOf(outbox, b, o, keyOf(b, o))
   if ((flags & entryFlags.releases) === 0) markAdvanced(activations, referenceOf(b, o))

@@ -69,6 +69,7 @@ import {
   reduceSkippedOfWorkflow,
 } from './reduce-workflow.ts'
 import type { RootState } from './root-state.ts'
+import { endRun, endStart, noteStart, reduceFired, registerSchedules } from './schedules.ts'
 
 export { emptyRoot, type RootOptions, type RootState } from './root-state.ts'
 
@@ -107,6 +108,7 @@ export function reduce(state: RootState, b: Buffer, o: number): Repeats {
       const command = removePending(state.commands, referenceOf(b, o))
       state.commands.rejected++
       if (command?.reply != null) reduceRejectedOfWorkflow(state, b, o, command)
+      if (state.schedules.byName.size > 0) endStart(state.schedules, referenceOf(b, o))
       if (state.migrations.byType.size > 0) forgetRewritten(state.migrations, keyOf(b, o), referenceOf(b, o))
       return isNew
     }
@@ -128,6 +130,7 @@ const forwardedBefore: Repeats = answeredLongAgo
 function reduceReceived(state: RootState, b: Buffer, o: number, at: Lsn): Repeats {
   if ((flagsOf(b, o) & entryFlags.forwarded) !== 0) {
     if (takeMessage(state.outbox, referenceOf(b, o), tokenOf(b, o)) === undefined) return forwardedBefore
+    if (state.schedules.byName.size > 0) noteStart(state.schedules, referenceOf(b, o), at)
     addReceived(state, b, o, at)
     return isNew
   }
@@ -225,6 +228,7 @@ function reduceRare(state: RootState, b: Buffer, o: number, at: Lsn): void {
       releaseInstance(commands, action.instance, action.former === 'crashed')
       releaseActivations(state.activations, action.instance, action.former === 'crashed')
       registerApplication(state.applications, action, at, migrations.versions)
+      registerSchedules(state.schedules, action.application, action.schedules)
       return
     }
     case actionCodes['application/deregistered']: {
@@ -234,6 +238,12 @@ function reduceRare(state: RootState, b: Buffer, o: number, at: Lsn): void {
       deregisterApplication(state.applications, nameOf(b, o), migrations.versions)
       return
     }
+    case actionCodes['schedule/fired']:
+      reduceFired(state.schedules, state.outbox, b, o)
+      return
+    case actionCodes['stream/deleted']:
+      if (!isVoidDeletion(state, b, o)) endRun(state.schedules, keyOf(b, o))
+      return
     case actionCodes['stream/migrated']:
       reduceMigrated(state, payloadOf(b, o) as StreamMigrated, at)
       return

@@ -10,6 +10,7 @@ import { addPending, blockAggregate, type PendingCommand } from './commands.ts'
 import type { MigrationState, RewrittenForm, TypeVersion } from './migrations.ts'
 import { addMessage, type OutboxMessage } from './outbox.ts'
 import { emptyRoot, type RootOptions, type RootState } from './root.ts'
+import type { ScheduleState } from './schedules.ts'
 
 interface CommandForm {
   readonly lsn: number
@@ -48,6 +49,7 @@ interface RootForm {
   /** Absent where there is none. */
   readonly activations?: readonly Activation[]
   readonly outbox?: readonly Omit<OutboxMessage, 'data'>[]
+  readonly schedules?: readonly ScheduleState[]
 }
 
 interface MigrationsForm {
@@ -83,12 +85,14 @@ function formOf(state: RootState): RootForm {
   }
 }
 
-function workflowsForm(state: RootState): Pick<RootForm, 'activations' | 'outbox'> {
+function workflowsForm(state: RootState): Pick<RootForm, 'activations' | 'outbox' | 'schedules'> {
+  const schedules = [...state.schedules.byName].sort(byText).map(([, schedule]) => schedule)
   const activations = [...state.activations.byKey.values()].sort((a, b) => a.lsn - b.lsn)
   const outbox = sortedMessages(state).map(({ data: _, ...message }) => message)
   return {
     ...(activations.length === 0 ? {} : { activations }),
     ...(outbox.length === 0 ? {} : { outbox }),
+    ...(schedules.length === 0 ? {} : { schedules }),
   }
 }
 
@@ -190,6 +194,7 @@ function decodeWorkflows(state: RootState, form: RootForm, messages: readonly Ui
   for (const activation of form.activations ?? []) addActivation(state.activations, { ...activation })
   for (const [i, message] of (form.outbox ?? []).entries())
     addMessage(state.outbox, { ...message, data: Buffer.from(messages[i] ?? []) })
+  for (const schedule of form.schedules ?? []) state.schedules.byName.set(schedule.form.name, schedule)
 }
 
 function decodeMigrations(state: RootState, form: MigrationsForm, rewritten: readonly Uint8Array[][]): void {

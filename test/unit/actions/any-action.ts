@@ -8,6 +8,7 @@ import type {
   EventDraft,
   Message,
   MigrationStep,
+  ScheduleForm,
   WorkflowEffects,
 } from '../../../src/actions/action.ts'
 import type { ActionType } from '../../../src/actions/action-codes.ts'
@@ -120,14 +121,29 @@ const record = <T extends Action>(type: T['type'], fields: { [K in Exclude<keyof
 
 type Of<Type extends ActionType> = Extract<Action, { type: Type }>
 
-const anyRegistered: fc.Arbitrary<ApplicationRegistered> = record<ApplicationRegistered>('application/registered', {
-  instance: name,
-  application: name,
-  incarnation: fc.integer({ min: 0, max: 0xffffffff }),
-  aggregateTypes: fc.array(name, { maxLength: 4 }),
-  aggregateVersions: fc.array(fc.nat(0xffff), { maxLength: 4 }),
-  former: fc.constantFrom<EndOfIncarnation>('unknown', 'stopped', 'crashed', 'killed'),
+const anySchedule: fc.Arbitrary<ScheduleForm> = fc.record({
+  name,
+  cron: text,
+  timezone: text,
+  overlap: fc.constantFrom('skip' as const, 'queue' as const, 'allow' as const),
+  catchUp: fc.constantFrom('none' as const, 'latest' as const, 'all' as const),
+  workflow: name,
+  input: anyData,
 })
+
+const anyRegistered: fc.Arbitrary<ApplicationRegistered> = fc.record(
+  {
+    type: fc.constant('application/registered' as const),
+    instance: name,
+    application: name,
+    incarnation: fc.integer({ min: 0, max: 0xffffffff }),
+    aggregateTypes: fc.array(name, { maxLength: 4 }),
+    aggregateVersions: fc.array(fc.nat(0xffff), { maxLength: 4 }),
+    former: fc.constantFrom<EndOfIncarnation>('unknown', 'stopped', 'crashed', 'killed'),
+    schedules: fc.record({ atMs: wallMs, definitions: fc.array(anySchedule, { maxLength: 3 }) }),
+  },
+  { requiredKeys: ['type', 'instance', 'application', 'incarnation', 'aggregateTypes', 'former'] },
+)
 
 const anyMigrationStep: fc.Arbitrary<MigrationStep> = fc.oneof(
   fc.record({ phase: fc.constant('started' as const), fromVersion: fc.nat(), digest: text, atMs: wallMs }),
@@ -178,6 +194,14 @@ export const anyActionByType: { readonly [Type in ActionType]: fc.Arbitrary<Acti
   'workflow/resumed': record<Of<'workflow/resumed'>>('workflow/resumed', {
     instance: name,
     activations: fc.array(anyLsn, { maxLength: 20 }),
+  }),
+  'schedule/fired': record<Of<'schedule/fired'>>('schedule/fired', {
+    schedule: name,
+    scheduledMs: safeInteger,
+    atMs: wallMs,
+    overlap: fc.constantFrom('skip' as const, 'queue' as const, 'allow' as const),
+    aggregate: anyAggregate,
+    messages: fc.array(anyMessage, { maxLength: 2 }),
   }),
   'stream/migrated': record<Of<'stream/migrated'>>('stream/migrated', {
     aggregateType: name,

@@ -119,6 +119,7 @@ export const goldenActions: readonly Action[] = [
 export const unsettledTypes: readonly ActionType[] = [
   'workflow/advanced',
   'workflow/resumed',
+  'schedule/fired',
   'stream/migrated',
   'stream/migration-finalised',
   'stream/migration-abandoned',

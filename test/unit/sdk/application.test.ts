@@ -56,6 +56,7 @@ describe('defineApplication', () => {
       aggregates: [counter],
       projections: [totals],
       workflows: [],
+      schedules: [],
     })
     expect([application, application.aggregates, application.projections].every(Object.isFrozen)).toBe(true)
   })
@@ -86,7 +87,7 @@ describe('defineApplication', () => {
     ],
     ['an aggregate twice', { aggregates: [counter, counter] }, /aggregates has "counter" twice/],
     ['a projection twice', { projections: [totals, totals] }, /projections has "totals" twice/],
-    ['a workflow', { workflows: [{}] }, /workflows must be \[\] or left out/],
+    ['a workflow', { workflows: [{}] }, /workflows\[0\] is an object, but must be what defineWorkflow returns/],
     ['a misspelt key', { projection: [] }, /unknown key "projection"; known are name/],
     [
       'a projection of an event that is not there',
