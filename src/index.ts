@@ -44,6 +44,7 @@ export {
   type ProjectionEvent,
   type ProjectionTable,
 } from './sdk/projection.ts'
+export type { CommandQueue, QueueLimits, RateLimit, WorkflowQueue } from './sdk/queue.ts'
 export { CommandRejected, isCommandRejected } from './sdk/rejection.ts'
 export {
   defineSchedule,

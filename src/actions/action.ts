@@ -7,6 +7,7 @@ import type {
   Message,
   ReplyAddress,
 } from './entry-parts.ts'
+import type { QueueFields, QueueForm } from './queue-actions.ts'
 import type { RegisteredSchedules, ScheduleFired } from './schedule-actions.ts'
 import type { WorkflowAdvanced, WorkflowEffects, WorkflowResumed } from './workflow-actions.ts'
 
@@ -18,6 +19,7 @@ export type {
   Message,
   ReplyAddress,
 } from './entry-parts.ts'
+export type { QueueFields, QueueForm, RateLimitForm } from './queue-actions.ts'
 export type { RegisteredSchedules, ScheduleFired, ScheduleForm, ScheduleOverlap } from './schedule-actions.ts'
 export type { WorkflowAdvanced, WorkflowEffects, WorkflowResumed } from './workflow-actions.ts'
 
@@ -40,7 +42,7 @@ export interface IdempotencyKey {
 }
 
 /** command received: (idempotency key saved); the client session seen */
-export interface CommandReceived {
+export interface CommandReceived extends QueueFields {
   readonly type: 'command/received'
   readonly aggregate: AggregateReference
   readonly command: string
@@ -64,6 +66,8 @@ export interface CommandStarted {
   readonly type: 'command/started'
   readonly instance: string
   readonly commands: readonly Lsn[]
+  /** By the dispatcher's own time, which never goes back: what rate limits count. Absent where none of them has a queue. */
+  readonly atMs?: number
 }
 
 /** What every entry that ends a command's attempt must carry. */
@@ -258,6 +262,8 @@ export interface ApplicationRegistered {
   readonly former: EndOfIncarnation
   /** All that the application has; absent where it has none. */
   readonly schedules?: RegisteredSchedules
+  /** All that the application has; absent where it has none. */
+  readonly queues?: readonly QueueForm[]
 }
 
 /** coalesced liveness; never one per heartbeat */

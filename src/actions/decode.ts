@@ -9,6 +9,7 @@ import type {
   Entry,
   EventDraft,
   Message,
+  QueueFields,
   ReplyAddress,
   ScheduleOverlap,
   WorkflowAdvanced,
@@ -41,6 +42,7 @@ import {
   wallMsOf,
 } from './entry-layout.ts'
 import { unpack } from './message-pack.ts'
+import { queueFieldsOf } from './queue-actions.ts'
 import { upcast } from './upcast.ts'
 
 /** The whole entry at `o` as data, in today's form. For tools, tests and rare actions; the hot path reads headers. */
@@ -111,7 +113,12 @@ function decodeAction(b: Buffer, o: number, type: ActionType): Action {
     case 'command/received':
       return decodeReceived(b, o)
     case 'command/started':
-      return { type, instance: nameOf(b, o), commands: startedLsns(b, o) }
+      return {
+        type,
+        instance: nameOf(b, o),
+        commands: startedLsns(b, o),
+        ...(wallMsOf(b, o) === 0 ? {} : { atMs: wallMsOf(b, o) }),
+      }
     case 'command/completed':
     case 'command/rejected':
     case 'command/failed':
@@ -197,7 +204,7 @@ function workflowEffects(flags: number): { readonly workflow?: WorkflowEffects }
   }
 }
 
-interface Envelope {
+interface Envelope extends QueueFields {
   readonly idempotencyKey?: CommandReceived['idempotencyKey']
   readonly reply?: ReplyAddress
   readonly expectedRevision?: number
@@ -221,6 +228,7 @@ export function decodeReceived(b: Buffer, o: number): CommandReceived {
     ...(variantOf(b, o) === 0 ? {} : { definitionVersion: variantOf(b, o) }),
     ...(isForwarded ? { forwarded: { source: referenceOf(b, o), index: tokenOf(b, o) } } : {}),
     ...(envelope.reply === undefined ? {} : { reply: envelope.reply }),
+    ...queueFieldsOf(envelope),
   }
 }
 

@@ -76,6 +76,8 @@ export const entryFlags = {
   replies: 4096,
   /** In `command/received`: a message of another entry. */
   forwarded: 8192,
+  /** In `command/received`: when it may be started is in its envelope. */
+  queues: 16_384,
   /** `activates`, `releases`, `sends` and `ends` together: the entry means something to workflows. */
   ofWorkflow: 2944,
 } as const

@@ -13,6 +13,8 @@ export interface ScheduleForm {
   /** Name of the workflow that it starts. */
   readonly workflow: string
   readonly input: unknown
+  /** The partition of the workflow's queue; absent where it has none. */
+  readonly partition?: string
 }
 
 export interface RegisteredSchedules {

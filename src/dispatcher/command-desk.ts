@@ -1,5 +1,5 @@
 import type { Action } from '../actions/action.ts'
-import { entryEnd, lsnOf, nameOf, payloadStart } from '../actions/entry-layout.ts'
+import { entryEnd, keyOf, lsnOf, nameOf, payloadStart } from '../actions/entry-layout.ts'
 import type { Environment } from '../kernel/environment.ts'
 import { lsn } from '../kernel/identifiers.ts'
 import { readUint64 } from '../kernel/integers.ts'
@@ -8,6 +8,7 @@ import { NumberMap } from '../kernel/number-map.ts'
 import { type AggregateQueue, dispatcherName, type PendingCommand } from '../state/commands.ts'
 import type { RootState } from '../state/root.ts'
 import { type InstanceLoad, InstanceLoads } from './instance-loads.ts'
+import { Lanes } from './lanes.ts'
 import { parkingOf } from './parking.ts'
 import { instanceFor } from './placement.ts'
 import { Retries } from './retries.ts'
@@ -37,29 +38,39 @@ export class CommandDesk {
   /** Ready to be started, or in a draft that has not come back yet, each with its instance. */
   readonly #scheduled = new NumberMap<string>()
   readonly #retries: Retries
+  readonly #lanes: Lanes
 
   constructor(options: CommandDeskOptions) {
     this.#o = options
     this.#state = options.state
     this.#retries = new Retries(options.environment)
+    const offer = ({ queue, lsn: at }: PendingCommand): boolean => {
+      this.offer(queue)
+      return this.#scheduled.has(at)
+    }
+    this.#lanes = new Lanes({ ...options, offer })
   }
 
   stop(): void {
     this.#retries.stop()
+    this.#lanes.stop()
   }
 
   clear(): void {
     this.#scheduled.clear()
+    this.#lanes.clear()
     this.loads.clear()
   }
 
   /** A new command, which the state has taken in. */
   received(command: PendingCommand): void {
     const { commands, blockedBy } = command.queue
+    if (command.retryAtMs !== 0) this.#retries.received(command)
     if (blockedBy !== 0) return
     const before = commands.length > 1 ? (commands[commands.length - 2] as PendingCommand) : null
     if (before !== null && before.token === 0 && !this.#scheduled.has(before.lsn)) return // I1
-    this.#schedule(command)
+    if (command.retryAtMs !== 0) this.offer(command.queue)
+    else if (this.#lanes.mayStart(command)) this.#schedule(command)
   }
 
   /** A `command/started`, which the state has taken in. */
@@ -76,6 +87,7 @@ export class CommandDesk {
     for (let i = payloadStart(b, o); i + 8 <= end; i += 8) {
       const at = lsn(readUint64(b, i))
       this.#scheduled.delete(at)
+      this.#lanes.settled(at)
       const command = this.#state.commands.byLsn.get(at)
       if (command === undefined) continue
       if (command.token === (token as number)) load.started++
@@ -86,6 +98,7 @@ export class CommandDesk {
   /** An attempt is about to end, in the state as well. */
   ended(command: PendingCommand): void {
     this.#retries.ended(command.lsn)
+    this.#lanes.ended(command)
     if (command.token === 0 || command.instance === dispatcherName) return
     const load = this.loads.of(command.instance)
     load.started--
@@ -107,15 +120,26 @@ export class CommandDesk {
         this.#retryLater(queue, waitMs)
         return
       }
-      if (!this.#schedule(command)) return
+      if (!this.#lanes.mayStart(command) || !this.#schedule(command)) return
     }
+  }
+
+  /** The entry at `o` ends or removes a workflow, and is about to be taken in: somebody may wait for its slot. */
+  workflowEnds(b: Buffer, o: number): void {
+    const { holders } = this.#state.queues
+    const lane = holders.size === 0 ? undefined : holders.get(keyOf(b, o))
+    if (lane !== undefined) this.#lanes.freed(lane)
   }
 
   /** An instance came or went, or with null all were released: what is not drafted yet goes to whoever owns it now. */
   rebalance(instance: string | null): void {
     for (const load of this.loads.values()) {
-      for (const command of load.takeReady()) this.#scheduled.delete(command.lsn)
+      for (const { lsn: at } of load.takeReady()) {
+        this.#scheduled.delete(at)
+        this.#lanes.settled(at)
+      }
     }
+    this.#lanes.changed()
     if (instance === null) this.loads.clear()
     else this.loads.delete(instance)
     this.#offerAll()
@@ -141,6 +165,7 @@ export class CommandDesk {
 
   /** Drafts what is due. Only while drafts are taken. */
   draft(): void {
+    this.#lanes.open()
     for (const load of this.loads.values()) if (load.waiting > 0) this.#draftStarted(load)
   }
 
@@ -174,7 +199,9 @@ export class CommandDesk {
 
   #draftStarted(load: InstanceLoad): void {
     const commands = load.takeStartable(this.#o.startedPerInstance)
-    if (commands.length > 0) this.#o.draft({ type: 'command/started', instance: load.instance, commands })
+    if (commands.length === 0) return
+    const time = this.#lanes.isCounting ? { atMs: this.#lanes.nowMs() } : {}
+    this.#o.draft({ type: 'command/started', instance: load.instance, commands, ...time })
   }
 
   #parkOwn(b: Buffer, o: number): void {

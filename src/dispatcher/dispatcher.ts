@@ -2,7 +2,17 @@ import type { Action } from '../actions/action.ts'
 import { actionCodes } from '../actions/action-codes.ts'
 import { encodeAction } from '../actions/encode.ts'
 import { EntryBatch } from '../actions/entry-batch.ts'
-import { codeOf, keyOf, lengthOf, lsnOf, nameOf, padded, referenceOf } from '../actions/entry-layout.ts'
+import {
+  codeOf,
+  entryFlags,
+  flagsOf,
+  keyOf,
+  lengthOf,
+  lsnOf,
+  nameOf,
+  padded,
+  referenceOf,
+} from '../actions/entry-layout.ts'
 import type { Refused, Watermark } from '../ipc/journal-protocol.ts'
 import type { Environment, Timer } from '../kernel/environment.ts'
 import type { CommanderError } from '../kernel/errors.ts'
@@ -140,6 +150,7 @@ export class Dispatcher implements FollowerRole {
       case actionCodes['command/parked']: {
         const command = commands.byLsn.get(referenceOf(b, o))
         if (command !== undefined) this.#commands.ended(command)
+        if ((flagsOf(b, o) & entryFlags.ends) !== 0) this.#commands.workflowEnds(b, o)
         reduce(this.#state, b, o)
         if (code === actionCodes['command/completed']) this.#workflows.applied(b, o)
         this.#schedules.ended()
@@ -162,6 +173,7 @@ export class Dispatcher implements FollowerRole {
         return
       case actionCodes['workflow/advanced']:
       case actionCodes['workflow/resumed']:
+        if ((flagsOf(b, o) & entryFlags.ends) !== 0) this.#commands.workflowEnds(b, o)
         reduce(this.#state, b, o)
         this.#workflows.applied(b, o)
         this.#schedules.ended()
@@ -174,6 +186,11 @@ export class Dispatcher implements FollowerRole {
       case actionCodes['stream/migration-abandoned']:
         reduce(this.#state, b, o)
         if (releasesAll(b, o)) this.#rebalance(null)
+        return
+      case actionCodes['stream/deleted']:
+        this.#commands.workflowEnds(b, o)
+        reduce(this.#state, b, o)
+        this.#schedules.ended()
         return
       default:
         reduce(this.#state, b, o)

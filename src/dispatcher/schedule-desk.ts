@@ -115,12 +115,13 @@ export class ScheduleDesk {
   }
 
   #fire({ form, running }: ScheduleState, scheduledMs: number, atMs: number): void {
-    const { name, workflow, overlap, input } = form
+    const { name, workflow, overlap, input, partition } = form
     this.#underWay.add(name)
     const aggregate = { type: workflowType(workflow), id: `${name}-${new Date(scheduledMs).toISOString()}` }
     if (running !== null && overlap === 'skip')
       this.#o.environment.log.info({ schedule: name, running: running.key }, 'schedule left a time out')
-    const message = { to: aggregate, command: 'start', data: Buffer.from(pack({ input })) }
+    const place = partition === undefined ? {} : { partition }
+    const message = { to: aggregate, command: 'start', data: Buffer.from(pack({ input })), ...place }
     this.#o.draft({
       type: 'schedule/fired',
       schedule: name,

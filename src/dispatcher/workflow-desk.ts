@@ -1,10 +1,11 @@
 import { actionCodes } from '../actions/action-codes.ts'
 import { aggregateTypeOf } from '../actions/aggregate-key.ts'
 import { eventsOf, startedLsns } from '../actions/decode.ts'
-import { encodeAction, receivedEnvelope } from '../actions/encode.ts'
+import { encodeAction, queueFlag, receivedEnvelope } from '../actions/encode.ts'
 import { type EntryBatch, type EntryFields, emptyFields } from '../actions/entry-batch.ts'
 import { codeOf, entryFlags, flagsOf, keyOf, lsnOf } from '../actions/entry-layout.ts'
 import { pack } from '../actions/message-pack.ts'
+import { type QueueFields, queueName } from '../actions/queue-actions.ts'
 import type { Environment, Timer as ScheduledTimer } from '../kernel/environment.ts'
 import { hash32 } from '../kernel/hash.ts'
 import { type Lsn, lsn, revision } from '../kernel/identifiers.ts'
@@ -111,9 +112,10 @@ export class WorkflowDesk {
     }
   }
 
-  #draftMessage({ source, index, to, command, data, reply, expectedRevision }: OutboxMessage): void {
+  #draftMessage({ source, index, to, command, data, reply, expectedRevision, partition }: OutboxMessage): void {
     const fields = this.#received(to, command, data)
-    fields.flags |= entryFlags.forwarded | (reply === null ? 0 : entryFlags.replies)
+    const queue = this.#queueFields(to, command, partition)
+    fields.flags |= entryFlags.forwarded | (reply === null ? 0 : entryFlags.replies) | queueFlag(queue)
     fields.reference = source
     fields.token = index
     const envelope = receivedEnvelope({
@@ -121,9 +123,17 @@ export class WorkflowDesk {
       expectedRevision: expectedRevision === null ? null : revision(expectedRevision),
       metadata: null,
       ...(reply === null ? {} : { reply }),
+      ...queue,
     })
     fields.envelope = envelope === null ? nothing : Buffer.from(envelope)
     this.#o.batch.add(fields, this.#o.takeSequence())
+  }
+
+  /** Where the sender did not know the queue, all of its messages have one partition. */
+  #queueFields(to: string, command: string, partition: string | undefined): QueueFields {
+    if (partition !== undefined) return { partition }
+    const { queues } = this.#o.state.applications
+    return queues.size > 0 && queues.has(queueName(aggregateTypeOf(to), command)) ? { partition: '' } : {}
   }
 
   #resume(): void {

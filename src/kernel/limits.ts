@@ -62,6 +62,14 @@ export const limits = {
   scheduledTimesMax: 1_000,
   /** Schedules of one application. */
   schedulesMax: 1_000,
+  /** Workflows that hold slots of queues, in the whole database; further ones are not started. */
+  slotsHeldMax: 100_000,
+  /** Names of partitions of queues, in UTF-8 bytes. */
+  partitionBytesMax: 256,
+  /** The highest priority in a queue. */
+  priorityMax: 9,
+  /** How long a command may be put off: a year, in milliseconds. */
+  delayMsMax: 31_622_400_000,
   /** How often a command may take its process down with it before it is parked. */
   crashesMax: 2,
 } as const

@@ -17,17 +17,19 @@ import { readUint64 } from '../kernel/integers.ts'
 import { activate, deactivate, markAdvanced, markResumed } from './activations.ts'
 import type { PendingCommand } from './commands.ts'
 import { addMessagesOf, addReply, completedOutcome, rejectedOutcome, skippedOutcome } from './outbox.ts'
+import { endWorkflow } from './reduce-queue.ts'
 import type { RootState } from './root-state.ts'
-import { endRun, endStart } from './schedules.ts'
+import { endStart } from './schedules.ts'
 
 /** The command that the `command/completed` entry at `o` ended: what that means for workflows. */
 export function reduceCompletedOfWorkflow(
-  { activations, outbox, schedules }: RootState,
+  state: RootState,
   b: Buffer,
   o: number,
   command: PendingCommand | undefined,
 ): void {
-  if ((flagsOf(b, o) & entryFlags.ends) !== 0) endRun(schedules, keyOf(b, o))
+  const { activations, outbox } = state
+  if ((flagsOf(b, o) & entryFlags.ends) !== 0) endWorkflow(state, keyOf(b, o))
   if ((flagsOf(b, o) & entryFlags.releases) !== 0) deactivate(activations, keyOf(b, o))
   else if ((flagsOf(b, o) & entryFlags.activates) !== 0 && command !== undefined)
     activate(activations, command.lsn, keyOf(b, o), hashOf(b, o), command.instance, tokenOf(b, o))
@@ -46,9 +48,9 @@ export function reduceSkippedOfWorkflow({ outbox, schedules }: RootState, b: Buf
 }
 
 export function reduceAdvanced(state: RootState, b: Buffer, o: number): void {
-  const { activations, outbox, schedules } = state
+  const { activations, outbox } = state
   const flags = flagsOf(b, o)
-  if ((flags & entryFlags.ends) !== 0) endRun(schedules, keyOf(b, o))
+  if ((flags & entryFlags.ends) !== 0) endWorkflow(state, keyOf(b, o))
   state.globalPosition += eventCountOf(b, o)
   if ((flags & entryFlags.sends) !== 0) addMessagesOf(outbox, b, o, keyOf(b, o))
   if ((flags & entryFlags.releases) === 0) markAdvanced(activations, referenceOf(b, o))

@@ -6,6 +6,7 @@ import { type CommandsSlice, emptyCommands } from './commands.ts'
 import { emptyIdempotency, type IdempotencySlice, type KeyLookup } from './idempotency.ts'
 import { emptyMigrations, type MigrationsSlice } from './migrations.ts'
 import { emptyOutbox, type OutboxSlice } from './outbox.ts'
+import { emptyQueues, type QueuesSlice } from './queues.ts'
 import { emptySchedules, type SchedulesSlice } from './schedules.ts'
 
 /**
@@ -24,6 +25,7 @@ export interface RootState {
   readonly activations: ActivationsSlice
   readonly outbox: OutboxSlice
   readonly schedules: SchedulesSlice
+  readonly queues: QueuesSlice
   /** Keep the bytes of pending commands: for processes that decide them or store them. */
   readonly keepsPayloads: boolean
 }
@@ -43,5 +45,6 @@ export const emptyRoot = ({ lookup, keepsPayloads }: RootOptions): RootState => 
   activations: emptyActivations(),
   outbox: emptyOutbox(),
   schedules: emptySchedules(),
+  queues: emptyQueues(),
   keepsPayloads,
 })

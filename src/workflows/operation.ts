@@ -37,12 +37,15 @@ export interface CommandOperation extends Common {
   readonly command: string
   readonly data: unknown
   readonly expectedRevision: number | null
+  /** Of the command's queue; absent where there is none, or only the name of the aggregate is known. */
+  readonly partition?: string
 }
 
 export interface ChildOperation extends Common {
   readonly kind: 'child'
   readonly to: AggregateReference
   readonly input: unknown
+  readonly partition?: string
 }
 
 export type Operation =

@@ -1,6 +1,9 @@
+import type { AggregateReference } from '../actions/action.ts'
 import { CommanderError } from '../kernel/errors.ts'
 import { hash32 } from '../kernel/hash.ts'
 import { SeededNumbers } from '../kernel/seeded-numbers.ts'
+import type { AnyAggregate } from '../sdk/aggregate-types.ts'
+import type { AnyQueue } from '../sdk/queue.ts'
 import { type RequestPolicy, requestPolicyOf } from '../sdk/workflow.ts'
 import type {
   AnyWorkflow,
@@ -14,6 +17,7 @@ import type {
 } from '../sdk/workflow-types.ts'
 import { ContinueAsNew } from './continue-as-new.ts'
 import type { Operation, OperationNameKind, SignalOperation } from './operation.ts'
+import { partitionOf } from './partition.ts'
 import type { RunStart } from './run-start.ts'
 import { awakeableId, workflowType } from './workflow-names.ts'
 
@@ -65,7 +69,7 @@ export class RunContext implements WorkflowContext {
   }
 
   command(
-    aggregate: { readonly name: string } | string,
+    aggregate: Pick<AnyAggregate, 'name' | 'queues'> | string,
     id: string,
     command: string,
     data?: unknown,
@@ -81,6 +85,7 @@ export class RunContext implements WorkflowContext {
       command,
       data: data ?? null,
       expectedRevision: expectedRevision ?? null,
+      ...partitionIn(typeof aggregate === 'string' ? undefined : aggregate.queues?.[command], data ?? null, to),
     })
   }
 
@@ -120,7 +125,9 @@ export class RunContext implements WorkflowContext {
     const execution = this.#execution
     const type = workflowType(workflow.name)
     const operation = execution.nameOf('child', `${workflow.name}/${id}`)
-    const result = execution.open<never>({ kind: 'child', id: operation, to: { type, id }, input })
+    const to = { type, id }
+    const partition = partitionIn(workflow.queue, input, to)
+    const result = execution.open<never>({ kind: 'child', id: operation, to, input, ...partition })
     await Promise.race([execution.childStarted(operation), result])
     const send = async (command: string, data: unknown): Promise<void> => {
       await this.command(type, id, command, data)
@@ -182,6 +189,14 @@ export class RunContext implements WorkflowContext {
   continueAsNew(input: unknown): never {
     throw new ContinueAsNew(input)
   }
+}
+
+function partitionIn(
+  queue: AnyQueue | undefined,
+  data: unknown,
+  { type, id }: AggregateReference,
+): { partition?: string } {
+  return queue === undefined ? {} : { partition: partitionOf(queue, data, id, `${type}/${id}`) }
 }
 
 function assertOperationName(kind: string, name: unknown): void {

@@ -8,6 +8,7 @@ import type {
   EventDraft,
   Message,
   MigrationStep,
+  QueueForm,
   ScheduleForm,
   WorkflowEffects,
 } from '../../../src/actions/action.ts'
@@ -60,9 +61,11 @@ const anyReceived: fc.Arbitrary<CommandReceived> = fc
     anyCalled,
     fc.option(fc.record({ source: anyLsn, index: fc.nat(1000) }), { nil: undefined }),
     fc.option(anyReply, { nil: undefined }),
+    fc.record({ partition: text, priority: fc.nat(9), delayMs: fc.nat() }, { requiredKeys: [] }),
   )
-  .map(([called, forwarded, reply]) => ({
+  .map(([called, forwarded, reply, queueing]) => ({
     ...called,
+    ...queueing,
     ...(forwarded === undefined ? {} : { forwarded, call: null }),
     ...(reply === undefined ? {} : { reply }),
   }))
@@ -75,7 +78,7 @@ const anyEvent: fc.Arbitrary<EventDraft> = fc.record({ type: name, data: anyData
 const anyBytes = fc.uint8Array({ maxLength: 40 }).map((bytes) => Buffer.from(bytes))
 
 const anyMessage: fc.Arbitrary<Message> = fc.record(
-  { to: anyAggregate, command: name, data: anyBytes, operation: text, expectedRevision: safeInteger },
+  { to: anyAggregate, command: name, data: anyBytes, operation: text, expectedRevision: safeInteger, partition: text },
   { requiredKeys: ['to', 'command', 'data'] },
 )
 
@@ -131,6 +134,16 @@ const anySchedule: fc.Arbitrary<ScheduleForm> = fc.record({
   input: anyData,
 })
 
+const anyQueue: fc.Arbitrary<QueueForm> = fc.record(
+  {
+    type: name,
+    command: name,
+    concurrency: fc.nat(100),
+    rateLimit: fc.record({ limit: fc.nat(100), periodMs: fc.nat() }),
+  },
+  { requiredKeys: ['type', 'command'] },
+)
+
 const anyRegistered: fc.Arbitrary<ApplicationRegistered> = fc.record(
   {
     type: fc.constant('application/registered' as const),
@@ -141,6 +154,7 @@ const anyRegistered: fc.Arbitrary<ApplicationRegistered> = fc.record(
     aggregateVersions: fc.array(fc.nat(0xffff), { maxLength: 4 }),
     former: fc.constantFrom<EndOfIncarnation>('unknown', 'stopped', 'crashed', 'killed'),
     schedules: fc.record({ atMs: wallMs, definitions: fc.array(anySchedule, { maxLength: 3 }) }),
+    queues: fc.array(anyQueue, { maxLength: 3 }),
   },
   { requiredKeys: ['type', 'instance', 'application', 'incarnation', 'aggregateTypes', 'former'] },
 )
@@ -159,10 +173,12 @@ const anyMigrationStep: fc.Arbitrary<MigrationStep> = fc.oneof(
 
 export const anyActionByType: { readonly [Type in ActionType]: fc.Arbitrary<Action> } = {
   'command/received': anyReceived,
-  'command/started': record<Of<'command/started'>>('command/started', {
-    instance: name,
-    commands: fc.array(anyLsn, { maxLength: 20 }),
-  }),
+  'command/started': fc
+    .record(
+      { instance: name, commands: fc.array(anyLsn, { maxLength: 20 }), atMs: fc.integer({ min: 1 }) },
+      { requiredKeys: ['instance', 'commands'] },
+    )
+    .map((started) => ({ type: 'command/started' as const, ...started })),
   'command/completed': anyCompleted,
   'command/rejected': record<Of<'command/rejected'>>('command/rejected', {
     ...endOfAttempt,

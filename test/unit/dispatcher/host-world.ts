@@ -16,6 +16,23 @@ import { apply, StubFollower, StubJournal } from '../role-world.ts'
 const options = { lookup: () => undefined, keepsPayloads: true }
 const noEnd = { idempotencyKey: 'none', snapshot: null } as const
 
+/** Notes when a command was last drafted to be started. */
+class TimedFollower extends StubFollower {
+  readonly #note: (command: Lsn) => void
+
+  constructor(note: (command: Lsn) => void) {
+    super()
+    this.#note = note
+  }
+
+  override sendDrafts(drafts: Buffer): void {
+    const before = this.drafts.length
+    super.sendDrafts(drafts)
+    for (const { action } of this.drafts.slice(before))
+      if (action.type === 'command/started') for (const command of action.commands) this.#note(command)
+  }
+}
+
 /** A dispatcher that may crash, a journal that takes drafts when the test says so, and a wall clock that may jump. */
 export class HostWorld {
   readonly scheduler = new ManualScheduler()
@@ -26,7 +43,9 @@ export class HostWorld {
   offsetMs: number
   /** What everybody folds from the journal. */
   readonly state: RootState = emptyRoot(options)
-  follower = new StubFollower()
+  follower: StubFollower = new StubFollower()
+  /** By the monotonic clock, when the dispatcher decided that each command is started. */
+  readonly decidedMs = new Map<Lsn, number>()
   dispatcher: Dispatcher
   /** Commands that were received to some effect. */
   readonly received: { readonly at: Lsn; readonly action: CommandReceived }[] = []
@@ -161,7 +180,7 @@ export class HostWorld {
   }
 
   #start(state: RootState): Dispatcher {
-    this.follower = new StubFollower()
+    this.follower = new TimedFollower((command) => this.decidedMs.set(command, this.scheduler.nowMs))
     const dispatcher = new Dispatcher(this.environment, state, 1, () => {}, { silenceMs: Number.POSITIVE_INFINITY })
     dispatcher.start(this.follower.asFollower)
     dispatcher.connected()
