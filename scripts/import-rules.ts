@@ -84,6 +84,7 @@ export const packageOwners: Readonly<Record<string, string>> = {
   'cli-progress': 'src/cli/progress-bar.ts',
   'cli-table3': 'src/cli/table.ts',
   commander: 'src/cli/main.ts',
+  croner: 'src/kernel/cron.ts',
   'csv-parse': 'src/cli/csv-adapter.ts',
   execa: 'src/supervisor/execa-spawner-adapter.ts',
   fastify: 'src/gateway/fastify-adapter.ts',

@@ -44,7 +44,15 @@ export {
   type ProjectionEvent,
   type ProjectionTable,
 } from './sdk/projection.ts'
+export type { CommandQueue, QueueLimits, RateLimit, WorkflowQueue } from './sdk/queue.ts'
 export { CommandRejected, isCommandRejected } from './sdk/rejection.ts'
+export {
+  defineSchedule,
+  type Schedule,
+  type ScheduleCatchUp,
+  type ScheduleDefinition,
+  type ScheduleOverlap,
+} from './sdk/schedule.ts'
 export type { StandardSchema } from './sdk/standard-schema.ts'
 export { defineWorkflow } from './sdk/workflow.ts'
 export { isRetryableError, isTerminalError, RetryableError, TerminalError } from './sdk/workflow-errors.ts'

@@ -27,6 +27,7 @@ export const actionCodes = {
   'checkpoint/completed': 41,
   'workflow/advanced': 64,
   'workflow/resumed': 65,
+  'schedule/fired': 66,
 } as const
 
 export type ActionType = keyof typeof actionCodes

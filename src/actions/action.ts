@@ -7,6 +7,8 @@ import type {
   Message,
   ReplyAddress,
 } from './entry-parts.ts'
+import type { QueueFields, QueueForm } from './queue-actions.ts'
+import type { RegisteredSchedules, ScheduleFired } from './schedule-actions.ts'
 import type { WorkflowAdvanced, WorkflowEffects, WorkflowResumed } from './workflow-actions.ts'
 
 export type {
@@ -17,6 +19,8 @@ export type {
   Message,
   ReplyAddress,
 } from './entry-parts.ts'
+export type { QueueFields, QueueForm, RateLimitForm } from './queue-actions.ts'
+export type { RegisteredSchedules, ScheduleFired, ScheduleForm, ScheduleOverlap } from './schedule-actions.ts'
 export type { WorkflowAdvanced, WorkflowEffects, WorkflowResumed } from './workflow-actions.ts'
 
 /** Where a retry of the same call is recognised by: one client's numbered calls (as in RIFL, SOSP 2015). */
@@ -38,7 +42,7 @@ export interface IdempotencyKey {
 }
 
 /** command received: (idempotency key saved); the client session seen */
-export interface CommandReceived {
+export interface CommandReceived extends QueueFields {
   readonly type: 'command/received'
   readonly aggregate: AggregateReference
   readonly command: string
@@ -62,6 +66,8 @@ export interface CommandStarted {
   readonly type: 'command/started'
   readonly instance: string
   readonly commands: readonly Lsn[]
+  /** By the dispatcher's own time, which never goes back: what rate limits count. Absent where none of them has a queue. */
+  readonly atMs?: number
 }
 
 /** What every entry that ends a command's attempt must carry. */
@@ -254,6 +260,10 @@ export interface ApplicationRegistered {
   /** The version of the definition of each of these types; absent in entries of before migrations were. */
   readonly aggregateVersions?: readonly number[]
   readonly former: EndOfIncarnation
+  /** All that the application has; absent where it has none. */
+  readonly schedules?: RegisteredSchedules
+  /** All that the application has; absent where it has none. */
+  readonly queues?: readonly QueueForm[]
 }
 
 /** coalesced liveness; never one per heartbeat */
@@ -315,6 +325,7 @@ export type Action =
   | CheckpointCompleted
   | WorkflowAdvanced
   | WorkflowResumed
+  | ScheduleFired
 
 /** An action with its place in the journal. */
 export interface Entry<A extends Action = Action> {

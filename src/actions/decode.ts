@@ -9,7 +9,9 @@ import type {
   Entry,
   EventDraft,
   Message,
+  QueueFields,
   ReplyAddress,
+  ScheduleOverlap,
   WorkflowAdvanced,
   WorkflowEffects,
 } from './action.ts'
@@ -40,6 +42,7 @@ import {
   wallMsOf,
 } from './entry-layout.ts'
 import { unpack } from './message-pack.ts'
+import { queueFieldsOf } from './queue-actions.ts'
 import { upcast } from './upcast.ts'
 
 /** The whole entry at `o` as data, in today's form. For tools, tests and rare actions; the hot path reads headers. */
@@ -113,7 +116,12 @@ function decodeAction(b: Buffer, o: number, type: ActionType): Action {
     case 'command/received':
       return decodeReceived(b, o)
     case 'command/started':
-      return { type, instance: nameOf(b, o), commands: startedLsns(b, o) }
+      return {
+        type,
+        instance: nameOf(b, o),
+        commands: startedLsns(b, o),
+        ...(wallMsOf(b, o) === 0 ? {} : { atMs: wallMsOf(b, o) }),
+      }
     case 'command/completed':
     case 'command/rejected':
     case 'command/failed':
@@ -157,6 +165,15 @@ function decodeAction(b: Buffer, o: number, type: ActionType): Action {
       return decodeAdvanced(b, o)
     case 'workflow/resumed':
       return { type, instance: nameOf(b, o), activations: startedLsns(b, o) }
+    case 'schedule/fired':
+      return {
+        type,
+        schedule: nameOf(b, o),
+        atMs: wallMsOf(b, o),
+        aggregate: parseAggregateKey(keyOf(b, o)),
+        messages: messagesOf(b, o),
+        ...(payloadOf(b, o) as { scheduledMs: number; overlap: ScheduleOverlap }),
+      }
     default:
       return unreachable(type)
   }
@@ -190,7 +207,7 @@ function workflowEffects(flags: number): { readonly workflow?: WorkflowEffects }
   }
 }
 
-interface Envelope {
+interface Envelope extends QueueFields {
   readonly idempotencyKey?: CommandReceived['idempotencyKey']
   readonly reply?: ReplyAddress
   readonly expectedRevision?: number
@@ -214,6 +231,7 @@ export function decodeReceived(b: Buffer, o: number): CommandReceived {
     ...(variantOf(b, o) === 0 ? {} : { definitionVersion: variantOf(b, o) }),
     ...(isForwarded ? { forwarded: { source: referenceOf(b, o), index: tokenOf(b, o) } } : {}),
     ...(envelope.reply === undefined ? {} : { reply: envelope.reply }),
+    ...queueFieldsOf(envelope),
   }
 }
 

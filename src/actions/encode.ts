@@ -7,6 +7,8 @@ import type {
   AggregateSnapshot,
   CommandReceived,
   Message,
+  QueueFields,
+  ScheduleFired,
   WorkflowAdvanced,
   WorkflowEffects,
 } from './action.ts'
@@ -15,6 +17,7 @@ import { aggregateKey } from './aggregate-key.ts'
 import { EntryBatch, type EntryFields, emptyFields, packLsns } from './entry-batch.ts'
 import { entryFlags } from './entry-layout.ts'
 import { pack } from './message-pack.ts'
+import { queueFieldsOf } from './queue-actions.ts'
 
 const copyOf = (packed: Buffer): Buffer => Buffer.from(packed)
 
@@ -41,7 +44,7 @@ function fill(fields: EntryFields, action: Action): void {
       return fillReceived(fields, action)
     case 'command/started':
       fields.name = action.instance
-      fields.eventCount = 0
+      fields.wallMs = action.atMs ?? 0
       fields.payload = packLsns(action.commands)
       return
     case 'command/completed':
@@ -103,9 +106,22 @@ function fill(fields: EntryFields, action: Action): void {
       fields.name = action.instance
       fields.payload = packLsns(action.activations)
       return
+    case 'schedule/fired':
+      return fillFired(fields, action)
     default:
       unreachable(action)
   }
+}
+
+function fillFired(
+  fields: EntryFields,
+  { aggregate, schedule, scheduledMs, atMs, overlap, messages }: ScheduleFired,
+): void {
+  about(fields, aggregate)
+  fields.name = schedule
+  fields.wallMs = atMs
+  fillSent(fields, messages, null)
+  fields.payload = copyOf(pack({ scheduledMs, overlap }))
 }
 
 function packRest({ type: _, ...rest }: Action): Buffer {
@@ -148,17 +164,24 @@ export function fillSent(fields: EntryFields, messages: readonly Message[], snap
 
 /** What a received command says beside its header, or nothing where it says nothing. */
 export function receivedEnvelope(
-  action: Pick<CommandReceived, 'idempotencyKey' | 'expectedRevision' | 'metadata' | 'reply'>,
+  action: Pick<CommandReceived, 'idempotencyKey' | 'expectedRevision' | 'metadata' | 'reply' | keyof QueueFields>,
 ): Buffer | null {
   const { idempotencyKey, expectedRevision, metadata, reply } = action
-  if (idempotencyKey === null && expectedRevision === null && metadata === null && reply === undefined) return null
+  const isQueueing = queueFlag(action) !== 0
+  if (idempotencyKey === null && expectedRevision === null && metadata === null && reply === undefined && !isQueueing)
+    return null
   const envelope: Record<string, unknown> = {}
   if (reply !== undefined) envelope.reply = reply
+  if (isQueueing) Object.assign(envelope, queueFieldsOf(action))
   if (idempotencyKey !== null) envelope.idempotencyKey = idempotencyKey
   if (expectedRevision !== null) envelope.expectedRevision = expectedRevision
   if (metadata !== null) envelope.metadata = metadata
   return pack(envelope)
 }
+
+/** The flag of a received command that says when it may be started. */
+export const queueFlag = ({ partition, priority, delayMs }: QueueFields): number =>
+  partition === undefined && priority === undefined && delayMs === undefined ? 0 : entryFlags.queues
 
 function fillReceived(fields: EntryFields, action: CommandReceived): void {
   about(fields, action.aggregate)
@@ -176,6 +199,7 @@ function fillReceived(fields: EntryFields, action: CommandReceived): void {
     fields.token = action.forwarded.index
   }
   if (action.reply !== undefined) fields.flags |= entryFlags.replies
+  fields.flags |= queueFlag(action)
   if (action.idempotencyKey !== null) fields.flags |= entryFlags.idempotencyKey
   const envelope = receivedEnvelope(action)
   if (envelope !== null) fields.envelope = copyOf(envelope)

@@ -76,8 +76,10 @@ export const entryFlags = {
   replies: 4096,
   /** In `command/received`: a message of another entry. */
   forwarded: 8192,
-  /** `activates`, `releases` and `sends` together: the entry means something to workflows. */
-  ofWorkflow: 896,
+  /** In `command/received`: when it may be started is in its envelope. */
+  queues: 16_384,
+  /** `activates`, `releases`, `sends` and `ends` together: the entry means something to workflows. */
+  ofWorkflow: 2944,
 } as const
 
 export const padded = (length: number): number => (length + 7) & ~7

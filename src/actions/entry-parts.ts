@@ -39,4 +39,6 @@ export interface Message {
   /** The operation of the sending workflow that waits for the outcome. */
   readonly operation?: string
   readonly expectedRevision?: number
+  /** The partition of the command's queue; absent where the sender does not know of one. */
+  readonly partition?: string
 }

@@ -21,9 +21,9 @@ export function startDispatcher(
   const state = readRoot(store, { lookup: keyLookup(store), keepsPayloads: false })
   const origin = newOrigin(surroundings)
   const dispatcher = new Dispatcher(environment, state, origin, failed, {
-    readTimers: (limit) => {
+    readTimers: (after, limit) => {
       store.refresh()
-      return readTimers(store, limit)
+      return readTimers(store, after, limit)
     },
     ...options,
   })

@@ -1,37 +1,31 @@
 import type { Action } from '../actions/action.ts'
 import { actionCodes } from '../actions/action-codes.ts'
-import { startedCount, startedLsns } from '../actions/decode.ts'
 import { encodeAction } from '../actions/encode.ts'
 import { EntryBatch } from '../actions/entry-batch.ts'
 import {
   codeOf,
-  entryEnd,
+  entryFlags,
+  flagsOf,
   keyOf,
   lengthOf,
   lsnOf,
   nameOf,
   padded,
-  payloadStart,
   referenceOf,
 } from '../actions/entry-layout.ts'
 import type { Refused, Watermark } from '../ipc/journal-protocol.ts'
 import type { Environment, Timer } from '../kernel/environment.ts'
 import type { CommanderError } from '../kernel/errors.ts'
 import { type Lsn, lsn } from '../kernel/identifiers.ts'
-import { readUint64 } from '../kernel/integers.ts'
-import { limits } from '../kernel/limits.ts'
-import { NumberMap } from '../kernel/number-map.ts'
 import type { Follower, FollowerRole } from '../replica/follower.ts'
-import { type AggregateQueue, dispatcherName, type PendingCommand } from '../state/commands.ts'
+import type { PendingCommand } from '../state/commands.ts'
 import { forgetSavedKeys } from '../state/idempotency.ts'
 import { releasesAll } from '../state/migrations.ts'
 import { type RootState, reduce } from '../state/root.ts'
+import { CommandDesk } from './command-desk.ts'
 import { Housekeeping } from './housekeeping.ts'
-import { type InstanceLoad, InstanceLoads } from './instance-loads.ts'
 import { type DispatcherOptions, defaultDispatcherOptions } from './options.ts'
-import { parkingOf } from './parking.ts'
-import { instanceFor } from './placement.ts'
-import { Retries } from './retries.ts'
+import { ScheduleDesk } from './schedule-desk.ts'
 import { WorkflowDesk } from './workflow-desk.ts'
 
 const refusedDelayMs = 100
@@ -40,23 +34,19 @@ const refusedDelayMs = 100
  * Decides who works on what, and nothing else: from the state it drafts `command/started` for whole runs of commands,
  * each aggregate with one live owner.
  *
- * I1. A command is started only when every earlier pending command of its aggregate is started on the same instance,
- *     so that an aggregate's commands reach one process in LSN order (G2).
- * I2. It drafts from state that came out of the journal, never from what it hopes will be written.
- * I3. Nothing here is needed after a crash: `restart` builds it from the state alone.
+ * I1. It drafts from state that came out of the journal, never from what it hopes will be written.
+ * I2. Nothing here is needed after a crash: `restart` builds it from the state alone.
  */
 export class Dispatcher implements FollowerRole {
   readonly #environment: Environment
   readonly #state: RootState
   readonly #options: DispatcherOptions
-  readonly #loads = new InstanceLoads()
   readonly #batch: EntryBatch
   readonly #housekeeping: Housekeeping
-  readonly #desk: WorkflowDesk
+  readonly #commands: CommandDesk
+  readonly #workflows: WorkflowDesk
+  readonly #schedules: ScheduleDesk
   #follower: Follower | null = null
-  /** Ready to be started, or in a draft that has not come back yet, each with its instance. */
-  readonly #scheduled = new NumberMap<string>()
-  readonly #retries: Retries
   #sweepTimer: Timer | null = null
   #restartTimer: Timer | null = null
   #keysAppliedUpTo: Lsn = lsn(0)
@@ -73,18 +63,15 @@ export class Dispatcher implements FollowerRole {
     this.#state = state
     this.#batch = new EntryBatch(origin)
     this.#reset = reset
-    this.#retries = new Retries(environment)
     this.#options = { ...defaultDispatcherOptions, ...options }
-    this.#housekeeping = new Housekeeping(environment, state, this.#loads, this.#options)
-    this.#desk = new WorkflowDesk({
-      environment,
-      state,
-      batch: this.#batch,
-      takeSequence: () => this.#follower?.takeSequence() ?? 0,
-      readTimers: this.#options.readTimers,
-      lookMs: this.#options.lookMs,
-      due: () => this.#startReady(),
-    })
+    const hooks = { environment, state, draft: (action: Action) => this.#draft(action), due: () => this.#startReady() }
+    const { startedPerInstance, readTimers, lookMs } = this.#options
+    const isRestarting = (): boolean => this.#restartTimer !== null
+    this.#commands = new CommandDesk({ ...hooks, startedPerInstance, isRestarting })
+    this.#housekeeping = new Housekeeping(environment, state, this.#commands.loads, this.#options)
+    const takeSequence = (): number => this.#follower?.takeSequence() ?? 0
+    this.#workflows = new WorkflowDesk({ ...hooks, batch: this.#batch, takeSequence, readTimers, lookMs })
+    this.#schedules = new ScheduleDesk(hooks)
   }
 
   get state(): RootState {
@@ -101,8 +88,9 @@ export class Dispatcher implements FollowerRole {
     this.#follower?.stop()
     this.#sweepTimer?.cancel()
     this.#restartTimer?.cancel()
-    this.#retries.stop()
-    this.#desk.stop()
+    this.#commands.stop()
+    this.#workflows.stop()
+    this.#schedules.stop()
   }
 
   apply(b: Buffer, offset: number): void {
@@ -117,7 +105,7 @@ export class Dispatcher implements FollowerRole {
     if (mark.applied === this.#keysAppliedUpTo) return
     this.#keysAppliedUpTo = mark.applied
     forgetSavedKeys(this.#state.idempotency, mark.applied)
-    if (this.#desk.storeApplied(mark.applied)) this.#startReady()
+    if (this.#workflows.storeApplied(mark.applied)) this.#startReady()
   }
 
   connected(): void {
@@ -129,8 +117,7 @@ export class Dispatcher implements FollowerRole {
   }
 
   disconnected(): void {
-    this.#scheduled.clear()
-    this.#loads.clear()
+    this.#commands.clear()
   }
 
   refused({ error }: Refused): void {
@@ -150,31 +137,33 @@ export class Dispatcher implements FollowerRole {
     const { commands } = this.#state
     switch (code) {
       case actionCodes['command/received']: {
-        if (reduce(this.#state, b, o) === 0) this.#received(commands.byLsn.get(lsnOf(b, o)) as PendingCommand)
+        if (reduce(this.#state, b, o) === 0) this.#commands.received(commands.byLsn.get(lsnOf(b, o)) as PendingCommand)
         return
       }
       case actionCodes['command/started']:
         reduce(this.#state, b, o)
-        this.#started(b, o)
+        this.#commands.started(b, o)
         return
       case actionCodes['command/completed']:
       case actionCodes['command/rejected']:
       case actionCodes['command/failed']:
       case actionCodes['command/parked']: {
         const command = commands.byLsn.get(referenceOf(b, o))
-        if (command !== undefined) this.#ended(command)
+        if (command !== undefined) this.#commands.ended(command)
+        if ((flagsOf(b, o) & entryFlags.ends) !== 0) this.#commands.workflowEnds(b, o)
         reduce(this.#state, b, o)
-        if (code === actionCodes['command/completed']) this.#desk.applied(b, o)
+        if (code === actionCodes['command/completed']) this.#workflows.applied(b, o)
+        this.#schedules.ended()
         if (command === undefined || code < actionCodes['command/failed']) return
-        if (code === actionCodes['command/failed']) this.#retries.failed(command)
-        this.#offer(command.queue)
+        if (code === actionCodes['command/failed']) this.#commands.failed(command)
+        this.#commands.offer(command.queue)
         return
       }
       case actionCodes['command/retried']:
       case actionCodes['command/skipped']: {
         reduce(this.#state, b, o)
         const queue = commands.byAggregate.get(keyOf(b, o))
-        if (queue !== undefined) this.#offer(queue)
+        if (queue !== undefined) this.#commands.offer(queue)
         return
       }
       case actionCodes['application/registered']:
@@ -184,155 +173,51 @@ export class Dispatcher implements FollowerRole {
         return
       case actionCodes['workflow/advanced']:
       case actionCodes['workflow/resumed']:
+        if ((flagsOf(b, o) & entryFlags.ends) !== 0) this.#commands.workflowEnds(b, o)
         reduce(this.#state, b, o)
-        this.#desk.applied(b, o)
+        this.#workflows.applied(b, o)
+        this.#schedules.ended()
+        return
+      case actionCodes['schedule/fired']:
+        reduce(this.#state, b, o)
+        this.#schedules.fired(nameOf(b, o))
         return
       case actionCodes['stream/migrated']:
       case actionCodes['stream/migration-abandoned']:
         reduce(this.#state, b, o)
         if (releasesAll(b, o)) this.#rebalance(null)
         return
+      case actionCodes['stream/deleted']:
+        this.#commands.workflowEnds(b, o)
+        reduce(this.#state, b, o)
+        this.#schedules.ended()
+        return
       default:
         reduce(this.#state, b, o)
     }
   }
 
-  #received(command: PendingCommand): void {
-    const { commands, blockedBy } = command.queue
-    if (blockedBy !== 0) return
-    const before = commands.length > 1 ? (commands[commands.length - 2] as PendingCommand) : null
-    if (before !== null && before.token === 0 && !this.#scheduled.has(before.lsn)) return // I1
-    this.#schedule(command)
-  }
-
-  /** Without an instance that hosts the aggregate's type the command waits for one to register. */
-  #schedule(command: PendingCommand): boolean {
-    const instance =
-      command.crashes >= limits.crashesMax ? dispatcherName : instanceFor(this.#state, this.#scheduled, command)
-    if (instance === null) return false
-    this.#scheduled.set(command.lsn, instance)
-    this.#loads.of(instance).push(command)
-    return true
-  }
-
-  #started(b: Buffer, o: number): void {
-    const instance = nameOf(b, o)
-    const load = this.#loads.of(instance)
-    load.cameBack(startedCount(b, o))
-    if (instance === dispatcherName) {
-      this.#parkOwn(b, o)
-      return
-    }
-    // Only where it had nothing to do: to be given more and more is no progress, and a silent instance is.
-    if (load.started === 0) load.lastProgressMs = this.#environment.clock.monotonicMs()
-    const token = lsnOf(b, o)
-    const end = entryEnd(b, o)
-    for (let i = payloadStart(b, o); i + 8 <= end; i += 8) {
-      const at = lsn(readUint64(b, i))
-      this.#scheduled.delete(at)
-      const command = this.#state.commands.byLsn.get(at)
-      if (command === undefined) continue
-      if (command.token === (token as number)) load.started++
-      else this.#voided(load, command)
-    }
-  }
-
-  /** Its instance has gone, or the command before it was released; where a draft was refused, `#restart` offers it anew. */
-  #voided(load: InstanceLoad, command: PendingCommand): void {
-    if (command.crashes > 0) load.probing = false
-    if (this.#restartTimer === null) this.#offer(command.queue)
-  }
-
-  #ended(command: PendingCommand): void {
-    this.#retries.ended(command.lsn)
-    if (command.token === 0 || command.instance === dispatcherName) return
-    const load = this.#loads.of(command.instance)
-    load.started--
-    load.lastProgressMs = this.#environment.clock.monotonicMs()
-    if (load.started === 0) load.probing = false
-  }
-
-  /** Schedules what may be started of one aggregate, in order, up to the first command that has to wait. */
-  #offer(queue: AggregateQueue): void {
-    if (queue.blockedBy !== 0) return
-    for (const command of queue.commands) {
-      if (command.token !== 0 || this.#scheduled.has(command.lsn)) continue
-      const waitMs = this.#retries.waitMs(command)
-      if (waitMs > 0) {
-        this.#retryLater(queue, waitMs)
-        return
-      }
-      if (!this.#schedule(command)) return
-    }
-  }
-
-  #offerAll(): void {
-    for (const queue of this.#state.commands.byAggregate.values()) this.#offer(queue)
-  }
-
-  /** An instance came or went, or with null all were released: what is not drafted yet goes to whoever owns it now. */
   #rebalance(instance: string | null): void {
-    for (const load of this.#loads.values()) {
-      for (const command of load.takeReady()) this.#scheduled.delete(command.lsn)
-    }
-    if (instance === null) this.#loads.clear()
-    else this.#loads.delete(instance)
-    this.#desk.rebalance()
-    this.#offerAll()
+    this.#workflows.rebalance()
+    this.#schedules.changed()
+    this.#commands.rebalance(instance)
   }
 
-  #retryLater({ key }: AggregateQueue, delayMs: number): void {
-    this.#retries.later(key, delayMs, () => {
-      const queue = this.#state.commands.byAggregate.get(key)
-      if (queue !== undefined) this.#offer(queue)
-      this.#startReady()
-    })
-  }
-
-  /** Everything anew from the state: after a new connection, when drafts may have been lost (I3). */
+  /** Everything anew from the state: after a new connection, when drafts may have been lost (I2). */
   #restart(): void {
-    this.#desk.restart()
-    this.#scheduled.clear()
-    this.#loads.clear()
-    const nowMs = this.#environment.clock.monotonicMs()
-    for (const command of this.#state.commands.byLsn.values()) {
-      if (command.token === 0) continue
-      if (command.instance === dispatcherName) {
-        this.#draftPark(command)
-        continue
-      }
-      const load = this.#loads.of(command.instance)
-      load.started++
-      load.lastProgressMs = nowMs
-      if (command.crashes > 0) load.probing = true
-    }
-    this.#offerAll()
+    this.#workflows.restart()
+    this.#schedules.restart()
+    this.#commands.restart()
     this.#startReady()
   }
 
   #startReady(): void {
     if (this.#follower?.isWritable === true) {
-      for (const load of this.#loads.values()) if (load.waiting > 0) this.#draftStarted(load)
-      this.#desk.draft()
+      this.#commands.draft()
+      this.#workflows.draft()
+      this.#schedules.draft()
     }
     this.#send()
-  }
-
-  #draftStarted(load: InstanceLoad): void {
-    const commands = load.takeStartable(this.#options.startedPerInstance)
-    if (commands.length > 0) this.#draft({ type: 'command/started', instance: load.instance, commands })
-  }
-
-  #parkOwn(b: Buffer, o: number): void {
-    for (const at of startedLsns(b, o)) {
-      const command = this.#state.commands.byLsn.get(at)
-      this.#scheduled.delete(at)
-      if (command !== undefined) this.#draftPark(command)
-    }
-  }
-
-  #draftPark(command: PendingCommand): void {
-    this.#draft(parkingOf(command, this.#environment.clock.wallMs()))
   }
 
   #draft(action: Action): void {

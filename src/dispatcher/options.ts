@@ -1,5 +1,5 @@
 import { limits } from '../kernel/limits.ts'
-import type { Timer } from './timer-queue.ts'
+import type { TimerQueueOptions } from './timer-queue.ts'
 
 export interface DispatcherOptions {
   /** Commands started on one instance and not yet terminal. 1 or more; default `limits.startedPerInstanceMax`. */
@@ -15,8 +15,8 @@ export interface DispatcherOptions {
   readonly sweepMs: number
   /** While timers wait, whether the wall clock has jumped is looked at so often. Default 1,000. */
   readonly lookMs: number
-  /** The timers in the store that are due first. Default: there are none. */
-  readonly readTimers: (limit: number) => readonly Timer[]
+  /** The timers in the store behind a place, in their order. Default: there are none. */
+  readonly readTimers: TimerQueueOptions['read']
 }
 
 export const defaultDispatcherOptions: DispatcherOptions = {

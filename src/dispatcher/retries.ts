@@ -30,6 +30,11 @@ export class Retries {
     this.#dueMs.set(lsn, this.#environment.clock.monotonicMs() + retryDelayMs)
   }
 
+  /** One that is put off is, from now on, whatever the wall clock does. */
+  received({ lsn, retryAtMs, retryDelayMs }: PendingCommand): void {
+    if (retryAtMs !== 0) this.#dueMs.set(lsn, this.#environment.clock.monotonicMs() + retryDelayMs)
+  }
+
   ended(command: Lsn): void {
     if (this.#dueMs.size > 0) this.#dueMs.delete(command)
   }

@@ -1,63 +1,48 @@
 import type { Clock } from '../kernel/environment.ts'
-import type { Lsn } from '../kernel/identifiers.ts'
-import { lsn } from '../kernel/identifiers.ts'
+import { type Lsn, lsn } from '../kernel/identifiers.ts'
+import { ClockEras } from './clock-eras.ts'
+import { type HeldTimer, TimerHeap } from './timer-heap.ts'
+import { comparePlaces, nameOf, type StoredTimer, type TimerPlace } from './timer-place.ts'
+import { UnstoredTimers } from './unstored-timers.ts'
 
-export interface Timer {
-  /** Aggregate key of the workflow. */
-  readonly key: string
-  readonly operation: string
-  /** Wall time, in milliseconds. */
-  readonly dueMs: number
-  readonly isAbsolute: boolean
-}
-
-interface Entry extends Timer {
-  /** By the monotonic clock. */
-  at: number
-  /** Among those that are due at the same time: the order in which they came. */
-  readonly number: number
-  state: 'waiting' | 'fired' | 'cancelled'
-}
+export type { StoredTimer, TimerPlace } from './timer-place.ts'
 
 export interface TimerQueueOptions {
   readonly clock: Clock
-  /** The timers in the store that are due first. */
-  readonly read: (limit: number) => readonly Timer[]
-  /** Timers that are held in memory. */
+  /** The timers in the store behind a place, or with null from the first one on, in their order. */
+  readonly read: (after: TimerPlace | null, limit: number) => readonly StoredTimer[]
+  /** Timers that are held in memory; with more the later half goes. */
   readonly heldMax: number
+  /** Timers that are read at once. */
+  readonly readMax: number
 }
 
-/** A jump of the wall clock of more than this is one. */
-const jumpMs = 1_000
+/** Up to where timers are in memory: nothing, a place in the store, everything. */
+type Horizon = 'nothing' | TimerPlace | 'everything'
 
 /**
  * The timers of all workflows, in the order in which they are due. The next ones are in memory, up to a number; those
  * behind them are in the store alone, and are read when their turn comes.
  *
- * I1. A timer is measured by the monotonic clock from when it was seen: the wall clock may jump. One for a time of the wall
- *     clock follows it.
- * I2. Every timer is either in memory or behind the horizon and in the store: the store is read only when it has applied
- *     all timers that were passed over. While it is waited for, none is passed over: or it would be waited for without end.
- * I3. What is over does not come back from a store that has not heard of it yet.
+ * I1. A timer is measured by the monotonic clock from when it was started: the wall clock may jump. One for a time of the
+ *     wall clock follows it.
+ * I2. Every timer that is not removed is in memory, or behind the horizon and in the store or among the unstored.
  */
 export class TimerQueue {
   readonly #o: TimerQueueOptions
-  readonly #heap: Entry[] = []
-  readonly #byName = new Map<string, Entry>()
-  /** Timers that are due later than this are not in memory. */
-  #horizonMs = Number.NEGATIVE_INFINITY
-  /** The newest entry with a timer behind the horizon. */
-  #passedOver: Lsn = lsn(0)
-  #isWaiting = false
-  /** By name, and the entry that ended each: what the store may still show. The oldest first. */
-  readonly #over = new Map<string, Lsn>()
+  readonly #eras: ClockEras
+  readonly #heap = new TimerHeap()
+  readonly #byName = new Map<string, HeldTimer>()
+  readonly #unstored: UnstoredTimers
+  #horizon: Horizon = 'nothing'
+  #storeApplied: Lsn = lsn(0)
+  #seen: Lsn = lsn(0)
   #number = 0
-  /** Wall minus monotonic time, as it was last seen. */
-  #offsetMs: number
 
   constructor(options: TimerQueueOptions) {
     this.#o = options
-    this.#offsetMs = this.#offset()
+    this.#eras = new ClockEras(options.clock)
+    this.#unstored = new UnstoredTimers(options.heldMax)
   }
 
   /** Timers in memory. */
@@ -65,79 +50,83 @@ export class TimerQueue {
     return this.#byName.size
   }
 
-  /** A timer was started by the entry `at`, at `startedAtMs` of the wall clock. */
-  add(timer: Timer, startedAtMs: number, at: Lsn): void {
-    if (timer.dueMs > this.#horizonMs && !this.#isWaiting) {
-      this.#passedOver = at
+  /** A timer was started by an entry, at `startedAtMs` of the wall clock. */
+  add(timer: StoredTimer, startedAtMs: number): void {
+    // Before it counts as seen: a jump that was not noticed yet came before it was started.
+    this.lookAtClock()
+    this.#seen = timer.startedLsn
+    if (this.#isBehind(timer)) {
+      this.#pass(timer)
       return
     }
-    const nowMs = this.#o.clock.monotonicMs()
-    this.#put(timer, timer.isAbsolute ? timer.dueMs - this.#offset() : nowMs + timer.dueMs - startedAtMs)
+    const { dueMs, isAbsolute } = timer
+    this.#put(timer, isAbsolute ? dueMs - this.#eras.offsetMs : this.#eras.endOf(startedAtMs, dueMs))
+    if (this.#byName.size > this.#o.heldMax) this.#evict()
   }
 
   /** Fired, cancelled, or nobody's any more, by the entry `at`. */
-  remove(key: string, operation: string, at: Lsn): void {
-    const name = nameOf(key, operation)
-    this.#over.delete(name)
-    if (this.#horizonMs !== Number.POSITIVE_INFINITY) this.#over.set(name, at)
-    const entry = this.#byName.get(name)
-    if (entry === undefined) return
-    entry.state = 'cancelled'
-    this.#byName.delete(name)
+  remove(place: TimerPlace, at: Lsn): void {
+    this.#seen = at
+    const name = nameOf(place)
+    const held = this.#byName.get(name)
+    if (held !== undefined) {
+      held.state = 'removed'
+      this.#byName.delete(name)
+    }
+    // There it may still be read.
+    if (at > this.#storeApplied) this.#unstored.removed(place, at)
   }
 
   /** What was fired may not have come through: it fires again. */
   restart(): void {
-    for (const entry of this.#byName.values()) {
-      if (entry.state !== 'fired') continue
-      entry.state = 'waiting'
-      this.#push(entry)
+    for (const timer of this.#byName.values()) {
+      if (timer.state !== 'fired') continue
+      timer.state = 'waiting'
+      this.#heap.push(timer)
     }
+  }
+
+  storeApplied(mark: Lsn): void {
+    this.#storeApplied = mark
+    this.#unstored.applied(mark)
   }
 
   /** It is time to read on in the store. Not while most of what was read has fired and is still there. */
   get isShort(): boolean {
-    if (this.#horizonMs === Number.POSITIVE_INFINITY || this.held > this.#o.heldMax / 2) return false
-    return this.#heap.length === 0 || this.#o.clock.monotonicMs() + this.#offsetMs >= this.#horizonMs
+    const horizon = this.#horizon
+    if (horizon === 'everything' || this.held > this.#o.heldMax / 2) return false
+    if (!this.#unstored.mayRead(this.#storeApplied)) return false
+    if (horizon === 'nothing' || this.#heap.length === 0) return true
+    return this.#o.clock.monotonicMs() + this.#eras.largestOffsetMs >= horizon.dueMs
   }
 
-  /** The store knows of everything up to here. */
-  storeApplied(mark: Lsn): void {
-    for (const [name, at] of this.#over) {
-      if (at > mark) return
-      this.#over.delete(name)
-    }
-  }
-
-  /** Reads what comes next out of the store, if it is time and the store has it (I2). */
-  refill(storeApplied: Lsn): void {
-    if (!this.isShort) return
-    this.#isWaiting = storeApplied < this.#passedOver
-    if (this.#isWaiting) return
-    this.storeApplied(storeApplied)
-    const read = this.#o.read(this.#o.heldMax)
-    for (const timer of read)
-      if (!this.#over.has(nameOf(timer.key, timer.operation))) this.#put(timer, timer.dueMs - this.#offset())
-    this.#horizonMs = read.length < this.#o.heldMax ? Number.POSITIVE_INFINITY : (read.at(-1)?.dueMs ?? 0)
+  /** Reads what comes next out of the store, if it is time. No more than a portion; the next one where it still `isShort`. */
+  refill(): void {
+    if (!this.isShort || this.#horizon === 'everything') return
+    const { read, readMax } = this.#o
+    const rows = read(this.#horizon === 'nothing' ? null : this.#horizon, readMax)
+    const last = rows.length < readMax ? null : (rows.at(-1) as StoredTimer)
+    this.#horizon = last ?? 'everything'
+    for (const timer of rows) if (!this.#unstored.isRemoved(timer)) this.#putStored(timer)
+    for (const timer of this.#unstored.take(last)) this.#putStored(timer)
+    if (this.#byName.size > this.#o.heldMax) this.#evict()
   }
 
   /** Follows the wall clock where it has jumped (I1). */
   lookAtClock(): void {
-    const offsetMs = this.#offset()
-    if (Math.abs(offsetMs - this.#offsetMs) <= jumpMs) return
-    this.#offsetMs = offsetMs
-    const entries = this.#heap.splice(0)
-    for (const entry of entries) {
-      if (entry.isAbsolute) entry.at = entry.dueMs - offsetMs
-      this.#push(entry)
+    if (!this.#eras.look(this.#seen)) return
+    for (const timer of this.#heap.takeAll()) {
+      if (timer.state !== 'waiting') continue
+      if (timer.isAbsolute) timer.at = timer.dueMs - this.#eras.offsetMs
+      this.#heap.push(timer)
     }
   }
 
   /** The next timer that is due now, or null. It counts as fired until it is removed. */
-  takeDue(): Timer | null {
+  takeDue(): TimerPlace | null {
     const nowMs = this.#o.clock.monotonicMs()
-    for (let first = this.#heap[0]; first !== undefined && first.at <= nowMs; first = this.#heap[0]) {
-      this.#pop()
+    for (let first = this.#heap.first(); first !== undefined && first.at <= nowMs; first = this.#heap.first()) {
+      this.#heap.pop()
       if (first.state !== 'waiting') continue
       first.state = 'fired'
       return first
@@ -145,55 +134,54 @@ export class TimerQueue {
     return null
   }
 
-  /** Milliseconds until the next one is due, or null when none is in memory. */
+  /** Milliseconds until something is to be done, or null when there is nothing to wait for. */
   waitMs(): number | null {
-    while (this.#heap[0]?.state === 'cancelled') this.#pop()
-    const first = this.#heap[0]
+    if (this.isShort) return 0
+    while (this.#heap.first()?.state === 'removed') this.#heap.pop()
+    const first = this.#heap.first()
     return first === undefined ? null : Math.max(0, first.at - this.#o.clock.monotonicMs())
   }
 
-  #offset(): number {
-    return this.#o.clock.wallMs() - this.#o.clock.monotonicMs()
+  #isBehind(timer: TimerPlace): boolean {
+    if (this.#horizon === 'everything') return false
+    return this.#horizon === 'nothing' || comparePlaces(timer, this.#horizon) > 0
   }
 
-  #put(timer: Timer, at: number): void {
-    const name = nameOf(timer.key, timer.operation)
+  /** Not held: the store has it, or will have it. */
+  #pass(timer: StoredTimer): void {
+    if (timer.startedLsn > this.#storeApplied) this.#unstored.started(timer)
+  }
+
+  #putStored(timer: StoredTimer): void {
+    const { dueMs, isAbsolute, startedLsn } = timer
+    this.#put(timer, isAbsolute ? dueMs - this.#eras.offsetMs : this.#eras.monotonicOf(dueMs, startedLsn))
+  }
+
+  #put({ key, operation, dueMs, isAbsolute, startedLsn }: StoredTimer, at: number): void {
+    const number = ++this.#number
+    const timer: HeldTimer = { key, operation, dueMs, isAbsolute, startedLsn, at, number, state: 'waiting' }
+    const name = nameOf(timer)
     if (this.#byName.has(name)) return
-    const entry: Entry = { ...timer, at, number: ++this.#number, state: 'waiting' }
-    this.#byName.set(name, entry)
-    this.#push(entry)
+    this.#byName.set(name, timer)
+    this.#heap.push(timer)
   }
 
-  #push(entry: Entry): void {
-    const heap = this.#heap
-    let at = heap.length
-    heap.push(entry)
-    while (at > 0) {
-      const parent = (at - 1) >>> 1
-      if (isBefore(heap[parent] as Entry, entry)) break
-      heap[at] = heap[parent] as Entry
-      at = parent
+  /** The later half of those that wait goes. */
+  #evict(): void {
+    const waiting = this.#heap.takeAll().filter(({ state }) => state === 'waiting')
+    waiting.sort(comparePlaces)
+    const kept = Math.min(waiting.length - 1, this.#o.heldMax >>> 1)
+    if (kept < 1) {
+      for (const timer of waiting) this.#heap.push(timer)
+      return
     }
-    heap[at] = entry
-  }
-
-  #pop(): void {
-    const heap = this.#heap
-    const last = heap.pop() as Entry
-    if (heap.length === 0) return
-    let at = 0
-    for (;;) {
-      let child = at * 2 + 1
-      if (child >= heap.length) break
-      if (child + 1 < heap.length && isBefore(heap[child + 1] as Entry, heap[child] as Entry)) child++
-      if (isBefore(last, heap[child] as Entry)) break
-      heap[at] = heap[child] as Entry
-      at = child
+    const [last] = waiting.slice(kept - 1, kept) as [HeldTimer]
+    this.#horizon = { dueMs: last.dueMs, key: last.key, operation: last.operation }
+    for (const timer of waiting.slice(0, kept)) this.#heap.push(timer)
+    for (const timer of waiting.slice(kept)) {
+      timer.state = 'removed'
+      this.#byName.delete(nameOf(timer))
+      this.#pass(timer)
     }
-    heap[at] = last
   }
 }
-
-const nameOf = (key: string, operation: string): string => `${key}\n${operation}`
-
-const isBefore = (a: Entry, b: Entry): boolean => a.at < b.at || (a.at === b.at && a.number < b.number)

@@ -1,10 +1,11 @@
 import { actionCodes } from '../actions/action-codes.ts'
 import { aggregateTypeOf } from '../actions/aggregate-key.ts'
 import { eventsOf, startedLsns } from '../actions/decode.ts'
-import { encodeAction, receivedEnvelope } from '../actions/encode.ts'
+import { encodeAction, queueFlag, receivedEnvelope } from '../actions/encode.ts'
 import { type EntryBatch, type EntryFields, emptyFields } from '../actions/entry-batch.ts'
 import { codeOf, entryFlags, flagsOf, keyOf, lsnOf } from '../actions/entry-layout.ts'
 import { pack } from '../actions/message-pack.ts'
+import { type QueueFields, queueName } from '../actions/queue-actions.ts'
 import type { Environment, Timer as ScheduledTimer } from '../kernel/environment.ts'
 import { hash32 } from '../kernel/hash.ts'
 import { type Lsn, lsn, revision } from '../kernel/identifiers.ts'
@@ -13,7 +14,7 @@ import type { OutboxMessage } from '../state/outbox.ts'
 import type { RootState } from '../state/root.ts'
 import { Resumption } from './resumption.ts'
 import { noteTimers } from './timer-events.ts'
-import { type Timer, TimerQueue } from './timer-queue.ts'
+import { TimerQueue, type TimerQueueOptions } from './timer-queue.ts'
 
 const nothing = Buffer.alloc(0)
 /** Activations in one draft. */
@@ -23,9 +24,9 @@ export interface WorkflowDeskOptions {
   readonly state: RootState
   readonly batch: EntryBatch
   readonly takeSequence: () => number
-  readonly readTimers: (limit: number) => readonly Timer[]
   /** While timers wait, whether the wall clock has jumped is looked at so often. */
   readonly lookMs: number
+  readonly readTimers: TimerQueueOptions['read']
   /** Something is due: `draft` is to be called when drafts are taken. */
   readonly due: () => void
 }
@@ -42,7 +43,6 @@ export class WorkflowDesk {
   readonly #fields: EntryFields = emptyFields()
   /** Messages of entries up to here are drafted. */
   #forwardedUpTo: Lsn = lsn(0)
-  #storeApplied: Lsn = lsn(0)
   #mayResume = true
   #timer: ScheduledTimer | null = null
   #wakeAtMs = 0
@@ -50,7 +50,8 @@ export class WorkflowDesk {
   constructor(options: WorkflowDeskOptions) {
     this.#o = options
     const { environment, state, readTimers } = options
-    this.#timers = new TimerQueue({ clock: environment.clock, read: readTimers, heldMax: limits.timersHeldMax })
+    const { timersHeldMax: heldMax, timersReadMax: readMax } = limits
+    this.#timers = new TimerQueue({ clock: environment.clock, read: readTimers, heldMax, readMax })
     this.#resumption = new Resumption(state, environment.scheduler, () => {
       this.#mayResume = true
       options.due()
@@ -78,7 +79,6 @@ export class WorkflowDesk {
 
   /** @returns whether something is due now */
   storeApplied(mark: Lsn): boolean {
-    this.#storeApplied = mark
     this.#timers.storeApplied(mark)
     return this.#timers.isShort
   }
@@ -96,7 +96,7 @@ export class WorkflowDesk {
   draft(): void {
     this.#forward()
     if (this.#mayResume || this.#resumption.isHeldBack) this.#resume()
-    this.#timers.refill(this.#storeApplied)
+    this.#timers.refill()
     this.#fire()
     this.#wakeUp()
   }
@@ -111,9 +111,10 @@ export class WorkflowDesk {
     }
   }
 
-  #draftMessage({ source, index, to, command, data, reply, expectedRevision }: OutboxMessage): void {
+  #draftMessage({ source, index, to, command, data, reply, expectedRevision, partition }: OutboxMessage): void {
     const fields = this.#received(to, command, data)
-    fields.flags |= entryFlags.forwarded | (reply === null ? 0 : entryFlags.replies)
+    const queue = this.#queueFields(to, command, partition)
+    fields.flags |= entryFlags.forwarded | (reply === null ? 0 : entryFlags.replies) | queueFlag(queue)
     fields.reference = source
     fields.token = index
     const envelope = receivedEnvelope({
@@ -121,9 +122,17 @@ export class WorkflowDesk {
       expectedRevision: expectedRevision === null ? null : revision(expectedRevision),
       metadata: null,
       ...(reply === null ? {} : { reply }),
+      ...queue,
     })
     fields.envelope = envelope === null ? nothing : Buffer.from(envelope)
     this.#o.batch.add(fields, this.#o.takeSequence())
+  }
+
+  /** Where the sender did not know the queue, all of its messages have one partition. */
+  #queueFields(to: string, command: string, partition: string | undefined): QueueFields {
+    if (partition !== undefined) return { partition }
+    const { queues } = this.#o.state.applications
+    return queues.size > 0 && queues.has(queueName(aggregateTypeOf(to), command)) ? { partition: '' } : {}
   }
 
   #resume(): void {

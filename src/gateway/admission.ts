@@ -1,6 +1,6 @@
-import type { IdempotencyKey } from '../actions/action.ts'
+import type { IdempotencyKey, QueueFields } from '../actions/action.ts'
 import { actionCodes } from '../actions/action-codes.ts'
-import { aggregateTypeOf } from '../actions/aggregate-key.ts'
+import { aggregateTypeOf, parseAggregateKey } from '../actions/aggregate-key.ts'
 import { payloadOf } from '../actions/decode.ts'
 import {
   codeOf,
@@ -21,11 +21,13 @@ import { hash32 } from '../kernel/hash.ts'
 import { limits } from '../kernel/limits.ts'
 import type { AnyAggregate } from '../sdk/aggregate-types.ts'
 import type { Application } from '../sdk/application.ts'
+import type { AnyQueue } from '../sdk/queue.ts'
 import { checkSchema } from '../sdk/schema-check.ts'
 import type { RootState } from '../state/root.ts'
+import { partitionOf } from '../workflows/partition.ts'
 import { hostedDefinitions } from '../workflows/workflow-aggregate.ts'
 import { internalCommands, isWorkflowType, workflowNameOf } from '../workflows/workflow-names.ts'
-import { checkEnvelope } from './check-envelope.ts'
+import { checkEnvelope, type Envelope } from './check-envelope.ts'
 import type { Rewriting } from './rewrite-draft.ts'
 
 export interface AdmissionLimits {
@@ -62,6 +64,7 @@ export class Admission {
   readonly #aggregates: ReadonlyMap<string, KnownAggregate>
   readonly #limits: AdmissionLimits
   #admittedVersion = 0
+  #admittedQueue: AnyQueue | null = null
 
   constructor(applications: readonly Application[], admissionLimits: Partial<AdmissionLimits> = {}) {
     this.#limits = { ...defaultAdmissionLimits, ...admissionLimits }
@@ -124,6 +127,7 @@ export class Admission {
     b.writeUInt32LE(hash32(key), o + entryOffsets.hash)
     b.writeUInt16LE(flagsOf(b, o) & (entryFlags.idempotencyKey | entryFlags.writtenIsEnough), o + entryOffsets.flags)
     this.#admittedVersion = known.definition.version
+    this.#admittedQueue = known.definition.queues?.[command] ?? null
     const schema = known.definition.schemas?.commands?.[command]
     if (schema === undefined) return null
     return { data: checkSchema(schema, dataOf(b, o), `data of command "${command}" of ${key}`) }
@@ -136,13 +140,36 @@ export class Admission {
     return checkEnvelope(b, o, hasKey).idempotencyKey ?? null
   }
 
-  /** What the draft must say instead: what its schema changed, and how long the aggregate's keys are remembered. */
+  /**
+   * What the draft must say instead: what its schema changed, how long the aggregate's keys are remembered, and in which
+   * partition of its queue it waits. Notes in its header that it waits anywhere.
+   */
   rewriting(b: Buffer, o: number, changed: Changed | null, key: IdempotencyKey | null): Rewriting | null {
-    if (key === null) return changed
+    const isBare = envelopeBytesOf(b, o) === 0
+    if (isBare && this.#admittedQueue === null) return changed
+    const envelope = isBare ? {} : checkEnvelope(b, o, key !== null)
+    if (envelope.partition !== undefined) throw new CommanderError('protocol_violation', 'a call names no partition')
+    const queueing = this.#queueing(b, o, envelope, changed)
+    if (queueing !== null) noteQueueing(b, o)
+    const ttl = this.#ttlOf(b, o, key)
+    if (ttl === null && queueing?.partition === undefined) return changed
+    return { ...changed, envelope: { ...envelope, ...ttl, ...queueing } }
+  }
+
+  /** null: the key has its time already. */
+  #ttlOf(b: Buffer, o: number, key: IdempotencyKey | null): Pick<Envelope, 'idempotencyKey'> | null {
+    if (key === null) return null
     const { idempotencyTtlMs } = this.aggregate(aggregateTypeOf(keyOf(b, o)))
-    if (key.ttlMs === idempotencyTtlMs) return changed
-    const idempotencyKey = { ...key, ttlMs: idempotencyTtlMs }
-    return { ...changed, envelope: { ...checkEnvelope(b, o, true), idempotencyKey } }
+    return key.ttlMs === idempotencyTtlMs ? null : { idempotencyKey: { ...key, ttlMs: idempotencyTtlMs } }
+  }
+
+  /** null: it is started as soon as it can be. */
+  #queueing(b: Buffer, o: number, { priority, delayMs }: Envelope, changed: Changed | null): QueueFields | null {
+    const queue = this.#admittedQueue
+    if (queue === null) return priority === undefined && delayMs === undefined ? null : {}
+    const { type, id } = parseAggregateKey(keyOf(b, o))
+    const data = changed === null ? dataOf(b, o) : changed.data
+    return { partition: partitionOf(queue, data, id, `${nameOf(b, o)} of ${type}`) }
   }
 
   #checkRoom({ commands }: RootState, drafted: number, key: string): void {
@@ -163,6 +190,9 @@ export class Admission {
     }
   }
 }
+
+const noteQueueing = (b: Buffer, o: number): number =>
+  b.writeUInt16LE(flagsOf(b, o) | entryFlags.queues, o + entryOffsets.flags)
 
 function unknownType(type: string, known: readonly string[]): CommanderError {
   const isWorkflow = isWorkflowType(type)

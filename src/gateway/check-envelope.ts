@@ -8,6 +8,10 @@ export interface Envelope {
   readonly idempotencyKey?: IdempotencyKey
   readonly expectedRevision?: number
   readonly metadata?: Readonly<Record<string, string>>
+  /** Of its queue: computed here, never the caller's. */
+  readonly partition?: string
+  readonly priority?: number
+  readonly delayMs?: number
 }
 
 /**
@@ -26,7 +30,14 @@ export function checkEnvelope(b: Buffer, o: number, hasKey: boolean): Envelope {
     throw invalid(`the expected revision is ${JSON.stringify(expectedRevision)}, but must be a whole number from 0 on`)
   }
   if (metadata !== undefined) checkMetadata(metadata)
+  checkWhole('priority', (envelope as Envelope).priority, limits.priorityMax)
+  checkWhole('delayMs', (envelope as Envelope).delayMs, limits.delayMsMax)
   return envelope as Envelope
+}
+
+function checkWhole(what: string, value: unknown, max: number): void {
+  if (value === undefined || (Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) <= max)) return
+  throw invalid(`${what} is ${JSON.stringify(value)}, but must be a whole number from 0 to ${max}`)
 }
 
 function decode(b: Buffer, o: number): unknown {

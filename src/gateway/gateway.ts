@@ -55,9 +55,11 @@ export class Gateway implements FollowerRole {
   #sendScheduled = false
   #stopping = false
   readonly #sendDue: () => void
+  readonly wallMs: () => number
 
   constructor(options: GatewayOptions) {
     this.#o = options
+    this.wallMs = () => options.environment.clock.wallMs()
     this.#admission = new Admission(options.applications, options.limits)
     this.#answers = new Answers(options.store, options.archived, (call, stored) =>
       this.#ends.goesOn(call, stored, this.#o.state.lsn),

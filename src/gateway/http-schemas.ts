@@ -68,6 +68,7 @@ export const components: Readonly<Record<string, JsonSchema>> = {
     'events?': list(reference('Event')),
     'reason?': object({ code: text('For programs'), message: text('For people'), 'details?': anything('Values') }),
     'attempts?': integer('Attempts to decide it'),
+    'waitingFor?': text('pending: why it is not started yet'),
     'endLsn?': integer('Entry that ended the command', 1),
   }),
   Stream: object({

@@ -19,6 +19,7 @@ import { type Lsn, lsn } from '../kernel/identifiers.ts'
 import { limits } from '../kernel/limits.ts'
 import type { Application } from '../sdk/application.ts'
 import { upcastEvent } from '../sdk/upcast-event.ts'
+import { waitingFor } from '../state/waiting-for.ts'
 import type { KeyValueStore } from '../store/key-value-store.ts'
 import { numberKey, readKeyNumber } from '../store/keys.ts'
 import { type ArchivedStreams, isArchivedElsewhere } from '../tables/archived-streams.ts'
@@ -174,7 +175,9 @@ export class Queries {
     const pending = this.#gateway.state.commands.byLsn.get(at)
     if (pending !== undefined) {
       const aggregate = parseAggregateKey(pending.queue.key)
-      return { id, lsn: at, status: 'pending', aggregate, command: null, attempts: pending.attempts }
+      const view = { id, lsn: at, status: 'pending' as const, aggregate, command: null, attempts: pending.attempts }
+      const reason = waitingFor(this.#gateway.state, pending, this.#gateway.wallMs())
+      return reason === null ? view : { ...view, waitingFor: reason }
     }
     const stored = readOutcome(this.#store, this.#log, at)
     if (stored === null) throw new CommanderError('not_found', `there is no command "${id}"`)

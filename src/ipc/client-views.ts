@@ -24,6 +24,8 @@ export interface CommandView {
   /** rejected and parked: why. */
   readonly reason?: { readonly code: string; readonly message: string; readonly details?: unknown }
   readonly attempts?: number
+  /** pending: why it is not started; absent once it is. */
+  readonly waitingFor?: string
   readonly endLsn?: number
 }
 

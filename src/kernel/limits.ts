@@ -59,9 +59,25 @@ export const limits = {
   /** Requests of a workflow that its view shows, beside those under way: the latest. */
   workflowRequestsShown: 1000,
   /** Timers that the dispatcher holds in memory; those that are due later are in the store alone. */
-  timersHeldMax: 100_000,
+  timersHeldMax: 20_000,
+  /** Timers that the dispatcher reads out of the store at once: a few milliseconds of its event loop. */
+  timersReadMax: 1_000,
   /** Timers are fired while no more commands than this are pending, and no more workflows active. */
   timersPendingMax: 5_000,
+  /** A time of a schedule that is late by no more is not missed, in milliseconds. */
+  scheduleGraceMs: 10_000,
+  /** Times of a schedule that are made up for at once, and that wait for the one before. */
+  scheduledTimesMax: 1_000,
+  /** Schedules of one application. */
+  schedulesMax: 1_000,
+  /** Workflows that hold slots of queues, in the whole database; further ones are not started. */
+  slotsHeldMax: 100_000,
+  /** Names of partitions of queues, in UTF-8 bytes. */
+  partitionBytesMax: 256,
+  /** The highest priority in a queue. */
+  priorityMax: 9,
+  /** How long a command may be put off: a year, in milliseconds. */
+  delayMsMax: 31_622_400_000,
   /** How often a command may take its process down with it before it is parked. */
   crashesMax: 2,
 } as const

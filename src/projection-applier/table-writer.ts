@@ -175,7 +175,7 @@ export class TableWriter {
     const snapshot = snapshotOf(b, o)
     if (snapshot !== null) putSnapshot(batch, key, { ...snapshot, revision: before + eventCount, lsn: lsnOf(b, o) })
     if ((flagsOf(b, o) & entryFlags.indexed) !== 0) {
-      for (const event of eventsOf(b, o)) indexWorkflowEvent(batch, key, event as WorkflowEvent)
+      for (const event of eventsOf(b, o)) indexWorkflowEvent(batch, key, event as WorkflowEvent, lsnOf(b, o))
     }
     this.#projections.apply(batch, b, o, place.block + place.delta)
     return place

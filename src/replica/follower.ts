@@ -99,6 +99,7 @@ export class Follower {
     this.#reader = null
     this.#channel?.close()
     this.#channel = null
+    this.#isConnected = false
   }
 
   /** The role accepts batches again. */

@@ -1,3 +1,4 @@
+import type { AnyQueue, CommandQueue } from './queue.ts'
 import type { StandardSchema } from './standard-schema.ts'
 
 /** What a command's decision may depend on besides its data and the state: all of it is the same when it is decided again. */
@@ -119,6 +120,11 @@ export interface AggregateOptions<Commands, Events> {
    * command must not stop an account. Block where a later command must never overtake an earlier one.
    */
   readonly onExhausted?: OnExhausted
+  /**
+   * By command name: how many of them are under way at once, and how fast they are started, over the whole database. A
+   * command that waits holds back those behind it on its aggregate. It has its slot until it ends, over all attempts.
+   */
+  readonly queues?: { readonly [Name in keyof Commands]?: CommandQueue<Commands[Name]> }
   /** A snapshot of the state is saved every so many events; 0 means never. Default 500. */
   readonly snapshotEvery?: number
 }
@@ -204,6 +210,7 @@ export interface AnyAggregate extends AggregateDefaults {
     readonly commands?: Readonly<Record<string, StandardSchema | undefined>>
     readonly events?: Readonly<Record<string, StandardSchema | undefined>>
   }
+  readonly queues?: Readonly<Record<string, AnyQueue | undefined>>
   readonly inferred?: {
     readonly state: unknown
     readonly commands: Readonly<Record<string, unknown>>

@@ -3,6 +3,7 @@ import type { AggregateDefinition, AnyAggregate, InferredAggregate, RetryOptions
 import { aggregateBrand } from './aggregate-types.ts'
 import { assertIntegerOption, assertKnownKeys, assertObject, copyHandlers, copySchemas } from './definition.ts'
 import { assertName } from './name.ts'
+import { queuesOf } from './queue.ts'
 import { retryDefaults, retryOptionsOf } from './retry-options.ts'
 
 const dayMs = 86_400_000
@@ -34,6 +35,7 @@ const definitionKeys: ReadonlySet<string> = new Set([
   'retry',
   'onExhausted',
   'snapshotEvery',
+  'queues',
 ])
 
 /**
@@ -81,6 +83,7 @@ function normalise(input: unknown): AnyAggregate {
     evolve,
     ...optionsOf(input, subject),
     ...schemasOf(input.schemas, decide, evolve, subject),
+    ...(input.queues === undefined ? {} : { queues: queuesOf(input.queues, decide, `${subject}: queues`) }),
     ...(input.upcast === undefined ? {} : { upcast: copyHandlers(input.upcast, `${subject}: upcast`, 'event', false) }),
   }
   return Object.freeze(aggregate) as AnyAggregate

@@ -12,6 +12,7 @@ export function assertApplicationsFit(applications: readonly Application[]): voi
   assertUnique('application', applications, ({ name }) => [name])
   assertUnique('aggregate', applications, ({ aggregates }) => aggregates.map(({ name }) => name))
   assertUnique('workflow', applications, ({ workflows }) => [...new Set(workflows.map(({ name }) => name))])
+  assertUnique('schedule', applications, ({ schedules }) => schedules.map(({ name }) => name))
   assertUnique('projection', applications, ({ projections }) => projections.map(({ name }) => name))
   const aggregates = applications.flatMap((application) => application.aggregates)
   const eventsOf = new Map(aggregates.map(({ name, evolve }) => [name, evolve]))

@@ -1,10 +1,12 @@
 import { CommanderError } from '../kernel/errors.ts'
+import { limits } from '../kernel/limits.ts'
 import { isAggregate } from './aggregate.ts'
 import type { AnyAggregate } from './aggregate-types.ts'
 import { assertKnownKeys, assertObject, describe } from './definition.ts'
 import { assertName } from './name.ts'
 import type { Projection } from './projection.ts'
 import { isProjection } from './projection.ts'
+import { isSchedule, type Schedule } from './schedule.ts'
 import { isWorkflow } from './workflow.ts'
 import type { AnyWorkflow } from './workflow-types.ts'
 
@@ -25,6 +27,8 @@ export interface ApplicationDefinition<
    * with them. Default none.
    */
   readonly workflows?: Workflows
+  /** Names are unique; each starts a workflow of this application. At most 1,000. Default none. */
+  readonly schedules?: readonly Schedule[]
 }
 
 export const applicationBrand: unique symbol = Symbol.for('commanderdb.application') as never
@@ -41,9 +45,10 @@ export interface Application<
   readonly aggregates: Aggregates
   readonly projections: Projections
   readonly workflows: Workflows
+  readonly schedules: readonly Schedule[]
 }
 
-const definitionKeys: ReadonlySet<string> = new Set(['name', 'aggregates', 'projections', 'workflows'])
+const definitionKeys: ReadonlySet<string> = new Set(['name', 'aggregates', 'projections', 'workflows', 'schedules'])
 
 /**
  * Puts an application together. An application module exports the result as its default.
@@ -79,7 +84,10 @@ function normalise(input: unknown): Application {
   }
   const projections = listOf(input.projections ?? [], isProjection, `${subject}: projections`, 'defineProjection')
   for (const projection of projections) assertSourcesExist(projection, aggregates, subject)
-  return Object.freeze({ [applicationBrand]: true as const, name: input.name, aggregates, projections, workflows })
+  const schedules = listOf(input.schedules ?? [], isSchedule, `${subject}: schedules`, 'defineSchedule')
+  assertScheduled(schedules, workflows, subject)
+  const { name } = input
+  return Object.freeze({ [applicationBrand]: true as const, name, aggregates, projections, workflows, schedules })
 }
 
 function listOf<Item extends { readonly name: string }>(
@@ -105,6 +113,19 @@ function listOf<Item extends { readonly name: string }>(
     names.add(label)
   }
   return Object.freeze([...input])
+}
+
+function assertScheduled(schedules: readonly Schedule[], workflows: readonly AnyWorkflow[], subject: string): void {
+  if (schedules.length > limits.schedulesMax) {
+    const message = `${subject} has ${schedules.length} schedules; there may be ${limits.schedulesMax}`
+    throw new CommanderError('invalid_module', message)
+  }
+  const names = new Set(workflows.map(({ name }) => name))
+  for (const { name, workflow } of schedules) {
+    if (names.has(workflow.name)) continue
+    const message = `${subject}: schedule "${name}" starts workflow "${workflow.name}", which is not among its workflows: ${[...names].join(', ') || 'none'}`
+    throw new CommanderError('invalid_module', message)
+  }
 }
 
 const versioned = ({ name, version }: AnyWorkflow): string => `${name} version ${version}`

@@ -1,4 +1,5 @@
 import type { AnyAggregate, CommandData, CommandName, RetryOptions } from './aggregate-types.ts'
+import type { AnyQueue, WorkflowQueue } from './queue.ts'
 import type { StandardSchema } from './standard-schema.ts'
 
 /** What becomes of a request that fails in every attempt. */
@@ -151,6 +152,11 @@ export interface WorkflowDefinition<Name extends string, Input, Output> {
   readonly retry?: RequestRetry
   /** Longest time of a workflow from its start, in milliseconds; then it fails with `timeout`. Default: no limit. */
   readonly timeoutMs?: number
+  /**
+   * How many of them are under way at once, and how fast they are started, over the whole database. Default: no limits.
+   * In front of `run` the input of `partitionKey` needs its type written out.
+   */
+  readonly queue?: WorkflowQueue<Input>
   readonly run: (context: WorkflowContext, input: Input) => Promise<Output>
 }
 
@@ -165,6 +171,7 @@ export interface Workflow<Name extends string, Input, Output> {
   readonly output?: StandardSchema<unknown, Output>
   readonly retry: Required<RequestRetry>
   readonly timeoutMs: number | null
+  readonly queue?: AnyQueue
   readonly run: WorkflowDefinition<Name, Input, Output>['run']
   /** Exists for the compiler only. */
   readonly inferred?: { readonly input: Input; readonly output: Output }
@@ -183,6 +190,7 @@ export interface AnyWorkflow {
   readonly output?: StandardSchema
   readonly retry: Required<RequestRetry>
   readonly timeoutMs: number | null
+  readonly queue?: AnyQueue
   readonly run: AnyRun['run']
   readonly inferred?: { readonly input: unknown; readonly output: unknown }
 }

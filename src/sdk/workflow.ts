@@ -2,12 +2,22 @@ import { CommanderError } from '../kernel/errors.ts'
 import { limits } from '../kernel/limits.ts'
 import { assertIntegerOption, assertKnownKeys, assertObject, describe } from './definition.ts'
 import { assertName } from './name.ts'
+import { queueOf } from './queue.ts'
 import { retryDefaults, retryOptionsOf } from './retry-options.ts'
 import { isStandardSchema, type StandardSchema } from './standard-schema.ts'
 import type { AnyWorkflow, RequestRetry, Workflow, WorkflowDefinition } from './workflow-types.ts'
 import { workflowBrand } from './workflow-types.ts'
 
-const definitionKeys: ReadonlySet<string> = new Set(['name', 'version', 'input', 'output', 'retry', 'timeoutMs', 'run'])
+const definitionKeys: ReadonlySet<string> = new Set([
+  'name',
+  'version',
+  'input',
+  'output',
+  'retry',
+  'timeoutMs',
+  'queue',
+  'run',
+])
 const retryKeys: ReadonlySet<string> = new Set(['maxAttempts', 'initialDelayMs', 'maxDelayMs', 'onExhausted'])
 const requestKeys: ReadonlySet<string> = new Set(['retry', 'timeoutMs', 'compensate'])
 const tenYearsMs = 315_576_000_000
@@ -63,6 +73,7 @@ function normalise(input: unknown): unknown {
       input.timeoutMs === undefined
         ? null
         : assertIntegerOption(input.timeoutMs, 0, 1, tenYearsMs, `${subject}: timeoutMs`),
+    ...(input.queue === undefined ? {} : { queue: queueOf(input.queue, `${subject}: queue`) }),
     run: input.run,
   })
 }

@@ -1,4 +1,5 @@
-import type { ApplicationRegistered } from '../actions/action.ts'
+import type { ApplicationRegistered, QueueForm } from '../actions/action.ts'
+import { queueName } from '../actions/queue-actions.ts'
 import { partitionCount, partitionOf } from '../kernel/hash.ts'
 import type { Lsn } from '../kernel/identifiers.ts'
 
@@ -11,15 +12,23 @@ export interface ApplicationInstance {
   /** The version of the definition of each of these types; absent where it did not say. */
   readonly aggregateVersions?: readonly number[]
   readonly registeredLsn: Lsn
+  /** Absent where it has none. */
+  readonly queues?: readonly QueueForm[]
 }
 
 export interface ApplicationsSlice {
   readonly byInstance: Map<string, ApplicationInstance>
   /** Of each aggregate type, the instances that host it, by name: the owner of a partition follows from this list. */
   readonly hostsByType: Map<string, ApplicationInstance[]>
+  /** The limits of each queue, by its name, as the instance says that registered last. */
+  readonly queues: Map<string, QueueForm>
 }
 
-export const emptyApplications = (): ApplicationsSlice => ({ byInstance: new Map(), hostsByType: new Map() })
+export const emptyApplications = (): ApplicationsSlice => ({
+  byInstance: new Map(),
+  hostsByType: new Map(),
+  queues: new Map(),
+})
 
 /** Of each type that was migrated, the version that its hosts must know. */
 export type RequiredVersions = ReadonlyMap<string, { readonly version: number }>
@@ -30,9 +39,13 @@ export function registerApplication(
   at: Lsn,
   required: RequiredVersions,
 ): void {
-  const { instance, application, incarnation, aggregateTypes, aggregateVersions } = action
+  const { instance, application, incarnation, aggregateTypes, aggregateVersions, queues } = action
   const registered = { instance, application, incarnation, aggregateTypes, registeredLsn: at }
-  slice.byInstance.set(instance, aggregateVersions === undefined ? registered : { ...registered, aggregateVersions })
+  slice.byInstance.set(instance, {
+    ...registered,
+    ...(aggregateVersions === undefined ? {} : { aggregateVersions }),
+    ...(queues === undefined ? {} : { queues }),
+  })
   rebalance(slice, required)
 }
 
@@ -46,6 +59,10 @@ export function deregisterApplication(slice: ApplicationsSlice, instance: string
  */
 export function rebalance(slice: ApplicationsSlice, required: RequiredVersions): void {
   slice.hostsByType.clear()
+  slice.queues.clear()
+  const inOrder = [...slice.byInstance.values()].sort((a, b) => a.registeredLsn - b.registeredLsn)
+  for (const { queues = [] } of inOrder)
+    for (const form of queues) slice.queues.set(queueName(form.type, form.command), form)
   for (const instance of slice.byInstance.values()) {
     for (const [index, type] of instance.aggregateTypes.entries()) {
       if ((instance.aggregateVersions?.[index] ?? 0) < (required.get(type)?.version ?? 0)) continue

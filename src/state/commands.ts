@@ -2,6 +2,7 @@ import type { ReplyAddress } from '../actions/action.ts'
 import type { Lsn, Token } from '../kernel/identifiers.ts'
 import { lsn, token } from '../kernel/identifiers.ts'
 import { NumberMap } from '../kernel/number-map.ts'
+import type { Place } from './queues.ts'
 
 /** The name under which the dispatcher assigns a command to itself, to park it. */
 export const dispatcherName = 'dispatcher'
@@ -31,6 +32,8 @@ export interface PendingCommand {
   at: number
   /** The workflow that waits for its outcome. */
   reply: ReplyAddress | null
+  /** Where it waits its turn; null: nowhere. */
+  place: Place | null
 }
 
 /** The pending commands of one aggregate instance in LSN order; exists while there is one or while it is blocked. */
@@ -91,6 +94,7 @@ export function addPending(
     source,
     at: offset,
     reply: null,
+    place: null,
   }
   insertInOrder(queue.commands, command)
   slice.byLsn.set(at, command)
@@ -128,10 +132,20 @@ export function removePending(slice: CommandsSlice, at: Lsn): PendingCommand | u
   return command
 }
 
-/** An assignment that would let the command overtake an earlier one of its aggregate is void from the start (G2). */
-export function markStarted(slice: CommandsSlice, at: Lsn, instance: string, assignment: Token): void {
+/**
+ * An assignment that would let the command overtake an earlier one of its aggregate is void from the start (G2), and one
+ * for which its queue has no room.
+ */
+export function markStarted(
+  slice: CommandsSlice,
+  at: Lsn,
+  instance: string,
+  assignment: Token,
+  takesSlot: (place: Place) => boolean = () => true,
+): void {
   const command = slice.byLsn.get(at)
   if (command === undefined || !mayStart(command, instance)) return
+  if (command.place !== null && command.attempts === 0 && !takesSlot(command.place)) return
   command.instance = instance
   command.token = assignment
   command.retryAtMs = 0

@@ -16,6 +16,8 @@ export interface OutboxMessage {
   readonly data: Buffer
   readonly reply: ReplyAddress | null
   readonly expectedRevision: number | null
+  /** Absent where the sender knows of none. */
+  readonly partition?: string
 }
 
 /** By the entry that sends them. Bounded by what is under way: each is forwarded as soon as the dispatcher sees it. */
@@ -47,7 +49,7 @@ export function takeMessage(slice: OutboxSlice, source: Lsn, index: number): Out
 /** The messages that the entry at `o` sends. */
 export function addMessagesOf(slice: OutboxSlice, b: Buffer, o: number, key: string): void {
   const source = lsnOf(b, o)
-  messagesOf(b, o).forEach(({ to, command, data, operation, expectedRevision }, index) => {
+  messagesOf(b, o).forEach(({ to, command, data, operation, expectedRevision, partition }, index) => {
     addMessage(slice, {
       source,
       index,
@@ -56,6 +58,7 @@ export function addMessagesOf(slice: OutboxSlice, b: Buffer, o: number, key: str
       data: Buffer.from(data),
       reply: operation === undefined ? null : { key, operation },
       expectedRevision: expectedRevision ?? null,
+      ...(partition === undefined ? {} : { partition }),
     })
   })
 }

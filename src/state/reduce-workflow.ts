@@ -14,15 +14,19 @@ import { token } from '../kernel/identifiers.ts'
 import { activate, clearSuspects, deactivate, isSuspect, markAdvanced, markResumed } from './activations.ts'
 import type { PendingCommand } from './commands.ts'
 import { addMessagesOf, addReply, completedOutcome, rejectedOutcome, skippedOutcome } from './outbox.ts'
+import { endWorkflow } from './reduce-queue.ts'
 import type { RootState } from './root-state.ts'
+import { endStart } from './schedules.ts'
 
 /** The command that the `command/completed` entry at `o` ended: what that means for workflows. */
 export function reduceCompletedOfWorkflow(
-  { activations, outbox }: RootState,
+  state: RootState,
   b: Buffer,
   o: number,
   command: PendingCommand | undefined,
 ): void {
+  const { activations, outbox } = state
+  if ((flagsOf(b, o) & entryFlags.ends) !== 0) endWorkflow(state, keyOf(b, o))
   if ((flagsOf(b, o) & entryFlags.releases) !== 0) deactivate(activations, keyOf(b, o))
   else if ((flagsOf(b, o) & entryFlags.activates) !== 0 && command !== undefined)
     activate(activations, command.lsn, keyOf(b, o), hashOf(b, o), command.instance, tokenOf(b, o))
@@ -34,7 +38,8 @@ export function reduceRejectedOfWorkflow({ outbox }: RootState, b: Buffer, o: nu
   if (command.reply !== null) addReply(outbox, b, o, command.reply, command.lsn, rejectedOutcome(b, o))
 }
 
-export function reduceSkippedOfWorkflow({ outbox }: RootState, b: Buffer, o: number): void {
+export function reduceSkippedOfWorkflow({ outbox, schedules }: RootState, b: Buffer, o: number): void {
+  endStart(schedules, referenceOf(b, o))
   const address = replyOf(b, o)
   if (address !== null) addReply(outbox, b, o, address, referenceOf(b, o), skippedOutcome(b, o))
 }
@@ -42,6 +47,7 @@ export function reduceSkippedOfWorkflow({ outbox }: RootState, b: Buffer, o: num
 export function reduceAdvanced(state: RootState, b: Buffer, o: number): void {
   const { activations, outbox } = state
   const flags = flagsOf(b, o)
+  if ((flags & entryFlags.ends) !== 0) endWorkflow(state, keyOf(b, o))
   state.globalPosition += eventCountOf(b, o)
   if ((flags & entryFlags.sends) !== 0) addMessagesOf(outbox, b, o, keyOf(b, o))
   if ((flags & entryFlags.releases) !== 0) deactivate(activations, keyOf(b, o))

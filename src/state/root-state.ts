@@ -6,6 +6,8 @@ import { type CommandsSlice, emptyCommands } from './commands.ts'
 import { emptyIdempotency, type IdempotencySlice, type KeyLookup } from './idempotency.ts'
 import { emptyMigrations, type MigrationsSlice } from './migrations.ts'
 import { emptyOutbox, type OutboxSlice } from './outbox.ts'
+import { emptyQueues, type QueuesSlice } from './queues.ts'
+import { emptySchedules, type SchedulesSlice } from './schedules.ts'
 
 /**
  * The state that every child folds from the same entries. Bounded: it holds what is under way, never what is done.
@@ -22,6 +24,8 @@ export interface RootState {
   readonly migrations: MigrationsSlice
   readonly activations: ActivationsSlice
   readonly outbox: OutboxSlice
+  readonly schedules: SchedulesSlice
+  readonly queues: QueuesSlice
   /** Keep the bytes of pending commands: for processes that decide them or store them. */
   readonly keepsPayloads: boolean
 }
@@ -40,5 +44,7 @@ export const emptyRoot = ({ lookup, keepsPayloads }: RootOptions): RootState => 
   migrations: emptyMigrations(),
   activations: emptyActivations(),
   outbox: emptyOutbox(),
+  schedules: emptySchedules(),
+  queues: emptyQueues(),
   keepsPayloads,
 })

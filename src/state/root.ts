@@ -36,7 +36,6 @@ import {
   pendingBefore,
   releaseAll,
   releaseInstance,
-  removePending,
   unblockAggregate,
 } from './commands.ts'
 import {
@@ -61,6 +60,8 @@ import {
   startMigration,
 } from './migrations.ts'
 import { takeMessage } from './outbox.ts'
+import { type Place, takeSlot } from './queues.ts'
+import { endCompleted, endPending, endWorkflow, noteQueueing, placeOf } from './reduce-queue.ts'
 import {
   reduceAdvanced,
   reduceCompletedOfWorkflow,
@@ -69,6 +70,7 @@ import {
   reduceSkippedOfWorkflow,
 } from './reduce-workflow.ts'
 import type { RootState } from './root-state.ts'
+import { endStart, noteStart, reduceFired, registerSchedules } from './schedules.ts'
 
 export { emptyRoot, type RootOptions, type RootState } from './root-state.ts'
 
@@ -92,7 +94,7 @@ export function reduce(state: RootState, b: Buffer, o: number): Repeats {
       reduceStarted(state, b, o, at)
       return isNew
     case actionCodes['command/completed']: {
-      const command = removePending(state.commands, referenceOf(b, o))
+      const command = endCompleted(state, referenceOf(b, o), b, o)
       state.commands.completed++
       state.globalPosition += eventCountOf(b, o)
       if (command?.reply != null || (flagsOf(b, o) & entryFlags.ofWorkflow) !== 0)
@@ -104,9 +106,10 @@ export function reduce(state: RootState, b: Buffer, o: number): Repeats {
       reduceAdvanced(state, b, o)
       return isNew
     case actionCodes['command/rejected']: {
-      const command = removePending(state.commands, referenceOf(b, o))
+      const command = endPending(state, referenceOf(b, o))
       state.commands.rejected++
       if (command?.reply != null) reduceRejectedOfWorkflow(state, b, o, command)
+      if (state.schedules.byName.size > 0) endStart(state.schedules, referenceOf(b, o))
       if (state.migrations.byType.size > 0) forgetRewritten(state.migrations, keyOf(b, o), referenceOf(b, o))
       return isNew
     }
@@ -128,6 +131,7 @@ const forwardedBefore: Repeats = answeredLongAgo
 function reduceReceived(state: RootState, b: Buffer, o: number, at: Lsn): Repeats {
   if ((flagsOf(b, o) & entryFlags.forwarded) !== 0) {
     if (takeMessage(state.outbox, referenceOf(b, o), tokenOf(b, o)) === undefined) return forwardedBefore
+    if (state.schedules.byName.size > 0) noteStart(state.schedules, referenceOf(b, o), at)
     addReceived(state, b, o, at)
     return isNew
   }
@@ -158,6 +162,7 @@ function addReceived({ commands, keepsPayloads }: RootState, b: Buffer, o: numbe
   const source = keepsPayloads ? b : null
   const command = addPending(commands, at, keyOf(b, o), hashOf(b, o), lengthOf(b, o), source, o, variantOf(b, o))
   if ((flagsOf(b, o) & entryFlags.replies) !== 0) command.reply = replyOf(b, o)
+  if ((flagsOf(b, o) & entryFlags.queues) !== 0) noteQueueing(command, b, o)
 }
 
 /** Whether the client's call of this `command/received` has come before, under whatever key. */
@@ -171,8 +176,10 @@ function reduceStarted(state: RootState, b: Buffer, o: number, at: Lsn): void {
   if (instance !== dispatcherName && !state.applications.byInstance.has(instance)) return
   const end = entryEnd(b, o)
   const assignment = at as number as Token
+  const { commands, queues, applications } = state
+  const takesSlot = (place: Place): boolean => takeSlot(queues, applications.queues, place, wallMsOf(b, o))
   for (let i = payloadStart(b, o); i + 8 <= end; i += 8) {
-    markStarted(state.commands, lsn(readUint64(b, i)), instance, assignment)
+    markStarted(commands, lsn(readUint64(b, i)), instance, assignment, takesSlot)
   }
 }
 
@@ -192,7 +199,7 @@ function reduceRare(state: RootState, b: Buffer, o: number, at: Lsn): void {
       if ((flagsOf(b, o) & entryFlags.blocksAggregate) !== 0) {
         blockAggregate(commands, keyOf(b, o), hashOf(b, o), referenceOf(b, o))
       }
-      noteParked(migrations, keyOf(b, o), referenceOf(b, o), removePending(commands, referenceOf(b, o))?.version ?? 0)
+      noteParked(migrations, keyOf(b, o), referenceOf(b, o), endPending(state, referenceOf(b, o))?.version ?? 0)
       commands.parked++
       return
     case actionCodes['command/retried']: {
@@ -202,7 +209,9 @@ function reduceRare(state: RootState, b: Buffer, o: number, at: Lsn): void {
       const version = retriedVersion(b, o)
       if (commands.byLsn.has(command) || isOutdated(migrations, key, version)) return
       const at = payloadStart(b, o)
-      addPending(commands, command, key, hashOf(b, o), lengthOf(b, o), source, at, version).reply = replyOf(b, at)
+      const again = addPending(commands, command, key, hashOf(b, o), lengthOf(b, o), source, at, version)
+      again.reply = replyOf(b, at)
+      again.place = placeOf(b, at)
       noteUnparked(migrations, key, command)
       unblockAggregate(commands, key, command)
       commands.parked--
@@ -224,6 +233,7 @@ function reduceRare(state: RootState, b: Buffer, o: number, at: Lsn): void {
       const action = { instance: nameOf(b, o), ...(payloadOf(b, o) as object) } as ApplicationRegistered
       releaseAt(state, action.instance, action.former === 'crashed')
       registerApplication(state.applications, action, at, migrations.versions)
+      registerSchedules(state.schedules, action.application, action.schedules)
       return
     }
     case actionCodes['application/deregistered']: {
@@ -232,6 +242,12 @@ function reduceRare(state: RootState, b: Buffer, o: number, at: Lsn): void {
       deregisterApplication(state.applications, nameOf(b, o), migrations.versions)
       return
     }
+    case actionCodes['schedule/fired']:
+      reduceFired(state.schedules, state.outbox, b, o)
+      return
+    case actionCodes['stream/deleted']:
+      if (!isVoidDeletion(state, b, o)) endWorkflow(state, keyOf(b, o))
+      return
     case actionCodes['stream/migrated']:
       reduceMigrated(state, payloadOf(b, o) as StreamMigrated, at)
       return

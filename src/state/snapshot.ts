@@ -9,7 +9,9 @@ import { type ApplicationInstance, rebalance } from './applications.ts'
 import { addPending, blockAggregate, type PendingCommand } from './commands.ts'
 import type { MigrationState, RewrittenForm, TypeVersion } from './migrations.ts'
 import { addMessage, type OutboxMessage } from './outbox.ts'
+import { type Lane, laneKey, type Place } from './queues.ts'
 import { emptyRoot, type RootOptions, type RootState } from './root.ts'
+import type { ScheduleState } from './schedules.ts'
 
 interface CommandForm {
   readonly lsn: number
@@ -26,6 +28,8 @@ interface CommandForm {
   readonly retryDelayMs: number
   /** Absent for null. */
   readonly reply?: ReplyAddress
+  /** Absent for null. */
+  readonly place?: Place
 }
 
 interface RootForm {
@@ -48,6 +52,13 @@ interface RootForm {
   /** Absent where there is none. */
   readonly activations?: readonly Activation[]
   readonly outbox?: readonly Omit<OutboxMessage, 'data'>[]
+  readonly schedules?: readonly ScheduleState[]
+  /** Lanes in their own order. Absent where nothing is counted. */
+  readonly queues?: {
+    readonly latestMs: number
+    readonly lanes: readonly Lane[]
+    readonly holders: readonly (readonly [workflow: string, lane: string])[]
+  }
 }
 
 interface MigrationsForm {
@@ -80,15 +91,23 @@ function formOf(state: RootState): RootForm {
     expiriesByMinute: [...idempotency.expiriesByMinute].sort((a, b) => a[0] - b[0]),
     ...migrationsForm(state),
     ...workflowsForm(state),
+    ...queuesForm(state),
   }
 }
 
-function workflowsForm(state: RootState): Pick<RootForm, 'activations' | 'outbox'> {
+function queuesForm({ queues: { lanes, holders, latestMs } }: RootState): Pick<RootForm, 'queues'> {
+  if (latestMs === 0 && lanes.size === 0) return {}
+  return { queues: { latestMs, lanes: [...lanes.values()], holders: [...holders].sort(byText) } }
+}
+
+function workflowsForm(state: RootState): Pick<RootForm, 'activations' | 'outbox' | 'schedules'> {
+  const schedules = [...state.schedules.byName].sort(byText).map(([, schedule]) => schedule)
   const activations = [...state.activations.byKey.values()].sort((a, b) => a.lsn - b.lsn)
   const outbox = sortedMessages(state).map(({ data: _, ...message }) => message)
   return {
     ...(activations.length === 0 ? {} : { activations }),
     ...(outbox.length === 0 ? {} : { outbox }),
+    ...(schedules.length === 0 ? {} : { schedules }),
   }
 }
 
@@ -129,6 +148,7 @@ const commandForm = (command: PendingCommand): CommandForm => ({
   ...(command.version === 0 ? {} : { version: command.version }),
   retryDelayMs: command.retryDelayMs,
   ...(command.reply === null ? {} : { reply: command.reply }),
+  ...(command.place === null ? {} : { place: command.place }),
 })
 
 /** Equal in every process that has applied the same LSN (G7). 32 hexadecimal digits. */
@@ -170,6 +190,7 @@ export function decodeRoot(bytes: Buffer, options: RootOptions): RootState {
     command.retryAtMs = c.retryAtMs
     command.retryDelayMs = c.retryDelayMs
     command.reply = c.reply ?? null
+    command.place = c.place ?? null
   })
   for (const [key, hash, by] of form.blocked) blockAggregate(commands, key, hash, lsn(by))
   for (const instance of form.applications) applications.byInstance.set(instance.instance, instance)
@@ -190,6 +211,10 @@ function decodeWorkflows(state: RootState, form: RootForm, messages: readonly Ui
   for (const activation of form.activations ?? []) addActivation(state.activations, { ...activation })
   for (const [i, message] of (form.outbox ?? []).entries())
     addMessage(state.outbox, { ...message, data: Buffer.from(messages[i] ?? []) })
+  for (const lane of form.queues?.lanes ?? []) state.queues.lanes.set(laneKey(lane), lane)
+  for (const [workflow, lane] of form.queues?.holders ?? []) state.queues.holders.set(workflow, lane)
+  state.queues.latestMs = form.queues?.latestMs ?? 0
+  for (const schedule of form.schedules ?? []) state.schedules.byName.set(schedule.form.name, schedule)
 }
 
 function decodeMigrations(state: RootState, form: MigrationsForm, rewritten: readonly Uint8Array[][]): void {

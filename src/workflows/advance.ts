@@ -87,26 +87,22 @@ function beginningOf(operation: Operation, { key, run }: RunStart, atMs: number)
     case 'awakeable':
       return { event: { type: 'awakeable/created', data: { operation: id, atMs } } }
     case 'command': {
-      const { to, command, data, expectedRevision } = operation
+      const { to, command, data, expectedRevision, partition } = operation
       const aggregate = aggregateKey(to.type, to.id)
       const expected = expectedRevision === null ? {} : { expectedRevision }
       return {
         event: { type: 'command/requested', data: { operation: id, aggregate, command, data, atMs } },
-        message: { to, command, data: packed(data), operation: address, ...expected },
+        message: { to, command, data: packed(data), operation: address, ...expected, ...placeIn(partition) },
       }
     }
     case 'child': {
-      const { to, input } = operation
+      const { to, input, partition } = operation
+      const data = packed({ input, parent: { key, operation: id } })
       const child = aggregateKey(to.type, to.id)
       return {
         event: { type: 'child/requested', data: { operation: id, child, input, atMs } },
         // Whose child it is goes along: it says there how it ended.
-        message: {
-          to,
-          command: 'start',
-          data: packed({ input, parent: { key, operation: address } }),
-          operation: address,
-        },
+        message: { to, command: 'start', data, operation: address, ...placeIn(partition) },
       }
     }
     default:
@@ -147,5 +143,8 @@ export function replyToParent(end: WorkflowEvent, { parent }: WorkflowState, chi
   const data = packed({ operation: parent.operation, child, ...came })
   return { to: parseAggregateKey(parent.key), command: 'childEnded', data }
 }
+
+const placeIn = (partition: string | undefined): { readonly partition?: string } =>
+  partition === undefined ? {} : { partition }
 
 const packed = (value: unknown): Uint8Array => Buffer.from(pack(value))

@@ -39,12 +39,15 @@ export interface CommandOperation extends Common {
   readonly expectedRevision: number | null
   /** Sent even when the run ends in the same step: a child is told that it is cancelled. */
   readonly outlivesRun?: true
+  /** Of the command's queue; absent where there is none, or only the name of the aggregate is known. */
+  readonly partition?: string
 }
 
 export interface ChildOperation extends Common {
   readonly kind: 'child'
   readonly to: AggregateReference
   readonly input: unknown
+  readonly partition?: string
 }
 
 export type Operation =

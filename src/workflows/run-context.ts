@@ -1,6 +1,9 @@
+import type { AggregateReference } from '../actions/action.ts'
 import { CommanderError } from '../kernel/errors.ts'
 import { hash32 } from '../kernel/hash.ts'
 import { SeededNumbers } from '../kernel/seeded-numbers.ts'
+import type { AnyAggregate } from '../sdk/aggregate-types.ts'
+import type { AnyQueue } from '../sdk/queue.ts'
 import { requestPolicyOf } from '../sdk/workflow.ts'
 import type {
   AnyWorkflow,
@@ -15,6 +18,7 @@ import type {
 import type { Compensation } from './compensation.ts'
 import { ContinueAsNew } from './continue-as-new.ts'
 import type { Operation, OperationNameKind, SignalOperation } from './operation.ts'
+import { partitionOf } from './partition.ts'
 import type { RunStart } from './run-start.ts'
 import { addressOf, awakeableId, workflowType } from './workflow-names.ts'
 
@@ -67,7 +71,7 @@ export class RunContext implements WorkflowContext {
   }
 
   async command(
-    aggregate: { readonly name: string } | string,
+    aggregate: Pick<AnyAggregate, 'name' | 'queues'> | string,
     id: string,
     command: string,
     data?: unknown,
@@ -83,6 +87,7 @@ export class RunContext implements WorkflowContext {
       command,
       data: data ?? null,
       expectedRevision: expectedRevision ?? null,
+      ...partitionIn(typeof aggregate === 'string' ? undefined : aggregate.queues?.[command], data ?? null, to),
     })
     if (compensate !== undefined && outcome.outcome === 'completed')
       this.#execution.compensateBy({ to, command: compensate.command, data: compensate.data ?? null })
@@ -126,7 +131,9 @@ export class RunContext implements WorkflowContext {
     const execution = this.#execution
     const type = workflowType(workflow.name)
     const operation = execution.nameOf('child', `${workflow.name}/${id}`)
-    const result = execution.open<never>({ kind: 'child', id: operation, to: { type, id }, input })
+    const to = { type, id }
+    const partition = partitionIn(workflow.queue, input, to)
+    const result = execution.open<never>({ kind: 'child', id: operation, to, input, ...partition })
     await Promise.race([execution.childStarted(operation), result])
     const send = async (command: string, data: unknown): Promise<void> => {
       await this.command(type, id, command, data)
@@ -188,6 +195,14 @@ export class RunContext implements WorkflowContext {
   continueAsNew(input: unknown): never {
     throw new ContinueAsNew(input)
   }
+}
+
+function partitionIn(
+  queue: AnyQueue | undefined,
+  data: unknown,
+  { type, id }: AggregateReference,
+): { partition?: string } {
+  return queue === undefined ? {} : { partition: partitionOf(queue, data, id, `${type}/${id}`) }
 }
 
 function assertOperationName(kind: string, name: unknown): void {

@@ -1,6 +1,7 @@
 import { aggregateDefaults } from '../sdk/aggregate.ts'
 import { type AnyAggregate, aggregateBrand } from '../sdk/aggregate-types.ts'
 import type { Application } from '../sdk/application.ts'
+import type { AnyQueue } from '../sdk/queue.ts'
 import type { StandardResult, StandardSchema } from '../sdk/standard-schema.ts'
 import type { AnyWorkflow } from '../sdk/workflow-types.ts'
 import { workflowDeciders } from './workflow-decide.ts'
@@ -20,6 +21,7 @@ export function workflowAggregate(workflow: AnyWorkflow): AnyAggregate {
     decide: Object.freeze(Object.assign(Object.create(null), workflowDeciders(workflow))),
     evolve: Object.freeze(Object.assign(Object.create(null), evolveWorkflow)),
     schemas: Object.freeze({ commands: Object.freeze({ start: startSchema(workflow) }) }),
+    ...(workflow.queue === undefined ? {} : { queues: Object.freeze({ start: startQueue(workflow.queue) }) }),
   }) as unknown as AnyAggregate
 }
 
@@ -34,6 +36,12 @@ function newest(workflows: readonly AnyWorkflow[]): AnyWorkflow[] {
   for (const workflow of workflows)
     if (workflow.version > (byName.get(workflow.name)?.version ?? 0)) byName.set(workflow.name, workflow)
   return [...byName.values()]
+}
+
+/** A workflow is put off by its start. */
+function startQueue({ partitionKey, ...queueLimits }: AnyQueue): AnyQueue {
+  if (partitionKey === undefined) return queueLimits
+  return { ...queueLimits, partitionKey: (data, id) => partitionKey((data as { input: unknown }).input, id) }
 }
 
 /** The start of a workflow is checked by the schema of its input. */

@@ -101,7 +101,8 @@ export const workflowDeciders = (workflow: AnyWorkflow): Deciders => ({
     const isDue =
       operation === timeoutOperation ? state.timeoutAtMs === dueMs : state.operations[operation]?.dueMs === dueMs
     if (!isDue || hasEnded(state)) return nothing
-    return [{ type: 'timer/fired', data: { operation, dueMs, atMs: receivedMs(context) } }]
+    const dropped = operation === timeoutOperation ? { timers: interruptedTimers(state) } : {}
+    return [{ type: 'timer/fired', data: { operation, dueMs, atMs: receivedMs(context), ...dropped } }]
   },
   commandEnded: (ended, state, context) => {
     const operation = operationAt(ended.operation, state.run)

@@ -51,7 +51,13 @@ export interface WorkflowEventData {
     /** Due at a time of the wall clock, whatever that does until then; absent: after so long. */
     readonly isAbsolute?: true
   }
-  readonly 'timer/fired': { readonly operation: string; readonly dueMs: number; readonly atMs: number }
+  readonly 'timer/fired': {
+    readonly operation: string
+    readonly dueMs: number
+    readonly atMs: number
+    /** Of the workflow's own time limit: those that are dropped with it. */
+    readonly timers?: readonly DroppedTimer[]
+  }
   readonly 'timer/cancelled': { readonly operation: string; readonly dueMs: number; readonly atMs: number }
   readonly 'signal/received': { readonly name: string; readonly data: unknown; readonly atMs: number }
   readonly 'awakeable/created': { readonly operation: string; readonly atMs: number }

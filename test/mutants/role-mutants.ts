@@ -21,8 +21,8 @@ const roles: readonly Mutant[] = [
     name: 'a refusal is answered before what it tells of is flushed',
     attacks: 'G9',
     file: 'src/gateway/answers.ts',
-    text: 'if (at <= this.#flushed) this.fail(call.replier, call.request, error)',
-    replacement: 'if (at > 0) this.fail(call.replier, call.request, error)',
+    text: 'if (at <= this.#flushed) this.#refuse({ call, error, at })',
+    replacement: 'if (at > 0) this.#refuse({ call, error, at })',
     foundBy: [
       by(
         gateway,
@@ -46,9 +46,9 @@ const roles: readonly Mutant[] = [
   {
     name: 'a draft that was refused is sent again after a lost connection',
     attacks: 'G3, G6',
-    file: 'src/gateway/gateway.ts',
-    text: '      if (!call.isRefused) this.#draft(call) // I2\n',
-    replacement: '      this.#draft(call) // I2\n',
+    file: 'src/gateway/drafted-calls.ts',
+    text: '[...this.#calls.takeAll()].filter(({ isRefused }) => !isRefused)',
+    replacement: '[...this.#calls.takeAll()]',
     foundBy: [
       by(
         gateway,

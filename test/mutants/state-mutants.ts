@@ -46,16 +46,16 @@ const tokens: readonly Mutant[] = [
     name: 'what was assigned to an instance that has gone may still be ended by it',
     attacks: 'G5',
     file: 'src/state/token-guard.ts',
-    text: '      this.#release(nameOf(b, o))\n',
-    replacement: '',
+    text: "this.#membership(nameOf(b, o), code === actionCodes['application/registered'])",
+    replacement: 'this.#undo.length = 0',
     foundBy: [by(guard, 'a draft that says completed is refused once its instance is application/deregistered')],
   },
   {
     name: 'what a deregistered instance had is not released',
     attacks: 'G8',
     file: 'src/state/root.ts',
-    text: "      releaseInstance(commands, nameOf(b, o), reason === 'crashed')\n",
-    replacement: '      if (reason === commands.toString()) return\n',
+    text: '  releaseInstance(commands, instance, crashed, !hasUnsuspected(activations, instance))\n',
+    replacement: '  if (instance === commands.toString() && hasUnsuspected(activations, instance)) return\n',
     foundBy: [by(dispatcher, 'who gets what starts again elsewhere what a deregistered instance had, in order')],
   },
   {
@@ -69,7 +69,7 @@ const tokens: readonly Mutant[] = [
   {
     name: 'a command overtakes an earlier one of its aggregate',
     attacks: 'G2',
-    file: 'src/dispatcher/dispatcher.ts',
+    file: 'src/dispatcher/command-desk.ts',
     text: '    if (before !== null && before.token === 0 && !this.#scheduled.has(before.lsn)) return // I1\n',
     replacement: '',
     foundBy: [
@@ -79,7 +79,7 @@ const tokens: readonly Mutant[] = [
   {
     name: 'a command that crashes its process is parked one crash late',
     attacks: 'G10',
-    file: 'src/dispatcher/dispatcher.ts',
+    file: 'src/dispatcher/command-desk.ts',
     text: 'command.crashes >= limits.crashesMax',
     replacement: 'command.crashes > limits.crashesMax',
     foundBy: [

@@ -8,6 +8,8 @@ import type {
   EventDraft,
   Message,
   MigrationStep,
+  QueueForm,
+  ScheduleForm,
   WorkflowEffects,
 } from '../../../src/actions/action.ts'
 import type { ActionType } from '../../../src/actions/action-codes.ts'
@@ -59,9 +61,11 @@ const anyReceived: fc.Arbitrary<CommandReceived> = fc
     anyCalled,
     fc.option(fc.record({ source: anyLsn, index: fc.nat(1000) }), { nil: undefined }),
     fc.option(anyReply, { nil: undefined }),
+    fc.record({ partition: text, priority: fc.nat(9), delayMs: fc.nat() }, { requiredKeys: [] }),
   )
-  .map(([called, forwarded, reply]) => ({
+  .map(([called, forwarded, reply, queueing]) => ({
     ...called,
+    ...queueing,
     ...(forwarded === undefined ? {} : { forwarded, call: null }),
     ...(reply === undefined ? {} : { reply }),
   }))
@@ -74,7 +78,7 @@ const anyEvent: fc.Arbitrary<EventDraft> = fc.record({ type: name, data: anyData
 const anyBytes = fc.uint8Array({ maxLength: 40 }).map((bytes) => Buffer.from(bytes))
 
 const anyMessage: fc.Arbitrary<Message> = fc.record(
-  { to: anyAggregate, command: name, data: anyBytes, operation: text, expectedRevision: safeInteger },
+  { to: anyAggregate, command: name, data: anyBytes, operation: text, expectedRevision: safeInteger, partition: text },
   { requiredKeys: ['to', 'command', 'data'] },
 )
 
@@ -120,14 +124,40 @@ const record = <T extends Action>(type: T['type'], fields: { [K in Exclude<keyof
 
 type Of<Type extends ActionType> = Extract<Action, { type: Type }>
 
-const anyRegistered: fc.Arbitrary<ApplicationRegistered> = record<ApplicationRegistered>('application/registered', {
-  instance: name,
-  application: name,
-  incarnation: fc.integer({ min: 0, max: 0xffffffff }),
-  aggregateTypes: fc.array(name, { maxLength: 4 }),
-  aggregateVersions: fc.array(fc.nat(0xffff), { maxLength: 4 }),
-  former: fc.constantFrom<EndOfIncarnation>('unknown', 'stopped', 'crashed', 'killed'),
+const anySchedule: fc.Arbitrary<ScheduleForm> = fc.record({
+  name,
+  cron: text,
+  timezone: text,
+  overlap: fc.constantFrom('skip' as const, 'queue' as const, 'allow' as const),
+  catchUp: fc.constantFrom('none' as const, 'latest' as const, 'all' as const),
+  workflow: name,
+  input: anyData,
 })
+
+const anyQueue: fc.Arbitrary<QueueForm> = fc.record(
+  {
+    type: name,
+    command: name,
+    concurrency: fc.nat(100),
+    rateLimit: fc.record({ limit: fc.nat(100), periodMs: fc.nat() }),
+  },
+  { requiredKeys: ['type', 'command'] },
+)
+
+const anyRegistered: fc.Arbitrary<ApplicationRegistered> = fc.record(
+  {
+    type: fc.constant('application/registered' as const),
+    instance: name,
+    application: name,
+    incarnation: fc.integer({ min: 0, max: 0xffffffff }),
+    aggregateTypes: fc.array(name, { maxLength: 4 }),
+    aggregateVersions: fc.array(fc.nat(0xffff), { maxLength: 4 }),
+    former: fc.constantFrom<EndOfIncarnation>('unknown', 'stopped', 'crashed', 'killed'),
+    schedules: fc.record({ atMs: wallMs, definitions: fc.array(anySchedule, { maxLength: 3 }) }),
+    queues: fc.array(anyQueue, { maxLength: 3 }),
+  },
+  { requiredKeys: ['type', 'instance', 'application', 'incarnation', 'aggregateTypes', 'former'] },
+)
 
 const anyMigrationStep: fc.Arbitrary<MigrationStep> = fc.oneof(
   fc.record({ phase: fc.constant('started' as const), fromVersion: fc.nat(), digest: text, atMs: wallMs }),
@@ -143,10 +173,12 @@ const anyMigrationStep: fc.Arbitrary<MigrationStep> = fc.oneof(
 
 export const anyActionByType: { readonly [Type in ActionType]: fc.Arbitrary<Action> } = {
   'command/received': anyReceived,
-  'command/started': record<Of<'command/started'>>('command/started', {
-    instance: name,
-    commands: fc.array(anyLsn, { maxLength: 20 }),
-  }),
+  'command/started': fc
+    .record(
+      { instance: name, commands: fc.array(anyLsn, { maxLength: 20 }), atMs: fc.integer({ min: 1 }) },
+      { requiredKeys: ['instance', 'commands'] },
+    )
+    .map((started) => ({ type: 'command/started' as const, ...started })),
   'command/completed': anyCompleted,
   'command/rejected': record<Of<'command/rejected'>>('command/rejected', {
     ...endOfAttempt,
@@ -178,6 +210,14 @@ export const anyActionByType: { readonly [Type in ActionType]: fc.Arbitrary<Acti
   'workflow/resumed': record<Of<'workflow/resumed'>>('workflow/resumed', {
     instance: name,
     activations: fc.array(anyLsn, { maxLength: 20 }),
+  }),
+  'schedule/fired': record<Of<'schedule/fired'>>('schedule/fired', {
+    schedule: name,
+    scheduledMs: safeInteger,
+    atMs: wallMs,
+    overlap: fc.constantFrom('skip' as const, 'queue' as const, 'allow' as const),
+    aggregate: anyAggregate,
+    messages: fc.array(anyMessage, { maxLength: 2 }),
   }),
   'stream/migrated': record<Of<'stream/migrated'>>('stream/migrated', {
     aggregateType: name,

@@ -56,6 +56,7 @@ describe('defineApplication', () => {
       aggregates: [counter],
       projections: [totals],
       workflows: [],
+      schedules: [],
     })
     expect([application, application.aggregates, application.projections].every(Object.isFrozen)).toBe(true)
   })
