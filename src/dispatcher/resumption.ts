@@ -11,6 +11,8 @@ const isSuspect = ({ crashes }: PendingCommand): boolean => crashes > 0 && crash
 
 /** A workflow that has not crashed its process for so long is not what crashed it. */
 const probeMs = 1_000
+/** Before that it has to be restored and begun, which takes long on a busy machine: no longer than this, or it has nothing to begin. */
+const beginMs = 10_000
 
 export interface Resumptions {
   readonly byInstance: ReadonlyMap<string, readonly Lsn[]>
@@ -33,6 +35,7 @@ export class Resumption {
   #probed: Lsn | null = null
   #cleared = new Set<string>()
   #isHeldBack = false
+  #hasBegun = false
   #timer: Timer | null = null
 
   constructor(state: RootState, scheduler: Scheduler, due: () => void) {
@@ -97,13 +100,26 @@ export class Resumption {
     this.#isHeldBack = [...this.#state.commands.byLsn.values()].some(isSuspect)
     if (this.#isHeldBack) return false
     this.#probed = activation
-    this.#timer = this.#scheduler.after(probeMs, () => {
+    this.#hasBegun = false
+    this.#clearAfter(activation, beginMs)
+    return true
+  }
+
+  /** A step of it has come: from now on it is at work. */
+  advanced(activation: Lsn): void {
+    if (this.#probed !== activation || this.#hasBegun) return
+    this.#hasBegun = true
+    this.#clearAfter(activation, probeMs)
+  }
+
+  #clearAfter(activation: Lsn, delayMs: number): void {
+    this.#timer?.cancel()
+    this.#timer = this.#scheduler.after(delayMs, () => {
       const instance = this.#state.activations.byLsn.get(activation)?.instance ?? ''
       if (instance !== '') this.#cleared.add(instance)
       this.#endProbe()
       this.#due()
     })
-    return true
   }
 
   #lookAtProbe(): void {

@@ -3,7 +3,7 @@ import { aggregateTypeOf } from '../actions/aggregate-key.ts'
 import { eventsOf, startedLsns } from '../actions/decode.ts'
 import { encodeAction, queueFlag, receivedEnvelope } from '../actions/encode.ts'
 import { type EntryBatch, type EntryFields, emptyFields } from '../actions/entry-batch.ts'
-import { codeOf, entryFlags, flagsOf, keyOf, lsnOf } from '../actions/entry-layout.ts'
+import { codeOf, entryFlags, flagsOf, keyOf, lsnOf, referenceOf } from '../actions/entry-layout.ts'
 import { pack } from '../actions/message-pack.ts'
 import { type QueueFields, queueName } from '../actions/queue-actions.ts'
 import type { Environment, Timer as ScheduledTimer } from '../kernel/environment.ts'
@@ -89,7 +89,9 @@ export class WorkflowDesk {
     if ((flags & entryFlags.indexed) !== 0) noteTimers(this.#timers, keyOf(b, o), eventsOf(b, o), lsnOf(b, o))
     if (codeOf(b, o) === actionCodes['workflow/resumed'])
       for (const activation of startedLsns(b, o)) this.#resumption.resumed(activation)
-    if (this.#resumption.isProbing) this.#mayResume = true
+    if (!this.#resumption.isProbing) return
+    if (codeOf(b, o) === actionCodes['workflow/advanced']) this.#resumption.advanced(referenceOf(b, o))
+    this.#mayResume = true
   }
 
   /** Drafts what is due. Only while drafts are taken. */
