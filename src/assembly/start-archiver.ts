@@ -10,14 +10,15 @@ import type { Surroundings } from './surroundings.ts'
  * @param moved - called when `archivedLsn` has moved
  */
 export function startArchiver(
-  { environment, openStorage, journalId }: Surroundings,
+  { environment, openStorage, journalId, segmentCodec }: Surroundings,
   store: KeyValueStore,
   target: ArchiveTarget,
   moved: () => void,
 ): Archiver {
   const storage = openStorage()
-  const vault = new SegmentVault({ target, storage, journalId, clock: environment.clock })
-  const { log } = environment
+  const { clock, log } = environment
+  const codec = segmentCodec === undefined ? {} : { codec: segmentCodec }
+  const vault = new SegmentVault({ target, storage, journalId, clock, ...codec })
   const archiver = new Archiver({
     environment,
     storage,

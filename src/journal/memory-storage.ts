@@ -107,6 +107,16 @@ export class MemoryStorage implements JournalStorage, FaultyDisk {
     this.directory.plant(name, VirtualFile.of(bytes))
   }
 
+  /** Another file with the same bytes, to be planted elsewhere. */
+  copyOf(name: string): VirtualFile {
+    return this.find(name).copy()
+  }
+
+  /** The same as `replace`, with what `copyOf` gave. */
+  plant(name: string, file: VirtualFile): void {
+    this.directory.plant(name, file.copy())
+  }
+
   flipBit(name: string, bitIndex: number): void {
     this.find(name).flipBit(bitIndex)
   }
@@ -138,7 +148,7 @@ export class MemoryStorage implements JournalStorage, FaultyDisk {
   /** An independent disk with the same bytes, all durable. */
   clone(options: MemoryStorageOptions = this.options): MemoryStorage {
     const copy = new MemoryStorage(options)
-    for (const [name, file] of this.directory.files()) copy.replace(name, file.bytes())
+    for (const [name, file] of this.directory.files()) copy.directory.plant(name, file.copy())
     return copy
   }
 

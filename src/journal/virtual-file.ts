@@ -1,3 +1,5 @@
+import { isZero } from './segment-cursor.ts'
+
 const pageBytes = 4096
 /** What a disk writes as a whole. */
 const sectorBytes = 512
@@ -29,8 +31,20 @@ export class VirtualFile {
   static of(bytes: Uint8Array): VirtualFile {
     const file = VirtualFile.zeros(bytes.length)
     const copy = Buffer.from(bytes)
-    put(file.seen, copy, 0)
-    put(file.medium, copy, 0)
+    for (let at = 0; at < copy.length; at += pageBytes) {
+      const page = copy.subarray(at, at + pageBytes)
+      if (isZero(page)) continue
+      put(file.seen, page, at)
+      put(file.medium, page, at)
+    }
+    return file
+  }
+
+  /** Another one with the bytes that programs see, all durable. */
+  copy(): VirtualFile {
+    const file = VirtualFile.zeros(this.bytesSeen)
+    file.seen = copyOf(this.seen)
+    file.medium = copyOf(this.seen)
     return file
   }
 
@@ -95,7 +109,7 @@ export class VirtualFile {
       }
     }
     this.unsynced = []
-    this.seen = new Map([...this.medium].map(([index, page]) => [index, Buffer.from(page)]))
+    this.seen = copyOf(this.medium)
     this.bytesSeen = this.bytesOnMedium
   }
 
@@ -122,6 +136,9 @@ export class VirtualFile {
     this.bytesOnMedium = Math.max(this.bytesOnMedium, position + bytes.length)
   }
 }
+
+const copyOf = (pages: ReadonlyMap<number, Buffer>): Map<number, Buffer> =>
+  new Map([...pages].map(([index, page]) => [index, Buffer.from(page)]))
 
 function get(pages: ReadonlyMap<number, Buffer>, target: Buffer, position: number, count: number): void {
   for (let done = 0; done < count; ) {

@@ -9,6 +9,7 @@ import type { KeyValueStore } from '../store/key-value-store.ts'
 import { openMemoryStore } from '../store/memory-store.ts'
 import { allTables } from '../tables/table-names.ts'
 import { SeededRandom } from './seeded-random.ts'
+import { plainCodec, SimulatedArchive } from './simulated-archive.ts'
 import { SimulatedProcess } from './simulated-process.ts'
 import { SimulatedStore } from './simulated-store.ts'
 import { SimulatedTransport } from './simulated-transport.ts'
@@ -26,6 +27,8 @@ export interface SimulatedHostOptions {
   readonly flushesCommits?: boolean
   /** What the wall clock shows at first. */
   readonly startWallMs?: number
+  /** There is an archive for segments and streams. Default false. */
+  readonly hasArchive?: boolean
   /** Default: `usualPace`. */
   readonly pace?: Pace
   readonly bug: (what: string, error: unknown) => void
@@ -50,7 +53,7 @@ export const usualPace: Pace = { turnMs: 0.05, deliveryMs: 0.2, flushMs: 0.5, co
 export const fastPace: Pace = { turnMs: 0.005, deliveryMs: 0.02, flushMs: 0.05, commitMs: 0.1 }
 
 const addresses: Addresses = { journal: 'journal', gateway: 'gateway', applier: 'applier' }
-const journalId = Buffer.from('commanderdb-test')
+export const simulatedJournalId: Buffer = Buffer.from('commanderdb-test')
 
 /** One host: processes over a virtual disk, a store and a network, in virtual time. Everything follows from the seed. */
 export class SimulatedHost {
@@ -60,6 +63,8 @@ export class SimulatedHost {
   readonly disk: MemoryStorage
   readonly store: SimulatedStore
   readonly network: MemoryTransport
+  /** Null without one. It is no part of the host: it loses no power. */
+  readonly archive: SimulatedArchive | null
   readonly pace: Pace
   /** What the wall clock shows more than the time since the start; it may jump. */
   wallOffsetMs: number
@@ -77,6 +82,8 @@ export class SimulatedHost {
     this.random = new SeededRandom(options.seed)
     this.wallOffsetMs = options.startWallMs ?? 1_700_000_000_000
     this.time = new VirtualTime(this.random)
+    this.archive = options.hasArchive === true ? new SimulatedArchive(this) : null
+    this.time.hasStreams = this.archive !== null
     const world = { scheduler: this.#ofWorld(), log: silentLog }
     const { windowBytes, copyBytes = true } = options
     this.network = createMemoryTransport(world, {
@@ -131,7 +138,9 @@ export class SimulatedHost {
       addresses,
       openStorage: () => this.#storageFor(process),
       openStore: (access) => this.#storeFor(process, access),
-      journalId,
+      vault: this.archive?.vault(process) ?? null,
+      segmentCodec: plainCodec,
+      journalId: simulatedJournalId,
       failed,
     }
   }

@@ -1,4 +1,5 @@
 import type { EndOfIncarnation } from '../../src/actions/action.ts'
+import type { Archiver } from '../../src/archive/archiver.ts'
 import { startApplication } from '../../src/assembly/start-application.ts'
 import { startDispatcher } from '../../src/assembly/start-dispatcher.ts'
 import { startGateway } from '../../src/assembly/start-gateway.ts'
@@ -64,6 +65,8 @@ export class Cluster {
   wedgeMs = 0
   /** Longest pause before a role that ended is started again. */
   restartDelayMs = 200
+  /** Of the projection applier that runs; null while none does, and without an archive. */
+  archiver: Archiver | null = null
   /** Of the journal writer that runs; null while none does. */
   journal: Journal | null = null
 
@@ -143,6 +146,7 @@ export class Cluster {
       slot.process = null
       slot.running = null
       if (slot.name === 'journal-writer') this.journal = null
+      if (slot.name === 'projection-applier') this.archiver = null
       if (slot.isWanted && this.hasPower) this.#startSoon(slot, this.restartDelayMs)
     }
   }
@@ -213,7 +217,13 @@ export class Cluster {
         return { stop, state: () => dispatcher.state }
       }
       case 'projection-applier': {
-        const running = await startProjectionApplier(surroundings, { applications, ...settings })
+        const { archive } = this.host
+        const running = await startProjectionApplier(surroundings, {
+          applications,
+          ...settings,
+          ...(archive === null ? {} : { openArchive: async () => archive.open(process) }),
+        })
+        if (slot.process === process) this.archiver = running.archiver
         return { stop: running.stop, state: () => running.applier.state }
       }
       case 'gateway': {

@@ -1,4 +1,5 @@
 import type { StorageFault, StorageOperation } from '../../src/journal/storage-faults.ts'
+import { type ArchiveMood, usualMood } from '../../src/testing/simulated-archive.ts'
 import type { Pace } from '../../src/testing/simulated-host.ts'
 import type { Workload } from './client.ts'
 import { type Cluster, type RoleName, roleNames } from './cluster.ts'
@@ -11,9 +12,18 @@ export interface FaultSettings {
   readonly power: boolean
   readonly disk: boolean
   readonly clock: boolean
+  readonly archive: boolean
   /** How fast everything is while nothing slows it down. */
   readonly pace: Pace
 }
+
+const moods: readonly Partial<ArchiveMood>[] = [
+  { failing: 1 },
+  { failing: 0.4 },
+  { isFull: true },
+  { delayMs: 300 },
+  { delayMs: 3_000 },
+]
 
 /** What goes wrong, by chance. */
 export class Faults {
@@ -50,6 +60,7 @@ export class Faults {
     this.#isOver = true
     const { host } = this.#cluster
     Object.assign(host.pace, this.#settings.pace)
+    Object.assign(host.archive?.mood ?? {}, usualMood)
     this.#cluster.wedgeMs = 0
     this.#diskError = null
     this.#isDiskFull = false
@@ -99,6 +110,7 @@ export class Faults {
       ...['leave', 'crashClient', 'restartAll'],
       ...(this.#settings.power ? ['power', 'power'] : []),
       ...(this.#settings.clock ? ['clock'] : []),
+      ...(this.#settings.archive ? ['archive', 'archive', 'archive'] : []),
       ...(this.#settings.disk ? ['diskError', 'diskError', 'diskFull'] : []),
     ]
     const kind = random.pick(kinds)
@@ -162,6 +174,9 @@ export class Faults {
           this.#isDiskFull = false
         })
         return
+      case 'archive':
+        this.#changeArchive()
+        return
       case 'clock':
         host.wallOffsetMs += random.pick([-1, 1]) * random.pick([random.integer(1, 3_000), 600_000])
         return
@@ -177,6 +192,13 @@ export class Faults {
     pace.flushMs = random.pick([0, 0.5, 30])
     pace.commitMs = random.pick([0.5, 2, 50])
     host.time.after(random.fraction() * 500, () => Object.assign(pace, this.#settings.pace))
+  }
+
+  #changeArchive(): void {
+    const { archive, random, time } = this.#cluster.host
+    if (archive === null) return
+    Object.assign(archive.mood, usualMood, random.pick(moods))
+    time.after(random.fraction() * 1_000, () => Object.assign(archive.mood, usualMood))
   }
 
   #leave(name: RoleName): void {

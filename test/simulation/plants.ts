@@ -1,4 +1,9 @@
+import { actionCodes } from '../../src/actions/action-codes.ts'
+import { codeOf } from '../../src/actions/entry-layout.ts'
 import { ApplicationRuntime } from '../../src/application/application-runtime.ts'
+import { DraftOutcomes } from '../../src/application/draft-outcomes.ts'
+import type { LiveAggregate, Work } from '../../src/application/live-aggregates.ts'
+import { Archiver } from '../../src/archive/archiver.ts'
 import { Dispatcher } from '../../src/dispatcher/dispatcher.ts'
 import { Gateway } from '../../src/gateway/gateway.ts'
 import type { Attested, Watermark } from '../../src/ipc/journal-protocol.ts'
@@ -6,8 +11,10 @@ import { JournalAppender } from '../../src/journal/journal-appender.ts'
 import { Attestation } from '../../src/journal-writer/attestation.ts'
 import { type Lsn, lsn } from '../../src/kernel/identifiers.ts'
 import { ProjectionApplier } from '../../src/projection-applier/projection-applier.ts'
+import { TableWriter } from '../../src/projection-applier/table-writer.ts'
 import type { RootState } from '../../src/state/root.ts'
 import { TokenGuard } from '../../src/state/token-guard.ts'
+import type { WriteBatch } from '../../src/store/key-value-store.ts'
 
 /** A mistake that somebody could make, put in from outside for as long as a test of the simulation needs it. */
 export interface Plant {
@@ -63,6 +70,16 @@ const afterApplying = (after: (state: RootState) => void): (() => void) =>
       ),
     ),
   )
+
+/** The same, but for a property that is computed. */
+function replaceGetter(type: { readonly prototype: object }, name: string, get: () => unknown): () => void {
+  const { prototype } = type
+  const original = Object.getOwnPropertyDescriptor(prototype, name) as PropertyDescriptor
+  Object.defineProperty(prototype, name, { ...original, get })
+  return () => {
+    Object.defineProperty(prototype, name, original)
+  }
+}
 
 export const plants: readonly Plant[] = [
   {
@@ -196,5 +213,54 @@ export const plants: readonly Plant[] = [
     name: 'a dispatcher that does not look again after a lost connection',
     finds: /liveness|never ended|had no answer within/,
     plant: () => replace(Dispatcher, 'connected', () => () => {}),
+  },
+  {
+    name: 'a segment that is removed before the archive has it',
+    finds: /removed before the archive has it/,
+    plant: () => replaceGetter(Archiver, 'archivedLsn', () => Number.MAX_SAFE_INTEGER),
+  },
+  {
+    name: 'a close that lets later commands through',
+    finds: /not "stream_(closed|deleted)"|is to be stream_(closed|deleted)|fails \d+ in attempt/,
+    plant: () =>
+      replace<[LiveAggregate, Work, number]>(
+        DraftOutcomes,
+        'add',
+        (original) =>
+          function add(this: DraftOutcomes, ...args): unknown {
+            args[0].closedLsn = lsn(0)
+            return original.apply(this, args)
+          },
+      ),
+  },
+  {
+    name: "a deletion that takes a pending command's events",
+    finds: /G8: .* deleted by|fails:/,
+    plant: () => {
+      let state: RootState | null = null
+      const look = replace<unknown[]>(
+        ProjectionApplier,
+        'apply',
+        (original) =>
+          function apply(this: Role, ...args): void {
+            ;({ state } = this)
+            original.apply(this, args)
+          },
+      )
+      const takeAll = replace<[WriteBatch, Buffer, number, unknown]>(
+        TableWriter,
+        'apply',
+        (original) =>
+          function apply(this: TableWriter, ...args): void {
+            const [, b, o] = args
+            const queues = state?.commands.byAggregate
+            const pending = codeOf(b, o) === actionCodes['stream/deleted'] ? [...(queues ?? [])] : []
+            for (const [key] of pending) queues?.delete(key)
+            original.apply(this, args)
+            for (const [key, queue] of pending) queues?.set(key, queue)
+          },
+      )
+      return all(takeAll, look)
+    },
   },
 ]

@@ -17,6 +17,12 @@ interface RunOptions {
 
 const write = (line: string): void => void process.stdout.write(`${line}\n`)
 
+/** Whoever reads has seen enough, as `head` does: what failed so far is the exit code. */
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error
+  process.exit()
+})
+
 const options = optionsOf(process.argv.slice(2))
 if (options !== null) process.exitCode = await run(options)
 
@@ -62,6 +68,7 @@ async function run({ seeds, seed: first, trace, keepGoing }: RunOptions): Promis
     if (trace || seeds === 1) write(JSON.stringify(result))
     if (result.violations.length === 0) continue
     failed++
+    process.exitCode = 1
     tell(result)
     if (!keepGoing) break
   }

@@ -1,6 +1,16 @@
+import { eventCountOf, isRemoved } from '../../src/actions/entry-layout.ts'
+import { sealedSegments } from '../../src/archive/sealed-segments.ts'
 import { defaultJournalOptions } from '../../src/journal/options.ts'
+import { segmentsOf } from '../../src/journal/segment-name.ts'
+import type { StorageOperation } from '../../src/journal/storage-faults.ts'
+import type { Lsn } from '../../src/kernel/identifiers.ts'
+import { stateHash } from '../../src/state/snapshot.ts'
+import { ArchivedStreams } from '../../src/tables/archived-streams.ts'
+import { EventLogReader, eachEntry } from '../../src/tables/event-log.ts'
+import { archiveOf } from '../../src/tables/log-block.ts'
 import { readPosition } from '../../src/tables/meta.ts'
 import { readProgress } from '../../src/tables/projection-rows.ts'
+import { tableNames } from '../../src/tables/table-names.ts'
 import { SeededRandom } from '../../src/testing/seeded-random.ts'
 import { fastPace, SimulatedHost, usualPace } from '../../src/testing/simulated-host.ts'
 import { Trace } from '../../src/testing/trace.ts'
@@ -10,8 +20,10 @@ import { Workload, type WorkloadSettings } from './client.ts'
 import { Cluster, type ClusterSettings, roleNames } from './cluster.ts'
 import { type FaultSettings, Faults } from './faults.ts'
 import { readFrames } from './journal-entries.ts'
+import { checkViews, Keeper } from './keeper.ts'
 import { Model } from './model.ts'
 import { Observers } from './observers.ts'
+import { checkRestored, isArchived } from './restored.ts'
 import { StateWatch } from './state-watch.ts'
 
 export interface SimulationOptions {
@@ -35,6 +47,13 @@ export interface SimulationResult {
   readonly states: number
   readonly reads: number
   readonly faults: Readonly<Record<string, number>>
+  /** What became of streams, by what an operator asked for. */
+  readonly streams: Readonly<Record<string, number>>
+  /** Deletions that took no effect since a command from before was pending. */
+  readonly voidDeletions: number
+  /** Segments that were restored from the archive. */
+  readonly restoredSegments: number
+  readonly archiveFailures: number
 }
 
 const faultsMostMs = 60_000
@@ -57,9 +76,12 @@ class History {
   readonly #workload: Workload
   readonly #observers: Observers
   readonly #faults: Faults
+  readonly #keeper: Keeper | null
   readonly #watch: StateWatch
   readonly #attic = new Attic()
   readonly #instances: number
+  #voidDeletions = 0
+  #restoredSegments = 0
 
   constructor(options: SimulationOptions) {
     this.#o = options
@@ -75,10 +97,12 @@ class History {
       flushesCommits: plan.flushesCommits,
       startWallMs: plan.startWallMs,
       pace: plan.faults.pace,
+      hasArchive: plan.hasArchive,
       ...(plan.windowBytes === undefined ? {} : { windowBytes: plan.windowBytes }),
       bug,
       diskFault: (operation) => {
         this.#attic.look(operation, this.#host.disk)
+        this.#checkRemoval(operation)
         return this.#faults.onDisk(operation)
       },
       killed: (process) => this.#cluster.ended(process),
@@ -92,6 +116,9 @@ class History {
     })
     this.#workload = new Workload(this.#cluster, plan.workload, bug)
     this.#observers = new Observers(this.#cluster, plan.workload.accounts, bug)
+    this.#keeper = plan.hasKeeper
+      ? new Keeper(this.#cluster, this.#workload, this.#observers, plan.workload.accounts, bug)
+      : null
     this.#faults = new Faults(this.#cluster, this.#workload, plan.faults)
   }
 
@@ -100,13 +127,15 @@ class History {
     for (const name of roleNames) if (name !== 'bank-2' || this.#instances === 2) this.#cluster.want(name)
     this.#workload.start()
     this.#observers.start()
+    this.#keeper?.start()
     this.#workload.calling = (count) => this.#faults.called(count)
     await time.run(faultsMostMs, () => this.#workload.isDone || this.#isViolated)
     this.#faults.stop()
     this.#observers.stop()
+    this.#keeper?.stop()
     const isOver = await time.run(time.nowMs + quietMostMs, () => this.#isViolated || this.#isQuiet())
     if (!isOver) this.#violate(`liveness: ${this.#whatIsLeft()}`)
-    if (!this.#isViolated) this.#check()
+    if (!this.#isViolated) await this.#check()
     if (this.#o.print !== undefined) for (const line of this.#journalLines()) this.#o.print(line)
   }
 
@@ -124,6 +153,10 @@ class History {
       states: this.#watch.observations,
       reads: this.#observers.read.length + this.#observers.states.length,
       faults: this.#faults.counts,
+      streams: this.#keeper?.counts ?? {},
+      voidDeletions: this.#voidDeletions,
+      restoredSegments: this.#restoredSegments,
+      archiveFailures: this.#host.archive?.failures ?? 0,
     }
   }
 
@@ -150,15 +183,44 @@ class History {
   #isQuiet(): boolean {
     const { journal } = this.#cluster
     if (!this.#workload.isDone || journal === null || journal.flushedLsn !== journal.writtenLsn) return false
-    const { applied, globalPosition } = readPosition(this.#host.store.now())
-    if (applied !== journal.writtenLsn || this.#observers.subscribed.length < globalPosition) return false
-    const isBuilt = readProgress(this.#host.store.now(), 'balances')?.building === null
-    return (
-      isBuilt && this.#cluster.isIdle && [...this.#host.store.now().table('parked').range({ limit: 1 })].length === 0
-    )
+    const store = this.#host.store.now()
+    if (readPosition(store).applied !== journal.writtenLsn) return false
+    if (readProgress(store, 'balances')?.building !== null) return false
+    const isEmpty = (table: string): boolean => [...store.table(table).range({ limit: 1 })].length === 0
+    if (!isEmpty(tableNames.parked) || !isEmpty(tableNames.removals) || !this.#cluster.isIdle) return false
+    return this.#isAllRead && this.#isAllArchived
   }
 
-  #check(): void {
+  /** What is left out behind the last event that the subscriber got are events that were deleted. */
+  get #isAllRead(): boolean {
+    const store = this.#host.store.now()
+    let position = 0
+    for (const block of new EventLogReader(store).blocksFrom(
+      (this.#observers.subscribed.at(-1)?.globalPosition ?? 0) + 1,
+    ))
+      eachEntry(block, (b, o, first) => {
+        if (!isRemoved(b, o) || archiveOf(b, o) !== 0) position = first + eventCountOf(b, o) - 1
+      })
+    return position <= (this.#observers.subscribed.at(-1)?.globalPosition ?? 0)
+  }
+
+  get #isAllArchived(): boolean {
+    const { journal, archiver } = this.#cluster
+    if (this.#host.archive === null || journal === null) return true
+    const last = sealedSegments(this.#host.disk, 0, journal.flushedLsn).at(-1)?.lastLsn ?? 0
+    return archiver !== null && archiver.archivedLsn >= last
+  }
+
+  /** The running journal writer removes only what the archive has. Recovery removes what nobody was told of. */
+  #checkRemoval({ kind, name }: StorageOperation): void {
+    const { archive, disk } = this.#host
+    if (archive === null || this.#cluster.journal === null || (kind !== 'remove' && kind !== 'rename')) return
+    if (segmentsOf([name]).length === 0 || !disk.list().includes(name)) return
+    if (!isArchived(archive.objects, name))
+      this.#violate(`archive: segment ${name} is removed before the archive has it`)
+  }
+
+  async #check(): Promise<void> {
     const { journal } = this.#cluster
     if (journal === null) return
     const frames = readFrames(this.#attic.wholeOf(this.#host.disk), journal.flushedLsn)
@@ -169,15 +231,36 @@ class History {
     if (model.voidStarts > model.voidable)
       violate(`${model.voidStarts} of ${model.starts} assignments were void, where at most ${model.voidable} could be`)
     checkAnswers(this.#workload.calls, model, this.#workload.powerEpoch, violate)
-    checkStore(this.#host.store.now(), model, violate)
+    const archived = new ArchivedStreams(this.#host.archive?.ownVault ?? null)
+    await checkStore(this.#host.store.now(), archived, model, violate)
+    if (this.#keeper !== null) checkViews(this.#keeper.views, model, violate)
+    this.#voidDeletions = model.voidDeletions
     for (const { what, event } of this.#observers.read) checkRead(what, event, model, violate)
     checkSubscription(this.#observers.subscribed, model, violate)
     for (const read of this.#observers.states) checkState(read, model, violate)
     const hashes = this.#watch.replay(frames, new Set(model.checkpoints.map(({ upTo }) => upTo)))
-    for (const { upTo, stateHash } of model.checkpoints) {
-      if (hashes.get(upTo) !== stateHash)
-        this.#violate(`G7: the checkpoint at ${upTo} has state ${stateHash}, a replay ${hashes.get(upTo)}`)
+    for (const { upTo, stateHash: said } of model.checkpoints) {
+      if (hashes.get(upTo) !== said)
+        this.#violate(`G7: the checkpoint at ${upTo} has state ${said}, a replay ${hashes.get(upTo)}`)
     }
+    await this.#checkArchive(journal.flushedLsn, model.events.length)
+  }
+
+  async #checkArchive(upTo: Lsn, events: number): Promise<void> {
+    const { archive, disk, random } = this.#host
+    const state = this.#cluster.slot('projection-applier').running?.state()
+    if (archive === null || state == null) return
+    const violate = (what: string): void => this.#violate(what)
+    const { objects } = archive
+    this.#restoredSegments = await checkRestored({
+      objects,
+      disk,
+      upTo,
+      stateHash: stateHash(state),
+      events,
+      random,
+      violate,
+    })
   }
 
   #journalLines(): string[] {
@@ -197,6 +280,9 @@ interface Plan {
   readonly copyBytes: boolean
   readonly windowBytes: number | undefined
   readonly instances: number
+  readonly hasArchive: boolean
+  /** Streams are closed, archived and deleted. */
+  readonly hasKeeper: boolean
   readonly cluster: ClusterSettings
   readonly workload: WorkloadSettings
   readonly faults: FaultSettings
@@ -223,6 +309,9 @@ function planOf(seed: number, length: Length | undefined): Plan {
   const maxBytes = segmentBytes * limits.pick([2, 3, 1024])
   const checkpointTimeoutMs = limits.pick([100, 1_000, 300_000])
   const windowBytes = random.pick([undefined, undefined, 65_536, 8_192])
+  const streams = new SeededRandom(seed ^ 0x57e4)
+  const hasKeeper = streams.chance(0.3)
+  const hasArchive = streams.chance(hasKeeper ? 0.7 : 0.05)
   const padding = random.pick([0, 0, 0, 300, 20_000])
   return {
     // Keys expire by the minute: mostly it is over soon.
@@ -232,6 +321,8 @@ function planOf(seed: number, length: Length | undefined): Plan {
     flushesCommits: random.chance(0.6),
     windowBytes,
     instances: random.pick([1, 2]),
+    hasArchive,
+    hasKeeper,
     cluster: {
       journal: { ...defaultJournalOptions, segmentBytes, maxBytes, blockBytes: random.pick([512, 4096]) },
       flush: {
@@ -262,6 +353,7 @@ function planOf(seed: number, length: Length | undefined): Plan {
       accounts: random.pick([1, 2, 4, 8]),
       padding: windowBytes === undefined ? limits.pick([padding, padding, 100_000]) : padding,
       timeoutMs: 30_000,
+      isStubborn: hasKeeper,
     },
     faults: {
       struck: random.integer(0, 12),
@@ -269,6 +361,7 @@ function planOf(seed: number, length: Length | undefined): Plan {
       power: random.chance(0.5),
       disk: random.chance(0.25),
       clock: random.chance(0.2),
+      archive: hasArchive,
       pace: random.pick([usualPace, fastPace]),
     },
   }
