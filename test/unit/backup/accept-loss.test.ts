@@ -22,7 +22,9 @@ const damage = (world: JournalWorld, name: string | undefined): void =>
 
 function accept(world: JournalWorld, store: Pick<LossRequest, 'root' | 'applied'>): ReturnType<typeof acceptLoss> {
   const { storage, environment } = world
-  return world.drive(acceptLoss({ storage, environment, journalId, options: smallSegments, ...store }))
+  return world.drive(
+    acceptLoss({ storage, environment, journalId, options: smallSegments, appliedFrame: null, ...store }),
+  )
 }
 
 const at = (root: number, applied: number): Pick<LossRequest, 'root' | 'applied'> => ({
