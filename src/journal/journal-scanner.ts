@@ -192,9 +192,11 @@ export class JournalScanner {
   /** R3: what is behind the last valid frame. */
   private chainEnds(index: number, file: JournalFile, header: SegmentHeader, fault: FrameFault): void {
     const { position, nextLsn } = this.end
-    // a header without a frame: it may be one that a failed flush left in memory only
-    if (position === segmentHeaderBytes)
-      this.unflushed.push({ segment: this.segmentAt(index).name, from: 0, to: position, lastLsn: nextLsn })
+    // a header without a frame: it may be one that a failed flush left in memory only, and no floor vouches for it
+    if (position === segmentHeaderBytes) {
+      const lastLsn = lsn(Number.MAX_SAFE_INTEGER)
+      this.unflushed.push({ segment: this.segmentAt(index).name, from: 0, to: position, lastLsn })
+    }
     const here = this.note(lookBehind(file, position, nextLsn, header.salt))
     const later = this.leaveSegmentsFrom(index + 1)
     const name = this.segmentAt(index).name
