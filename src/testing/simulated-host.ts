@@ -6,7 +6,7 @@ import type { StorageFault, StorageOperation } from '../journal/storage-faults.t
 import type { Scheduler } from '../kernel/environment.ts'
 import { silentLog } from '../kernel/environment.ts'
 import type { KeyValueStore } from '../store/key-value-store.ts'
-import { openMemoryStore } from '../store/memory-store.ts'
+import { type MemoryStore, openMemoryStore } from '../store/memory-store.ts'
 import { allTables } from '../tables/table-names.ts'
 import { SeededRandom } from './seeded-random.ts'
 import { plainCodec, SimulatedArchive } from './simulated-archive.ts'
@@ -95,17 +95,20 @@ export class SimulatedHost {
       scheduler: this.#ofDisk(),
       fault: (operation) => this.#onDisk(operation),
     })
-    const environment = {
-      ...world,
-      clock: { wallMs: () => this.wallMs, monotonicMs: () => this.time.nowMs },
-      random: this.random,
-    }
-    const memory = openMemoryStore({
+    this.store = new SimulatedStore(this.#emptyStore(), options.flushesCommits ?? true)
+  }
+
+  #emptyStore(): MemoryStore {
+    return openMemoryStore({
       tables: allTables,
-      environment: { ...environment, scheduler: this.#ofStore() },
+      environment: {
+        scheduler: this.#ofStore(),
+        log: silentLog,
+        clock: { wallMs: () => this.wallMs, monotonicMs: () => this.time.nowMs },
+        random: this.random,
+      },
       commitDelayMs: () => this.#some(this.pace.commitMs),
     })
-    this.store = new SimulatedStore(memory, options.flushesCommits ?? true)
   }
 
   get wallMs(): number {
@@ -150,6 +153,16 @@ export class SimulatedHost {
     return new SimulatedTransport(process, endpoint, (what, bytes) => {
       this.trace.note(this.time.nowMs, process.name, what, bytes)
     })
+  }
+
+  /** Another process writes the journal's files: a tool that an operator runs while the database is stopped. */
+  lendDisk(process: SimulatedProcess): void {
+    this.#journalWriter = process
+  }
+
+  /** There is no store any more: the next to open it finds an empty one. */
+  setStoreAside(): void {
+    this.store.replace(this.#emptyStore())
   }
 
   /** All processes die, and the disk keeps what was flushed, and of the rest whatever chance leaves. */

@@ -17,7 +17,7 @@ export class Attic {
   look({ kind, name }: StorageOperation, disk: MemoryStorage): void {
     if (kind !== 'remove' && kind !== 'rename') return
     if (!disk.list().includes(name)) return
-    for (const { segNo } of segmentsOf([name])) this.#kept.set(segNo, { name, file: disk.copyOf(name) })
+    for (const { segNo } of segmentsOf([name])) this.#kept.set(segNo, { name, file: disk.copyOf(name, 'flawless') })
   }
 
   /** The journal as it would be if no old segment had been removed. */

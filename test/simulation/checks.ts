@@ -36,18 +36,15 @@ const unexpectedErrors: ReadonlySet<string> = new Set([
 ])
 
 /** What the clients were told against what the journal says (G1, G3, G6, G8). */
-export function checkAnswers(calls: readonly Call[], model: Model, powerEpoch: number, violate: Violate): void {
-  checkExactlyOnce(model, violate)
-  for (const call of calls) {
-    if (call.errorCode !== null) checkError(call, model, violate)
-    // What was only written may be lost with the power, as the client was told.
-    else if (call.outcome !== null && (call.durability === 'flushed' || call.powerEpoch === powerEpoch))
-      checkOutcome(call, model, violate)
-  }
+export function checkAnswer(call: Call, model: Model, powerEpoch: number, violate: Violate): void {
+  if (call.errorCode !== null) checkError(call, model, violate)
+  // What was only written may be lost with the power, as the client was told.
+  else if (call.outcome !== null && (call.durability === 'flushed' || call.powerEpoch === powerEpoch))
+    checkOutcome(call, model, violate)
 }
 
 /** A call is carried out once, however often it was sent: every nonce is in one command, or in one for each life of its key. */
-function checkExactlyOnce(model: Model, violate: Violate): void {
+export function checkExactlyOnce(model: Model, violate: Violate): void {
   const seen = new Map<string, ModelCommand>()
   for (const command of model.commands.values()) {
     const { nonce } = command.received.data as Movement

@@ -246,10 +246,11 @@ export class Workload {
         revision: number
       }
       const answered = outcome.events.at(-1)?.revision ?? 0
-      if (revision < answered)
+      if (revision < answered && !this.#cluster.hasLostSince(call.startedMs))
         this.#bug(`call #${call.number} was answered revision ${answered} and reads ${revision}`, null)
     } catch (error) {
       const usual = ['connection_lost', 'not_ready', 'stream_deleted', 'archive_unavailable']
+      if (this.#cluster.hasLostSince(call.startedMs)) usual.push('timeout')
       if (!isCommanderError(error) || !usual.includes(error.code)) this.#bug('a client cannot read', error)
     }
   }

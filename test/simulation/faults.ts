@@ -3,6 +3,7 @@ import { type ArchiveMood, usualMood } from '../../src/testing/simulated-archive
 import type { Pace } from '../../src/testing/simulated-host.ts'
 import type { Workload } from './client.ts'
 import { type Cluster, type RoleName, roleNames } from './cluster.ts'
+import { MediaFaults, mediaFaultKinds } from './media-faults.ts'
 
 export interface FaultSettings {
   /** Faults that strike while the clients are at work, each at some call of theirs. */
@@ -13,6 +14,7 @@ export interface FaultSettings {
   readonly disk: boolean
   readonly clock: boolean
   readonly archive: boolean
+  readonly media: boolean
   /** How fast everything is while nothing slows it down. */
   readonly pace: Pace
 }
@@ -37,12 +39,14 @@ export class Faults {
   /** What the disk does to the next operation of this kind. */
   #diskError: { readonly kind: StorageOperation['kind']; readonly fault: StorageFault } | null = null
   #isDiskFull = false
+  readonly media: MediaFaults
 
   constructor(cluster: Cluster, workload: Workload, settings: FaultSettings) {
     this.#cluster = cluster
     this.#workload = workload
     this.#settings = settings
     const { random } = cluster.host
+    this.media = new MediaFaults(cluster.host.disk, random)
     const strikes = Array.from({ length: settings.struck }, () => random.integer(1, workload.planned))
     this.#due = strikes.sort((a, b) => b - a)
   }
@@ -64,6 +68,7 @@ export class Faults {
     this.#cluster.wedgeMs = 0
     this.#diskError = null
     this.#isDiskFull = false
+    this.media.stop()
     for (const process of host.processes) {
       process.killAfterSteps(Number.POSITIVE_INFINITY)
       process.suspendAfterSteps(Number.POSITIVE_INFINITY, 0)
@@ -73,9 +78,10 @@ export class Faults {
   }
 
   /** How the disk is to do this operation. */
-  onDisk({ kind }: StorageOperation): StorageFault | null {
+  onDisk(operation: StorageOperation): StorageFault | null {
+    const { kind } = operation
     if (this.#isDiskFull && (kind === 'write' || kind === 'create' || kind === 'writeWhole')) return 'enospc'
-    if (this.#diskError?.kind !== kind) return null
+    if (this.#diskError?.kind !== kind) return kind === 'write' ? this.media.onWrite(operation) : null
     const { fault } = this.#diskError
     this.#diskError = null
     return fault
@@ -111,6 +117,7 @@ export class Faults {
       ...(this.#settings.power ? ['power', 'power'] : []),
       ...(this.#settings.clock ? ['clock'] : []),
       ...(this.#settings.archive ? ['archive', 'archive', 'archive'] : []),
+      ...(this.#settings.media ? [...mediaFaultKinds, ...mediaFaultKinds, 'power', 'power'] : []),
       ...(this.#settings.disk ? ['diskError', 'diskError', 'diskFull'] : []),
     ]
     const kind = random.pick(kinds)
@@ -173,6 +180,13 @@ export class Faults {
         time.after(random.fraction() * 200, () => {
           this.#isDiskFull = false
         })
+        return
+      case 'bitFlip':
+      case 'misdirect':
+      case 'dropWrite':
+      case 'reread':
+        this.#cluster.mayBeDamaged = true
+        this.media.strike(kind)
         return
       case 'archive':
         this.#changeArchive()

@@ -16,6 +16,7 @@ export class Observers {
   readonly states: StateRead[] = []
   subscribed: ClientEvent[] = []
   #isOver = false
+  #subscriber: Visitor | null = null
   readonly #cluster: Cluster
   readonly #accounts: number
   readonly #bug: Bug
@@ -39,8 +40,17 @@ export class Observers {
     this.#isOver = true
   }
 
+  /** What is behind this entry is lost: who went on from it would pass over what takes its place. */
+  lost(endLsn: number): void {
+    this.#subscriber?.process.kill('entries are lost')
+    for (const event of this.subscribed) if (event.lsn > endLsn) this.read.push({ what: 'the subscriber', event })
+    this.subscribed = this.subscribed.filter(({ lsn }) => lsn <= endLsn)
+    this.#subscribe()
+  }
+
   #subscribe(): void {
     const subscriber = new Visitor('subscriber', this.#cluster, this.#bug)
+    this.#subscriber = subscriber
     const after = this.subscribed.at(-1)?.globalPosition ?? 0
     subscriber.start(async () => {
       for (;;) {

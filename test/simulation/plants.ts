@@ -7,7 +7,10 @@ import { Archiver } from '../../src/archive/archiver.ts'
 import { Dispatcher } from '../../src/dispatcher/dispatcher.ts'
 import { Gateway } from '../../src/gateway/gateway.ts'
 import type { Attested, Watermark } from '../../src/ipc/journal-protocol.ts'
+import type { PayloadCheck } from '../../src/journal/frame.ts'
 import { JournalAppender } from '../../src/journal/journal-appender.ts'
+import { JournalScanner } from '../../src/journal/journal-scanner.ts'
+import { SegmentCursor } from '../../src/journal/segment-cursor.ts'
 import { Attestation } from '../../src/journal-writer/attestation.ts'
 import { type Lsn, lsn } from '../../src/kernel/identifiers.ts'
 import { ProjectionApplier } from '../../src/projection-applier/projection-applier.ts'
@@ -81,6 +84,19 @@ function replaceGetter(type: { readonly prototype: object }, name: string, get: 
   }
 }
 
+type ScanResult = ReturnType<JournalScanner['result']>
+
+/** Recovery decides on something else than what was seen. */
+const replaceResult = (change: (seen: ScanResult) => ScanResult): (() => void) =>
+  replace<[]>(
+    JournalScanner,
+    'result',
+    (original) =>
+      function result(this: JournalScanner): ScanResult {
+        return change(original.call(this) as ScanResult)
+      },
+  )
+
 export const plants: readonly Plant[] = [
   {
     name: 'a guard that admits every token',
@@ -104,7 +120,7 @@ export const plants: readonly Plant[] = [
   },
   {
     name: 'an applier that applies what is not flushed',
-    finds: /journal_corrupt|not in the journal|G[1789]|is missing|fails/,
+    finds: /journal_corrupt|not in the journal|G[1789]|is missing|fails|cannot be archived/,
     plant: () =>
       replace<[Buffer, number, Lsn, Lsn]>(
         ProjectionApplier,
@@ -228,7 +244,7 @@ export const plants: readonly Plant[] = [
         'add',
         (original) =>
           function add(this: DraftOutcomes, ...args): unknown {
-            args[0].closedLsn = lsn(0)
+            if (!args[0].isDeleted) args[0].closedLsn = lsn(0)
             return original.apply(this, args)
           },
       ),
@@ -262,5 +278,34 @@ export const plants: readonly Plant[] = [
       )
       return all(takeAll, look)
     },
+  },
+  {
+    name: 'a recovery that takes damage in the middle for a torn end',
+    // Or the start after it does, which finds entries missing where nothing is damaged any more.
+    finds: /M1: recovered up to \d+ in silence|M3: nothing is damaged: the journal ends/,
+    plant: () =>
+      replaceResult((seen) =>
+        seen.tail === 'damaged' ? { ...seen, tail: 'remains', floorLsn: lsn(seen.end.nextLsn - 1) } : seen,
+      ),
+  },
+  {
+    name: 'a recovery that does not miss what was flushed',
+    // Or the writer's second look at the store does, and nothing that an operator does helps.
+    finds: /M1: recovered up to \d+ in silence|liveness: .*journal-writer is down/,
+    plant: () => replaceResult((seen) => ({ ...seen, floorLsn: lsn(0) })),
+  },
+  {
+    name: 'a recovery that does not look into frames',
+    finds: /M2: the frame of entry \d+ is damaged and was taken for sound|decides .*, not|uncaught/,
+    plant: () =>
+      replace<unknown[]>(
+        SegmentCursor,
+        'wholeFrame',
+        (original) =>
+          function wholeFrame(this: { check: PayloadCheck }, ...args): unknown {
+            this.check = 'none'
+            return original.apply(this, args)
+          },
+      ),
   },
 ]

@@ -45,7 +45,10 @@ export async function checkRestored(check: RestoreCheck): Promise<number> {
   const environment = atOnce(check.random)
   const store = openMemoryStore({ tables: allTables, environment })
   const replay = new StoreReplay(store)
-  const segments = await fromArchive(check, replay, environment)
+  const segments = await fromArchive(check, replay, environment).catch((error: unknown) => {
+    check.violate(`archive: it cannot be restored: ${String(error)}`)
+    return 0
+  })
   await fromJournal(check, replay)
   const stateHash = await replay.finish()
   if (replay.state.lsn !== check.upTo)

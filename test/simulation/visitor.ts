@@ -57,13 +57,19 @@ export class Visitor {
     return new Promise((resolve) => this.process.environment.scheduler.after(random.fraction() * mostMs, resolve))
   }
 
+  #isOfDamage(code: string): boolean {
+    return code === 'journal_corrupt' && this.#cluster.mayBeDamaged
+  }
+
   /** @returns whether it went well */
   async attempt(who: string, run: () => Promise<void>, alsoUsual: readonly string[] = []): Promise<boolean> {
     try {
       await run()
       return true
     } catch (error) {
-      const isUsual = isCommanderError(error) && (usual.has(error.code) || alsoUsual.includes(error.code))
+      const isUsual =
+        isCommanderError(error) &&
+        (usual.has(error.code) || alsoUsual.includes(error.code) || this.#isOfDamage(error.code))
       if (!isUsual) this.#bug(who, error)
       return false
     }
