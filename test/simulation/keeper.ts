@@ -115,7 +115,10 @@ export class Keeper {
         () => 'found',
         (error: unknown) => (isCommanderError(error) ? error.code : String(error)),
       )
-      if (found === 'found') this.#bug(`${type}/${id} was deleted and can be read`, null)
+      if (found !== 'found') continue
+      // A store whose last commits went with the power goes back a little.
+      const { status } = await database.streamLife(type, id)
+      if (status === 'deleted') this.#bug(`${type}/${id} was deleted and can be read`, null)
     }
   }
 

@@ -84,7 +84,10 @@ export class MediaWatch {
     const isAccepted = this.#isAccepted
     this.#before = null
     this.#isAccepted = false
-    if (before !== null) this.#checkContent(before, recoveredLsn)
+    if (before !== null) {
+      this.#checkContent(before, recoveredLsn)
+      this.#settle(before.truth, recoveredLsn)
+    }
     if (recoveredLsn >= acknowledged) return this.#count(before === null ? 'undamaged' : 'wentOn')
     if (before === null)
       return this.#world.violate(`M1: recovered up to ${recoveredLsn}, acknowledged ${acknowledged}, nothing damaged`)
@@ -92,6 +95,16 @@ export class MediaWatch {
     this.#checkLoss(before, recoveredLsn, isAccepted)
     this.#acknowledgedLsn = recoveredLsn
     this.#world.lost({ endLsn: recoveredLsn, truth: before.truth, atMs: this.#world.nowMs() })
+  }
+
+  /** What would be behind the end is of no account any more: the journal goes on there with other entries. */
+  #settle({ frames }: Truth, recoveredLsn: number): void {
+    const { disk } = this.#world
+    for (const name of disk.damaged('seen')) {
+      const isKept = ({ segment, isIntact, firstLsn }: TrueFrame): boolean =>
+        segment === name && !isIntact && firstLsn <= recoveredLsn
+      if (!frames.some(isKept)) disk.accept(name)
+    }
   }
 
   /** M2 */

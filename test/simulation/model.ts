@@ -75,20 +75,31 @@ export class Model {
   voidStarts = 0
   /** Deletions that came while a command from before the close was pending. */
   voidDeletions = 0
-  /** As many as could be: each failure or change of instances voids what is under way of the commands behind it, once. */
+  /**
+   * As many as could be: each failure or change of instances voids what is under way of the commands behind it, once; those
+   * that come before all of them have ended are behind it too.
+   */
   voidable = 0
   readonly #queues = new Map<string, ModelCommand[]>()
   readonly #keys = new Map<string, ModelKey>()
   readonly #sessions = new Map<number, { answeredBelow: number; readonly calls: Map<number, number> }>()
   readonly #instances = new Map<string, number>()
   #expiredUntilMs = Number.NEGATIVE_INFINITY
+  /** Something was released, and commands of then are pending yet. */
+  #isBehind = false
   #lsn = 0
 
   fold(entry: Entry): void {
     if (entry.lsn !== this.#lsn + 1) this.#violate(entry, `follows entry ${this.#lsn}`)
     this.#lsn = entry.lsn
     const { action } = entry
-    if (releases.has(action.type)) this.voidable += this.#pending
+    const pending = this.#pending
+    if (releases.has(action.type)) {
+      this.voidable += pending
+      this.#isBehind = true
+    }
+    if (pending === 0) this.#isBehind = false
+    else if (this.#isBehind && action.type === 'command/received') this.voidable++
     switch (action.type) {
       case 'command/received':
         return this.#received(entry.lsn, action)

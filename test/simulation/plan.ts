@@ -26,8 +26,8 @@ const callsOf = { short: [3, 15], usual: [10, 45], long: [60, 120] } as const
 export type Length = keyof typeof callsOf
 /** Many short histories, few long ones. */
 const lengths: readonly Length[] = [
-  ...new Array<Length>(11).fill('short'),
-  ...new Array<Length>(8).fill('usual'),
+  ...new Array<Length>(12).fill('short'),
+  ...new Array<Length>(7).fill('usual'),
   'long',
 ]
 

@@ -232,7 +232,7 @@ class History {
   }
 
   #lost({ endLsn, truth, atMs }: LostEntries): void {
-    const { disk, trace, time } = this.#host
+    const { trace, time } = this.#host
     trace.note(time.nowMs, 'CHECK', `entries behind ${endLsn} of ${truth.lastLsn} are lost`)
     const model = new Model()
     for (const { entries } of this.#readWhole(truth.disk, truth.lastLsn as Lsn) ?? [])
@@ -240,9 +240,6 @@ class History {
     this.#formers.add({ model, endLsn, atMs })
     this.#cluster.losses.push({ atMs, endLsn })
     this.#observers.lost(endLsn)
-    const isBefore = (name: string): boolean =>
-      truth.frames.some((frame) => frame.segment === name && !frame.isIntact && frame.firstLsn <= endLsn)
-    for (const name of disk.damaged('seen')) if (!isBefore(name)) disk.accept(name)
   }
 
   #whatIsLeft(): string {
