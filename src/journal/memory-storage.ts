@@ -141,9 +141,9 @@ export class MemoryStorage implements JournalStorage, FaultyDisk {
     this.find(name).repair()
   }
 
-  /** What is there now is right. */
-  accept(name: string): void {
-    this.find(name).accept()
+  /** From this byte on, what is there now is right. */
+  accept(name: string, from: number): void {
+    this.find(name).accept(from)
   }
 
   /** An independent disk with what would be on this one if the medium had never failed. */

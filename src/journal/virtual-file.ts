@@ -173,9 +173,13 @@ export class VirtualFile {
     this.reread()
   }
 
-  /** What is there now is right, whatever was there. */
-  accept(): void {
-    this.flawless = null
+  /** From this byte on, what is there now is right, whatever was there. */
+  accept(from: number): void {
+    if (this.flawless === null) return
+    const before = Buffer.alloc(from)
+    get(this.flawless, before, 0, from)
+    this.flawless = copyOf(this.medium)
+    put(this.flawless, before, 0)
   }
 
   /** Indices of the pages of 4096 bytes that hold anything. */

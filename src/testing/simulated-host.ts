@@ -36,6 +36,8 @@ export interface SimulatedHostOptions {
   readonly killed: (process: SimulatedProcess) => void
   /** A process has had a turn. */
   readonly ran?: (process: SimulatedProcess) => void
+  /** Told of every operation that changes the disk, before it is done. */
+  readonly sees?: (operation: StorageOperation) => void
   /** Asked before every operation on the disk. Default: nothing fails. */
   readonly diskFault?: (operation: StorageOperation) => StorageFault | null
 }
@@ -191,10 +193,11 @@ export class SimulatedHost {
       'disk',
       `${operation.kind} ${operation.name} ${operation.position ?? ''} ${operation.bytes ?? ''}`,
     )
-    if (writer !== null && operation.kind !== 'flush') {
-      if (this.random.chance(0.5)) writer.step()
-      else if (!writer.stepAfter()) return 'crashAfter'
-    }
+    const isStep = writer !== null && operation.kind !== 'flush'
+    const comesFirst = isStep && this.random.chance(0.5)
+    if (comesFirst) writer.step()
+    this.#o.sees?.(operation)
+    if (isStep && !comesFirst && !writer.stepAfter()) return 'crashAfter'
     return this.#o.diskFault?.(operation) ?? null
   }
 

@@ -100,10 +100,9 @@ export class MediaWatch {
   /** What would be behind the end is of no account any more: the journal goes on there with other entries. */
   #settle({ frames }: Truth, recoveredLsn: number): void {
     const { disk } = this.#world
-    for (const name of disk.damaged('seen')) {
-      const isKept = ({ segment, isIntact, firstLsn }: TrueFrame): boolean =>
-        segment === name && !isIntact && firstLsn <= recoveredLsn
-      if (!frames.some(isKept)) disk.accept(name)
+    for (const { name, baseLsn } of segmentsOf(disk.list())) {
+      const kept = frames.findLast(({ segment, lastLsn }) => segment === name && lastLsn <= recoveredLsn)
+      if (kept !== undefined || baseLsn > recoveredLsn) disk.accept(name, kept?.end ?? 0)
     }
   }
 

@@ -112,12 +112,12 @@ class History {
       hasArchive: plan.hasArchive,
       ...(plan.windowBytes === undefined ? {} : { windowBytes: plan.windowBytes }),
       bug,
-      diskFault: (operation) => {
+      sees: (operation) => {
         this.#attic.look(operation, this.#host.disk)
         this.#checkRemoval(operation)
         this.#noteGivenUp(operation)
-        return this.#faults.onDisk(operation)
       },
+      diskFault: (operation) => this.#faults.onDisk(operation),
       killed: (process) => this.#cluster.ended(process),
       ran: (process) => this.#cluster.ran(process),
     })

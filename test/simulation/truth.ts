@@ -13,6 +13,8 @@ export interface TrueFrame {
   /** `firstLsn - 1` in a seal. */
   readonly lastLsn: number
   readonly durableLsn: number
+  /** Behind its last byte. */
+  readonly end: number
   /** The same bytes are where it is looked for, and its segment's header is sound. */
   readonly isIntact: boolean
 }
@@ -39,7 +41,9 @@ export function truthOf(seen: MemoryStorage, disk: MemoryStorage = seen.flawless
       const { firstLsn, entryCount, durableLsn, payloadBytes } = frame.header
       const isIntact =
         isSame(segment.name, 0, segmentHeaderBytes) && isSame(segment.name, frame.offset, frameBytes(payloadBytes))
-      frames.push({ segment: segment.name, firstLsn, lastLsn: firstLsn + entryCount - 1, durableLsn, isIntact })
+      const lastLsn = firstLsn + entryCount - 1
+      const end = frame.offset + frameBytes(payloadBytes)
+      frames.push({ segment: segment.name, firstLsn, lastLsn, durableLsn, end, isIntact })
     }
   }
   const lastLsn = frames.at(-1)?.lastLsn ?? (oldest?.baseLsn ?? 1) - 1
