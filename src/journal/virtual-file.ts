@@ -173,12 +173,13 @@ export class VirtualFile {
     this.reread()
   }
 
-  /** From this byte on, what is there now is right, whatever was there. */
+  /** From this byte on, what programs see now is right, whatever was there. */
   accept(from: number): void {
     if (this.flawless === null) return
     const before = Buffer.alloc(from)
     get(this.flawless, before, 0, from)
-    this.flawless = copyOf(this.medium)
+    // what programs have flushed is what they see, wherever the medium has put it
+    this.flawless = copyOf(this.unsynced.length === 0 ? this.seen : this.medium)
     put(this.flawless, before, 0)
   }
 
