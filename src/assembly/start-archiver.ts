@@ -12,15 +12,16 @@ import type { Surroundings } from './surroundings.ts'
  * @param failed - called when the archive shows that acknowledged entries are missing
  */
 export function startArchiver(
-  { environment, openStorage, journalId }: Surroundings,
+  { environment, openStorage, journalId, segmentCodec }: Surroundings,
   store: KeyValueStore,
   target: ArchiveTarget,
   moved: () => void,
   failed: (error: CommanderError) => void,
 ): Archiver {
   const storage = openStorage()
-  const vault = new SegmentVault({ target, storage, journalId, clock: environment.clock })
-  const { log } = environment
+  const { clock, log } = environment
+  const codec = segmentCodec === undefined ? {} : { codec: segmentCodec }
+  const vault = new SegmentVault({ target, storage, journalId, clock, ...codec })
   const archiver = new Archiver({
     environment,
     storage,

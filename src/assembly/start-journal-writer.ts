@@ -3,14 +3,16 @@ import type { Journal } from '../journal/journal.ts'
 import { openJournal, type RecoveryReport } from '../journal/journal.ts'
 import type { JournalOptions } from '../journal/options.ts'
 import { JournalReader } from '../journal/reader.ts'
+import { segmentsOf } from '../journal/segment-name.ts'
 import type { JournalStorage } from '../journal/storage.ts'
 import { JournalWriter } from '../journal-writer/journal-writer.ts'
 import type { FlushOptions } from '../journal-writer/options.ts'
 import type { ReadBatch } from '../journal-writer/own-history.ts'
 import type { RetentionSettings } from '../journal-writer/retention.ts'
 import { CommanderError } from '../kernel/errors.ts'
-import { type Lsn, nextLsn } from '../kernel/identifiers.ts'
+import type { Lsn } from '../kernel/identifiers.ts'
 import { TokenGuard } from '../state/token-guard.ts'
+import { contradicts, readAppliedFrame, replayStart, storeContradicts } from '../tables/applied-frame.ts'
 import { readCheckpoint, readPosition, readRoot } from '../tables/meta.ts'
 import { draftBytesMax } from './draft-bytes.ts'
 import { flushedFloor } from './flushed-floor.ts'
@@ -43,6 +45,7 @@ export async function startJournalWriter(
   const checkpoint = readCheckpoint(store)
   const storage = openStorage()
   const floorLsn = flushedFloor(store, storage)
+  const appliedFrame = readAppliedFrame(store)
   await store.close()
   const guard = TokenGuard.of(root)
   const { journal, report } = await openJournal({
@@ -52,9 +55,16 @@ export async function startJournalWriter(
     serverId: journalId,
     options: settings.journal,
     floorLsn,
-    replayFrom: nextLsn(root.lsn),
-    onBatch: ({ payload, firstLsn }) => replay(guard, payload, firstLsn, root.lsn),
+    replayFrom: replayStart(root.lsn, appliedFrame, segmentsOf(storage.list())[0]?.baseLsn),
+    onBatch: ({ payload, firstLsn, entryCount }) => {
+      const lastLsn = firstLsn + entryCount - 1
+      // Before recovery has changed anything (R9).
+      if (appliedFrame !== null && contradicts(appliedFrame, { firstLsn, lastLsn, entries: payload }))
+        throw storeContradicts(appliedFrame)
+      if (lastLsn > root.lsn) replay(guard, payload, firstLsn, root.lsn)
+    },
   })
+  await nothingCameIn(openStore, journal)
   const writer = new JournalWriter({
     environment,
     journal,
@@ -78,6 +88,25 @@ export async function startJournalWriter(
     })
   }
   return { writer, journal, report, stop }
+}
+
+/**
+ * Nobody stops the projection applier while the journal is recovered: what it had heard to be flushed it may have committed
+ * meanwhile. Then the journal is to end there (R7), as it would have had to if that had been known before.
+ * @throws CommanderError `journal_corrupt`; the next start knows it before
+ */
+async function nothingCameIn(openStore: Surroundings['openStore'], journal: Journal): Promise<void> {
+  const store = openStore('read')
+  const { applied } = readPosition(store)
+  await store.close()
+  if (applied <= journal.writtenLsn) return
+  await new Promise<void>((resolve) => journal.close(() => resolve()))
+  throw new CommanderError(
+    'journal_corrupt',
+    `the journal ends at LSN ${journal.writtenLsn}, but the store has applied entries up to LSN ${applied} meanwhile (R7): ` +
+      'acknowledged entries are missing; start again to see what can be done',
+    { details: { segment: null, offset: null, lsn: journal.writtenLsn + 1, rule: 'R7', floorLsn: applied } },
+  )
 }
 
 function replay(guard: TokenGuard, payload: Buffer, firstLsn: Lsn, after: Lsn): void {

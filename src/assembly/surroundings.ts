@@ -1,3 +1,4 @@
+import type { SegmentCodec } from '../archive/segment-codec.ts'
 import type { Transport } from '../ipc/channel.ts'
 import type { JournalStorage } from '../journal/storage.ts'
 import type { Environment } from '../kernel/environment.ts'
@@ -24,6 +25,8 @@ export interface Surroundings {
   readonly openStore: (access: 'read' | 'write') => KeyValueStore
   /** Where archived events lie; null without an archive. */
   readonly vault?: StreamVault | null
+  /** How archived segments are packed. Default: zstd. */
+  readonly segmentCodec?: SegmentCodec
   /** 16 bytes that tell this database's journal from any other. */
   readonly journalId: Uint8Array
   /** The role cannot go on: the process ends, or the embedded database closes with this error. */

@@ -6,10 +6,12 @@ import type { JournalOptions } from '../journal/options.ts'
 import { floorOf, newestOf, type RecoveryReport } from '../journal/recovery.ts'
 import { refusal } from '../journal/recovery-errors.ts'
 import { decide, type RecoveryCase } from '../journal/recovery-table.ts'
+import { segmentsOf } from '../journal/segment-name.ts'
 import type { JournalStorage } from '../journal/storage.ts'
 import type { Environment } from '../kernel/environment.ts'
 import { CommanderError } from '../kernel/errors.ts'
-import { type Lsn, lsn, nextLsn } from '../kernel/identifiers.ts'
+import { type Lsn, lsn } from '../kernel/identifiers.ts'
+import { type AppliedFrame, contradicts, replayStart } from '../tables/applied-frame.ts'
 import type { TimelineClaim } from './timeline-claim.ts'
 
 export interface LossRequest {
@@ -25,6 +27,8 @@ export interface LossRequest {
   readonly archived: Lsn
   /** Takes a number for the timeline that begins, before it is used: the one wanted, or a higher one that is free. */
   readonly claim: (wanted: TimelineClaim) => Promise<TimelineClaim>
+  /** What it applied last; null where that is not known. */
+  readonly appliedFrame: AppliedFrame | null
 }
 
 /** What an operator gave up: for the record. */
@@ -43,7 +47,7 @@ export interface Loss {
   } | null
   /** Files of the journal that now hold what was given up. */
   readonly keptAside: readonly { readonly name: string; readonly bytes: number }[]
-  /** The store knew entries that are gone: it must be set aside, and is built again from the journal. */
+  /** The store knew entries that are gone, or that the journal has lost before: it must be set aside, and is built again from the journal. */
   readonly storeIsAhead: boolean
   /** ISO 8601. */
   readonly at: string
@@ -54,6 +58,8 @@ interface Look {
   readonly decision: RecoveryCase
   /** Whether old segments would go first. */
   readonly losesOlder: boolean
+  /** The store has applied other entries than those that are left. */
+  readonly storeDiffers: boolean
 }
 
 /**
@@ -65,15 +71,16 @@ interface Look {
  */
 export async function acceptLoss(request: LossRequest): Promise<Loss | null> {
   const { storage, applied, environment } = request
-  let replayFrom = nextLsn(request.root)
+  const oldestLsn = segmentsOf(storage.list())[0]?.baseLsn
+  let replayFrom = replayStart(request.root, request.appliedFrame, oldestLsn)
   let look = lookAt(request, replayFrom)
-  if (look.scan.end.nextLsn - 1 < applied) {
-    if (firstLsnOf(look.scan) > 1) throw storeIsAhead(look.scan, applied)
+  if (look.storeDiffers || look.scan.end.nextLsn - 1 < applied) {
+    if (firstLsnOf(look.scan) > 1) throw storeIsAhead(look, applied)
     replayFrom = lsn(1)
     look = lookAt(request, replayFrom)
   }
   const { action } = look.decision
-  if (action !== 'giveUp' && !look.losesOlder) return null
+  if (action !== 'giveUp' && !look.losesOlder) return look.storeDiffers ? ofStore(request, look) : null
   const at = new Date(environment.clock.wallMs()).toISOString()
   const { bad, floorLsn, end, segments } = look.scan
   const parent = end.segment?.header?.timeline ?? 1
@@ -88,13 +95,22 @@ export async function acceptLoss(request: LossRequest): Promise<Loss | null> {
     lost: action === 'giveUp' ? { fromLsn: endLsn + 1, toLsnAtLeast: Math.max(endLsn + 1, floorLsn, applied) } : null,
     damage: bad,
     keptAside: report.keptAside.map((name) => ({ name, bytes: bytesOf(storage, name) })),
-    storeIsAhead: applied > endLsn,
+    storeIsAhead: applied > endLsn || look.storeDiffers,
     at,
   }
 }
 
+/** The journal is sound, and the store is of entries that it lost in silence. */
+function ofStore({ environment }: LossRequest, { scan }: Look): Loss {
+  const timeline = newestOf(scan.segments)
+  const at = new Date(environment.clock.wallMs()).toISOString()
+  const nothing = { lost: null, damage: null, keptAside: [] }
+  return { timeline, parent: timeline, endLsn: scan.end.nextLsn - 1, ...nothing, storeIsAhead: true, at }
+}
+
 /** What recovery would see and decide, without the old segments that it would set aside first. */
-function lookAt({ storage, journalId, applied, archived }: LossRequest, replayFrom: Lsn): Look {
+function lookAt(request: LossRequest, replayFrom: Lsn): Look {
+  const { storage, journalId, applied, archived, appliedFrame } = request
   const identity = { journalId, serverId: journalId }
   const marked = readCleanStop(storage)
   const isOwn = marked !== null && Buffer.from(marked.journalId).equals(journalId)
@@ -103,13 +119,20 @@ function lookAt({ storage, journalId, applied, archived }: LossRequest, replayFr
   for (let losesOlder = false; ; losesOlder = true) {
     const seen = without(storage, hidden)
     const scanning = scanJournal({ storage: seen, identity, replayFrom, floorLsn, check: 'digest' })
+    let storeDiffers = false
     let step = scanning.next()
-    while (step.done !== true) step = scanning.next()
+    for (; step.done !== true; step = scanning.next()) {
+      const { payload, header } = step.value.frame
+      const { firstLsn, entryCount } = header
+      const isOther =
+        entryCount > 0 && contradicts(appliedFrame, { firstLsn, lastLsn: firstLsn + entryCount - 1, entries: payload })
+      storeDiffers ||= isOther
+    }
     const scan = step.value
     const decision = decide({ ...scan, floor: floorOf(scan), acceptLoss: true })
     const error = refusal(decision, scan)
     if (error !== null) throw error
-    if (decision.action !== 'giveUpOlder') return { scan, decision, losesOlder }
+    if (decision.action !== 'giveUpOlder') return { scan, decision, losesOlder, storeDiffers }
     for (const { segment } of scan.leftovers) hidden.add(segment)
   }
 }
@@ -149,12 +172,15 @@ function bytesOf(storage: JournalStorage, name: string): number {
   }
 }
 
-function storeIsAhead(scan: JournalScan, applied: Lsn): CommanderError {
+function storeIsAhead({ scan, storeDiffers }: Look, applied: Lsn): CommanderError {
   const end = scan.end.nextLsn - 1
+  const why = storeDiffers
+    ? `the store, which holds everything up to LSN ${applied}, was filled with other entries than the journal has`
+    : `the journal would end at LSN ${end}, but the store holds everything up to LSN ${applied}`
   return new CommanderError(
     'journal_corrupt',
-    `the journal would end at LSN ${end}, but the store holds everything up to LSN ${applied}, and cannot be built again: ` +
-      `the journal begins at LSN ${firstLsnOf(scan)}. Restore a backup or the archive with --to-lsn ${end}; nothing was changed`,
-    { details: { endLsn: end, applied, firstLsn: firstLsnOf(scan) } },
+    `${why}, and cannot be built again: the journal begins at LSN ${firstLsnOf(scan)}. ` +
+      `Restore a backup or the archive with --to-lsn ${end}; nothing was changed`,
+    { details: { endLsn: end, applied, firstLsn: firstLsnOf(scan), storeDiffers } },
   )
 }

@@ -10,7 +10,7 @@ import { beginTimeline } from './new-timeline.ts'
 import { goalText, type RestoreGoal } from './restore-goal.ts'
 import { checkedGoal, chosenTimeline } from './restore-limits.ts'
 import { bytesOfEntries, cursorOver } from './segment-scan.ts'
-import { corrupt, type FetchedSegment, walkSegments } from './segment-walk.ts'
+import { corrupt, type FetchedSegment, type FetchSegment, walkSegments } from './segment-walk.ts'
 import { claimTimeline, type TimelineClaim } from './timeline-claim.ts'
 
 /** Fills the store from entries of the journal. */
@@ -40,7 +40,8 @@ export interface RestoreRequest {
   readonly timeline: number | null
   /** For segments on their way: only some at a time. */
   readonly segments: JournalStorage
-  readonly segmentPath: (name: string) => string
+  /** Brings a segment there. */
+  readonly fetchSegment: FetchSegment
   /** The store of the backup, or an empty one. */
   readonly openReplay: () => Promise<Replay>
   /** Of the database that is made. */
@@ -90,8 +91,8 @@ export async function restore(request: RestoreRequest): Promise<Restored & { rea
   const startMs = request.clock.monotonicMs()
   const fromLsn = replay.next
   const digestsOf = new Set(manifest === null || manifest.toDigest === '' ? [] : [lsn(manifest.toLsn)])
-  const { journalId, segments: storage, segmentPath: pathOf, progress } = request
-  await run.take(walkSegments({ history, fromLsn, goal, digestsOf, journalId, storage, pathOf, progress }))
+  const { journalId, segments: storage, fetchSegment, progress } = request
+  await run.take(walkSegments({ history, fromLsn, goal, digestsOf, journalId, storage, fetchSegment, progress }))
   const stateHash = await replay.finish()
   return { ...run.result(fromLsn, stateHash, request.clock.monotonicMs() - startMs), stock }
 }

@@ -1,4 +1,3 @@
-import { fetchArchivedSegment } from '../archive/file-archived-segment.ts'
 import { readSegmentHeader } from '../journal/segment-chain.ts'
 import type { SegmentHeader } from '../journal/segment-header.ts'
 import type { JournalStorage } from '../journal/storage.ts'
@@ -15,6 +14,8 @@ export interface FetchedSegment {
   readonly bytes: number
 }
 
+export type FetchSegment = (segment: StoredSegment) => Promise<{ readonly bytes: number }>
+
 export interface WalkOptions extends ScanOptions {
   /** Copies of each segment, by number, oldest first. */
   readonly history: readonly (readonly StoredSegment[])[]
@@ -24,7 +25,8 @@ export interface WalkOptions extends ScanOptions {
   readonly journalId: Uint8Array
   /** Where segments are brought to. Whoever takes one removes it. */
   readonly storage: JournalStorage
-  readonly pathOf: (name: string) => string
+  /** Brings one there, under the name of its file: `fetchArchivedSegment`. */
+  readonly fetchSegment: FetchSegment
   readonly progress: (what: string) => void
 }
 
@@ -86,9 +88,9 @@ async function bring(
   copy: StoredSegment,
   before: FetchedSegment | null,
 ): Promise<FetchedSegment> {
-  const { storage, journalId, pathOf, progress } = options
+  const { storage, journalId, fetchSegment, progress } = options
   progress(copy.object)
-  const { bytes } = await fetchArchivedSegment(copy.target, copy, pathOf(copy.name)).catch((error: unknown) => {
+  const { bytes } = await fetchSegment(copy).catch((error: unknown) => {
     throw isNotFound(error) ? corrupt(copy, 'it was listed, and is not there') : error
   })
   const header = readSegmentHeader(storage, copy.name)

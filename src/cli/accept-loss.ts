@@ -3,18 +3,19 @@ import { join } from 'node:path'
 import { archiveNames } from '../archive/archive-target.ts'
 import { rememberedAsArchived } from '../assembly/flushed-floor.ts'
 import { journalOptionsOf } from '../assembly/journal-settings.ts'
-import { acceptLoss, type Loss } from '../backup/accept-loss.ts'
+import { acceptLoss, type Loss, type LossRequest } from '../backup/accept-loss.ts'
 import { encodeClaim, type TimelineClaim } from '../backup/timeline-claim.ts'
 import { syncDirectory } from '../journal/file-calls.ts'
 import { FileStorage } from '../journal/file-storage.ts'
 import type { JournalStorage } from '../journal/storage.ts'
 import { CommanderError } from '../kernel/errors.ts'
-import { type Lsn, lsn, noLsn } from '../kernel/identifiers.ts'
+import { lsn, noLsn } from '../kernel/identifiers.ts'
 import { createSystemEnvironment } from '../kernel/system-environment.ts'
 import { lockDatabase } from '../observability/process-lock-adapter.ts'
 import type { ResolvedConfig } from '../sdk/resolved-config.ts'
 import { readIdentity } from '../store/identity-adapter.ts'
 import { openLmdbStore } from '../store/lmdb-store.ts'
+import { readAppliedFrame } from '../tables/applied-frame.ts'
 import { readPosition, readRoot } from '../tables/meta.ts'
 import { allTables } from '../tables/table-names.ts'
 import { archiveOfLoss } from './accept-loss-archive.ts'
@@ -49,17 +50,18 @@ export async function giveUpDamage(terminal: Terminal, config: ResolvedConfig): 
   }
 }
 
-async function positionOf(
-  dataDir: string,
-  storage: JournalStorage,
-): Promise<{ readonly root: Lsn; readonly applied: Lsn; readonly archived: Lsn }> {
+type StorePosition = Pick<LossRequest, 'root' | 'applied' | 'archived' | 'appliedFrame'>
+
+async function positionOf(dataDir: string, storage: JournalStorage): Promise<StorePosition> {
   const path = join(dataDir, 'store')
-  if (!existsSync(path)) return { root: noLsn, applied: noLsn, archived: noLsn }
+  if (!existsSync(path)) return { root: noLsn, applied: noLsn, archived: noLsn, appliedFrame: null }
   const environment = createSystemEnvironment()
   const store = openLmdbStore({ path, tables: allTables, readOnly: true, environment })
   try {
     const root = readRoot(store, { lookup: () => undefined, keepsPayloads: false }).lsn
-    return { root, applied: readPosition(store).applied, archived: rememberedAsArchived(store, storage) }
+    const { applied } = readPosition(store)
+    const archived = rememberedAsArchived(store, storage)
+    return { root, applied, archived, appliedFrame: readAppliedFrame(store) }
   } finally {
     await store.close()
   }
@@ -96,12 +98,15 @@ function put(dataDir: string, name: string, value: object): void {
   syncDirectory(dataDir)
 }
 
-function tell(terminal: Terminal, { lost, damage, keptAside, endLsn, timeline }: Loss, { record, store }: Kept): void {
+function tell(terminal: Terminal, loss: Loss, { record, store }: Kept): void {
+  const { lost, damage, keptAside, endLsn, timeline } = loss
   const bytes = keptAside.reduce((sum, file) => sum + file.bytes, 0)
   const where = damage === null ? '' : ` (${damage.reason}, in segment ${damage.segment} at byte ${damage.offset})`
+  const older =
+    keptAside.length > 0 ? `old segments were given up${where}` : 'the store had applied entries that the journal lost'
   const what =
     lost === null
-      ? `old segments were given up${where}`
+      ? older
       : `entries from LSN ${lost.fromLsn} to at least LSN ${lost.toLsnAtLeast} were given up${where}`
   const files = keptAside.map(({ name }) => name).join(', ')
   const aside = keptAside.length === 0 ? '' : `; ${bytes} bytes are kept aside in the journal's directory as ${files}`

@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { archiveNames } from '../archive/archive-target.ts'
-import { fetchObject } from '../archive/file-archived-segment.ts'
+import { fetchArchivedSegment, fetchObject } from '../archive/file-archived-segment.ts'
 import { goOnFrom, type Restored, type RestoreRequest, restore } from '../backup/restore.ts'
 import type { RestoreGoal } from '../backup/restore-goal.ts'
 import { encodeClaim, type TimelineClaim } from '../backup/timeline-claim.ts'
@@ -44,7 +44,7 @@ export async function build(
     goal,
     timeline: flags['timeline'] === undefined ? null : parseInteger('--timeline', String(flags['timeline']), 1),
     segments: new FileStorage(join(path, 'segments')),
-    segmentPath: (name) => join(path, 'segments', name),
+    fetchSegment: (segment) => fetchArchivedSegment(segment.target, segment, join(path, 'segments', segment.name)),
     openReplay: async () => {
       const storePath = join(path, 'store')
       if (manifest !== null) {

@@ -322,8 +322,7 @@ export class Gateway implements FollowerRole {
     if (repeats !== 0) {
       const key = this.#admission.keyOf(b, o)
       const record = key === null ? undefined : findKey(this.#o.state.idempotency, key.key, lsnOf(b, o))
-      this.#repeat(call, repeats, record, key, lsnOf(b, o))
-      return
+      return this.#repeat(call, repeats, record, key, lsnOf(b, o))
     }
     call.commandLsn = lsnOf(b, o)
     this.#waitFor(call, call.commandLsn)

@@ -63,7 +63,7 @@ export class StreamArchiver {
     if (this.#vault === null) throw noArchive()
     const { entries, upTo, lastLsn } = await this.#gather(`${type}/${id}`, from, most)
     if (entries.length === 0) return null
-    const object = await packStreamObject({ type, id }, from, upTo, entries)
+    const object = await packStreamObject({ type, id }, from, upTo, entries, this.#vault.packing)
     await this.#vault.putBytes(object.name, object.bytes)
     const stored = digestOf(await readObject(this.#vault, { object: object.name }))
     if (stored !== object.digest) throw notKept(this.#vault, object.name)

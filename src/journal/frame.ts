@@ -109,6 +109,10 @@ export function followsDigest(bytes: Buffer, offset: number, digest: Buffer): bo
   return bytes.compare(digest, 0, digestBytes, offset + 72, offset + 88) === 0
 }
 
+/** The digest that this frame follows. */
+export const previousDigestOf = (bytes: Buffer, offset: number): Buffer =>
+  Buffer.from(bytes.subarray(offset + 72, offset + 88))
+
 /** How much of a frame's payload to check: the CRC finds damage at 4 GB/s, the digest also finds exchanged bytes, at 1.5 GB/s. */
 export type PayloadCheck = 'none' | 'crc' | 'digest' | 'both'
 

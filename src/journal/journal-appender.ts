@@ -15,6 +15,8 @@ import type { JournalFile, JournalStorage } from './storage.ts'
 
 /** Where the journal goes on: at the end that recovery found. */
 export interface AppendStart {
+  /** Number of the segment that comes next. */
+  readonly nextSegNo: number
   readonly current: OpenSegment | null
   readonly segments: readonly SegmentName[]
   readonly timeline: number
@@ -47,6 +49,7 @@ export class JournalAppender implements Journal {
   private readonly parts: AppenderParts
   private readonly payloadBytesMax: number
   private segments: SegmentName[]
+  private nextSegNo: number
   private current: OpenSegment | null
   private wallMs: number
   /** An empty file on its way to be the next segment. */
@@ -62,6 +65,7 @@ export class JournalAppender implements Journal {
     this.parts = parts
     this.payloadBytesMax = framePayloadBytesMax(parts.options)
     this.segments = [...start.segments]
+    this.nextSegNo = start.nextSegNo
     this.current = start.current
     this.timeline = start.timeline
     this.wallMs = start.wallMs
@@ -130,8 +134,14 @@ export class JournalAppender implements Journal {
     let count = 0
     // once an entry of a segment's successor is flushed, so are its own seal and the successor's header
     const below = Math.min(beforeLsn, this.flushedLsn)
-    while ((this.segments[count + 1]?.baseLsn ?? Number.POSITIVE_INFINITY) <= below) count++
-    return count
+    for (;;) {
+      const segment = this.segments[count]
+      const next = this.segments[count + 1]
+      if (segment === undefined || next === undefined || next.baseLsn > below) return count
+      // one without an entry stands in the chain like any other: it goes when the entry behind it may go
+      if (segment.baseLsn === next.baseLsn && next.baseLsn >= below) return count
+      count++
+    }
   }
 
   removeBefore(beforeLsn: Lsn, most: number = Number.POSITIVE_INFINITY): number {
@@ -178,6 +188,7 @@ export class JournalAppender implements Journal {
     this.current.dirty = true
     this.timeline = timeline
     this.segments.push({ name, segNo: header.segNo, baseLsn: header.baseLsn })
+    this.nextSegNo = header.segNo + 1
     environment.log.info({ segment: name, timeline }, 'the journal goes on in a new segment')
     spare.prepare()
   }
@@ -251,7 +262,7 @@ export class JournalAppender implements Journal {
       segEpoch: 1,
       timeline,
       blockBytes: options.blockBytes,
-      segNo: (this.segments.at(-1)?.segNo ?? 0) + 1,
+      segNo: this.nextSegNo,
       baseLsn: this.nextLsn,
       segmentBytes: options.segmentBytes,
       salt,

@@ -3,14 +3,14 @@ import { digestBytes } from '../kernel/checksum.ts'
 import { type Lsn, lsn } from '../kernel/identifiers.ts'
 import { type Behind, hasUnwrittenSector, lookBehind } from './behind.ts'
 import { damagedHeader, faultText } from './fault-text.ts'
-import { decodeFrameHeader, frameBytes, hasSalt, resemblesFrame } from './frame.ts'
+import { decodeFrameHeader, frameBytes, hasSalt, previousDigestOf, resemblesFrame } from './frame.ts'
 import type { BadPlace, JournalScan, Leftover, ScanEnd, ScannedFrame, ScanRequest } from './journal-scan.ts'
 import { alignUp, frameHeaderBytes, journalLimits, segmentHeaderBytes } from './options.ts'
 import type { TailState } from './recovery-table.ts'
 import { chainFault, readSegmentChain, type SegmentFile } from './segment-chain.ts'
 import { type Frame, type FrameFault, isZero, SegmentCursor } from './segment-cursor.ts'
 import type { SegmentHeader } from './segment-header.ts'
-import type { JournalFile } from './storage.ts'
+import type { JournalFile, JournalStorage } from './storage.ts'
 import { UnflushedFrames } from './unflushed-frames.ts'
 
 /** R0 to R4: yields every valid frame in order and returns what there is to decide on. Changes nothing. */
@@ -86,7 +86,7 @@ export class JournalScanner {
   }
 
   private startAt(segment: SegmentFile): void {
-    const digest = segment.header?.prevSegDigest ?? this.end.digest
+    const digest = segment.header?.prevSegDigest ?? digestBefore(this.request.storage, segment) ?? this.end.digest
     this.end = { ...this.end, nextLsn: segment.baseLsn, digest }
   }
 
@@ -192,6 +192,11 @@ export class JournalScanner {
   /** R3: what is behind the last valid frame. */
   private chainEnds(index: number, file: JournalFile, header: SegmentHeader, fault: FrameFault): void {
     const { position, nextLsn } = this.end
+    // a header without a frame: it may be one that a failed flush left in memory only, and no floor vouches for it
+    if (position === segmentHeaderBytes) {
+      const lastLsn = lsn(Number.MAX_SAFE_INTEGER)
+      this.unflushed.push({ segment: this.segmentAt(index).name, from: 0, to: position, lastLsn })
+    }
     const here = this.note(lookBehind(file, position, nextLsn, header.salt))
     const later = this.leaveSegmentsFrom(index + 1)
     const name = this.segmentAt(index).name
@@ -220,6 +225,23 @@ export class JournalScanner {
   private note(behind: Behind): Behind {
     this.floorLsn = lsn(Math.max(this.floorLsn, behind.durableLsn))
     return behind
+  }
+}
+
+/**
+ * What a segment with a damaged header follows, as its first frame says: a journal that has lost all of it goes on where
+ * an archive ends that has what came before.
+ */
+function digestBefore(storage: JournalStorage, { name, baseLsn }: SegmentFile): Buffer | null {
+  const file = storage.openReadOnly(name)
+  try {
+    const head = Buffer.alloc(frameHeaderBytes)
+    file.read(head, segmentHeaderBytes)
+    const frame = decodeFrameHeader(head, 0)
+    const isFirst = frame?.firstLsn === baseLsn && frame.fileOffset === segmentHeaderBytes
+    return isFirst ? previousDigestOf(head, 0) : null
+  } finally {
+    file.close()
   }
 }
 

@@ -4,7 +4,7 @@ import { type FaultyDisk, OpenVirtualFile } from './open-virtual-file.ts'
 import { type Creation, type Done, type JournalFile, type JournalStorage, temporarySuffix } from './storage.ts'
 import { fullError, PowerLoss, type StorageFault, type StorageOperation } from './storage-faults.ts'
 import { VirtualDirectory } from './virtual-directory.ts'
-import { type Layer, VirtualFile } from './virtual-file.ts'
+import { type Landing, type Layer, VirtualFile } from './virtual-file.ts'
 
 export { PowerLoss, type StorageFault, type StorageOperation } from './storage-faults.ts'
 
@@ -107,8 +107,50 @@ export class MemoryStorage implements JournalStorage, FaultyDisk {
     this.directory.plant(name, VirtualFile.of(bytes))
   }
 
-  flipBit(name: string, bitIndex: number): void {
-    this.find(name).flipBit(bitIndex)
+  /** Another file with the same bytes, or with those that would be there if the medium had not failed. */
+  copyOf(name: string, which: 'seen' | 'flawless' = 'seen'): VirtualFile {
+    const file = this.find(name)
+    return which === 'seen' ? file.copy() : file.flawlessCopy()
+  }
+
+  /** The same as `replace`, with what `copyOf` gave. */
+  plant(name: string, file: VirtualFile): void {
+    this.directory.plant(name, file.copy())
+  }
+
+  flipBit(name: string, bitIndex: number, layers?: readonly Layer[]): void {
+    this.find(name).flipBit(bitIndex, layers)
+  }
+
+  /** Programs see what is on the medium of this file from now on. */
+  reread(name: string): void {
+    this.find(name).reread()
+  }
+
+  usedPages(name: string): number[] {
+    return this.find(name).usedPages()
+  }
+
+  /** Files of which programs see, or would see once they are read again, what the medium has got wrong. */
+  damaged(layer: Layer): string[] {
+    return [...this.directory.files()].filter(([, file]) => file.isDamaged(layer)).map(([name]) => name)
+  }
+
+  /** Somebody puts back what was there before the medium failed. */
+  repair(name: string): void {
+    this.find(name).repair()
+  }
+
+  /** From this byte on, what is there now is right. */
+  accept(name: string, from: number): void {
+    this.find(name).accept(from)
+  }
+
+  /** An independent disk with what would be on this one if the medium had never failed. */
+  flawless(): MemoryStorage {
+    const copy = new MemoryStorage(this.options)
+    for (const [name, file] of this.directory.files()) copy.directory.plant(name, file.flawlessCopy())
+    return copy
   }
 
   /** Bytes as programs see them, or as they are on the medium: where the two differ, something was not flushed, or lost. */
@@ -138,7 +180,7 @@ export class MemoryStorage implements JournalStorage, FaultyDisk {
   /** An independent disk with the same bytes, all durable. */
   clone(options: MemoryStorageOptions = this.options): MemoryStorage {
     const copy = new MemoryStorage(options)
-    for (const [name, file] of this.directory.files()) copy.replace(name, file.bytes())
+    for (const [name, file] of this.directory.files()) copy.directory.plant(name, file.copy())
     return copy
   }
 
@@ -153,6 +195,12 @@ export class MemoryStorage implements JournalStorage, FaultyDisk {
     this.options.scheduler.after(this.options.flushDelayMs ?? 0, () => {
       if (generation === this.generation) run()
     })
+  }
+
+  landing(fault: StorageFault | null): Landing | undefined {
+    if (fault === 'dropped') return null
+    if (fault === null || typeof fault === 'string') return undefined
+    return { file: this.find(fault.name), position: fault.position }
   }
 
   /** @throws CommanderError journal_full | journal_failed, or PowerLoss, as the fault hook says */

@@ -2,13 +2,15 @@ import { assert } from '../kernel/assert.ts'
 import type { CommanderError } from '../kernel/errors.ts'
 import type { Done, JournalFile } from './storage.ts'
 import type { StorageFault, StorageOperation } from './storage-faults.ts'
-import type { VirtualFile } from './virtual-file.ts'
+import type { Landing, VirtualFile } from './virtual-file.ts'
 
 /** What an open file needs of its disk. */
 export interface FaultyDisk {
   /** Grows with every crash. */
   readonly currentGeneration: number
   later(run: () => void): void
+  /** Where a write arrives on the medium under this fault; undefined: where it should. */
+  landing(fault: StorageFault | null): Landing | undefined
   guard(operation: StorageOperation, run: (fault: StorageFault | null) => void): void
   attempt(operation: StorageOperation, run: () => void): CommanderError | null
 }
@@ -48,7 +50,11 @@ export class OpenVirtualFile implements JournalFile {
     assert(this.writable, `${this.name} was opened for reading`)
     const all = Buffer.concat(parts)
     this.storage.guard({ kind: 'write', name: this.name, position, bytes: all.length }, (fault) =>
-      this.file.write(fault === 'short' ? all.subarray(0, all.length >> 1) : all, position),
+      this.file.write(
+        fault === 'short' ? all.subarray(0, all.length >> 1) : all,
+        position,
+        this.storage.landing(fault),
+      ),
     )
   }
 

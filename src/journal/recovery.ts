@@ -146,7 +146,7 @@ function recoveredFrom(
   const kept = segments.filter(({ segNo }) => end.segment !== null && segNo <= end.segment.segNo)
   const { nextLsn, digest, wallMs } = end
   return {
-    start: { segments: kept, timeline, nextLsn, digest, wallMs },
+    start: { segments: kept, nextSegNo: nextSegNoOf(scan), timeline, nextLsn, digest, wallMs },
     end,
     startsSegment: end.segment === null || end.sealed || givenUp,
     report: {
@@ -167,6 +167,10 @@ function recoveredFrom(
 /** The highest timeline that a segment says. */
 export const newestOf = (segments: JournalScan['segments']): number =>
   Math.max(1, ...segments.map(({ header }) => header?.timeline ?? 1))
+
+/** Where none is left, the next one takes the place of the first that was: the archive may have what came before it. */
+const nextSegNoOf = ({ end, segments }: JournalScan): number =>
+  end.segment === null ? (segments[0]?.segNo ?? 1) : end.segment.segNo + 1
 
 function asideOf(step: RecoveryStep): string[] {
   if (step.kind === 'rename') return [step.to]

@@ -12,10 +12,18 @@ export interface StorageOperation {
 /**
  * `eio` and `enospc` fail as the system would, a failed flush for good: what it covered counts as clean and is not on the
  * medium; `short` writes the first half of the bytes and then fails with ENOSPC;
- * `lost` claims success and does nothing; `crash` and `crashAfter` throw `PowerLoss` before or after the operation is in
+ * `lost` claims success and does nothing; `dropped`: programs see the write, a flush says that it is done, and it never
+ * reaches the medium; misdirected: the same, and it arrives on the medium elsewhere; `crash` and `crashAfter` throw `PowerLoss` before or after the operation is in
  * the operating system: the test then calls `crash`.
  */
-export type StorageFault = 'eio' | 'enospc' | 'short' | 'lost' | 'crash' | 'crashAfter'
+export type StorageFault = 'eio' | 'enospc' | 'short' | 'lost' | 'dropped' | Misdirection | 'crash' | 'crashAfter'
+
+/** Where a write arrives instead. */
+export interface Misdirection {
+  readonly kind: 'misdirected'
+  readonly name: string
+  readonly position: number
+}
 
 export class PowerLoss extends Error {
   override readonly name = 'PowerLoss'

@@ -10,6 +10,7 @@ import { forgetSavedKeys } from '../state/idempotency.ts'
 import { type RootState, reduce } from '../state/root.ts'
 import { encodeRoot, stateHash } from '../state/snapshot.ts'
 import type { WriteBatch } from '../store/key-value-store.ts'
+import { FilledFrom } from '../tables/applied-frame.ts'
 import { putCheckpoint, putPosition, putRoot, readCheckpoint, readPosition } from '../tables/meta.ts'
 import { ArchivedRebuilds } from './archived-rebuilds.ts'
 import { type CheckpointDone, Checkpoints, type CheckpointUnderWay } from './checkpoints.ts'
@@ -48,6 +49,7 @@ const rootEveryMs = 10_000
  * I3. What waits is bounded: a slow store makes the journal writer send this process back to the segments (G10).
  * I4. The root knows of every expiry of keys that the tables know of: a child that starts from it looks keys up in the
  *     tables, where one that was used again since, or deleted, would look unused to an entry before its expiry.
+ * I5. The tables go on only with the journal that they were filled from (R9).
  */
 export class ProjectionApplier implements FollowerRole {
   readonly holds: JournalHolds = new JournalHolds()
@@ -57,6 +59,7 @@ export class ProjectionApplier implements FollowerRole {
   readonly #archivedRebuilds: ArchivedRebuilds
   /** Up to here the tables are filled already; the state follows without touching them. */
   readonly #tablesAt: Lsn
+  readonly #filledFrom: FilledFrom
   /** The last event that the tables held at the start: the state may be behind it for a while. */
   readonly #tablesPosition: number
   readonly #commitIntervalMs: number
@@ -79,6 +82,7 @@ export class ProjectionApplier implements FollowerRole {
     this.#o = options
     const position = readPosition(options.store)
     this.#tablesAt = position.applied
+    this.#filledFrom = new FilledFrom(options.store)
     this.#tablesPosition = position.globalPosition
     this.#committed = position.applied
     this.#projections = new ProjectionRunner(
@@ -152,7 +156,13 @@ export class ProjectionApplier implements FollowerRole {
     return this.#waitingBytes < waitingBytesMax || (first !== undefined && first.lastLsn > this.#flushed)
   }
 
-  apply(payload: Buffer, offset: number, _firstLsn: Lsn, lastLsn: Lsn): void {
+  apply(payload: Buffer, offset: number, firstLsn: Lsn, lastLsn: Lsn): void {
+    const contradiction = this.#filledFrom.contradiction({ firstLsn, lastLsn, entries: payload.subarray(offset) }) // I5
+    if (contradiction !== null) {
+      this.stop()
+      this.#o.reset(contradiction)
+      return
+    }
     if (lastLsn <= this.#tablesAt) {
       for (let o = offset; o < payload.length; o += padded(lengthOf(payload, o))) reduce(this.#o.state, payload, o)
       return
@@ -260,6 +270,7 @@ export class ProjectionApplier implements FollowerRole {
       if (isAttested) this.#follower?.sendAttested(lastLsn, stateHash(state))
     }
     this.#writer.finish(batch)
+    this.#filledFrom.put(batch, batches.at(-1))
     putPosition(batch, { applied, globalPosition: Math.max(state.globalPosition, this.#tablesPosition) })
     const must = checkpoint !== null || state.idempotency.expiredUntilMs !== expiredUntilMs // I4
     this.#maybePutRoot(batch, must)

@@ -5,6 +5,7 @@ import { forgetSavedKeys } from '../state/idempotency.ts'
 import { type RootState, reduce } from '../state/root.ts'
 import { encodeRoot, stateHash } from '../state/snapshot.ts'
 import type { KeyValueStore, WriteBatch } from '../store/key-value-store.ts'
+import { forgetAppliedFrame } from '../tables/applied-frame.ts'
 import { WriterKeyLookup } from '../tables/idempotency-keys.ts'
 import { putCheckpoint, putPosition, putRoot, readPosition, readRoot } from '../tables/meta.ts'
 import { listProgress, type ProjectionProgress, putProgress } from '../tables/projection-rows.ts'
@@ -128,7 +129,9 @@ export class StoreReplay {
     }
     this.#writer.finish(batch)
     this.#keys.leave()
-    if (state.lsn >= this.#tablesAt) putPosition(batch, { applied: state.lsn, globalPosition: state.globalPosition })
+    if (state.lsn < this.#tablesAt) return
+    putPosition(batch, { applied: state.lsn, globalPosition: state.globalPosition })
+    forgetAppliedFrame(batch)
   }
 
   #leaveRoot(batch: WriteBatch, progress: readonly { name: string; progress: ProjectionProgress }[]): void {

@@ -2,13 +2,15 @@ import type { Readable } from 'node:stream'
 import { lengthOf, padded } from '../actions/entry-layout.ts'
 import { CommanderError } from '../kernel/errors.ts'
 import type { ArchivedRange } from './archives.ts'
-import { type StreamEntry, unpackStreamObject } from './stream-object.ts'
+import { type ObjectPacking, type StreamEntry, unpackStreamObject } from './stream-object.ts'
 
 /** Where archived events lie; an `ArchiveTarget` is one. */
 export interface StreamVault {
   readonly location: string
   read(name: string): Promise<Readable>
   putBytes(name: string, bytes: Uint8Array): Promise<'created' | 'exists'>
+  /** Default: zstd. */
+  readonly packing?: ObjectPacking
 }
 
 /** One archived entry that a block of the log needs. */
@@ -113,7 +115,7 @@ export class ArchivedStreams {
 
   async #fetch(range: ArchivedRange): Promise<readonly StreamEntry[]> {
     if (this.#vault === null) throw noArchive(range)
-    const entries = await unpackStreamObject(range, await readObject(this.#vault, range))
+    const entries = await unpackStreamObject(range, await readObject(this.#vault, range), this.#vault.packing)
     const bytes = entries[0]?.buffer.length ?? 0
     this.#objects.set(range.object, { entries, bytes })
     this.#objectsBytes += bytes

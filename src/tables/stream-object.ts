@@ -18,6 +18,19 @@ const longIdLength = 120
 const compress = promisify(zstdCompress)
 const decompress = promisify(zstdDecompress)
 
+/** How stream objects are packed. Simulations, whose time is not that of the thread pool, pack them otherwise. */
+export interface ObjectPacking {
+  compress(bytes: Buffer): Promise<Buffer>
+  /** @throws when they are no sound object, or would become more than so many bytes */
+  decompress(bytes: Buffer, bytesMax: number): Promise<Buffer>
+}
+
+/** zstd with a checksum over what was packed, on the thread pool. */
+export const zstdPacking: ObjectPacking = {
+  compress: (bytes) => compress(bytes, { params: { [constants.ZSTD_c_checksumFlag]: 1 } }),
+  decompress: (bytes, bytesMax) => decompress(bytes, { maxOutputLength: bytesMax }),
+}
+
 /** An entry of a stream, wherever it lies. */
 export interface StreamEntry {
   readonly buffer: Buffer
@@ -38,6 +51,7 @@ export async function packStreamObject(
   from: number,
   upTo: number,
   entries: readonly StreamEntry[],
+  packing: ObjectPacking = zstdPacking,
 ): Promise<StreamObject> {
   const parts: Buffer[] = [magic]
   for (const { buffer, offset, position } of entries) {
@@ -45,8 +59,7 @@ export async function packStreamObject(
     writeUint64(head, position, 0)
     parts.push(head, buffer.subarray(offset, offset + padded(lengthOf(buffer, offset))))
   }
-  const params = { [constants.ZSTD_c_checksumFlag]: 1 }
-  const bytes = await compress(Buffer.concat(parts), { params })
+  const bytes = await packing.compress(Buffer.concat(parts))
   const digest = digestOf(bytes)
   const range = [from, upTo].map((revision) => String(revision).padStart(16, '0')).join('-')
   const name = `streams/${aggregate.type}/${safeName(aggregate.id)}/${range}-${digest.slice(0, 16)}.zst`
@@ -62,9 +75,13 @@ function safeName(id: string): string {
 }
 
 /** @throws CommanderError `archive_corrupt` when these are not the bytes that the journal names */
-export async function unpackStreamObject(range: ArchivedRange, bytes: Buffer): Promise<readonly StreamEntry[]> {
+export async function unpackStreamObject(
+  range: ArchivedRange,
+  bytes: Buffer,
+  packing: ObjectPacking = zstdPacking,
+): Promise<readonly StreamEntry[]> {
   if (digestOf(bytes) !== range.digest) throw damaged(range, `has the digest ${digestOf(bytes)}, not ${range.digest}`)
-  const content = await decompress(bytes, { maxOutputLength: objectBytesMax }).catch((error: unknown) => {
+  const content = await packing.decompress(bytes, objectBytesMax).catch((error: unknown) => {
     throw damaged(range, `cannot be unpacked: ${messageOf(error)}`)
   })
   if (!content.subarray(0, magic.length).equals(magic)) throw damaged(range, 'does not hold a stream')

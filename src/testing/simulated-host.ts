@@ -6,9 +6,10 @@ import type { StorageFault, StorageOperation } from '../journal/storage-faults.t
 import type { Scheduler } from '../kernel/environment.ts'
 import { silentLog } from '../kernel/environment.ts'
 import type { KeyValueStore } from '../store/key-value-store.ts'
-import { openMemoryStore } from '../store/memory-store.ts'
+import { type MemoryStore, openMemoryStore } from '../store/memory-store.ts'
 import { allTables } from '../tables/table-names.ts'
 import { SeededRandom } from './seeded-random.ts'
+import { plainCodec, SimulatedArchive } from './simulated-archive.ts'
 import { SimulatedProcess } from './simulated-process.ts'
 import { SimulatedStore } from './simulated-store.ts'
 import { SimulatedTransport } from './simulated-transport.ts'
@@ -26,6 +27,8 @@ export interface SimulatedHostOptions {
   readonly flushesCommits?: boolean
   /** What the wall clock shows at first. */
   readonly startWallMs?: number
+  /** There is an archive for segments and streams. Default false. */
+  readonly hasArchive?: boolean
   /** Default: `usualPace`. */
   readonly pace?: Pace
   readonly bug: (what: string, error: unknown) => void
@@ -33,6 +36,8 @@ export interface SimulatedHostOptions {
   readonly killed: (process: SimulatedProcess) => void
   /** A process has had a turn. */
   readonly ran?: (process: SimulatedProcess) => void
+  /** Told of every operation that changes the disk, before it is done. */
+  readonly sees?: (operation: StorageOperation) => void
   /** Asked before every operation on the disk. Default: nothing fails. */
   readonly diskFault?: (operation: StorageOperation) => StorageFault | null
 }
@@ -50,7 +55,7 @@ export const usualPace: Pace = { turnMs: 0.05, deliveryMs: 0.2, flushMs: 0.5, co
 export const fastPace: Pace = { turnMs: 0.005, deliveryMs: 0.02, flushMs: 0.05, commitMs: 0.1 }
 
 const addresses: Addresses = { journal: 'journal', gateway: 'gateway', applier: 'applier' }
-const journalId = Buffer.from('commanderdb-test')
+export const simulatedJournalId: Buffer = Buffer.from('commanderdb-test')
 
 /** One host: processes over a virtual disk, a store and a network, in virtual time. Everything follows from the seed. */
 export class SimulatedHost {
@@ -60,6 +65,8 @@ export class SimulatedHost {
   readonly disk: MemoryStorage
   readonly store: SimulatedStore
   readonly network: MemoryTransport
+  /** Null without one. It is no part of the host: it loses no power. */
+  readonly archive: SimulatedArchive | null
   readonly pace: Pace
   /** What the wall clock shows more than the time since the start; it may jump. */
   wallOffsetMs: number
@@ -77,6 +84,8 @@ export class SimulatedHost {
     this.random = new SeededRandom(options.seed)
     this.wallOffsetMs = options.startWallMs ?? 1_700_000_000_000
     this.time = new VirtualTime(this.random)
+    this.archive = options.hasArchive === true ? new SimulatedArchive(this) : null
+    this.time.hasStreams = this.archive !== null
     const world = { scheduler: this.#ofWorld(), log: silentLog }
     const { windowBytes, copyBytes = true } = options
     this.network = createMemoryTransport(world, {
@@ -88,17 +97,20 @@ export class SimulatedHost {
       scheduler: this.#ofDisk(),
       fault: (operation) => this.#onDisk(operation),
     })
-    const environment = {
-      ...world,
-      clock: { wallMs: () => this.wallMs, monotonicMs: () => this.time.nowMs },
-      random: this.random,
-    }
-    const memory = openMemoryStore({
+    this.store = new SimulatedStore(this.#emptyStore(), options.flushesCommits ?? true)
+  }
+
+  #emptyStore(): MemoryStore {
+    return openMemoryStore({
       tables: allTables,
-      environment: { ...environment, scheduler: this.#ofStore() },
+      environment: {
+        scheduler: this.#ofStore(),
+        log: silentLog,
+        clock: { wallMs: () => this.wallMs, monotonicMs: () => this.time.nowMs },
+        random: this.random,
+      },
       commitDelayMs: () => this.#some(this.pace.commitMs),
     })
-    this.store = new SimulatedStore(memory, options.flushesCommits ?? true)
   }
 
   get wallMs(): number {
@@ -131,7 +143,9 @@ export class SimulatedHost {
       addresses,
       openStorage: () => this.#storageFor(process),
       openStore: (access) => this.#storeFor(process, access),
-      journalId,
+      vault: this.archive?.vault(process) ?? null,
+      segmentCodec: plainCodec,
+      journalId: simulatedJournalId,
       failed,
     }
   }
@@ -141,6 +155,16 @@ export class SimulatedHost {
     return new SimulatedTransport(process, endpoint, (what, bytes) => {
       this.trace.note(this.time.nowMs, process.name, what, bytes)
     })
+  }
+
+  /** Another process writes the journal's files: a tool that an operator runs while the database is stopped. */
+  lendDisk(process: SimulatedProcess): void {
+    this.#journalWriter = process
+  }
+
+  /** There is no store any more: the next to open it finds an empty one. */
+  setStoreAside(): void {
+    this.store.replace(this.#emptyStore())
   }
 
   /** All processes die, and the disk keeps what was flushed, and of the rest whatever chance leaves. */
@@ -169,10 +193,11 @@ export class SimulatedHost {
       'disk',
       `${operation.kind} ${operation.name} ${operation.position ?? ''} ${operation.bytes ?? ''}`,
     )
-    if (writer !== null && operation.kind !== 'flush') {
-      if (this.random.chance(0.5)) writer.step()
-      else if (!writer.stepAfter()) return 'crashAfter'
-    }
+    const isStep = writer !== null && operation.kind !== 'flush'
+    const comesFirst = isStep && this.random.chance(0.5)
+    if (comesFirst) writer.step()
+    this.#o.sees?.(operation)
+    if (isStep && !comesFirst && !writer.stepAfter()) return 'crashAfter'
     return this.#o.diskFault?.(operation) ?? null
   }
 

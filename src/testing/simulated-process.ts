@@ -189,7 +189,8 @@ export class SimulatedProcess {
     const write = (level: string) => (fields: LogFields, message: string) => {
       if (!this.#isAlive) return
       this.#o.trace.note(this.#o.time.nowMs, this.name, `${level}: ${message}`)
-      if (level === 'error' && fields['code'] === 'internal') this.#o.bug(`${this.name}: ${message}`, fields['err'])
+      const isBug = (level === 'error' || level === 'warn') && fields['code'] === 'internal'
+      if (isBug) this.#o.bug(`${this.name}: ${message}`, fields['err'])
     }
     return {
       debug: write('debug'),

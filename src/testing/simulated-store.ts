@@ -27,7 +27,7 @@ const staleMs = 1
  */
 export class SimulatedStore {
   readonly flushesCommits: boolean
-  readonly #memory: MemoryStore
+  #memory: MemoryStore
   /** Of each transaction, oldest first, what was there before. */
   #history: (readonly Change[])[] = []
   #writer: SimulatedProcess | null = null
@@ -54,6 +54,13 @@ export class SimulatedStore {
   /** What the host's processes would read now. */
   now(): KeyValueStore {
     return this.#memory.reader()
+  }
+
+  /** Another one takes its place; nobody has it open. */
+  replace(memory: MemoryStore): void {
+    assert(this.#writer === null, 'nobody writes the store')
+    this.#memory = memory
+    this.#history = []
   }
 
   committed(changes: readonly Change[]): void {
@@ -134,6 +141,8 @@ class SteppedWriter implements KeyValueStore {
   }
 
   async close(): Promise<void> {
+    // What a promise of a dead process goes on with must not keep its successor from writing.
+    if (!this.#process.takeStep()) return new Promise(() => {})
     await this.#memory.close()
     this.#shared.closed(this.#process)
   }

@@ -7,8 +7,10 @@ let turns = 0
  * which they were made, so a simulation that awaits this between two events is as deterministic as the events are.
  *
  * A tick runs once the queue of promises is empty, as `setImmediate` does, without asking the operating system.
+ *
+ * @param isDeep streams are in use, which go on from tick to tick: `setImmediate` comes when there is no further tick.
  */
-export function turn(): Promise<void> {
-  const isBreath = ++turns % breathEvery === 0
+export function turn(isDeep = false): Promise<void> {
+  const isBreath = ++turns % breathEvery === 0 || isDeep
   return new Promise((resolve) => (isBreath ? setImmediate(resolve) : process.nextTick(resolve)))
 }

@@ -15,6 +15,8 @@ export class VirtualTime {
   nowMs = 0
   /** Events that have run. */
   events = 0
+  /** Streams of Node are in use: they get as many ticks as they want between two events. */
+  hasStreams = false
   readonly #random: SeededRandom
   readonly #heap: Event[] = []
   #asked = 0
@@ -44,7 +46,7 @@ export class VirtualTime {
 
   /** Runs events until `isOver`, or until the next one lies beyond `untilMs`. @returns whether it is over. */
   async run(untilMs: number, isOver: () => boolean): Promise<boolean> {
-    await turn()
+    await turn(this.hasStreams)
     while (!isOver()) {
       const event = this.#heap[0]
       if (event === undefined || event.atMs > untilMs) {
@@ -56,7 +58,7 @@ export class VirtualTime {
       this.nowMs = event.atMs
       this.events++
       event.run()
-      await turn()
+      await turn(this.hasStreams)
     }
     return true
   }

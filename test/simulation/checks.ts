@@ -1,18 +1,21 @@
 import { actionCodes } from '../../src/actions/action-codes.ts'
 import { aggregateKey } from '../../src/actions/aggregate-key.ts'
 import { eventsOf } from '../../src/actions/decode.ts'
-import { keyOf, lsnOf, revisionOf } from '../../src/actions/entry-layout.ts'
+import { eventCountOf, isRemoved, keyOf, lsnOf, revisionOf } from '../../src/actions/entry-layout.ts'
 import type { ClientEvent } from '../../src/ipc/call-codec.ts'
 import { commandDigest } from '../../src/sdk/command-payload.ts'
 import type { KeyValueStore } from '../../src/store/key-value-store.ts'
+import { type ArchivedStreams, readingArchived } from '../../src/tables/archived-streams.ts'
 import { EventLogReader, eachEntry } from '../../src/tables/event-log.ts'
 import { readKey } from '../../src/tables/idempotency-keys.ts'
+import { archivedUpTo as lastArchived, readLife } from '../../src/tables/lives.ts'
 import { readOutcome, readParked } from '../../src/tables/outcomes.ts'
 import { readProgress, readRow } from '../../src/tables/projection-rows.ts'
-import { readHead, streamPointers } from '../../src/tables/streams.ts'
+import { StreamReader } from '../../src/tables/stream-reader.ts'
+import { readHead } from '../../src/tables/streams.ts'
 import type { Movement } from './bank.ts'
 import type { Call } from './client.ts'
-import type { Model, ModelCommand } from './model.ts'
+import { balanceAt, type Model, type ModelAggregate, type ModelCommand } from './model.ts'
 
 type Violate = (what: string) => void
 
@@ -33,18 +36,15 @@ const unexpectedErrors: ReadonlySet<string> = new Set([
 ])
 
 /** What the clients were told against what the journal says (G1, G3, G6, G8). */
-export function checkAnswers(calls: readonly Call[], model: Model, powerEpoch: number, violate: Violate): void {
-  checkExactlyOnce(model, violate)
-  for (const call of calls) {
-    if (call.errorCode !== null) checkError(call, model, violate)
-    // What was only written may be lost with the power, as the client was told.
-    else if (call.outcome !== null && (call.durability === 'flushed' || call.powerEpoch === powerEpoch))
-      checkOutcome(call, model, violate)
-  }
+export function checkAnswer(call: Call, model: Model, powerEpoch: number, violate: Violate): void {
+  if (call.errorCode !== null) checkError(call, model, violate)
+  // What was only written may be lost with the power, as the client was told.
+  else if (call.outcome !== null && (call.durability === 'flushed' || call.powerEpoch === powerEpoch))
+    checkOutcome(call, model, violate)
 }
 
 /** A call is carried out once, however often it was sent: every nonce is in one command, or in one for each life of its key. */
-function checkExactlyOnce(model: Model, violate: Violate): void {
+export function checkExactlyOnce(model: Model, violate: Violate): void {
   const seen = new Map<string, ModelCommand>()
   for (const command of model.commands.values()) {
     const { nonce } = command.received.data as Movement
@@ -61,6 +61,11 @@ function checkError(call: Call, model: Model, violate: Violate): void {
   if (errorCode === null || unexpectedErrors.has(errorCode)) {
     violate(`call #${call.number} failed: ${String(call.error)}`)
     return
+  }
+  if (errorCode === 'stream_closed' || errorCode === 'stream_deleted') {
+    const { closedLsn, deletedLsn } = model.aggregate(aggregateKey(call.aggregate, call.id))
+    if ((errorCode === 'stream_closed' ? closedLsn : deletedLsn) === 0)
+      violate(`G1: call #${call.number} was refused as ${errorCode}, and nothing in the journal says so`)
   }
   if (errorCode !== 'idempotency_conflict') return
   const digest = Buffer.from(commandDigest(call.aggregate, call.id, call.command, call.data)).toString('hex')
@@ -137,6 +142,8 @@ function checkEvents(
     globalPosition,
     lsn,
   }))
+  // An answer that is repeated after the deletion goes without the events.
+  if (answered.length === 0 && model.aggregate(command.key).deletedLsn !== 0) return
   if (JSON.stringify(inJournal) !== JSON.stringify(answered))
     violate(`G1: ${name} was answered ${JSON.stringify(answered)}, the journal has ${JSON.stringify(inJournal)}`)
 }
@@ -155,13 +162,26 @@ export function checkRead(what: string, event: ClientEvent, model: Model, violat
 
 /** A subscriber gets every event once and in order, whatever happened to its connection. */
 export function checkSubscription(events: readonly ClientEvent[], model: Model, violate: Violate): void {
-  for (const [index, event] of events.entries()) {
-    if (event.globalPosition !== index + 1)
-      return violate(`G9: the subscriber got position ${event.globalPosition} after ${index}`)
-    checkRead('the subscriber', event, model, violate)
+  let next = 1
+  const passOver = (position: number): void => {
+    // Positions of deleted events may be left out.
+    while (next < position && isGone(model, next)) next++
   }
-  if (events.length !== model.events.length)
-    violate(`G9: the subscriber got ${events.length} events of ${model.events.length}`)
+  for (const event of events) {
+    passOver(event.globalPosition)
+    if (event.globalPosition !== next)
+      return violate(`G9: the subscriber got position ${event.globalPosition} after ${next - 1}`)
+    checkRead('the subscriber', event, model, violate)
+    next++
+  }
+  passOver(model.events.length + 1)
+  if (next !== model.events.length + 1) violate(`G9: the subscriber got up to ${next - 1} of ${model.events.length}`)
+}
+
+function isGone(model: Model, position: number): boolean {
+  const event = model.events[position - 1]
+  const command = event === undefined ? undefined : model.commands.get(event.command)
+  return command !== undefined && model.aggregate(command.key).deletedLsn !== 0
 }
 
 /** A state that somebody read is the fold of the events up to its revision. */
@@ -170,30 +190,35 @@ export function checkState(
   model: Model,
   violate: Violate,
 ): void {
-  let balance = 0
-  for (const { type, data } of model.aggregate(read.key).events.slice(0, read.revision)) {
-    balance += type === 'deposited' ? data.amount : type === 'withdrawn' ? -data.amount : 0
-  }
+  const balance = balanceAt(model.aggregate(read.key), read.revision)
   if (balance !== read.balance)
     violate(`G9: ${read.key} was read with ${read.balance} at revision ${read.revision}, where it had ${balance}`)
 }
 
 /** Every command ended, and the store says the same as the journal in every table (G3, G8). */
-export function checkStore(store: KeyValueStore, model: Model, violate: Violate): void {
-  checkLog(store, model, violate)
+export async function checkStore(
+  store: KeyValueStore,
+  archived: ArchivedStreams,
+  model: Model,
+  violate: Violate,
+): Promise<void> {
+  const found = await readingArchived(archived, () => {
+    const violations: string[] = []
+    checkTables(store, archived, model, (what) => violations.push(what))
+    return violations
+  })
+  for (const what of found) violate(what)
+}
+
+function checkTables(store: KeyValueStore, archived: ArchivedStreams, model: Model, violate: Violate): void {
+  const log = new EventLogReader(store, archived)
+  checkLog(log, model, violate)
+  const streams = new StreamReader(store, log, archived)
   for (const [key, aggregate] of model.aggregates) {
-    const head = readHead(store, key)
-    if ((head?.revision ?? 0) !== aggregate.revision)
-      violate(`G8: ${key} is at ${head?.revision} in the store, at ${aggregate.revision} in the journal`)
-    checkStream(
-      store,
-      key,
-      aggregate.events.map(({ lsn, revision }) => `${lsn} ${revision}`),
-      violate,
-    )
+    checkLife(store, key, aggregate, violate)
+    checkStream(streams, key, aggregate, violate)
     checkRow(store, key, aggregate, violate)
   }
-  const log = new EventLogReader(store)
   for (const command of model.commands.values()) {
     if (command.status === 'pending') {
       const { blockedBy } = model.aggregate(command.key)
@@ -213,11 +238,18 @@ export function checkStore(store: KeyValueStore, model: Model, violate: Violate)
   checkDuplicates(store, model, violate)
 }
 
-function checkLog(store: KeyValueStore, model: Model, violate: Violate): void {
+function checkLog(log: EventLogReader, model: Model, violate: Violate): void {
   let position = 0
-  for (const block of new EventLogReader(store).blocksFrom(1)) {
+  for (const block of log.blocksFrom(1)) {
     eachEntry(block, (b, o, first) => {
       if (first !== position + 1) violate(`G8: the store's log goes from position ${position} to ${first}`)
+      const isLeftOut = isRemoved(b, o)
+      if (isLeftOut !== isGone(model, first))
+        violate(`G8: position ${first} is ${isLeftOut ? 'not in the store' : 'in the store, and was deleted'}`)
+      if (isLeftOut) {
+        position += eventCountOf(b, o)
+        return
+      }
       for (const { type, data } of eventsOf(b, o)) {
         const inJournal = model.events[position++]
         const isSame =
@@ -235,32 +267,43 @@ function checkLog(store: KeyValueStore, model: Model, violate: Violate): void {
     violate(`G8: the store has ${position} events, the journal ${model.events.length}`)
 }
 
-function checkStream(store: KeyValueStore, key: string, expected: readonly string[], violate: Violate): void {
-  const log = new EventLogReader(store)
+function checkLife(store: KeyValueStore, key: string, aggregate: ModelAggregate, violate: Violate): void {
+  const { closedLsn, deletedLsn, archivedUpTo, revision } = aggregate
+  const head = readHead(store, key)
+  const expected = deletedLsn === 0 ? revision : 0
+  if ((head?.revision ?? 0) !== expected)
+    violate(`G8: ${key} is at ${head?.revision} in the store, at ${expected} in the journal`)
+  const life = readLife(store, key)
+  const archived = lastArchived(life)
+  if (life.closedLsn !== closedLsn || life.deletedLsn !== deletedLsn || (deletedLsn === 0 && archived !== archivedUpTo))
+    violate(
+      `G8: ${key} was closed by ${life.closedLsn}, deleted by ${life.deletedLsn}, archived up to ${archived} in the store; ` +
+        `by ${closedLsn}, ${deletedLsn}, up to ${archivedUpTo} in the journal`,
+    )
+}
+
+function checkStream(streams: StreamReader, key: string, aggregate: ModelAggregate, violate: Violate): void {
   const stored: string[] = []
-  for (const pointer of streamPointers(store, key, 1)) {
-    const { buffer, offset } = log.entry(pointer)
+  for (const { buffer, offset } of streams.entries(key, 1)) {
     if (keyOf(buffer, offset) !== key) violate(`G8: the stream of ${key} points to ${keyOf(buffer, offset)}`)
-    stored.push(`${lsnOf(buffer, offset)} ${stored.length + 1}`)
-    if (revisionOf(buffer, offset) >= stored.length)
-      violate(`G8: revision ${stored.length} of ${key} points to an entry from ${revisionOf(buffer, offset)}`)
+    if (revisionOf(buffer, offset) !== stored.length)
+      violate(`G8: revision ${stored.length + 1} of ${key} is in an entry from ${revisionOf(buffer, offset)}`)
+    for (const { data } of eventsOf(buffer, offset)) stored.push(`${lsnOf(buffer, offset)} ${(data as Movement).nonce}`)
   }
+  const expected = aggregate.deletedLsn === 0 ? aggregate.events.map(({ lsn, data }) => `${lsn} ${data.nonce}`) : []
   if (stored.join() !== expected.join())
     violate(`G8: the stream of ${key} is ${stored.join()} in the store, ${expected.join()} in the journal`)
 }
 
-function checkRow(
-  store: KeyValueStore,
-  key: string,
-  expected: { balance: number; movements: number },
-  violate: Violate,
-): void {
+function checkRow(store: KeyValueStore, key: string, expected: ModelAggregate, violate: Violate): void {
   const progress = readProgress(store, 'balances')
   const row =
     progress?.live == null
       ? null
       : (readRow(store, 'balances', progress.live, key) as { balance: number; movements: number } | null)
   if ((row?.balance ?? 0) === expected.balance && (row?.movements ?? 0) === expected.movements) return
+  // A row that was built again while or after its events went knows of those that were still there.
+  if (expected.deletedLsn !== 0 && (row?.movements ?? 0) <= expected.movements) return
   violate(
     `G8: the projection has ${JSON.stringify(row)} for ${key}, the journal ${expected.balance} after ${expected.movements} (${JSON.stringify(progress)})`,
   )

@@ -37,6 +37,8 @@ export interface WorkloadSettings {
   readonly keyed: number
   readonly repeated: number
   readonly timeoutMs: number
+  /** Many commands fail until they are parked. */
+  readonly isStubborn: boolean
 }
 
 interface Client {
@@ -57,6 +59,8 @@ export class Workload {
   readonly #bug: (what: string, error: unknown) => void
   readonly #clients = new Map<string, Client>()
   readonly #budgets: { left: number }[] = []
+  /** By key, how many streams of that id came before: the one in use has another id since. */
+  readonly #retired = new Map<string, number>()
   #number = 0
   #incarnations = 0
 
@@ -64,6 +68,22 @@ export class Workload {
     this.#cluster = cluster
     this.#settings = settings
     this.#bug = bug
+  }
+
+  /** Mostly clients go on with another stream from now on. */
+  retire(type: string, id: string): void {
+    const [name, generation = '0'] = id.split('.')
+    const key = `${type}/${name}`
+    this.#retired.set(key, Math.max(this.#retired.get(key) ?? 0, Number(generation) + 1))
+  }
+
+  /** The id of the stream that is in use, or, now and then, of one that was. */
+  idOf(type: string, name: string): string {
+    const generations = this.#retired.get(`${type}/${name}`)
+    if (generations === undefined) return name
+    const { random } = this.#cluster.host
+    const generation = random.chance(0.2) ? random.integer(0, generations) : generations
+    return generation === 0 ? name : `${name}.${generation}`
   }
 
   /** Everything was called, and everything has its answer. */
@@ -165,7 +185,7 @@ export class Workload {
 
   #make(client: string): Call {
     const { random, time } = this.#cluster.host
-    const { accounts, padding, keyed, repeated } = this.#settings
+    const { accounts, padding, keyed, repeated, isStubborn } = this.#settings
     const number = ++this.#number
     const earlier = random.chance(repeated) ? this.calls.filter(({ key }) => key !== null) : []
     const recent = random.chance(0.5) ? earlier.slice(-4) : earlier
@@ -188,14 +208,16 @@ export class Workload {
       nonce: `n${number}`,
       ...(padding === 0 ? {} : { padding: 'x'.repeat(random.integer(0, padding)) }),
     }
+    const aggregate = random.chance(0.7) ? ('account' as const) : ('voucher' as const)
     const fresh = {
-      aggregate: random.chance(0.7) ? ('account' as const) : ('voucher' as const),
-      id: String(random.integer(1, accounts)),
+      aggregate,
+      id: this.idOf(aggregate, String(random.integer(1, accounts))),
       command: rare,
       data: own,
     }
     const what = isSame ? { aggregate: again.aggregate, id: again.id, command: again.command, data: again.data } : fresh
-    if (!isSame && rare === 'flaky') this.#cluster.failuresLeft.set(own.nonce, random.pick([0, 1, 1, 2, 3, 10]))
+    if (!isSame && rare === 'flaky')
+      this.#cluster.failuresLeft.set(own.nonce, random.pick(isStubborn ? [0, 1, 10, 10, 10, 10] : [0, 1, 1, 2, 3, 10]))
     return {
       number,
       client,
@@ -224,11 +246,12 @@ export class Workload {
         revision: number
       }
       const answered = outcome.events.at(-1)?.revision ?? 0
-      if (revision < answered)
+      if (revision < answered && !this.#cluster.hasLostSince(call.startedMs))
         this.#bug(`call #${call.number} was answered revision ${answered} and reads ${revision}`, null)
     } catch (error) {
-      if (!isCommanderError(error) || !['connection_lost', 'not_ready'].includes(error.code))
-        this.#bug('a client cannot read', error)
+      const usual = ['connection_lost', 'not_ready', 'stream_deleted', 'archive_unavailable']
+      if (this.#cluster.hasLostSince(call.startedMs)) usual.push('timeout')
+      if (!isCommanderError(error) || !usual.includes(error.code)) this.#bug('a client cannot read', error)
     }
   }
 

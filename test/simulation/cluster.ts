@@ -1,4 +1,5 @@
 import type { EndOfIncarnation } from '../../src/actions/action.ts'
+import type { Archiver } from '../../src/archive/archiver.ts'
 import { startApplication } from '../../src/assembly/start-application.ts'
 import { startDispatcher } from '../../src/assembly/start-dispatcher.ts'
 import { startGateway } from '../../src/assembly/start-gateway.ts'
@@ -10,7 +11,7 @@ import type { Journal } from '../../src/journal/journal.ts'
 import type { JournalOptions } from '../../src/journal/options.ts'
 import type { FlushOptions } from '../../src/journal-writer/options.ts'
 import type { RetentionSettings } from '../../src/journal-writer/retention.ts'
-import { isCommanderError, messageOf } from '../../src/kernel/errors.ts'
+import { type CommanderError, isCommanderError, messageOf } from '../../src/kernel/errors.ts'
 import type { RootState } from '../../src/state/root.ts'
 import type { SimulatedHost } from '../../src/testing/simulated-host.ts'
 import { ProcessKilled, type SimulatedProcess } from '../../src/testing/simulated-process.ts'
@@ -44,8 +45,16 @@ interface Slot {
 
 export interface ClusterWatcher {
   bug(what: string, error: unknown): void
+  /** A role gives up since the journal is damaged. @returns whether that may be */
+  corrupt(role: RoleName, error: CommanderError): boolean
+  /** The journal is about to be recovered. */
+  recovering(): void
   /** The journal was recovered up to here; what was written behind it is lost. */
   recovered(upTo: number): void
+  /** The journal's writer says that everything up to here is flushed. */
+  flushed(upTo: number): void
+  /** The role's process is gone. */
+  ended(role: RoleName): void
   /** A role's state may have gone on. */
   state(role: RoleName, state: RootState): void
 }
@@ -60,10 +69,18 @@ export class Cluster {
   readonly failuresLeft = new Map<string, number>()
   readonly clientApplication = bankOf({ deciding: () => {}, flaky: () => {}, poison: () => {} })
   hasPower = true
+  /** An operator is at work on the files: nothing is started. */
+  #isHeld = false
+  /** The medium has failed somewhere. */
+  mayBeDamaged = false
+  /** When entries were lost, and behind which one. */
+  readonly losses: { readonly atMs: number; readonly endLsn: number }[] = []
   /** The next decision takes this long; 0: no time at all. */
   wedgeMs = 0
   /** Longest pause before a role that ended is started again. */
   restartDelayMs = 200
+  /** Of the projection applier that runs; null while none does, and without an archive. */
+  archiver: Archiver | null = null
   /** Of the journal writer that runs; null while none does. */
   journal: Journal | null = null
 
@@ -75,6 +92,26 @@ export class Cluster {
       const slot: Slot = { name, process: null, running: null, isWanted: false, former: 'unknown', restarts: 0 }
       this.#slots.set(name, slot)
     }
+  }
+
+  get journalOptions(): JournalOptions {
+    return this.#settings.journal
+  }
+
+  /** Entries that somebody saw after this moment may be gone. */
+  hasLostSince(atMs: number): boolean {
+    return this.losses.some((loss) => loss.atMs >= atMs)
+  }
+
+  /** Everything ends, and nothing is started until `release`. */
+  hold(): void {
+    this.#isHeld = true
+    for (const { name } of this.#slots.values()) this.crash(name, false)
+  }
+
+  release(): void {
+    this.#isHeld = false
+    if (this.hasPower) this.powerIsBack()
   }
 
   slot(name: RoleName): Slot {
@@ -110,12 +147,13 @@ export class Cluster {
     process.kill('stopped')
   }
 
-  /** Everybody that is meant to run does, and no command is pending. */
+  /** Everybody that is meant to run does, and has applied everything, and no command is pending. */
   get isIdle(): boolean {
     for (const { isWanted, running } of this.#slots.values()) {
       if (!isWanted) continue
       const state = running?.state()
-      if (running === null || (state != null && state.commands.byLsn.size > 0)) return false
+      if (running === null) return false
+      if (state != null && (state.commands.byLsn.size > 0 || state.lsn !== this.journal?.writtenLsn)) return false
     }
     return true
   }
@@ -142,7 +180,12 @@ export class Cluster {
       if (slot.process !== process) continue
       slot.process = null
       slot.running = null
-      if (slot.name === 'journal-writer') this.journal = null
+      this.#watcher.ended(slot.name)
+      if (slot.name === 'journal-writer') {
+        this.#watcher.flushed(this.journal?.flushedLsn ?? 0)
+        this.journal = null
+      }
+      if (slot.name === 'projection-applier') this.archiver = null
       if (slot.isWanted && this.hasPower) this.#startSoon(slot, this.restartDelayMs)
     }
   }
@@ -170,7 +213,7 @@ export class Cluster {
 
   #startSoon(slot: Slot, delayMs: number): void {
     this.host.time.after(this.host.random.fraction() * delayMs, () => {
-      if (slot.isWanted && slot.process === null && this.hasPower) this.#start(slot)
+      if (slot.isWanted && slot.process === null && this.hasPower && !this.#isHeld) this.#start(slot)
     })
   }
 
@@ -182,8 +225,9 @@ export class Cluster {
       if (!process.isAlive) return
       const code = isCommanderError(error) ? error.code : 'none'
       this.host.trace.note(this.host.time.nowMs, slot.name, `fails: ${code} ${messageOf(error)}`)
-      if (!['journal_failed', 'journal_full', 'store_failed', 'not_ready', 'stale_state'].includes(code))
-        this.#watcher.bug(`${slot.name} fails`, error)
+      const isUsual = ['journal_failed', 'journal_full', 'store_failed', 'not_ready', 'stale_state'].includes(code)
+      const isDamage = isCommanderError(error) && code === 'journal_corrupt' && this.#watcher.corrupt(slot.name, error)
+      if (!isUsual && !isDamage) this.#watcher.bug(`${slot.name} fails`, error)
       slot.former = 'crashed'
       process.kill(`failed: ${code}`)
     }
@@ -203,6 +247,7 @@ export class Cluster {
     const applications = [this.clientApplication]
     switch (slot.name) {
       case 'journal-writer': {
+        this.#watcher.recovering()
         const running = await startJournalWriter(surroundings, settings)
         this.#watcher.recovered(running.report.recoveredLsn)
         this.journal = running.journal
@@ -213,7 +258,13 @@ export class Cluster {
         return { stop, state: () => dispatcher.state }
       }
       case 'projection-applier': {
-        const running = await startProjectionApplier(surroundings, { applications, ...settings })
+        const { archive } = this.host
+        const running = await startProjectionApplier(surroundings, {
+          applications,
+          ...settings,
+          ...(archive === null ? {} : { openArchive: async () => archive.open(process) }),
+        })
+        if (slot.process === process) this.archiver = running.archiver
         return { stop: running.stop, state: () => running.applier.state }
       }
       case 'gateway': {

@@ -1,7 +1,9 @@
 import type { StorageFault, StorageOperation } from '../../src/journal/storage-faults.ts'
+import { type ArchiveMood, usualMood } from '../../src/testing/simulated-archive.ts'
 import type { Pace } from '../../src/testing/simulated-host.ts'
 import type { Workload } from './client.ts'
 import { type Cluster, type RoleName, roleNames } from './cluster.ts'
+import { MediaFaults, mediaFaultKinds } from './media-faults.ts'
 
 export interface FaultSettings {
   /** Faults that strike while the clients are at work, each at some call of theirs. */
@@ -11,9 +13,19 @@ export interface FaultSettings {
   readonly power: boolean
   readonly disk: boolean
   readonly clock: boolean
+  readonly archive: boolean
+  readonly media: boolean
   /** How fast everything is while nothing slows it down. */
   readonly pace: Pace
 }
+
+const moods: readonly Partial<ArchiveMood>[] = [
+  { failing: 1 },
+  { failing: 0.4 },
+  { isFull: true },
+  { delayMs: 300 },
+  { delayMs: 3_000 },
+]
 
 /** What goes wrong, by chance. */
 export class Faults {
@@ -27,12 +39,14 @@ export class Faults {
   /** What the disk does to the next operation of this kind. */
   #diskError: { readonly kind: StorageOperation['kind']; readonly fault: StorageFault } | null = null
   #isDiskFull = false
+  readonly media: MediaFaults
 
   constructor(cluster: Cluster, workload: Workload, settings: FaultSettings) {
     this.#cluster = cluster
     this.#workload = workload
     this.#settings = settings
     const { random } = cluster.host
+    this.media = new MediaFaults(cluster.host.disk, random)
     const strikes = Array.from({ length: settings.struck }, () => random.integer(1, workload.planned))
     this.#due = strikes.sort((a, b) => b - a)
   }
@@ -50,9 +64,11 @@ export class Faults {
     this.#isOver = true
     const { host } = this.#cluster
     Object.assign(host.pace, this.#settings.pace)
+    Object.assign(host.archive?.mood ?? {}, usualMood)
     this.#cluster.wedgeMs = 0
     this.#diskError = null
     this.#isDiskFull = false
+    this.media.stop()
     for (const process of host.processes) {
       process.killAfterSteps(Number.POSITIVE_INFINITY)
       process.suspendAfterSteps(Number.POSITIVE_INFINITY, 0)
@@ -62,9 +78,10 @@ export class Faults {
   }
 
   /** How the disk is to do this operation. */
-  onDisk({ kind }: StorageOperation): StorageFault | null {
+  onDisk(operation: StorageOperation): StorageFault | null {
+    const { kind } = operation
     if (this.#isDiskFull && (kind === 'write' || kind === 'create' || kind === 'writeWhole')) return 'enospc'
-    if (this.#diskError?.kind !== kind) return null
+    if (this.#diskError?.kind !== kind) return kind === 'write' ? this.media.onWrite(operation) : null
     const { fault } = this.#diskError
     this.#diskError = null
     return fault
@@ -99,6 +116,8 @@ export class Faults {
       ...['leave', 'crashClient', 'restartAll'],
       ...(this.#settings.power ? ['power', 'power'] : []),
       ...(this.#settings.clock ? ['clock'] : []),
+      ...(this.#settings.archive ? ['archive', 'archive', 'archive'] : []),
+      ...(this.#settings.media ? [...mediaFaultKinds, ...mediaFaultKinds, 'power', 'power'] : []),
       ...(this.#settings.disk ? ['diskError', 'diskError', 'diskFull'] : []),
     ]
     const kind = random.pick(kinds)
@@ -162,6 +181,16 @@ export class Faults {
           this.#isDiskFull = false
         })
         return
+      case 'bitFlip':
+      case 'misdirect':
+      case 'dropWrite':
+      case 'reread':
+        this.#cluster.mayBeDamaged = true
+        this.media.strike(kind)
+        return
+      case 'archive':
+        this.#changeArchive()
+        return
       case 'clock':
         host.wallOffsetMs += random.pick([-1, 1]) * random.pick([random.integer(1, 3_000), 600_000])
         return
@@ -177,6 +206,13 @@ export class Faults {
     pace.flushMs = random.pick([0, 0.5, 30])
     pace.commitMs = random.pick([0.5, 2, 50])
     host.time.after(random.fraction() * 500, () => Object.assign(pace, this.#settings.pace))
+  }
+
+  #changeArchive(): void {
+    const { archive, random, time } = this.#cluster.host
+    if (archive === null) return
+    Object.assign(archive.mood, usualMood, random.pick(moods))
+    time.after(random.fraction() * 1_000, () => Object.assign(archive.mood, usualMood))
   }
 
   #leave(name: RoleName): void {

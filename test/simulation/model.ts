@@ -1,4 +1,4 @@
-import type { Action, CommandReceived, Entry, EventDraft } from '../../src/actions/action.ts'
+import type { Action, CommandReceived, Entry, EventDraft, StreamArchived } from '../../src/actions/action.ts'
 import type { Movement } from './bank.ts'
 
 export type Ending = 'completed' | 'rejected' | 'parked' | 'skipped'
@@ -33,6 +33,11 @@ export interface ModelAggregate {
   movements: number
   readonly events: ModelEvent[]
   blockedBy: number
+  /** The first `stream/closed`, and the first `stream/deleted` that took effect; 0 while there is none. */
+  closedLsn: number
+  deletedLsn: number
+  /** The last revision that lies in the archive. */
+  archivedUpTo: number
 }
 
 interface ModelKey {
@@ -45,6 +50,7 @@ const maxAttempts = 4
 const crashesMax = 2
 const dispatcher = 'dispatcher'
 
+type StreamAction = Extract<Action, { type: 'stream/closed' | 'stream/deleted' | 'stream/archived' }>
 type EndOfAttempt = Extract<Action, { release: unknown }>
 
 const releases: ReadonlySet<string> = new Set(['command/failed', 'application/registered', 'application/deregistered'])
@@ -67,20 +73,33 @@ export class Model {
   /** Assignments, and those of them that were void as a whole. */
   starts = 0
   voidStarts = 0
-  /** As many as could be: each failure or change of instances voids what is under way of the commands behind it, once. */
+  /** Deletions that came while a command from before the close was pending. */
+  voidDeletions = 0
+  /**
+   * As many as could be: each failure or change of instances voids what is under way of the commands behind it, once; those
+   * that come before all of them have ended are behind it too.
+   */
   voidable = 0
   readonly #queues = new Map<string, ModelCommand[]>()
   readonly #keys = new Map<string, ModelKey>()
   readonly #sessions = new Map<number, { answeredBelow: number; readonly calls: Map<number, number> }>()
   readonly #instances = new Map<string, number>()
   #expiredUntilMs = Number.NEGATIVE_INFINITY
+  /** Something was released, and commands of then are pending yet. */
+  #isBehind = false
   #lsn = 0
 
   fold(entry: Entry): void {
     if (entry.lsn !== this.#lsn + 1) this.#violate(entry, `follows entry ${this.#lsn}`)
     this.#lsn = entry.lsn
     const { action } = entry
-    if (releases.has(action.type)) this.voidable += this.#pending
+    const pending = this.#pending
+    if (releases.has(action.type)) {
+      this.voidable += pending
+      this.#isBehind = true
+    }
+    if (pending === 0) this.#isBehind = false
+    else if (this.#isBehind && action.type === 'command/received') this.voidable++
     switch (action.type) {
       case 'command/received':
         return this.#received(entry.lsn, action)
@@ -108,6 +127,10 @@ export class Model {
       case 'checkpoint/completed':
         this.checkpoints.push(action)
         return
+      case 'stream/closed':
+      case 'stream/deleted':
+      case 'stream/archived':
+        return this.#ofStream(entry, action)
       default:
         return
     }
@@ -122,7 +145,16 @@ export class Model {
   aggregate(key: string): ModelAggregate {
     let aggregate = this.aggregates.get(key)
     if (aggregate === undefined) {
-      aggregate = { revision: 0, balance: 0, movements: 0, events: [], blockedBy: 0 }
+      aggregate = {
+        revision: 0,
+        balance: 0,
+        movements: 0,
+        events: [],
+        blockedBy: 0,
+        closedLsn: 0,
+        deletedLsn: 0,
+        archivedUpTo: 0,
+      }
       this.aggregates.set(key, aggregate)
     }
     return aggregate
@@ -250,7 +282,8 @@ export class Model {
   /** Decides the command again, on this model's own state, and folds what came of it. */
   #decided(entry: Entry, action: EndOfAttempt, command: ModelCommand): void {
     const aggregate = this.aggregate(command.key)
-    const expected = this.#decide(command.received, aggregate)
+    const expected = this.#decide(command, aggregate)
+    const isRefused = typeof expected === 'string' && expected.startsWith('stream_')
     const { command: name } = command.received
     switch (action.type) {
       case 'command/completed':
@@ -262,18 +295,21 @@ export class Model {
         this.#fold(entry, action.events, aggregate, command)
         return
       case 'command/rejected':
+        // Decided before the deletion was seen, of which an entry that was already written does not know.
+        if (expected === 'stream_deleted' && action.code === 'stream_closed' && command.lsn > aggregate.closedLsn)
+          return
         if (action.code !== expected)
           this.#violate(entry, `rejects ${command.lsn} with ${action.code}, not ${JSON.stringify(expected)}`)
         return
       case 'command/failed':
-        if (name !== 'flaky' || command.attempts >= maxAttempts)
+        if (name !== 'flaky' || command.attempts >= maxAttempts || isRefused)
           this.#violate(entry, `fails ${command.lsn} in attempt ${command.attempts}`)
         return
       default: {
         const isDue =
           command.instance === dispatcher
             ? command.crashes >= crashesMax
-            : name === 'flaky' && command.attempts >= maxAttempts
+            : name === 'flaky' && command.attempts >= maxAttempts && !isRefused
         if (!isDue)
           this.#violate(entry, `parks ${command.lsn} after ${command.attempts} attempts, ${command.crashes} crashes`)
         if (action.blocksAggregate) aggregate.blockedBy = command.lsn
@@ -282,9 +318,11 @@ export class Model {
   }
 
   #decide(
-    { command, data, expectedRevision }: CommandReceived,
-    { balance, revision }: ModelAggregate,
+    { lsn, received: { command, data, expectedRevision } }: ModelCommand,
+    { balance, revision, closedLsn, deletedLsn }: ModelAggregate,
   ): EventDraft[] | string {
+    if (deletedLsn !== 0) return 'stream_deleted'
+    if (closedLsn !== 0 && lsn > closedLsn) return 'stream_closed'
     const movement = data as Movement
     if (expectedRevision !== null && expectedRevision !== revision) return 'revision_mismatch'
     switch (command) {
@@ -342,6 +380,37 @@ export class Model {
     queue.sort((a, b) => a.lsn - b.lsn)
   }
 
+  #ofStream(entry: Entry, action: StreamAction): void {
+    const key = `${action.aggregate.type}/${action.aggregate.id}`
+    const aggregate = this.aggregate(key)
+    switch (action.type) {
+      case 'stream/closed':
+        aggregate.closedLsn ||= entry.lsn
+        return
+      case 'stream/deleted':
+        if (action.closedLsn !== aggregate.closedLsn)
+          this.#violate(entry, `says that ${key} was closed by ${action.closedLsn}, not ${aggregate.closedLsn}`)
+        if (this.#queue(key).some(({ lsn }) => lsn < action.closedLsn)) this.voidDeletions++
+        else aggregate.deletedLsn ||= entry.lsn
+        return
+      default:
+        this.#archived(entry, action, aggregate)
+    }
+  }
+
+  #archived(entry: Entry, action: StreamArchived, aggregate: ModelAggregate): void {
+    const { from, upTo, lastLsn, snapshot } = action
+    if (aggregate.deletedLsn !== 0 || from !== aggregate.archivedUpTo + 1 || upTo > aggregate.revision) return
+    aggregate.archivedUpTo = upTo
+    const last = aggregate.events[upTo - 1]
+    if (last?.lsn !== lastLsn) this.#violate(entry, `ends with entry ${lastLsn}, not ${last?.lsn}`)
+    if (snapshot === null) return
+    const { balance } = snapshot.state as { balance: number }
+    const expected = balanceAt(aggregate, snapshot.revision)
+    if (balance !== expected)
+      this.#violate(entry, `has the balance ${balance} at ${snapshot.revision}, not ${expected}`)
+  }
+
   #release(instance: string, crashed: boolean): void {
     for (const command of this.commands.values()) {
       if (command.instance !== instance || command.status !== 'pending') continue
@@ -350,4 +419,12 @@ export class Model {
       if (crashed) command.crashes++
     }
   }
+}
+
+/** What the events up to a revision come to. */
+export function balanceAt({ events }: ModelAggregate, revision: number): number {
+  let balance = 0
+  for (const { type, data } of events.slice(0, revision))
+    balance += type === 'deposited' ? data.amount : type === 'withdrawn' ? -data.amount : 0
+  return balance
 }

@@ -1,12 +1,9 @@
-import { SocketDatabase } from '../../src/client/socket-database.ts'
 import type { ClientEvent } from '../../src/ipc/call-codec.ts'
 import { isCommanderError } from '../../src/kernel/errors.ts'
-import type { SimulatedProcess } from '../../src/testing/simulated-process.ts'
 import type { Cluster } from './cluster.ts'
+import { type Bug, Visitor } from './visitor.ts'
 
-type Bug = (what: string, error: unknown) => void
-
-interface StateRead {
+export interface StateRead {
   readonly key: string
   readonly revision: number
   readonly balance: number
@@ -17,8 +14,9 @@ export class Observers {
   /** Every event that a reader was shown, with who it was. */
   readonly read: { readonly what: string; readonly event: ClientEvent }[] = []
   readonly states: StateRead[] = []
-  readonly subscribed: ClientEvent[] = []
+  subscribed: ClientEvent[] = []
   #isOver = false
+  #subscriber: Visitor | null = null
   readonly #cluster: Cluster
   readonly #accounts: number
   readonly #bug: Bug
@@ -30,11 +28,11 @@ export class Observers {
   }
 
   start(): void {
-    this.#client('operator', (process, database) => this.#operate(process, database))
-    this.#client('reader', (process, database) => this.#readOn(process, database))
-    this.#client('subscriber', async (_process, database) => {
-      for await (const event of database.subscribe()) this.subscribed.push(event)
-    })
+    const operator = new Visitor('operator', this.#cluster, this.#bug)
+    operator.start(() => this.#operate(operator))
+    const reader = new Visitor('reader', this.#cluster, this.#bug)
+    reader.start(() => this.#readOn(reader))
+    this.#subscribe()
   }
 
   /** The reader reads no more; the operator goes on, for somebody has to. */
@@ -42,52 +40,63 @@ export class Observers {
     this.#isOver = true
   }
 
-  #client(name: string, run: (process: SimulatedProcess, database: SocketDatabase) => Promise<void>): void {
-    const process = this.#cluster.host.start(name, true)
-    const transport = this.#cluster.host.transportOf(process)
-    const { environment } = process
-    const database = new SocketDatabase({ environment, transport, address: 'gateway', timeoutMs: 5_000 })
-    const open = async (): Promise<void> => {
+  /** What is behind this entry is lost: who went on from it would pass over what takes its place. */
+  lost(endLsn: number): void {
+    this.#subscriber?.process.kill('entries are lost')
+    for (const event of this.subscribed) if (event.lsn > endLsn) this.read.push({ what: 'the subscriber', event })
+    this.subscribed = this.subscribed.filter(({ lsn }) => lsn <= endLsn)
+    this.#subscribe()
+  }
+
+  #subscribe(): void {
+    const subscriber = new Visitor('subscriber', this.#cluster, this.#bug)
+    this.#subscriber = subscriber
+    const after = this.subscribed.at(-1)?.globalPosition ?? 0
+    subscriber.start(async () => {
       for (;;) {
-        try {
-          await database.open()
-          break
-        } catch {
-          await this.#pause(process, 100)
-        }
+        const isLost = await subscriber.attempt('the subscriber', async () => {
+          const from = this.subscribed.at(-1)?.globalPosition ?? after
+          for await (const event of subscriber.database.subscribe({ after: from })) this.subscribed.push(event)
+        })
+        if (isLost) return
+        await subscriber.pause(100)
       }
-      await run(process, database)
-    }
-    open().catch((error: unknown) => this.#bug(name, error))
+    })
   }
 
-  #pause(process: SimulatedProcess, mostMs: number): Promise<void> {
+  async #operate(operator: Visitor): Promise<void> {
     const { random } = this.#cluster.host
-    return new Promise((resolve) => process.environment.scheduler.after(random.fraction() * mostMs, resolve))
-  }
-
-  async #operate(process: SimulatedProcess, database: SocketDatabase): Promise<void> {
-    const { random } = this.#cluster.host
+    const { database } = operator
     for (;;) {
-      await this.#pause(process, 600)
-      await this.#attempt('the operator', async () => {
+      await operator.pause(600)
+      await operator.attempt('the operator', async () => {
         if (random.chance(0.1)) await database.rebuildProjection('balances')
         for (const { id } of await database.commands('parked', 10)) {
-          if (random.chance(0.3)) await database.retryCommand(id)
+          if (random.chance(0.3)) await this.#retryOrSkip(operator, id)
           else await database.skipCommand(id)
         }
       })
     }
   }
 
-  async #readOn(process: SimulatedProcess, database: SocketDatabase): Promise<void> {
+  async #retryOrSkip({ database }: Visitor, id: string): Promise<void> {
+    try {
+      await database.retryCommand(id)
+    } catch (error) {
+      if (!isCommanderError(error) || error.code !== 'stream_deleted') throw error
+      await database.skipCommand(id)
+    }
+  }
+
+  async #readOn(reader: Visitor): Promise<void> {
     const { random } = this.#cluster.host
+    const { database } = reader
     while (!this.#isOver) {
-      await this.#pause(process, 200)
+      await reader.pause(200)
       const type = random.pick(['account', 'account', 'voucher'])
       const id = String(random.integer(1, this.#accounts))
       const kind = random.pick(['events', 'stream', 'state'])
-      await this.#attempt(`the reader of ${kind}`, async () => {
+      await reader.attempt(`the reader of ${kind}`, async () => {
         if (kind === 'events') {
           for await (const event of database.events({ after: random.integer(0, 50) }))
             this.read.push({ what: 'events', event })
@@ -102,23 +111,6 @@ export class Observers {
           this.states.push({ key: `${type}/${id}`, revision, balance: state.balance })
         }
       })
-    }
-  }
-
-  async #attempt(who: string, run: () => Promise<void>): Promise<void> {
-    const usual = [
-      'timeout',
-      'connection_lost',
-      'not_ready',
-      'no_database',
-      'overloaded',
-      'journal_full',
-      'invalid_input',
-    ]
-    try {
-      await run()
-    } catch (error) {
-      if (!isCommanderError(error) || !usual.includes(error.code)) this.#bug(who, error)
     }
   }
 }

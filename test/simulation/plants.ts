@@ -1,13 +1,23 @@
+import { actionCodes } from '../../src/actions/action-codes.ts'
+import { codeOf } from '../../src/actions/entry-layout.ts'
 import { ApplicationRuntime } from '../../src/application/application-runtime.ts'
+import { DraftOutcomes } from '../../src/application/draft-outcomes.ts'
+import type { LiveAggregate, Work } from '../../src/application/live-aggregates.ts'
+import { Archiver } from '../../src/archive/archiver.ts'
 import { Dispatcher } from '../../src/dispatcher/dispatcher.ts'
 import { Gateway } from '../../src/gateway/gateway.ts'
 import type { Attested, Watermark } from '../../src/ipc/journal-protocol.ts'
+import type { PayloadCheck } from '../../src/journal/frame.ts'
 import { JournalAppender } from '../../src/journal/journal-appender.ts'
+import { JournalScanner } from '../../src/journal/journal-scanner.ts'
+import { SegmentCursor } from '../../src/journal/segment-cursor.ts'
 import { Attestation } from '../../src/journal-writer/attestation.ts'
 import { type Lsn, lsn } from '../../src/kernel/identifiers.ts'
 import { ProjectionApplier } from '../../src/projection-applier/projection-applier.ts'
+import { TableWriter } from '../../src/projection-applier/table-writer.ts'
 import type { RootState } from '../../src/state/root.ts'
 import { TokenGuard } from '../../src/state/token-guard.ts'
+import type { WriteBatch } from '../../src/store/key-value-store.ts'
 
 /** A mistake that somebody could make, put in from outside for as long as a test of the simulation needs it. */
 export interface Plant {
@@ -66,6 +76,29 @@ const afterApplying = (after: (state: RootState) => void): (() => void) =>
     ),
   )
 
+/** The same, but for a property that is computed. */
+function replaceGetter(type: { readonly prototype: object }, name: string, get: () => unknown): () => void {
+  const { prototype } = type
+  const original = Object.getOwnPropertyDescriptor(prototype, name) as PropertyDescriptor
+  Object.defineProperty(prototype, name, { ...original, get })
+  return () => {
+    Object.defineProperty(prototype, name, original)
+  }
+}
+
+type ScanResult = ReturnType<JournalScanner['result']>
+
+/** Recovery decides on something else than what was seen. */
+const replaceResult = (change: (seen: ScanResult) => ScanResult): (() => void) =>
+  replace<[]>(
+    JournalScanner,
+    'result',
+    (original) =>
+      function result(this: JournalScanner): ScanResult {
+        return change(original.call(this) as ScanResult)
+      },
+  )
+
 export const plants: readonly Plant[] = [
   {
     name: 'a guard that admits every token',
@@ -90,7 +123,7 @@ export const plants: readonly Plant[] = [
   {
     name: 'an applier that applies what is not flushed',
     // Readers see what never became an entry, or another one in its place.
-    finds: /G[89]|not in the journal/,
+    finds: /journal_corrupt|not in the journal|G[1789]|is missing|fails|cannot be archived/,
     from: 170,
     plant: () =>
       replace<[Buffer, number, Lsn, Lsn]>(
@@ -201,5 +234,83 @@ export const plants: readonly Plant[] = [
     name: 'a dispatcher that does not look again after a lost connection',
     finds: /liveness|never ended|had no answer within/,
     plant: () => replace(Dispatcher, 'connected', () => () => {}),
+  },
+  {
+    name: 'a segment that is removed before the archive has it',
+    finds: /removed before the archive has it/,
+    plant: () => replaceGetter(Archiver, 'archivedLsn', () => Number.MAX_SAFE_INTEGER),
+  },
+  {
+    name: 'a close that lets later commands through',
+    finds: /not "stream_(closed|deleted)"|is to be stream_(closed|deleted)|fails \d+ in attempt/,
+    plant: () =>
+      replace<[LiveAggregate, Work, number]>(
+        DraftOutcomes,
+        'add',
+        (original) =>
+          function add(this: DraftOutcomes, ...args): unknown {
+            if (!args[0].isDeleted) args[0].closedLsn = lsn(0)
+            return original.apply(this, args)
+          },
+      ),
+  },
+  {
+    name: "a deletion that takes a pending command's events",
+    finds: /G8: .* deleted by|fails:/,
+    plant: () => {
+      let state: RootState | null = null
+      const look = replace<unknown[]>(
+        ProjectionApplier,
+        'apply',
+        (original) =>
+          function apply(this: Role, ...args): void {
+            ;({ state } = this)
+            original.apply(this, args)
+          },
+      )
+      const takeAll = replace<[WriteBatch, Buffer, number, unknown]>(
+        TableWriter,
+        'apply',
+        (original) =>
+          function apply(this: TableWriter, ...args): void {
+            const [, b, o] = args
+            const queues = state?.commands.byAggregate
+            const pending = codeOf(b, o) === actionCodes['stream/deleted'] ? [...(queues ?? [])] : []
+            for (const [key] of pending) queues?.delete(key)
+            original.apply(this, args)
+            for (const [key, queue] of pending) queues?.set(key, queue)
+          },
+      )
+      return all(takeAll, look)
+    },
+  },
+  {
+    name: 'a recovery that takes damage in the middle for a torn end',
+    // Or the start after it does, which finds entries missing where nothing is damaged any more.
+    finds: /M1: recovered up to \d+ in silence|M3: nothing is damaged: the journal ends/,
+    plant: () =>
+      replaceResult((seen) =>
+        seen.tail === 'damaged' ? { ...seen, tail: 'remains', floorLsn: lsn(seen.end.nextLsn - 1) } : seen,
+      ),
+  },
+  {
+    name: 'a recovery that does not miss what was flushed',
+    // Or the writer's second look at the store does, and nothing that an operator does helps.
+    finds: /M1: recovered up to \d+ in silence|liveness: .*journal-writer is down/,
+    plant: () => replaceResult((seen) => ({ ...seen, floorLsn: lsn(0) })),
+  },
+  {
+    name: 'a recovery that does not look into frames',
+    finds: /M2: the frame of entry \d+ is damaged and was taken for sound|decides .*, not|uncaught/,
+    plant: () =>
+      replace<unknown[]>(
+        SegmentCursor,
+        'wholeFrame',
+        (original) =>
+          function wholeFrame(this: { check: PayloadCheck }, ...args): unknown {
+            this.check = 'none'
+            return original.apply(this, args)
+          },
+      ),
   },
 ]

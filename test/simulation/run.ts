@@ -27,6 +27,12 @@ interface RunOptions {
 
 const write = (line: string): void => void process.stdout.write(`${line}\n`)
 
+/** Whoever reads has seen enough, as `head` does: what failed so far is the exit code. */
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error
+  process.exit()
+})
+
 const options = optionsOf(process.argv.slice(2))
 if (options !== null) process.exitCode = await run(options)
 
@@ -76,6 +82,7 @@ async function run({ seeds, seed: first, workflows, trace, keepGoing }: RunOptio
     if (trace || seeds === 1) write(JSON.stringify(result))
     if (result.violations.length === 0) continue
     failed++
+    process.exitCode = 1
     tell(result, workflows)
     if (!keepGoing) break
   }

@@ -32,6 +32,27 @@ export function describeSeeds(first: number, count: number): void {
         results.flatMap((result) => Object.keys(result.faults).filter((kind) => (result.faults[kind] ?? 0) > 0)),
       )
       expect([...faults].length).toBeGreaterThanOrEqual(10)
+      const least = (
+        kinds: Readonly<Record<string, number>>,
+        of: (result: SimulationResult) => Readonly<Record<string, number>>,
+      ): void => {
+        for (const [kind, share] of Object.entries(kinds))
+          expect(
+            total((result) => of(result)[kind] ?? 0),
+            kind,
+          ).toBeGreaterThan(count * share)
+      }
+      // Media that fail, and what came of it.
+      least({ bitFlip: 0.1, dropWrite: 0.05, misdirect: 0.02, reread: 0.05 }, (result) => result.faults)
+      least({ refused: 0.05, wentOn: 0.02, givenUp: 0.02 }, ({ recoveries }) => recoveries)
+      least({ putBack: 0.05, gaveUp: 0.02, storeSetAside: 0.01 }, ({ repairs }) => repairs)
+      // The life of streams, and an archive that fails.
+      least(
+        { archive: 0.1, close: 0.1, delete: 0.1, retryAndDelete: 0.05, archiveSegments: 0.1 },
+        ({ streams }) => streams,
+      )
+      expect(total(({ restoredSegments }) => restoredSegments)).toBeGreaterThan(count * 0.1)
+      expect(total(({ archiveFailures }) => archiveFailures)).toBeGreaterThan(count * 0.02)
     })
   })
 }

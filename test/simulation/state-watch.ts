@@ -16,6 +16,10 @@ const agreedEvery = 3
 export class StateWatch {
   readonly #observed = new Map<number, Observed[]>()
   readonly #last = new Map<string, number>()
+  /** What each role had applied when it was looked at last. */
+  readonly #applied = new Map<string, number>()
+  /** Roles that know of entries that are lost: they have to start anew (R9), and until then nobody is like them. */
+  readonly #ahead = new Map<string, number>()
   readonly #violate: (what: string) => void
 
   constructor(violate: (what: string) => void) {
@@ -30,6 +34,10 @@ export class StateWatch {
 
   look(role: string, state: RootState): void {
     const at: number = state.lsn
+    this.#applied.set(role, at)
+    const lostFrom = this.#ahead.get(role)
+    if (lostFrom !== undefined && at > lostFrom) return
+    this.#ahead.delete(role)
     if (at % agreedEvery !== 0 || this.#last.get(role) === at) return
     this.#last.set(role, at)
     const hash = stateHash(state)
@@ -47,6 +55,13 @@ export class StateWatch {
   recovered(upTo: number): void {
     for (const at of this.#observed.keys()) if (at > upTo) this.#observed.delete(at)
     this.#last.clear()
+    for (const [role, applied] of this.#applied) if (applied > upTo) this.#ahead.set(role, upTo)
+  }
+
+  /** The role has ended: another one takes its place. */
+  ended(role: string): void {
+    this.#applied.delete(role)
+    this.#ahead.delete(role)
   }
 
   /** @returns the hash of the replayed state at each of these LSNs. */

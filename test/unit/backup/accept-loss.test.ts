@@ -25,7 +25,7 @@ function accept(
   store: Pick<LossRequest, 'root' | 'applied'> & Partial<Pick<LossRequest, 'archived' | 'claim'>>,
 ): ReturnType<typeof acceptLoss> {
   const { storage, environment } = world
-  const request = { storage, environment, journalId, options: smallSegments, archived: noLsn }
+  const request = { storage, environment, journalId, options: smallSegments, archived: noLsn, appliedFrame: null }
   return world.drive(acceptLoss({ ...request, claim: async (wanted) => wanted, ...store }))
 }
 

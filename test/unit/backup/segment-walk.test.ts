@@ -2,6 +2,7 @@ import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { fetchArchivedSegment } from '../../../src/archive/file-archived-segment.ts'
 import { historyOf, takeStock } from '../../../src/backup/lineage.ts'
 import { walkSegments } from '../../../src/backup/segment-walk.ts'
 import { FileStorage } from '../../../src/journal/file-storage.ts'
@@ -41,7 +42,7 @@ async function walk({ target }: ArchiveWorld, wanted: Uint8Array = journalId): P
     digestsOf: new Set(),
     journalId: wanted,
     storage: new FileStorage(directory),
-    pathOf: (name) => path.join(directory, name),
+    fetchSegment: (segment) => fetchArchivedSegment(target, segment, path.join(directory, segment.name)),
     progress: () => {},
   })
   for await (const { scanned } of segments) lastLsns.push(scanned.lastLsn)

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { JournalReader } from '../../../src/journal/reader.ts'
+import { readSegmentHeader } from '../../../src/journal/segment-chain.ts'
 import { segmentsOf } from '../../../src/journal/segment-name.ts'
 import { lsn } from '../../../src/kernel/identifiers.ts'
 import { append, flush, JournalWorld } from './journal-world.ts'
@@ -192,5 +193,53 @@ describe('old segments, which replay does not need', () => {
       details: { lsn: 1, rule: 'R7' },
       message: expect.stringContaining('the oldest segment begins at LSN 11'),
     })
+  })
+})
+
+describe('a journal of which nothing is left', () => {
+  /** The oldest segment is gone to the archive; of the only other one the header is damaged. */
+  async function onlyDamage(): Promise<{ world: JournalWorld; digest: Buffer | undefined }> {
+    const world = new JournalWorld()
+    const { journal } = await world.open()
+    for (let i = 0; i < 3; i++) append(journal)
+    flush(world, journal)
+    journal.switchSegment()
+    append(journal)
+    flush(world, journal)
+    expect(journal.removeBefore(lsn(4))).toBe(1)
+    world.storage.kill()
+    const [name = ''] = segmentsOf(world.storage.list()).map((segment) => segment.name)
+    const digest = readSegmentHeader(world.storage, name)?.prevSegDigest
+    world.storage.flipBit(name, 20 * 8)
+    return { world, digest }
+  }
+
+  test('goes on behind what is elsewhere: with the number, the LSN and the chain that follow it', async () => {
+    const { world, digest } = await onlyDamage()
+    const { report } = await world.open({ replayFrom: lsn(4), floorLsn: lsn(3), acceptLoss: true })
+    expect(report).toMatchObject({ action: 'giveUp', recoveredLsn: 3, timeline: 2 })
+    const segments = segmentsOf(world.storage.list())
+    expect(segments).toMatchObject([{ segNo: 2, baseLsn: 4 }])
+    expect(readSegmentHeader(world.storage, segments[0]?.name ?? '')?.prevSegDigest).toEqual(digest)
+  })
+})
+
+describe('a segment without an entry', () => {
+  test('stays until the one behind it may go: the archive has every number', async () => {
+    const world = new JournalWorld()
+    const { journal: before } = await world.open()
+    append(before)
+    flush(world, before)
+    world.storage.kill()
+    // Twice an operator gives up what is missing, and nothing is written in between.
+    for (const floorLsn of [lsn(2), lsn(3)]) {
+      await world.close((await world.open({ floorLsn, acceptLoss: true })).journal)
+    }
+    const { journal } = await world.open()
+    for (let i = 0; i < 2; i++) append(journal)
+    flush(world, journal)
+    expect(segmentsOf(world.storage.list()).map(({ baseLsn }) => baseLsn)).toEqual([1, 2, 2])
+    expect(journal.removableBefore(lsn(2))).toBe(1)
+    expect(journal.removableBefore(lsn(3))).toBe(2)
   })
 })

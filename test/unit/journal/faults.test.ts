@@ -350,6 +350,33 @@ describe('EIO', () => {
     ])
   })
 
+  test('is survived by the header of a segment that holds no frame yet, whatever an operator has given up', async () => {
+    const world = new JournalWorld()
+    world.fault = ({ kind }) => (kind === 'flush' ? 'eio' : null)
+    await expect(world.open()).rejects.toMatchObject({ code: 'journal_failed' })
+    world.fault = () => null
+    world.storage.kill()
+    const { journal, report } = await world.open({ floorLsn: lsn(7), acceptLoss: true })
+    expect(report).toMatchObject({ action: 'giveUp', recoveredLsn: 0 })
+    append(journal)
+    expect(flush(world, journal)).toMatchObject({ flushedLsn: 1, error: null })
+    world.storage.crash(world.random)
+    expect((await world.open()).report).toMatchObject({ rule: 'R8', recoveredLsn: 1 })
+  })
+
+  test('is survived by the header of a segment that holds no frame yet', async () => {
+    const world = new JournalWorld()
+    world.fault = ({ kind }) => (kind === 'flush' ? 'eio' : null)
+    await expect(world.open()).rejects.toMatchObject({ code: 'journal_failed' })
+    world.fault = () => null
+    world.storage.kill()
+    const { journal } = await world.open()
+    append(journal)
+    expect(flush(world, journal)).toMatchObject({ flushedLsn: 1, error: null })
+    world.storage.crash(world.random)
+    expect((await world.open()).report).toMatchObject({ rule: 'R8', recoveredLsn: 1 })
+  })
+
   test('from the flush of recovery keeps the journal closed', async () => {
     const world = await written(2)
     world.fault = ({ kind }) => (kind === 'flush' ? 'eio' : null)
