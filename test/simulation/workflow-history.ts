@@ -1,3 +1,4 @@
+import { readPosition } from '../../src/tables/meta.ts'
 import { listWorkflows } from '../../src/tables/workflow-index.ts'
 import { SeededRandom } from '../../src/testing/seeded-random.ts'
 import { fastPace, SimulatedHost, usualPace } from '../../src/testing/simulated-host.ts'
@@ -161,6 +162,8 @@ class WorkflowHistory {
     if (!this.#clients.isDone || !this.#areOver) return false
     const states = this.#cluster.states
     const at = this.#cluster.journal?.flushedLsn
+    // What the store does not have yet it does not know to be under way.
+    if (readPosition(this.#host.store.now()).applied !== at) return false
     return (
       states?.every(
         (state) =>
