@@ -149,8 +149,11 @@ export class JournalAppender implements Journal {
     const { storage, spare, options } = this.parts
     const count = Math.min(most, this.removableBefore(beforeLsn))
     for (const { name } of this.segments.slice(0, count)) {
-      if (options.recycle && spare.wantsFile) spare.prepare(name)
-      else storage.remove(name)
+      if (options.recycle && spare.wantsFile) {
+        spare.prepare(name)
+        // one that the disk did not let become the spare would be left before a gap, which no start goes past
+        if (storage.list().includes(name)) storage.remove(name)
+      } else storage.remove(name)
       this.segments.shift()
     }
     return count

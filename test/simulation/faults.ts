@@ -46,7 +46,9 @@ export class Faults {
     this.#workload = workload
     this.#settings = settings
     const { random } = cluster.host
-    this.media = new MediaFaults(cluster.host.disk, random)
+    this.media = new MediaFaults(cluster.host.disk, random, () => {
+      workload.powerEpoch++
+    })
     const strikes = Array.from({ length: settings.struck }, () => random.integer(1, workload.planned))
     this.#due = strikes.sort((a, b) => b - a)
   }

@@ -26,7 +26,11 @@ export class MediaFaults {
   /** What happens to the next write to a segment. */
   #next: 'misdirect' | 'dropWrite' | null = null
 
-  constructor(disk: MemoryStorage, random: SeededRandom) {
+  /** What is only in memory is lost, as with the power: files are read again, or copies are put in their place. */
+  readonly forget: () => void
+
+  constructor(disk: MemoryStorage, random: SeededRandom, forget: () => void) {
+    this.forget = forget
     this.#disk = disk
     this.#random = random
   }
@@ -53,6 +57,7 @@ export class MediaFaults {
   /** Nothing is kept in memory any more: what is on the medium shows. */
   reread(): void {
     this.#count('reread')
+    this.forget()
     for (const { name } of segmentsOf(this.#disk.list())) this.#disk.reread(name)
   }
 

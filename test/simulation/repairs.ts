@@ -102,6 +102,7 @@ export class Repairs {
 
   /** From the archive, where it has the segment, or from wherever a good copy is. */
   #putBack(): void {
+    this.#faults.forget()
     const { disk, archive } = this.#cluster.host
     for (const name of new Set([...disk.damaged('seen'), ...disk.damaged('medium')])) {
       const copies = [...(archive?.objects ?? [])].filter(([object]) => object.endsWith(`/${name}.zst`))

@@ -285,6 +285,26 @@ describe('segments', () => {
     expect(again.firstLsn).toBe(third?.baseLsn)
   })
 
+  test('that are stale go also when the disk refuses to make the spare out of one', async () => {
+    const world = new JournalWorld()
+    const { journal } = await world.open()
+    for (let i = 0; i < 40; i++) append(journal, 1, 100_000)
+    flush(world, journal)
+    world.scheduler.runDue()
+    world.fault = ({ kind }) => (kind === 'create' ? 'enospc' : null)
+    append(journal, 1, 900_000)
+    flush(world, journal)
+    world.scheduler.runDue()
+    const segments = segmentsOf(world.storage.list())
+    expect(journal.removeBefore(segments[1]?.baseLsn ?? lsn(0))).toBe(1)
+    world.fault = () => null
+    world.scheduler.runDue()
+    expect(journal.removeBefore(segments[2]?.baseLsn ?? lsn(0))).toBe(1)
+    expect(await world.close(journal)).toBeNull()
+    expect(segmentsOf(world.storage.list())).toEqual(segments.slice(2))
+    expect((await world.open({ replayFrom: journal.firstLsn })).report).toMatchObject({ rule: 'R8', action: 'open' })
+  })
+
   test('that are stale are used again only when a spare is wanted', async () => {
     const world = new JournalWorld()
     const { journal } = await world.open()
