@@ -102,7 +102,7 @@ const replaceResult = (change: (seen: ScanResult) => ScanResult): (() => void) =
 export const plants: readonly Plant[] = [
   {
     name: 'a guard that admits every token',
-    finds: /G5|G3|ends \d+, which is|is at revision/,
+    finds: /G5|G3|ends \d+, which is|ends \d+ under|is at revision/,
     plant: () => replace(TokenGuard, 'admits', () => () => true),
   },
   {
@@ -301,7 +301,7 @@ export const plants: readonly Plant[] = [
   },
   {
     name: 'a recovery that does not look into frames',
-    finds: /M2: the frame of entry \d+ is damaged and was taken for sound|decides .*, not|uncaught/,
+    finds: /M2: the frame of entry \d+ is damaged and was taken for sound|the store has applied other entries|decides .*, not|uncaught/,
     plant: () =>
       replace<unknown[]>(
         SegmentCursor,

@@ -191,7 +191,7 @@ export class Repairs {
     const names = this.#cluster.host.disk.list()
     for (const { name } of keptAside)
       if (!names.includes(name)) this.#violate(`M4: ${name} is said to be kept aside and is not there`)
-    if (lost !== null && (lost.fromLsn !== endLsn + 1 || timeline !== parent + 1))
+    if (lost !== null && (lost.fromLsn !== endLsn + 1 || timeline <= parent))
       this.#violate(`M4: given up from ${lost.fromLsn} on timeline ${timeline}, where ${endLsn} is left of ${parent}`)
   }
 

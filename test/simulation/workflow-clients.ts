@@ -135,6 +135,7 @@ export class FlowClients {
           this.#bug(`${command} of ${id} is ${JSON.stringify(answer)}`, null)
         return answer
       } catch (error) {
+        if (isCommanderError(error) && usualRejections.has(error.code)) return { outcome: 'rejected', code: error.code }
         if (!isCommanderError(error) || !error.retryable) {
           this.#bug(`${command} of ${id}`, error)
           return { outcome: 'none' }
