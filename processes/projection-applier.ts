@@ -29,5 +29,7 @@ await runChild<ChildSettings<ResolvedConfig>>(async (child) => {
     ...measureArchive(),
   }))
   // Nobody may append before the archive had its chance to say that entries are missing here.
-  reportReadiness(child, () => running.follower.isConnected && (running.archiver?.isAsked ?? true))
+  // With a store that takes nothing for now it begins again and again, which the status says by itself.
+  const follows = (): boolean => running.follower.isConnected || running.trouble !== null
+  reportReadiness(child, () => follows() && (running.archiver?.isAsked ?? true))
 })

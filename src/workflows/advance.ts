@@ -97,7 +97,7 @@ function beginningOf(operation: Operation, { key, run }: RunStart, atMs: number)
     }
     case 'child': {
       const { to, input, partition } = operation
-      const data = packed({ input, parent: { key, operation: id } })
+      const data = packed({ input, parent: { key, operation: address } })
       const child = aggregateKey(to.type, to.id)
       return {
         event: { type: 'child/requested', data: { operation: id, child, input, atMs } },
