@@ -18,7 +18,7 @@ import { measureWorkflows } from './workflows.ts'
  * `npm run bench -- [--json FILE] [--directory D] [--concurrency N,N…] [--rounds N] [--seconds N] [--long]`, or
  * `npm run bench -- --restore [--json FILE] [--directory D] [--rounds N]`
  *
- * The whole of it in under five minutes; what is measured and what is not is in README.md. --long adds 2,000,000
+ * The whole of it in about ten minutes; what is measured and what is not is in README.md. --long adds 2,000,000
  * commands to see that memory and journal stay bounded, and takes longer. --directory is where
  * the data directories are made and removed again: on the disk to measure, default the system's temporary directory.
  *
