@@ -22,6 +22,8 @@ export interface DatabaseOptions {
   readonly module?: string
 }
 
+const bank = join(import.meta.dirname, 'bank-application.ts')
+
 const environment = createSystemEnvironment()
 const transport = createNodeIpcTransport(environment)
 const supervisorProgram = join(import.meta.dirname, '..', 'processes', 'supervisor.ts')
@@ -117,8 +119,6 @@ export class DatabaseProcess {
     })
   }
 }
-
-const bank = join(import.meta.dirname, 'bank-application.ts')
 
 function fileOf({ dataDir, resources = {}, module = bank }: DatabaseOptions): Config {
   return {

@@ -3,20 +3,23 @@ import type { ConcurrencyComparison, Figures } from './comparison.ts'
 import type { FilledFigures } from './filled.ts'
 import type { LongRun } from './long-run.ts'
 import type { Target } from './targets.ts'
+import type { WorkflowFigures } from './workflows.ts'
 
 export interface Report {
   readonly comparisons: readonly ConcurrencyComparison[]
   readonly filled: FilledFigures
   readonly archiving: ArchivingFigures
+  readonly workflows: WorkflowFigures
   readonly longRun: LongRun | null
   readonly targets: readonly Target[]
 }
 
 /** For people. Everything in it is in the JSON, too. */
-export function printReport({ comparisons, filled, archiving, longRun, targets }: Report): void {
+export function printReport({ comparisons, filled, archiving, workflows, longRun, targets }: Report): void {
   printComparisons(comparisons)
   printFilled(filled)
   printArchiving(archiving)
+  printWorkflows(workflows)
   if (longRun !== null) printLongRun(longRun)
   printTargets(targets)
 }
@@ -68,6 +71,16 @@ function printArchiving({ concurrency, without, with: withArchive, ratio }: Arch
   const all = (values: readonly number[]): string => values.map(shown).join(', ')
   console.log(
     `with checkpoints and archive, at ${concurrency}: ${all(withArchive)} commands/s; without: ${all(without)}; ratio ${ratio.toFixed(2)}`,
+  )
+}
+
+function printWorkflows({ concurrency, workflowsPerSecond, p50Ms, ratio, ...more }: WorkflowFigures): void {
+  const { aloneP50Ms, cpuMicrosPerWorkflow, sleeping, resumeMs } = more
+  console.log(
+    `workflows of 3 requests, at ${concurrency}: ${shown(workflowsPerSecond)}/s (${ratio.toFixed(2)} of e2e), p50 ${p50Ms.toFixed(2)} ms, ${cpuMicrosPerWorkflow.toFixed(0)} us; alone: p50 ${aloneP50Ms.toFixed(2)} ms`,
+  )
+  console.log(
+    `${shown(sleeping.workflows)} that sleep: ${sleeping.moreMiB.toFixed(0)} MiB more, all resumed in ${sleeping.allResumedSeconds.toFixed(1)} s; after a kill one resumes in ${resumeMs.toFixed(0)} ms`,
   )
 }
 

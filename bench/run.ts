@@ -12,12 +12,13 @@ import { measureLongRun } from './long-run.ts'
 import { printReport, printTargets } from './report.ts'
 import { measureRestoring, printRestoring } from './restoring.ts'
 import { targetsOf } from './targets.ts'
+import { measureWorkflows } from './workflows.ts'
 
 /**
  * `npm run bench -- [--json FILE] [--directory D] [--concurrency N,N…] [--rounds N] [--seconds N] [--long]`, or
  * `npm run bench -- --restore [--json FILE] [--directory D] [--rounds N]`
  *
- * The whole of it in under five minutes; what is measured and what is not is in README.md. --long adds 2,000,000
+ * The whole of it in about ten minutes; what is measured and what is not is in README.md. --long adds 2,000,000
  * commands to see that memory and journal stay bounded, and takes longer. --directory is where
  * the data directories are made and removed again: on the disk to measure, default the system's temporary directory.
  *
@@ -70,10 +71,11 @@ await keepCompiledCode(comparisonOptions)
 const comparisons = await compareWithLimit(comparisonOptions)
 const filled = await measureFilled({ directory, commands: 200_000, recoveries: 3, readPasses: 3, progress })
 const archiving = await measureArchiving({ ...comparisonOptions, seconds: comparisonOptions.seconds + 2 })
+const workflows = await measureWorkflows({ ...comparisonOptions, sleeping: 100_000 })
 if (values.long) progress('2,000,000 commands, for memory, journal and recovery')
 const longRun = values.long ? await measureLongRun(directory, 2_000_000) : null
-const targets = targetsOf({ comparisons, filled, archiving, longRun })
-printReport({ comparisons, filled, archiving, longRun, targets })
+const targets = targetsOf({ comparisons, filled, archiving, workflows, longRun })
+printReport({ comparisons, filled, archiving, workflows, longRun, targets })
 if (values.json !== undefined) writeJson(values.json, figures())
 process.exit(0)
 
@@ -118,6 +120,7 @@ function figures(): object {
     readBack: filled.readBack,
     recovery: filled.recovery,
     archiving,
+    workflows,
     memory: { ...filled.memory, longRun },
     ratios: ratiosOf(),
     targets,

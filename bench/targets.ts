@@ -2,6 +2,7 @@ import type { ArchivingFigures } from './archiving.ts'
 import type { ConcurrencyComparison } from './comparison.ts'
 import type { FilledFigures } from './filled.ts'
 import type { LongRun } from './long-run.ts'
+import type { WorkflowFigures } from './workflows.ts'
 
 export interface Target {
   readonly name: string
@@ -16,11 +17,12 @@ export interface Measured {
   readonly comparisons: readonly ConcurrencyComparison[]
   readonly filled: FilledFigures
   readonly archiving: ArchivingFigures
+  readonly workflows: WorkflowFigures
   readonly longRun: LongRun | null
 }
 
 /** What the database is meant to reach. One run on a busy machine misses some: judge by several. */
-export function targetsOf({ comparisons, filled, archiving, longRun }: Measured): readonly Target[] {
+export function targetsOf({ comparisons, filled, archiving, workflows, longRun }: Measured): readonly Target[] {
   const at = (concurrency: number): ConcurrencyComparison | undefined =>
     comparisons.find((comparison) => comparison.concurrency === concurrency)
   const { memory, readBack, recovery } = filled
@@ -32,6 +34,12 @@ export function targetsOf({ comparisons, filled, archiving, longRun }: Measured)
     atLeast('read-back', readBack.eventsPerSecond, 300_000, 'events/s'),
     atMost('recovery to the first command', recovery.milliseconds, 2000, 'ms'),
     atLeast('with archive, of without', archiving.ratio, 0.9, ''),
+    atLeast('workflows of 3 requests', workflows.workflowsPerSecond, 5_000, '/s'),
+    atLeast('workflows, of end-to-end commands', workflows.ratio, 0.15, ''),
+    atMost('p50 of a workflow alone', workflows.aloneP50Ms, 12, 'ms'),
+    atMost('memory of 100,000 that sleep', workflows.sleeping.moreMiB, 300, 'MiB'),
+    atMost('until all of them have resumed', workflows.sleeping.allResumedSeconds, 30, 's'),
+    atMost('a killed workflow resumes within', workflows.resumeMs, 2000, 'ms'),
     atMost('memory, idle', memory.idlePssMiB, 450, 'MiB'),
     atMost('memory, under load', memory.loadPssMiB, 900, 'MiB'),
     ...(longRun === null
