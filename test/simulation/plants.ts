@@ -301,7 +301,8 @@ export const plants: readonly Plant[] = [
   },
   {
     name: 'a recovery that does not look into frames',
-    finds: /M2: the frame of entry \d+ is damaged and was taken for sound|the store has applied other entries|decides .*, not|uncaught/,
+    finds:
+      /M2: the frame of entry \d+ is damaged and was taken for sound|the store has applied other entries|decides .*, not|uncaught/,
     plant: () =>
       replace<unknown[]>(
         SegmentCursor,
