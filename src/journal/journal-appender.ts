@@ -134,14 +134,8 @@ export class JournalAppender implements Journal {
     let count = 0
     // once an entry of a segment's successor is flushed, so are its own seal and the successor's header
     const below = Math.min(beforeLsn, this.flushedLsn)
-    for (;;) {
-      const segment = this.segments[count]
-      const next = this.segments[count + 1]
-      if (segment === undefined || next === undefined || next.baseLsn > below) return count
-      // one without an entry stands in the chain like any other: it goes when the entry behind it may go
-      if (segment.baseLsn === next.baseLsn && next.baseLsn >= below) return count
-      count++
-    }
+    while ((this.segments[count + 1]?.baseLsn ?? Number.POSITIVE_INFINITY) <= below) count++
+    return count
   }
 
   removeBefore(beforeLsn: Lsn, most: number = Number.POSITIVE_INFINITY): number {
@@ -183,6 +177,7 @@ export class JournalAppender implements Journal {
     const name = segmentName(header.segNo, header.baseLsn)
     this.next.write([encodeSegmentHeader(header)], 0)
     storage.rename(this.next.name, name)
+    spare.used()
     this.next.close()
     this.next = null
     if (this.current !== null) this.retired.push(this.current)

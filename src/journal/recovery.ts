@@ -2,6 +2,7 @@ import type { Environment } from '../kernel/environment.ts'
 import { type Lsn, lsn } from '../kernel/identifiers.ts'
 import type { JournalBatch } from './batch.ts'
 import { readCleanStop } from './clean-stop.ts'
+import { withoutEmptyEnd } from './empty-end.ts'
 import type { AppendStart } from './journal-appender.ts'
 import type { JournalScan, ScanEnd, ScannedFrame } from './journal-scan.ts'
 import { scanJournal } from './journal-scanner.ts'
@@ -75,8 +76,9 @@ export async function recover(request: RecoveryRequest): Promise<Recovered> {
     const decision = decide({ ...scanned.scan, floor: floorOf(scanned.scan), acceptLoss: request.acceptLoss ?? false })
     const error = refusal(decision, scanned.scan)
     if (error !== null) throw error
+    const found = decision.action === 'giveUp' ? withoutEmptyEnd(scanned.scan) : scanned.scan
     const steps = planRecovery({
-      scan: scanned.scan,
+      scan: found,
       decision,
       names: storage.list(),
       wallMs: environment.clock.wallMs(),
@@ -86,7 +88,13 @@ export async function recover(request: RecoveryRequest): Promise<Recovered> {
     // what was given up were old segments only: look again at those that are needed
     if (decision.action === 'giveUpOlder') continue
     const durationMs = environment.clock.monotonicMs() - startMs
-    const recovered = recoveredFrom(scanned, decision, keptAside, durationMs, request.newTimeline ?? 0)
+    const recovered = recoveredFrom(
+      { ...scanned, scan: found },
+      decision,
+      keptAside,
+      durationMs,
+      request.newTimeline ?? 0,
+    )
     tell(environment, recovered.report)
     return recovered
   }

@@ -11,6 +11,8 @@ export class SpareSegment {
   private readonly environment: Environment
   private readonly options: JournalOptions
   private ready = false
+  /** Somebody has it open and has not given it its name: another one must not take its place. */
+  private taken = false
   private creation: Creation | null = null
   private retry: Timer | null = null
   private waiters: (() => void)[] = []
@@ -33,7 +35,7 @@ export class SpareSegment {
 
   /** Starts to make one in the background if there is none; out of a stale segment if one is given. */
   prepare(recycled?: string): void {
-    if (this.ready || this.creation !== null || this.stopped) return
+    if (this.ready || this.taken || this.creation !== null || this.stopped) return
     this.retry?.cancel()
     const { segmentBytes, initZero } = this.options
     let over = false
@@ -52,7 +54,7 @@ export class SpareSegment {
 
   /** True when a stale segment would be of use now. */
   get wantsFile(): boolean {
-    return !this.ready && this.creation === null && !this.stopped
+    return !this.ready && !this.taken && this.creation === null && !this.stopped
   }
 
   /** Calls `run` once nothing is being made any more, and hurries what is. */
@@ -71,8 +73,14 @@ export class SpareSegment {
     if (!this.ready && this.failure?.code === 'journal_full') throw this.failure
     if (!this.ready) this.storage.createNow(nextName, this.options.segmentBytes)
     const name = this.ready ? spareName : nextName
+    this.taken = this.ready
     this.ready = false
     return this.storage.open(name)
+  }
+
+  /** What was taken has its final name. */
+  used(): void {
+    this.taken = false
   }
 
   /** Ends what is under way; `done` comes once nothing is. */

@@ -385,6 +385,25 @@ describe('EIO', () => {
 })
 
 describe('a full disk', () => {
+  test('at a change of segments leaves nobody to take the place of the spare that was begun with', async () => {
+    const world = new JournalWorld()
+    const { journal } = await world.open()
+    for (let i = 0; i < 12; i++) append(journal, 1, 100_000)
+    flush(world, journal)
+    world.scheduler.runDue()
+    world.fault = ({ kind }) => (kind === 'write' ? 'enospc' : null)
+    expect(codeOf(() => journal.switchSegment())).toBe('journal_full')
+    world.fault = () => null
+    // A stale segment would become the spare, if there were none.
+    expect(journal.removeBefore(journal.writtenLsn)).toBe(1)
+    world.scheduler.runDue()
+    journal.switchSegment()
+    append(journal)
+    expect(flush(world, journal)).toMatchObject({ flushedLsn: 13, error: null })
+    world.storage.crash(world.random)
+    expect((await world.open({ replayFrom: journal.firstLsn })).report).toMatchObject({ rule: 'R8', recoveredLsn: 13 })
+  })
+
   test.each(['enospc', 'short'] as const)(
     '(%s) refuses an append and takes it when there is room again',
     async (fault) => {
