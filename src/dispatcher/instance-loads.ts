@@ -32,7 +32,18 @@ export class InstanceLoad {
   }
 
   push(command: PendingCommand): void {
-    this.#ready.push(command)
+    if (!this.isAwaited(command)) this.#ready.push(command)
+    else if (this.#head > 0) this.#ready[--this.#head] = command
+    else this.#ready.unshift(command)
+  }
+
+  /**
+   * It failed, and commands behind it on its aggregate are started here. They may take all the room that there is, and none
+   * of them ends without it: it goes before all others, whether there is room or not.
+   */
+  isAwaited(command: PendingCommand): boolean {
+    const [first, next] = command.queue.commands
+    return first === command && next !== undefined && next.token !== 0 && next.instance === this.instance
   }
 
   first(): PendingCommand | undefined {
@@ -52,7 +63,7 @@ export class InstanceLoad {
     const commands: Lsn[] = []
     for (let command = this.first(); command !== undefined; command = this.first()) {
       const given = this.given + commands.length
-      if (this.probing || given >= givenMax) break
+      if (this.probing || (given >= givenMax && !this.isAwaited(command))) break
       if (command.crashes > 0 && this.instance !== dispatcherName) {
         if (given > 0) break
         this.probing = true

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import type { Action, Entry } from '../../../src/actions/action.ts'
-import { lsn } from '../../../src/kernel/identifiers.ts'
+import { type Lsn, lsn } from '../../../src/kernel/identifiers.ts'
 import { limits } from '../../../src/kernel/limits.ts'
 import { apply, mark, received, refusal, registered } from '../role-world.ts'
 import { DispatcherWorld, idOwnedBy } from './dispatcher-world.ts'
@@ -54,6 +54,17 @@ describe('who gets what', () => {
     expect(db.starts()).toEqual([`test-1: ${d}`])
     db.complete(lsn(c as number))
     expect(db.starts()).toEqual([`test-1: ${e}`])
+  })
+
+  it('starts a failed command again although those that wait for it take all of the window', () => {
+    db = new DispatcherWorld({ startedPerInstance: 3 })
+    db.append(registered('test-1'))
+    const [first, second, third, other] = db.receive('a', 'a', 'a', 'b')
+    expect(db.starts()).toEqual([`test-1: ${first} ${second} ${third}`])
+    db.fail(first as Lsn, 20)
+    expect(db.starts()).toEqual([`test-1: ${other}`])
+    db.world.scheduler.advance(20)
+    expect(db.starts()).toEqual([`test-1: ${first}`])
   })
 
   it('keeps the commands of an aggregate together on one instance while some are under way, whoever comes', () => {
