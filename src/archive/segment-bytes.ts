@@ -79,7 +79,7 @@ function begin(
   const head = Buffer.alloc(segmentHeaderBytes)
   file.read(head, 0)
   const start = { position: segmentHeaderBytes, nextLsn: header.baseLsn, digest: header.prevSegDigest }
-  const cursor = new SegmentCursor(file, header, { ...start, check: 'crc', sliceBytes: chunkBytes })
+  const cursor = new SegmentCursor(file, header, { ...start, check: 'digest', sliceBytes: chunkBytes })
   return { chunks: new Chunks(header.segmentBytes), cursor, head }
 }
 

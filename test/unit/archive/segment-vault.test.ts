@@ -58,6 +58,19 @@ describe('a sealed segment', () => {
     expect(world.target.objects.get(first)).toBe(there)
   })
 
+  test('is not archived with a damaged end, which no frame behind it gives away', async () => {
+    const world = new ArchiveWorld()
+    await world.filled(1)
+    await world.vault.open(true)
+    const [segment] = world.sealed()
+    if (segment === undefined) throw new Error('a segment is sealed')
+    // The last byte that is used belongs to the digest of the seal.
+    const end = localBytes(world, segment.name).findLastIndex((byte) => byte !== 0)
+    world.world.storage.flipBit(segment.name, end * 8)
+    await expect(world.vault.store(segment)).rejects.toMatchObject({ code: 'journal_corrupt' })
+    expect(world.target.objects.has(first)).toBe(false)
+  })
+
   test('is packed with a checksum and much smaller', async () => {
     const world = new ArchiveWorld()
     await world.filled(1)
