@@ -101,7 +101,10 @@ export class MediaWatch {
   #settle({ frames }: Truth, recoveredLsn: number): void {
     const { disk } = this.#world
     for (const { name, baseLsn } of segmentsOf(disk.list())) {
-      const kept = frames.findLast(({ segment, lastLsn }) => segment === name && lastLsn <= recoveredLsn)
+      // A seal at the end that is not there any more: another one takes its place.
+      const isKept = ({ segment, firstLsn, lastLsn, isIntact }: TrueFrame): boolean =>
+        segment === name && lastLsn <= recoveredLsn && (firstLsn <= recoveredLsn || isIntact)
+      const kept = frames.findLast(isKept)
       if (kept !== undefined || baseLsn > recoveredLsn) disk.accept(name, kept?.end ?? 0)
     }
   }
