@@ -1,7 +1,8 @@
 import type { Clock } from '../kernel/environment.ts'
+import { Heap } from '../kernel/heap.ts'
 import { type Lsn, lsn } from '../kernel/identifiers.ts'
 import { ClockEras } from './clock-eras.ts'
-import { type HeldTimer, TimerHeap } from './timer-heap.ts'
+import { type HeldTimer, isDueBefore } from './held-timer.ts'
 import { comparePlaces, nameOf, type StoredTimer, type TimerPlace } from './timer-place.ts'
 import { UnstoredTimers } from './unstored-timers.ts'
 
@@ -31,7 +32,7 @@ type Horizon = 'nothing' | TimerPlace | 'everything'
 export class TimerQueue {
   readonly #o: TimerQueueOptions
   readonly #eras: ClockEras
-  readonly #heap = new TimerHeap()
+  readonly #heap = new Heap(isDueBefore)
   readonly #byName = new Map<string, HeldTimer>()
   readonly #unstored: UnstoredTimers
   #horizon: Horizon = 'nothing'

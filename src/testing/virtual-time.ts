@@ -1,3 +1,4 @@
+import { Heap } from '../kernel/heap.ts'
 import type { SeededRandom } from './seeded-random.ts'
 import { turn } from './turn-adapter.ts'
 
@@ -18,7 +19,7 @@ export class VirtualTime {
   /** Streams of Node are in use: they get as many ticks as they want between two events. */
   hasStreams = false
   readonly #random: SeededRandom
-  readonly #heap: Event[] = []
+  readonly #heap = new Heap(isBefore)
   #asked = 0
 
   constructor(random: SeededRandom) {
@@ -34,7 +35,7 @@ export class VirtualTime {
       run,
       cancelled: false,
     }
-    this.#push(event)
+    this.#heap.push(event)
     return () => {
       event.cancelled = true
     }
@@ -48,12 +49,12 @@ export class VirtualTime {
   async run(untilMs: number, isOver: () => boolean): Promise<boolean> {
     await turn(this.hasStreams)
     while (!isOver()) {
-      const event = this.#heap[0]
+      const event = this.#heap.first()
       if (event === undefined || event.atMs > untilMs) {
         this.nowMs = Math.max(this.nowMs, untilMs)
         return isOver()
       }
-      this.#pop()
+      this.#heap.pop()
       if (event.cancelled) continue
       this.nowMs = event.atMs
       this.events++
@@ -61,35 +62,6 @@ export class VirtualTime {
       await turn(this.hasStreams)
     }
     return true
-  }
-
-  #push(event: Event): void {
-    const heap = this.#heap
-    let at = heap.length
-    heap.push(event)
-    while (at > 0) {
-      const parent = (at - 1) >>> 1
-      if (isBefore(heap[parent] as Event, event)) break
-      heap[at] = heap[parent] as Event
-      at = parent
-    }
-    heap[at] = event
-  }
-
-  #pop(): void {
-    const heap = this.#heap
-    const last = heap.pop() as Event
-    if (heap.length === 0) return
-    let at = 0
-    for (;;) {
-      let child = at * 2 + 1
-      if (child >= heap.length) break
-      if (child + 1 < heap.length && isBefore(heap[child + 1] as Event, heap[child] as Event)) child++
-      if (isBefore(last, heap[child] as Event)) break
-      heap[at] = heap[child] as Event
-      at = child
-    }
-    heap[at] = last
   }
 }
 
