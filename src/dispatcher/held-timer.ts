@@ -1,4 +1,4 @@
-import type { StoredTimer } from './timer-place.ts'
+import type { StoredTimer } from '../workflows/workflow-timers.ts'
 
 /** A timer in memory. */
 export interface HeldTimer extends StoredTimer {

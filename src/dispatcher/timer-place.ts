@@ -1,20 +1,4 @@
-import type { Lsn } from '../kernel/identifiers.ts'
-
-/** Where a timer stands in the store. */
-export interface TimerPlace {
-  /** Wall time, in milliseconds. */
-  readonly dueMs: number
-  /** Aggregate key of the workflow. */
-  readonly key: string
-  readonly operation: string
-}
-
-export interface StoredTimer extends TimerPlace {
-  /** At a time of the wall clock, not after so long. */
-  readonly isAbsolute: boolean
-  /** The entry that started it. */
-  readonly startedLsn: Lsn
-}
+import type { TimerPlace } from '../workflows/workflow-timers.ts'
 
 /** An operation's name comes again in the next run of its workflow, and a request waits several times: the time tells them apart. */
 export const nameOf = ({ dueMs, key, operation }: TimerPlace): string => `${key}\n${operation}\n${dueMs}`

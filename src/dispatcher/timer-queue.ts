@@ -1,12 +1,13 @@
 import type { Clock } from '../kernel/environment.ts'
 import { Heap } from '../kernel/heap.ts'
 import { type Lsn, lsn } from '../kernel/identifiers.ts'
+import type { StoredTimer, TimerKeeper, TimerPlace } from '../workflows/workflow-timers.ts'
 import { ClockEras } from './clock-eras.ts'
 import { type HeldTimer, isDueBefore } from './held-timer.ts'
-import { comparePlaces, nameOf, type StoredTimer, type TimerPlace } from './timer-place.ts'
+import { comparePlaces, nameOf } from './timer-place.ts'
 import { UnstoredTimers } from './unstored-timers.ts'
 
-export type { StoredTimer, TimerPlace } from './timer-place.ts'
+export type { StoredTimer, TimerPlace } from '../workflows/workflow-timers.ts'
 
 export interface TimerQueueOptions {
   readonly clock: Clock
@@ -29,7 +30,7 @@ type Horizon = 'nothing' | TimerPlace | 'everything'
  *     wall clock follows it.
  * I2. Every timer that is not removed is in memory, or behind the horizon and in the store or among the unstored.
  */
-export class TimerQueue {
+export class TimerQueue implements TimerKeeper {
   readonly #o: TimerQueueOptions
   readonly #eras: ClockEras
   readonly #heap = new Heap(isDueBefore)

@@ -1,5 +1,6 @@
 import { type Lsn, lsn } from '../kernel/identifiers.ts'
-import { comparePlaces, nameOf, type StoredTimer, type TimerPlace } from './timer-place.ts'
+import type { StoredTimer, TimerPlace } from '../workflows/workflow-timers.ts'
+import { comparePlaces, nameOf } from './timer-place.ts'
 
 /**
  * What the store does not show yet of the timers that are not in memory: those that were started, and those that were

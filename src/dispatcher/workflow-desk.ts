@@ -12,8 +12,9 @@ import { type Lsn, lsn, revision } from '../kernel/identifiers.ts'
 import { limits } from '../kernel/limits.ts'
 import type { OutboxMessage } from '../state/outbox.ts'
 import type { RootState } from '../state/root.ts'
+import type { WorkflowEvent } from '../workflows/workflow-events.ts'
+import { tellTimers } from '../workflows/workflow-timers.ts'
 import { Resumption } from './resumption.ts'
-import { noteTimers } from './timer-events.ts'
 import { TimerQueue, type TimerQueueOptions } from './timer-queue.ts'
 
 const nothing = Buffer.alloc(0)
@@ -86,7 +87,9 @@ export class WorkflowDesk {
   /** An entry that the state has taken in. */
   applied(b: Buffer, o: number): void {
     const flags = flagsOf(b, o)
-    if ((flags & entryFlags.indexed) !== 0) noteTimers(this.#timers, keyOf(b, o), eventsOf(b, o), lsnOf(b, o))
+    if ((flags & entryFlags.indexed) !== 0) {
+      for (const event of eventsOf(b, o)) tellTimers(this.#timers, keyOf(b, o), event as WorkflowEvent, lsnOf(b, o))
+    }
     if (codeOf(b, o) === actionCodes['workflow/resumed'])
       for (const activation of startedLsns(b, o)) this.#resumption.resumed(activation)
     if (!this.#resumption.isProbing) return

@@ -2,8 +2,9 @@ import { pack, unpack } from '../actions/message-pack.ts'
 import type { Lsn } from '../kernel/identifiers.ts'
 import type { KeyValueStore, WriteBatch } from '../store/key-value-store.ts'
 import { decodeKey, encodeKey, prefixRange } from '../store/keys.ts'
-import type { DroppedTimer, EventOfType, WorkflowEvent } from '../workflows/workflow-events.ts'
-import { timeoutOperation, type WorkflowStatus } from '../workflows/workflow-state.ts'
+import type { EventOfType, WorkflowEvent } from '../workflows/workflow-events.ts'
+import type { WorkflowStatus } from '../workflows/workflow-state.ts'
+import { type TimerKeeper, tellTimers } from '../workflows/workflow-timers.ts'
 import { tableNames } from './table-names.ts'
 import { deleteTimer, putTimer } from './timers.ts'
 
@@ -24,47 +25,15 @@ export interface WorkflowListing extends WorkflowRecord {
 
 /** Puts what an event changes of the index of workflows and of timers. */
 export function indexWorkflowEvent(batch: WriteBatch, key: string, event: WorkflowEvent, at: Lsn): void {
-  indexTimers(batch, key, event, at)
+  tellTimers(keeperIn(batch), key, event, at)
   const record = recordAfter(readRecord(batch.get(tableNames.workflows, indexKey(key))), event)
   if (record !== null) batch.put(tableNames.workflows, indexKey(key), pack(record))
 }
 
-function indexTimers(batch: WriteBatch, key: string, { type, data }: WorkflowEvent, startedLsn: Lsn): void {
-  switch (type) {
-    case 'workflow/started': {
-      const { timeoutAtMs: dueMs } = data
-      if (dueMs !== null) putTimer(batch, { key, operation: timeoutOperation, dueMs, isAbsolute: false, startedLsn })
-      return
-    }
-    case 'timer/started': {
-      const { operation, dueMs } = data
-      putTimer(batch, { key, operation, dueMs, isAbsolute: data.isAbsolute === true, startedLsn })
-      return
-    }
-    case 'request/failed': {
-      const { operation, retryAtMs: dueMs, isTimer } = data
-      if (isTimer && dueMs !== null) putTimer(batch, { key, operation, dueMs, isAbsolute: false, startedLsn })
-      return
-    }
-    case 'timer/fired':
-    case 'timer/cancelled':
-      deleteTimer(batch, { key, operation: data.operation, dueMs: data.dueMs })
-      deleteTimers(batch, key, 'timers' in data ? (data.timers ?? []) : [])
-      return
-    case 'workflow/continued':
-    case 'workflow/completed':
-    case 'workflow/failed':
-    case 'workflow/cancelled':
-    case 'workflow/cancel-requested':
-      deleteTimers(batch, key, data.timers)
-      return
-    default:
-  }
-}
-
-function deleteTimers(batch: WriteBatch, key: string, timers: readonly DroppedTimer[]): void {
-  for (const [operation, dueMs] of timers) deleteTimer(batch, { key, operation, dueMs })
-}
+const keeperIn = (batch: WriteBatch): TimerKeeper => ({
+  add: (timer) => putTimer(batch, timer),
+  remove: (place) => deleteTimer(batch, place),
+})
 
 function started({ data }: EventOfType<'workflow/started'>): WorkflowRecord {
   return { status: 'running', version: data.version, run: 1, startedAtMs: data.atMs, endedAtMs: null }
