@@ -1,8 +1,8 @@
 import { pipeline } from 'node:stream/promises'
 import { segmentHeaderBytes } from '../journal/options.ts'
 import { readSegmentHeader } from '../journal/segment-chain.ts'
-import { SegmentCursor } from '../journal/segment-cursor.ts'
-import { decodeSegmentHeader, type SegmentHeader } from '../journal/segment-header.ts'
+import { cursorFromStart, type SegmentCursor } from '../journal/segment-cursor.ts'
+import { decodeSegmentHeader } from '../journal/segment-header.ts'
 import { segmentsOf } from '../journal/segment-name.ts'
 import type { JournalFile, JournalStorage } from '../journal/storage.ts'
 import { CommanderError } from '../kernel/errors.ts'
@@ -46,7 +46,7 @@ export async function archivedBeyond(
   if (first === undefined || last === undefined) return null
   const file = storage.openReadOnly(current.name)
   try {
-    const own = cursorOver(file, header)
+    const own = cursorFromStart(file, header, 'both')
     const archivedLsn = first.segNo === current.segNo ? await lastOf(target, first, codec, own) : toEnd(own)
     if (archivedLsn === null) return null
     const endLsn = lsn(own.nextLsn - 1)
@@ -66,7 +66,7 @@ async function lastOf(
   const bytes = await unpacked(target, segment, codec)
   const header = decodeSegmentHeader(bytes.subarray(0, segmentHeaderBytes))
   if (header === null) return null
-  const archived = cursorOver(fileOf(segment.name, bytes), header)
+  const archived = cursorFromStart(fileOf(segment.name, bytes), header, 'both')
   while (!own.sealed && typeof own.next() !== 'string')
     if (archived.sealed || typeof archived.next() === 'string' || !archived.digest.equals(own.digest)) return null
   return toEnd(archived)
@@ -84,17 +84,6 @@ async function unpacked(target: ArchiveTarget, { object }: ArchivedSegment, code
   })
   return Buffer.concat(parts)
 }
-
-const sliceBytes = 1_048_576
-
-const cursorOver = (file: JournalFile, header: SegmentHeader): SegmentCursor =>
-  new SegmentCursor(file, header, {
-    position: segmentHeaderBytes,
-    nextLsn: header.baseLsn,
-    digest: header.prevSegDigest,
-    check: 'both',
-    sliceBytes,
-  })
 
 const fileOf = (name: string, bytes: Buffer): JournalFile => ({
   name,

@@ -1,6 +1,6 @@
 import type { JournalStorage } from '../journal/storage.ts'
 import type { Environment, Timer } from '../kernel/environment.ts'
-import { CommanderError, isCommanderError, messageOf } from '../kernel/errors.ts'
+import { asCommanderError, CommanderError } from '../kernel/errors.ts'
 import { type Lsn, lsn, noLsn } from '../kernel/identifiers.ts'
 import type { ArchiveIdentity } from './archive-identity.ts'
 import type { ArchiveStatus } from './archive-target.ts'
@@ -220,7 +220,7 @@ export class Archiver {
     this.#running = null
     this.#slow?.cancel()
     if (this.#stopped) return
-    const error = isCommanderError(cause) ? cause : new CommanderError('internal', messageOf(cause), { cause })
+    const error = asCommanderError(cause)
     this.#failures++
     this.#isAsked = true
     this.#note(error)

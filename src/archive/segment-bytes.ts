@@ -1,7 +1,7 @@
 import { damagedHeader, faultText } from '../journal/fault-text.ts'
 import { frameBytes } from '../journal/frame.ts'
 import { frameHeaderBytes, segmentHeaderBytes } from '../journal/options.ts'
-import { type Frame, SegmentCursor } from '../journal/segment-cursor.ts'
+import { cursorFromStart, type Frame, type SegmentCursor } from '../journal/segment-cursor.ts'
 import { decodeSegmentHeader, type SegmentHeader } from '../journal/segment-header.ts'
 import type { SegmentName } from '../journal/segment-name.ts'
 import type { JournalFile, JournalStorage } from '../journal/storage.ts'
@@ -78,8 +78,7 @@ function begin(
 ): { readonly chunks: Chunks; readonly cursor: SegmentCursor; readonly head: Buffer } {
   const head = Buffer.alloc(segmentHeaderBytes)
   file.read(head, 0)
-  const start = { position: segmentHeaderBytes, nextLsn: header.baseLsn, digest: header.prevSegDigest }
-  const cursor = new SegmentCursor(file, header, { ...start, check: 'digest', sliceBytes: chunkBytes })
+  const cursor = cursorFromStart(file, header, 'digest', chunkBytes)
   return { chunks: new Chunks(header.segmentBytes), cursor, head }
 }
 

@@ -1,7 +1,6 @@
 import { faultText } from '../journal/fault-text.ts'
-import { journalLimits, segmentHeaderBytes } from '../journal/options.ts'
 import { readSegmentHeader } from '../journal/segment-chain.ts'
-import { SegmentCursor } from '../journal/segment-cursor.ts'
+import { cursorFromStart } from '../journal/segment-cursor.ts'
 import type { SegmentHeader } from '../journal/segment-header.ts'
 import type { JournalStorage } from '../journal/storage.ts'
 import { CommanderError, isCommanderError } from '../kernel/errors.ts'
@@ -136,13 +135,7 @@ class ArchiveVerifier {
   #readFrames({ object, name }: ArchivedSegment, header: SegmentHeader): SegmentEnd | null {
     const file = this.#scratch.storage.openReadOnly(name)
     try {
-      const cursor = new SegmentCursor(file, header, {
-        position: segmentHeaderBytes,
-        nextLsn: header.baseLsn,
-        digest: header.prevSegDigest,
-        check: 'both',
-        sliceBytes: journalLimits.scanSliceBytes,
-      })
+      const cursor = cursorFromStart(file, header, 'both')
       while (!cursor.sealed) {
         const frame = cursor.next()
         if (typeof frame === 'string') {

@@ -7,7 +7,7 @@ import { StreamOperations } from '../gateway/stream-operations.ts'
 import { WorkflowReads } from '../gateway/workflow-reads.ts'
 import { askApplier } from '../ipc/applier-client.ts'
 import type { JournalOptions } from '../journal/options.ts'
-import { CommanderError, isCommanderError, messageOf } from '../kernel/errors.ts'
+import { asCommanderError, type CommanderError } from '../kernel/errors.ts'
 import type { Follower } from '../replica/follower.ts'
 import type { Application } from '../sdk/application.ts'
 import { ArchivedStreams } from '../tables/archived-streams.ts'
@@ -69,7 +69,7 @@ export async function startGateway(surroundings: Surroundings, settings: Gateway
   const rebuild: RunningGateway['rebuild'] = (name, done) => {
     askApplier(transport, addresses.applier, { ask: 'rebuild', name }).then(
       () => done(null),
-      (error: unknown) => done(isCommanderError(error) ? error : new CommanderError('internal', messageOf(error))),
+      (error: unknown) => done(asCommanderError(error)),
     )
   }
   const streams = new StreamOperations({

@@ -1,4 +1,5 @@
 import type { ArchiveTarget } from '../archive/archive-target.ts'
+import { cursorFromStart } from '../journal/segment-cursor.ts'
 import type { JournalStorage } from '../journal/storage.ts'
 import type { Clock } from '../kernel/environment.ts'
 import { CommanderError } from '../kernel/errors.ts'
@@ -9,7 +10,7 @@ import { historyOf, type Stock, takeStock } from './lineage.ts'
 import { beginTimeline } from './new-timeline.ts'
 import { goalText, type RestoreGoal } from './restore-goal.ts'
 import { checkedGoal, chosenTimeline } from './restore-limits.ts'
-import { bytesOfEntries, cursorOver } from './segment-scan.ts'
+import { bytesOfEntries } from './segment-scan.ts'
 import { corrupt, type FetchedSegment, type FetchSegment, walkSegments } from './segment-walk.ts'
 import { claimTimeline, type TimelineClaim } from './timeline-claim.ts'
 
@@ -150,7 +151,7 @@ class RestoreRun {
     progress(`replaying ${segment.source.name}`)
     const file = segments.openReadOnly(segment.source.name)
     try {
-      const cursor = cursorOver(file, segment.header, 'none')
+      const cursor = cursorFromStart(file, segment.header, 'none')
       const { lastLsn } = segment.scanned
       while (!cursor.sealed && this.#replay.next <= lastLsn) {
         const frame = cursor.next()

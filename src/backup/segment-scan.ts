@@ -4,8 +4,8 @@ import { decodeEntry } from '../actions/decode.ts'
 import { codeOf, lengthOf, padded } from '../actions/entry-layout.ts'
 import { faultText } from '../journal/fault-text.ts'
 import { encodeFrame, frameBytes } from '../journal/frame.ts'
-import { frameHeaderBytes, journalLimits, segmentHeaderBytes } from '../journal/options.ts'
-import { type Frame, SegmentCursor } from '../journal/segment-cursor.ts'
+import { frameHeaderBytes, segmentHeaderBytes } from '../journal/options.ts'
+import { cursorFromStart, type Frame, type SegmentCursor } from '../journal/segment-cursor.ts'
 import type { SegmentHeader } from '../journal/segment-header.ts'
 import type { JournalFile } from '../journal/storage.ts'
 import { type Lsn, lsn } from '../kernel/identifiers.ts'
@@ -66,7 +66,7 @@ class Scan {
   #end = segmentHeaderBytes
 
   constructor(file: JournalFile, header: SegmentHeader, options: ScanOptions) {
-    this.#cursor = cursorOver(file, header, 'both')
+    this.#cursor = cursorFromStart(file, header, 'both')
     this.#header = header
     this.#options = options
     this.#lastLsn = lsn(header.baseLsn - 1)
@@ -124,15 +124,6 @@ class Scan {
     }
   }
 }
-
-export const cursorOver = (file: JournalFile, header: SegmentHeader, check: 'both' | 'none'): SegmentCursor =>
-  new SegmentCursor(file, header, {
-    position: segmentHeaderBytes,
-    nextLsn: header.baseLsn,
-    digest: header.prevSegDigest,
-    check,
-    sliceBytes: journalLimits.scanSliceBytes,
-  })
 
 /** The bytes of a payload that its first entries take. */
 export function bytesOfEntries(payload: Buffer, count: number): number {

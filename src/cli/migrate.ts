@@ -1,6 +1,6 @@
 import { fileSurroundings } from '../assembly/file-surroundings-adapter.ts'
 import { type RunningMigrator, startMigrator } from '../assembly/start-migrator.ts'
-import { CommanderError, isCommanderError, messageOf } from '../kernel/errors.ts'
+import { asCommanderError, CommanderError } from '../kernel/errors.ts'
 import type { MigrationPlan } from '../migrator/plan.ts'
 import { loadMigration } from '../sdk/load-module-adapter.ts'
 import type { Migration } from '../sdk/migration.ts'
@@ -147,9 +147,6 @@ async function withMigrator<Result>(flags: Flags, use: (running: RunningMigrator
     await stop()
   }
 }
-
-const asCommanderError = (error: Error): CommanderError =>
-  isCommanderError(error) ? error : new CommanderError('internal', messageOf(error), { cause: error })
 
 const late = (dataDir: string, timeoutMs: number): CommanderError =>
   new CommanderError('timeout', `the journal of ${dataDir} cannot be followed after ${timeoutMs} ms; raise --timeout`)

@@ -22,7 +22,7 @@ import { defaultJournalOptions, type JournalOptions } from '../journal/options.t
 import { defaultFlushOptions, type FlushOptions } from '../journal-writer/options.ts'
 import { defaultRetentionSettings, type RetentionSettings } from '../journal-writer/retention.ts'
 import type { Environment, Log } from '../kernel/environment.ts'
-import { CommanderError, messageOf } from '../kernel/errors.ts'
+import { asCommanderError, type CommanderError } from '../kernel/errors.ts'
 import { createSystemEnvironment, keepProcessAlive } from '../kernel/system-environment.ts'
 import { lockDatabase, type ProcessLock } from '../observability/process-lock-adapter.ts'
 import type { Application } from '../sdk/application.ts'
@@ -242,6 +242,3 @@ const lookMs = 5
 async function caughtUp({ scheduler }: Environment, isCaughtUp: () => boolean): Promise<void> {
   while (!isCaughtUp()) await new Promise<void>((done) => scheduler.after(lookMs, done))
 }
-
-const asCommanderError = (error: Error): CommanderError =>
-  error instanceof CommanderError ? error : new CommanderError('internal', messageOf(error), { cause: error })

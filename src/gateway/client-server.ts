@@ -11,7 +11,7 @@ import {
 } from '../ipc/client-protocol.ts'
 import { unreachable } from '../kernel/assert.ts'
 import type { Environment, Timer } from '../kernel/environment.ts'
-import { CommanderError, toWireError } from '../kernel/errors.ts'
+import { asCommanderError, CommanderError, toWireError } from '../kernel/errors.ts'
 import { limits } from '../kernel/limits.ts'
 import { type ArchivedElsewhere, isArchivedElsewhere } from '../tables/archived-streams.ts'
 import { workflowType } from '../workflows/workflow-names.ts'
@@ -23,7 +23,6 @@ import { EventReadings } from './event-readings.ts'
 import type { Gateway } from './gateway.ts'
 import { laterAnswer } from './later-answers.ts'
 import { commandLsn, type Queries } from './queries.ts'
-import { knownError } from './refusals.ts'
 import { StalledClient, stalledLooks, tooManyConnections } from './stalled-client.ts'
 import type { StreamOperations } from './stream-operations.ts'
 import type { WorkflowReads } from './workflow-reads.ts'
@@ -186,7 +185,7 @@ class ClientConnection implements Replier {
     try {
       this.#query(request, checkQuery(question))
     } catch (error) {
-      this.failed(request, knownError(error))
+      this.failed(request, asCommanderError(error))
     }
   }
 
@@ -207,7 +206,7 @@ class ClientConnection implements Replier {
       else this.#ask(request, query)
     } catch (error) {
       if (isArchivedElsewhere(error)) this.#bringBack(error, request, () => this.#answer(request, query))
-      else this.failed(request, knownError(error))
+      else this.failed(request, asCommanderError(error))
     }
   }
 
@@ -215,7 +214,7 @@ class ClientConnection implements Replier {
   #bringBack(elsewhere: ArchivedElsewhere, request: number, goOn: () => void): void {
     this.#o.queries.archived.load(elsewhere).then(goOn, (error: unknown) => {
       this.#readings.cancel(request)
-      if (!this.#isClosed) this.failed(request, knownError(error))
+      if (!this.#isClosed) this.failed(request, asCommanderError(error))
     })
   }
 
@@ -266,7 +265,7 @@ class ClientConnection implements Replier {
   #resultOf(request: number, result: Promise<unknown>): void {
     result.then(
       (value) => this.#result(request, value),
-      (error: unknown) => this.failed(request, knownError(error)),
+      (error: unknown) => this.failed(request, asCommanderError(error)),
     )
   }
 

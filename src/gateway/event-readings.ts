@@ -1,11 +1,10 @@
 import type { Channel } from '../ipc/channel.ts'
 import { clientFrames, encodeEventsHeader } from '../ipc/client-protocol.ts'
 import type { Scheduler } from '../kernel/environment.ts'
-import type { CommanderError } from '../kernel/errors.ts'
+import { asCommanderError, type CommanderError } from '../kernel/errors.ts'
 import { type ArchivedElsewhere, isArchivedElsewhere } from '../tables/archived-streams.ts'
 import { type EventLogReader, lastPosition } from '../tables/event-log.ts'
 import { questionLimits, tooManyReadings } from './client-questions.ts'
-import { knownError } from './refusals.ts'
 
 /** Blocks of the event log sent before the event loop is given back. */
 const blocksPerTurn = 32
@@ -80,7 +79,7 @@ export class EventReadings {
         return
       }
       this.#readings.delete(reading.request)
-      this.#o.failed(reading.request, knownError(error))
+      this.#o.failed(reading.request, asCommanderError(error))
     }
   }
 

@@ -17,7 +17,7 @@ import {
 import { waitModes } from '../ipc/client-protocol.ts'
 import type { Refused, Watermark } from '../ipc/journal-protocol.ts'
 import { assert } from '../kernel/assert.ts'
-import { CommanderError, fromWireError } from '../kernel/errors.ts'
+import { asCommanderError, CommanderError, fromWireError } from '../kernel/errors.ts'
 import { type Lsn, lsn } from '../kernel/identifiers.ts'
 import { NumberMap } from '../kernel/number-map.ts'
 import type { Follower, FollowerRole } from '../replica/follower.ts'
@@ -29,7 +29,7 @@ import { Call, callWithoutDraft, type Replier } from './call.ts'
 import { DraftedCalls } from './drafted-calls.ts'
 import { type GatewayOptions, sendBytes, sendDrafts } from './gateway-options.ts'
 import { isOperation, Operations, type StreamAction } from './operations.ts'
-import { knownError, notReady, notTaken, tookNoEffect } from './refusals.ts'
+import { notReady, notTaken, tookNoEffect } from './refusals.ts'
 import { rewriteDraft } from './rewrite-draft.ts'
 import { mayEndWorkflow, WorkflowEnds } from './workflow-ends.ts'
 
@@ -121,7 +121,7 @@ export class Gateway implements FollowerRole {
     try {
       this.#submit(replier, request, wait, source, offset)
     } catch (error) {
-      this.#fail(replier, request, knownError(error))
+      this.#fail(replier, request, asCommanderError(error))
     }
   }
 

@@ -1,4 +1,4 @@
-import { CommanderError, type ErrorCode, errorCodes, isCommanderError, messageOf } from '../kernel/errors.ts'
+import { asCommanderError, type CommanderError, type ErrorCode, errorCodes } from '../kernel/errors.ts'
 
 /** Statuses that say more than the code does: what HTTP itself knows to be wrong. */
 export type ProtocolStatus = 400 | 403 | 404 | 405 | 408 | 413 | 415 | 431
@@ -78,7 +78,7 @@ export const statusOf: Readonly<Record<ErrorCode, number>> = {
 const retryAfterStatuses: ReadonlySet<number> = new Set([429, 503, 507])
 
 export function problemOf(error: unknown, status?: ProtocolStatus): Problem {
-  const known = isCommanderError(error) ? error : new CommanderError('internal', messageOf(error), { cause: error })
+  const known = asCommanderError(error)
   const { code, message, retryable, details } = known
   const answered = status ?? (isStoreFull(known) ? 507 : (statusOf[code] ?? 500))
   const type = `urn:commanderdb:error:${code}`

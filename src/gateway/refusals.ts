@@ -1,4 +1,4 @@
-import { CommanderError, isCommanderError, messageOf } from '../kernel/errors.ts'
+import { CommanderError } from '../kernel/errors.ts'
 
 export const notTaken = (): CommanderError =>
   new CommanderError('overloaded', 'the journal writer does not take more at the moment; try again later', {
@@ -16,7 +16,3 @@ export const tookNoEffect = (): CommanderError =>
     'stream_busy',
     'a command from before the stream was closed is pending; try again when it has ended',
   )
-
-/** Of a failure that has no code it is not known whose it is: it is ours. */
-export const knownError = (error: unknown): CommanderError =>
-  isCommanderError(error) ? error : new CommanderError('internal', messageOf(error), { cause: error })

@@ -3,7 +3,7 @@ import { aggregateTypeOf, parseAggregateKey } from '../actions/aggregate-key.ts'
 import { eventsOf } from '../actions/decode.ts'
 import { codeOf, entryFlags, eventCountOf, flagsOf, isRemoved, keyOf, lsnOf, nameOf } from '../actions/entry-layout.ts'
 import { waitModes } from '../ipc/client-protocol.ts'
-import { CommanderError } from '../kernel/errors.ts'
+import { asCommanderError, CommanderError } from '../kernel/errors.ts'
 import type { Lsn } from '../kernel/identifiers.ts'
 import { limits } from '../kernel/limits.ts'
 import type { Application } from '../sdk/application.ts'
@@ -23,7 +23,6 @@ import { isWorkflowKey, workflowNameOf } from '../workflows/workflow-names.ts'
 import type { WorkflowState } from '../workflows/workflow-state.ts'
 import type { Answers } from './answers.ts'
 import type { Call, Replier } from './call.ts'
-import { knownError } from './refusals.ts'
 import { WorkflowWaits } from './workflow-waits.ts'
 
 interface Look {
@@ -182,7 +181,7 @@ export class WorkflowEnds {
   #fail(call: Call, error: unknown): void {
     if (!this.#waits.holds(call)) return
     this.#waits.remove(call)
-    this.#o.answers.fail(call.replier, call.request, knownError(error))
+    this.#o.answers.fail(call.replier, call.request, asCommanderError(error))
   }
 
   #later(answer: () => void): void {

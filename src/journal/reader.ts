@@ -3,9 +3,9 @@ import { type Lsn, lsn } from '../kernel/identifiers.ts'
 import type { JournalBatch } from './batch.ts'
 import { damagedHeader, faultText } from './fault-text.ts'
 import { frameBytes, type PayloadCheck } from './frame.ts'
-import { journalLimits, segmentHeaderBytes } from './options.ts'
+import { journalLimits } from './options.ts'
 import { readSegmentHeader } from './segment-chain.ts'
-import { type Frame, SegmentCursor } from './segment-cursor.ts'
+import { cursorFromStart, type Frame, type SegmentCursor } from './segment-cursor.ts'
 import type { SegmentHeader } from './segment-header.ts'
 import { type SegmentName, segmentsOf } from './segment-name.ts'
 import type { JournalFile, JournalStorage } from './storage.ts'
@@ -97,13 +97,7 @@ export class JournalReader {
     if (header === null) throw this.goneOr(0, damagedHeader)
     if (previous !== null && !header.prevSegDigest.equals(previous.digest)) throw this.goneOr(0, faultText.chain)
     this.file = this.storage.openReadOnly(segment.name)
-    this.cursor = new SegmentCursor(this.file, header, {
-      position: segmentHeaderBytes,
-      nextLsn: header.baseLsn,
-      digest: header.prevSegDigest,
-      check: this.check,
-      sliceBytes: journalLimits.readerSliceBytes,
-    })
+    this.cursor = cursorFromStart(this.file, header, this.check, journalLimits.readerSliceBytes)
     return this.cursor
   }
 

@@ -11,7 +11,7 @@ import {
   type PayloadCheck,
   payloadHolds,
 } from './frame.ts'
-import { alignUp, frameHeaderBytes, frameOverheadBytes } from './options.ts'
+import { alignUp, frameHeaderBytes, frameOverheadBytes, journalLimits, segmentHeaderBytes } from './options.ts'
 import type { SegmentHeader } from './segment-header.ts'
 import { SliceReader } from './slice-reader.ts'
 import type { JournalFile } from './storage.ts'
@@ -119,3 +119,18 @@ export function isZero(bytes: Buffer): boolean {
   }
   return true
 }
+
+/** Over all frames of a segment, from the first one on. */
+export const cursorFromStart = (
+  file: JournalFile,
+  header: SegmentHeader,
+  check: PayloadCheck,
+  sliceBytes: number = journalLimits.scanSliceBytes,
+): SegmentCursor =>
+  new SegmentCursor(file, header, {
+    position: segmentHeaderBytes,
+    nextLsn: header.baseLsn,
+    digest: header.prevSegDigest,
+    check,
+    sliceBytes,
+  })

@@ -1,3 +1,4 @@
+import { hasBrand } from './brand.ts'
 /** Every operating error of CommanderDB has one of these codes; what each means for a caller stands beside it. */
 export const errorCodes = {
   // wrong input: correct it and call again
@@ -113,8 +114,12 @@ export class CommanderError extends Error {
 }
 
 export function isCommanderError(value: unknown): value is CommanderError {
-  return typeof value === 'object' && value !== null && (value as Record<symbol, unknown>)[brand] === true
+  return hasBrand(value, brand)
 }
+
+/** Of a failure that has no code it is not known whose it is: it is ours. */
+export const asCommanderError = (error: unknown): CommanderError =>
+  isCommanderError(error) ? error : new CommanderError('internal', messageOf(error), { cause: error })
 
 /** The form in which an error crosses a process boundary. */
 export interface WireError {

@@ -1,3 +1,4 @@
+import { hasBrand } from '../kernel/brand.ts'
 import { CommanderError } from '../kernel/errors.ts'
 import type { AggregateDefinition, AnyAggregate, InferredAggregate, RetryOptions } from './aggregate-types.ts'
 import { aggregateBrand } from './aggregate-types.ts'
@@ -63,7 +64,7 @@ export function defineAggregate<
 }
 
 export function isAggregate(value: unknown): value is AnyAggregate {
-  return typeof value === 'object' && value !== null && (value as Partial<AnyAggregate>)[aggregateBrand] === true
+  return hasBrand(value, aggregateBrand)
 }
 
 function normalise(input: unknown): AnyAggregate {

@@ -1,3 +1,4 @@
+import { hasBrand } from '../kernel/brand.ts'
 import { CommanderError } from '../kernel/errors.ts'
 import { limits } from '../kernel/limits.ts'
 import { isAggregate } from './aggregate.ts'
@@ -69,7 +70,7 @@ export function defineApplication<
 }
 
 export function isApplication(value: unknown): value is Application {
-  return typeof value === 'object' && value !== null && (value as Partial<Application>)[applicationBrand] === true
+  return hasBrand(value, applicationBrand)
 }
 
 function normalise(input: unknown): Application {

@@ -1,3 +1,4 @@
+import { hasBrand } from '../kernel/brand.ts'
 import { digest16 } from '../kernel/checksum.ts'
 import { CommanderError } from '../kernel/errors.ts'
 import { isAggregate } from './aggregate.ts'
@@ -91,7 +92,7 @@ export function defineMigration<const A extends AnyAggregate>(definition: Migrat
 }
 
 export function isMigration(value: unknown): value is Migration {
-  return typeof value === 'object' && value !== null && (value as Partial<Migration>)[migrationBrand] === true
+  return hasBrand(value, migrationBrand)
 }
 
 function normalise(input: unknown): Migration {

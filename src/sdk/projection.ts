@@ -1,3 +1,4 @@
+import { hasBrand } from '../kernel/brand.ts'
 import { CommanderError } from '../kernel/errors.ts'
 import { isAggregate } from './aggregate.ts'
 import type { AnyAggregate, EventsOf } from './aggregate-types.ts'
@@ -103,7 +104,7 @@ export function defineProjection<Row = unknown, const A extends AnyAggregate = A
 }
 
 export function isProjection(value: unknown): value is Projection {
-  return typeof value === 'object' && value !== null && (value as Partial<Projection>)[projectionBrand] === true
+  return hasBrand(value, projectionBrand)
 }
 
 function normalise(input: unknown): Projection {

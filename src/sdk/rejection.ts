@@ -1,3 +1,5 @@
+import { hasBrand } from '../kernel/brand.ts'
+
 const brand = Symbol.for('commanderdb.rejected')
 
 /**
@@ -25,5 +27,5 @@ export class CommandRejected extends Error {
 }
 
 export function isCommandRejected(value: unknown): value is CommandRejected {
-  return typeof value === 'object' && value !== null && (value as Record<symbol, unknown>)[brand] === true
+  return hasBrand(value, brand)
 }

@@ -1,4 +1,5 @@
 import type { ScheduleOverlap } from '../actions/action.ts'
+import { hasBrand } from '../kernel/brand.ts'
 import { parseCron } from '../kernel/cron.ts'
 import { CommanderError, messageOf } from '../kernel/errors.ts'
 import { assertKnownKeys, assertObject, describe } from './definition.ts'
@@ -73,7 +74,7 @@ export function defineSchedule<const W extends AnyWorkflow>(definition: Schedule
 }
 
 export function isSchedule(value: unknown): value is Schedule {
-  return typeof value === 'object' && value !== null && (value as Partial<Schedule>)[scheduleBrand] === true
+  return hasBrand(value, scheduleBrand)
 }
 
 function normalise(input: unknown): Schedule {

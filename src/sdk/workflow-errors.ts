@@ -1,3 +1,5 @@
+import { hasBrand } from '../kernel/brand.ts'
+
 const terminalBrand = Symbol.for('commanderdb.terminal')
 const retryableBrand = Symbol.for('commanderdb.retryable')
 
@@ -52,9 +54,9 @@ export const workflowErrorCodes = {
 } as const
 
 export function isTerminalError(value: unknown): value is TerminalError {
-  return typeof value === 'object' && value !== null && (value as Record<symbol, unknown>)[terminalBrand] === true
+  return hasBrand(value, terminalBrand)
 }
 
 export function isRetryableError(value: unknown): value is RetryableError {
-  return typeof value === 'object' && value !== null && (value as Record<symbol, unknown>)[retryableBrand] === true
+  return hasBrand(value, retryableBrand)
 }

@@ -1,3 +1,4 @@
+import { hasBrand } from '../kernel/brand.ts'
 import { CommanderError } from '../kernel/errors.ts'
 import { limits } from '../kernel/limits.ts'
 import { assertIntegerOption, assertKnownKeys, assertObject, describe } from './definition.ts'
@@ -46,7 +47,7 @@ export function defineWorkflow<const Name extends string, Input, Output>(
 }
 
 export function isWorkflow(value: unknown): value is AnyWorkflow {
-  return typeof value === 'object' && value !== null && (value as Partial<AnyWorkflow>)[workflowBrand] === true
+  return hasBrand(value, workflowBrand)
 }
 
 function normalise(input: unknown): unknown {

@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream'
 import { lengthOf, padded } from '../actions/entry-layout.ts'
+import { hasBrand } from '../kernel/brand.ts'
 import { CommanderError } from '../kernel/errors.ts'
 import type { ArchivedRange } from './archives.ts'
 import { type ObjectPacking, type StreamEntry, unpackStreamObject } from './stream-object.ts'
@@ -39,8 +40,7 @@ export class ArchivedElsewhere extends Error {
   }
 }
 
-export const isArchivedElsewhere = (error: unknown): error is ArchivedElsewhere =>
-  typeof error === 'object' && error !== null && (error as Record<symbol, unknown>)[brand] === true
+export const isArchivedElsewhere = (error: unknown): error is ArchivedElsewhere => hasBrand(error, brand)
 
 interface Loaded {
   readonly entries: readonly StreamEntry[]
