@@ -1,4 +1,4 @@
-import { CommanderError, messageOf } from '../kernel/errors.ts'
+import { CommanderError, isCommanderError, messageOf } from '../kernel/errors.ts'
 import { limits } from '../kernel/limits.ts'
 import type { AnyAggregate, CommandContext, DecidedEvent } from '../sdk/aggregate-types.ts'
 import { isCommandRejected } from '../sdk/rejection.ts'
@@ -47,6 +47,28 @@ export function decide(
       return { outcome: 'rejected', code: error.code, message: error.message, details: error.details }
     }
     return { outcome: 'failed', message: describe(error) }
+  }
+}
+
+/**
+ * The same for data that has not passed the gateway: what the command's schema refuses is rejected.
+ * @param subject names the data in the rejection
+ */
+export function decideUnchecked(
+  definition: AnyAggregate,
+  command: string,
+  data: unknown,
+  state: unknown,
+  context: CommandContext,
+  subject: string,
+): Decision {
+  const schema = definition.schemas?.commands?.[command]
+  try {
+    const checked = schema === undefined ? data : checkSchema(schema, data, subject)
+    return decide(definition, command, checked, state, context)
+  } catch (error) {
+    if (!isCommanderError(error)) throw error
+    return { outcome: 'rejected', code: error.code, message: error.message, details: error.details }
   }
 }
 

@@ -7,20 +7,18 @@ import { entryFlags, flagsOf, nameOf, wallMsOf } from '../actions/entry-layout.t
 import { pack } from '../actions/message-pack.ts'
 import { assert } from '../kernel/assert.ts'
 import type { Clock } from '../kernel/environment.ts'
-import { isCommanderError, messageOf } from '../kernel/errors.ts'
+import { messageOf } from '../kernel/errors.ts'
 import type { AnyAggregate } from '../sdk/aggregate-types.ts'
-import { checkSchema } from '../sdk/schema-check.ts'
 import { isOutdated, type MigrationsSlice } from '../state/migrations.ts'
 import type { ApplicationRuntimeOptions } from './application-runtime-options.ts'
-import { type Completed, type Decision, decide } from './decide.ts'
+import { type Completed, type Decision, decide, decideUnchecked } from './decide.ts'
 import { DecideContext } from './decide-context.ts'
+import { draftOverheadBytes } from './draft-overhead.ts'
 import type { LiveAggregate, Readiness, Work } from './live-aggregates.ts'
 import { isSnapshotDue, snapshotOf } from './snapshot-of.ts'
 import type { WorkflowRunner } from './workflow-runner.ts'
 
 const nothing = Buffer.alloc(0)
-/** Header, key and padding of a draft: no more than this. */
-const draftOverheadBytes = 2048
 
 interface Envelope {
   readonly expectedRevision?: number
@@ -116,12 +114,10 @@ export class DraftOutcomes {
         details: null,
       }
     }
-    if ((flagsOf(source, o) & entryFlags.forwarded) !== 0) {
-      const checked = checkForwarded(definition, name, data, aggregate.key)
-      if ('refusal' in checked) return checked.refusal
-      data = checked.data
-    }
-    return decide(definition, name, data, aggregate.state, context)
+    const { state, key } = aggregate
+    // What a workflow sends has not passed the gateway.
+    if ((flagsOf(source, o) & entryFlags.forwarded) === 0) return decide(definition, name, data, state, context)
+    return decideUnchecked(definition, name, data, state, context, `data of command "${name}" of ${key}`)
   }
 
   #fill(aggregate: LiveAggregate, decision: Decision, work: Work): Readiness {
@@ -208,21 +204,4 @@ function refusalOf({ key, closedLsn, isDeleted }: LiveAggregate): Decision {
 function outdated(key: string): Decision {
   const message = `the command on ${key} came from code of before the migration of its streams; send it again`
   return { outcome: 'rejected', code: 'schema_violation', message, details: null }
-}
-
-/** What a workflow sends has not passed the gateway. */
-function checkForwarded(
-  definition: AnyAggregate,
-  command: string,
-  data: unknown,
-  key: string,
-): { readonly data: unknown } | { readonly refusal: Decision } {
-  const schema = definition.schemas?.commands?.[command]
-  if (schema === undefined) return { data }
-  try {
-    return { data: checkSchema(schema, data, `data of command "${command}" of ${key}`) }
-  } catch (error) {
-    if (!isCommanderError(error)) throw error
-    return { refusal: { outcome: 'rejected', code: error.code, message: error.message, details: error.details } }
-  }
 }

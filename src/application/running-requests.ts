@@ -146,14 +146,9 @@ function carryOut(call: () => ReturnType<Effect<unknown>>, end: (result: Request
       retryAfterMs: isRetryableError(error) ? (error.retryAfterMs ?? null) : null,
     })
   try {
-    const returned = call()
-    if (isThenable(returned)) returned.then((result) => end({ result }), failed)
-    // In a turn of its own, as every other one.
-    else Promise.resolve(returned).then((result) => end({ result }), failed)
+    // One that is no promise ends in a turn of its own, as every other one.
+    Promise.resolve(call()).then((result) => end({ result }), failed)
   } catch (error) {
     failed(error)
   }
 }
-
-const isThenable = (value: unknown): value is Promise<unknown> =>
-  typeof value === 'object' && value !== null && typeof (value as Promise<unknown>).then === 'function'

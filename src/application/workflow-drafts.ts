@@ -11,12 +11,11 @@ import type { Change } from '../workflows/advance.ts'
 import type { WorkflowExecution } from '../workflows/execution.ts'
 import type { RequestOperation } from '../workflows/operation.ts'
 import { endsWorkflow, isIndexed, type WorkflowEvent } from '../workflows/workflow-events.ts'
+import { draftOverheadBytes } from './draft-overhead.ts'
 import type { LiveAggregate } from './live-aggregates.ts'
 import { isSnapshotDue, snapshotOf } from './snapshot-of.ts'
 
 const nothing = Buffer.alloc(0)
-/** Header, key and padding of a draft: no more than this. */
-const draftOverheadBytes = 2048
 
 const isParked = ({ type }: WorkflowEvent): boolean => type === 'workflow/parked'
 

@@ -1,6 +1,6 @@
 import { assert } from '../kernel/assert.ts'
 import type { Change } from '../workflows/advance.ts'
-import { evolveWorkflow, type WorkflowState } from '../workflows/workflow-state.ts'
+import { foldWorkflow, type WorkflowState } from '../workflows/workflow-state.ts'
 import type { LiveAggregate } from './live-aggregates.ts'
 import type { LiveWorkflow } from './live-workflow.ts'
 
@@ -14,10 +14,8 @@ export const stateOf = ({ state }: LiveAggregate): WorkflowState => state as Wor
 
 /** Folds an event that is drafted later. */
 export function record(aggregate: LiveAggregate, change: Change): void {
-  const { type, data } = change.event
   const revision = aggregate.revision + 1
-  const evolve = evolveWorkflow[type] as (state: WorkflowState, data: unknown, event: object) => WorkflowState
-  aggregate.state = evolve(stateOf(aggregate), data, { type, aggregate, revision })
+  aggregate.state = foldWorkflow(stateOf(aggregate), change.event, { aggregate, revision })
   aggregate.revision = revision
   liveOf(aggregate).outbox.push(change)
 }

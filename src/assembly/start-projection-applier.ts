@@ -92,8 +92,7 @@ class RestartingApplier implements RestartingProjectionApplier {
     if (this.#trouble === null) return null
     const { error, atMs, committed } = this.#trouble
     const nowMs = this.#surroundings.environment.clock.monotonicMs()
-    if (this.applier.committed > committed || nowMs - atMs > troubleMs) this.#trouble = null
-    return this.#trouble === null ? null : error
+    return this.applier.committed > committed || nowMs - atMs > troubleMs ? null : error
   }
 
   async begin(): Promise<void> {

@@ -8,16 +8,20 @@ export interface AggregateArgument {
 
 /** `account/42`. Ids may hold slashes, types may not. */
 export function parseAggregate(text: string): AggregateArgument {
-  const slash = text.indexOf('/')
-  if (slash > 0 && slash < text.length - 1) return { type: text.slice(0, slash), id: text.slice(slash + 1) }
-  throw new UsageError(`"${text}" is not AGGREGATE/ID; write for example account/42`)
+  const [type, id] = partsOf(text, 'AGGREGATE/ID', 'account/42')
+  return { type, id }
 }
 
 /** `order/17`. Ids may hold slashes, names may not. */
 export function parseWorkflow(text: string): { readonly name: string; readonly id: string } {
+  const [name, id] = partsOf(text, 'NAME/ID', 'order/17')
+  return { name, id }
+}
+
+function partsOf(text: string, form: string, example: string): [name: string, id: string] {
   const slash = text.indexOf('/')
-  if (slash > 0 && slash < text.length - 1) return { name: text.slice(0, slash), id: text.slice(slash + 1) }
-  throw new UsageError(`"${text}" is not NAME/ID; write for example order/17`)
+  if (slash > 0 && slash < text.length - 1) return [text.slice(0, slash), text.slice(slash + 1)]
+  throw new UsageError(`"${text}" is not ${form}; write for example ${example}`)
 }
 
 /** @param name of the flag or argument, for errors */
@@ -39,6 +43,16 @@ export function parseJson(subject: string, text: string): unknown {
   }
 }
 
+/** An optional argument that is JSON, or `-` for standard input; undefined where it is not there. @param subject names it in errors */
+export async function readJson(
+  input: AsyncIterable<Uint8Array>,
+  subject: string,
+  json: string | undefined,
+): Promise<unknown> {
+  if (json === '-') return parseJson('standard input', await readInput(input))
+  return json === undefined ? undefined : parseJson(subject, json)
+}
+
 const secondsMax = 86_400 * 7
 
 /** Seconds, as people write them, in milliseconds. */
@@ -51,7 +65,7 @@ export function parseSeconds(name: string, text: string): number {
 const inputBytesMax = 16_777_216
 
 /** All of standard input. */
-export async function readInput(input: AsyncIterable<Uint8Array>): Promise<string> {
+async function readInput(input: AsyncIterable<Uint8Array>): Promise<string> {
   const chunks: Uint8Array[] = []
   let bytes = 0
   for await (const chunk of input) {

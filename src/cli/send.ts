@@ -1,7 +1,7 @@
 import type { ExecuteOptions } from '../client/options.ts'
 import type { ClientOutcome } from '../ipc/call-codec.ts'
 import { unreachable } from '../kernel/assert.ts'
-import { parseAggregate, parseInteger, parseJson, readInput } from './arguments.ts'
+import { parseAggregate, parseInteger, readJson } from './arguments.ts'
 import { exitCodes } from './exit-code.ts'
 import type { Flags } from './settings.ts'
 import { table } from './table.ts'
@@ -17,8 +17,7 @@ export async function send(
   flags: Flags,
 ): Promise<number> {
   const { type, id } = parseAggregate(aggregate)
-  const text = json === '-' ? await readInput(terminal.input) : json
-  const data = text === undefined ? undefined : parseJson(json === '-' ? 'standard input' : 'the data', text)
+  const data = await readJson(terminal.input, 'the data', json)
   const options = executeOptionsOf(flags)
   const outcome = await withDatabase(flags, (db) => db.execute(type, id, command, data, options))
   await terminal.out(flags['json'] === true ? `${JSON.stringify(outcome)}\n` : forPeople(outcome))

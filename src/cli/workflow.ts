@@ -1,6 +1,12 @@
-import type { Database, StartedWorkflowStatus, WorkflowRequestView, WorkflowView } from '../client/options.ts'
+import type {
+  Database,
+  StartedWorkflowStatus,
+  WorkflowRequestView,
+  WorkflowSendOptions,
+  WorkflowView,
+} from '../client/options.ts'
 import { isCommanderError } from '../kernel/errors.ts'
-import { parseInteger, parseJson, parseWorkflow, readInput } from './arguments.ts'
+import { parseInteger, parseWorkflow, readJson } from './arguments.ts'
 import { exitCodes } from './exit-code.ts'
 import type { Flags } from './settings.ts'
 import { type Cell, list, table } from './table.ts'
@@ -15,9 +21,8 @@ export async function start(
   flags: Flags,
 ): Promise<number> {
   const { name, id } = parseWorkflow(workflow)
-  const input = await jsonValueOf(terminal, 'the input', json)
-  const { idempotencyKey } = flags as { readonly idempotencyKey?: string }
-  const options = idempotencyKey === undefined ? {} : { idempotencyKey }
+  const input = (await readJson(terminal.input, 'the input', json)) ?? null
+  const options = sendOptionsOf(flags)
   return withDatabase(flags, async (db) => {
     const started = await db.workflow(name).start(id, input, options)
     if (flags['wait'] === true) return ended(terminal, db, name, id, flags)
@@ -65,9 +70,8 @@ export async function signal(
   flags: Flags,
 ): Promise<number> {
   const { name, id } = parseWorkflow(workflow)
-  const data = await jsonValueOf(terminal, 'the data', json)
-  const { idempotencyKey } = flags as { readonly idempotencyKey?: string }
-  const options = idempotencyKey === undefined ? {} : { idempotencyKey }
+  const data = (await readJson(terminal.input, 'the data', json)) ?? null
+  const options = sendOptionsOf(flags)
   await withDatabase(flags, (db) => db.workflow(name).signal(id, signalName, data, options))
   return said(terminal, flags, { name, id, signal: signalName }, `${name}/${id} has the signal ${signalName}`)
 }
@@ -94,7 +98,7 @@ export async function resolve(
   json: string | undefined,
   flags: Flags,
 ): Promise<number> {
-  const value = await jsonValueOf(terminal, 'the value', json)
+  const value = (await readJson(terminal.input, 'the value', json)) ?? null
   await withDatabase(flags, (db) => db.resolveAwakeable(awakeable, value))
   return said(terminal, flags, { awakeable, resolved: true }, 'the workflow has its answer')
 }
@@ -107,10 +111,9 @@ export async function reject(terminal: Terminal, awakeable: string, message: str
 
 const limitDefault = 100
 
-async function jsonValueOf(terminal: Terminal, subject: string, json: string | undefined): Promise<unknown> {
-  if (json === undefined) return null
-  if (json === '-') return parseJson('standard input', await readInput(terminal.input))
-  return parseJson(subject, json)
+function sendOptionsOf(flags: Flags): WorkflowSendOptions {
+  const { idempotencyKey } = flags as { readonly idempotencyKey?: string }
+  return idempotencyKey === undefined ? {} : { idempotencyKey }
 }
 
 async function said(terminal: Terminal, flags: Flags, forPrograms: object, forPeople: string): Promise<number> {

@@ -3,6 +3,9 @@ import { CommanderError, isCommanderError } from '../kernel/errors.ts'
 import { errorOf } from './http-answers.ts'
 import type { HttpAnswer, HttpRequester } from './http-requester.ts'
 
+/** The longest that the server waits in one request. */
+export const waitMsMax = 60_000
+
 export interface HttpCall<Result> {
   readonly method: 'GET' | 'POST'
   readonly path: string

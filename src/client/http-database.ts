@@ -5,7 +5,7 @@ import { limits } from '../kernel/limits.ts'
 import type { AnyAggregate } from '../sdk/aggregate-types.ts'
 import type { AnyWorkflow } from '../sdk/workflow-types.ts'
 import { bodyOrError, outcomeOf } from './http-answers.ts'
-import { closedError, HttpCalls } from './http-calls.ts'
+import { closedError, HttpCalls, waitMsMax } from './http-calls.ts'
 import { readLines, readMessages } from './http-events.ts'
 import { bodyOf, keyHeader, query, segment } from './http-names.ts'
 import type { HttpAnswer, HttpRequester } from './http-requester.ts'
@@ -38,8 +38,6 @@ const timeoutDefaultMs = 30_000
 /** Each call under way has a connection of its own. */
 const maxInFlightDefault = 256
 const reconnectDelayMs = 250
-/** The longest that the server waits for a command in one request. */
-const waitMsMax = 60_000
 
 /**
  * A client over HTTP. Calls without an idempotency key get one, so that those whose answer was lost can be asked again.

@@ -1,13 +1,10 @@
 import type { Environment } from '../kernel/environment.ts'
 import type { WorkflowEnd, WorkflowSummary, WorkflowView } from '../workflows/workflow-view.ts'
 import { bodyOrError } from './http-answers.ts'
-import type { HttpCalls } from './http-calls.ts'
+import { type HttpCalls, waitMsMax } from './http-calls.ts'
 import { bodyOf, keyHeader, query, segment } from './http-names.ts'
 import { notEnded } from './workflow-client.ts'
 import type { WorkflowSendOptions, WorkflowsOptions, WorkflowWaitOptions } from './workflow-options.ts'
-
-/** The longest that the server waits in one request. */
-const waitMsMax = 60_000
 
 /** What a client over HTTP asks about workflows. */
 export class HttpWorkflows {

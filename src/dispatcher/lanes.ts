@@ -1,8 +1,9 @@
-import type { Environment, Timer } from '../kernel/environment.ts'
+import type { Environment } from '../kernel/environment.ts'
 import type { Lsn } from '../kernel/identifiers.ts'
 import type { PendingCommand } from '../state/commands.ts'
 import { laneKey, type Place, shortageOf } from '../state/queues.ts'
 import type { RootState } from '../state/root.ts'
+import { Alarm } from './alarm.ts'
 import { LaneQueue, type PlacedCommand } from './lane-queue.ts'
 import { SteadyTime } from './steady-time.ts'
 
@@ -33,17 +34,19 @@ export class Lanes {
   readonly #open = new Set<string>()
   /** Lanes that wait for their rate limit, and until when by the monotonic clock. */
   readonly #rated = new Map<string, number>()
-  #timer: Timer | null = null
-  #wakeAtMs = 0
+  readonly #alarm: Alarm
 
   constructor(options: LanesOptions) {
     this.#o = options
     this.#time = new SteadyTime(options.environment.clock)
+    this.#alarm = new Alarm(options.environment, () => {
+      this.#openRated()
+      options.due()
+    })
   }
 
   stop(): void {
-    this.#timer?.cancel()
-    this.#timer = null
+    this.#alarm.stop()
   }
 
   clear(): void {
@@ -149,21 +152,9 @@ export class Lanes {
     if (shortage?.what === 'rate') {
       const atMs = this.#o.environment.clock.monotonicMs() + shortage.nextMs - nowMs
       this.#rated.set(key, atMs)
-      this.#wakeUp(atMs)
+      this.#alarm.set(atMs)
     }
     return shortage === null
-  }
-
-  #wakeUp(atMs: number): void {
-    if (this.#timer !== null && this.#wakeAtMs <= atMs) return
-    this.#timer?.cancel()
-    this.#wakeAtMs = atMs
-    const { clock, scheduler } = this.#o.environment
-    this.#timer = scheduler.after(Math.max(0, atMs - clock.monotonicMs()), () => {
-      this.#timer = null
-      this.#openRated()
-      this.#o.due()
-    })
   }
 
   #openRated(): void {
@@ -177,6 +168,6 @@ export class Lanes {
       this.#rated.delete(key)
       this.#open.add(key)
     }
-    if (nextMs < Number.POSITIVE_INFINITY) this.#wakeUp(nextMs)
+    if (nextMs < Number.POSITIVE_INFINITY) this.#alarm.set(nextMs)
   }
 }

@@ -6,7 +6,7 @@ import { type EntryBatch, type EntryFields, emptyFields } from '../actions/entry
 import { codeOf, entryFlags, flagsOf, keyOf, lsnOf, referenceOf } from '../actions/entry-layout.ts'
 import { pack } from '../actions/message-pack.ts'
 import { type QueueFields, queueName } from '../actions/queue-actions.ts'
-import type { Environment, Timer as ScheduledTimer } from '../kernel/environment.ts'
+import type { Environment } from '../kernel/environment.ts'
 import { hash32 } from '../kernel/hash.ts'
 import { type Lsn, lsn, revision } from '../kernel/identifiers.ts'
 import { limits } from '../kernel/limits.ts'
@@ -14,6 +14,7 @@ import type { OutboxMessage } from '../state/outbox.ts'
 import type { RootState } from '../state/root.ts'
 import type { WorkflowEvent } from '../workflows/workflow-events.ts'
 import { tellTimers } from '../workflows/workflow-timers.ts'
+import { Alarm } from './alarm.ts'
 import { Resumption } from './resumption.ts'
 import { TimerQueue, type TimerQueueOptions } from './timer-queue.ts'
 
@@ -45,14 +46,17 @@ export class WorkflowDesk {
   /** Messages of entries up to here are drafted. */
   #forwardedUpTo: Lsn = lsn(0)
   #mayResume = true
-  #timer: ScheduledTimer | null = null
-  #wakeAtMs = 0
+  readonly #alarm: Alarm
 
   constructor(options: WorkflowDeskOptions) {
     this.#o = options
     const { environment, state, readTimers } = options
     const { timersHeldMax: heldMax, timersReadMax: readMax } = limits
     this.#timers = new TimerQueue({ clock: environment.clock, read: readTimers, heldMax, readMax })
+    this.#alarm = new Alarm(environment, () => {
+      this.#timers.lookAtClock()
+      options.due()
+    })
     this.#resumption = new Resumption(state, environment.scheduler, () => {
       this.#mayResume = true
       options.due()
@@ -60,8 +64,7 @@ export class WorkflowDesk {
   }
 
   stop(): void {
-    this.#timer?.cancel()
-    this.#timer = null
+    this.#alarm.stop()
     this.#resumption.stop()
   }
 
@@ -197,16 +200,6 @@ export class WorkflowDesk {
     const waitMs = this.#timers.waitMs()
     // Where there is no room, there is some when an entry says so, and not by waiting.
     if (waitMs === null || this.#room <= 0) return
-    const { clock, scheduler } = this.#o.environment
-    const delayMs = Math.min(waitMs, this.#o.lookMs)
-    const atMs = clock.monotonicMs() + delayMs
-    if (this.#timer !== null && this.#wakeAtMs <= atMs) return
-    this.#timer?.cancel()
-    this.#wakeAtMs = atMs
-    this.#timer = scheduler.after(delayMs, () => {
-      this.#timer = null
-      this.#timers.lookAtClock()
-      this.#o.due()
-    })
+    this.#alarm.set(this.#o.environment.clock.monotonicMs() + Math.min(waitMs, this.#o.lookMs))
   }
 }

@@ -9,7 +9,7 @@ import { listWorkflows, readWorkflowRecord, type WorkflowRecord } from '../table
 import { isoTime, isoTimeOrNull } from '../workflows/iso-time.ts'
 import { unknownWorkflow } from '../workflows/workflow-end.ts'
 import type { WorkflowEvent } from '../workflows/workflow-events.ts'
-import { workflowType } from '../workflows/workflow-names.ts'
+import { workflowNameOf, workflowType } from '../workflows/workflow-names.ts'
 import type { WorkflowSummary, WorkflowView } from '../workflows/workflow-view.ts'
 import { WorkflowViewFold } from '../workflows/workflow-view-fold.ts'
 import type { Queries } from './queries.ts'
@@ -118,7 +118,6 @@ const summaryOf = (name: string, id: string, record: WorkflowRecord): WorkflowSu
 /** @throws CommanderError `workflow_running` */
 export function assertEnded(record: WorkflowRecord | null, key: string, what: string): void {
   if (record === null || record.endedAtMs !== null) return
-  const name = key.slice(key.indexOf(':') + 1)
-  const message = `workflow ${name} is ${record.status}; its stream can be ${what} when it has ended: cancel it first`
+  const message = `workflow ${workflowNameOf(key)} is ${record.status}; its stream can be ${what} when it has ended: cancel it first`
   throw new CommanderError('workflow_running', message, { details: { status: record.status } })
 }

@@ -1,8 +1,8 @@
 import { AssertionError } from 'node:assert'
 import { isDeepStrictEqual } from 'node:util'
-import { type Decision, decide } from '../application/decide.ts'
+import { type Decision, decideUnchecked } from '../application/decide.ts'
 import { DecideContext } from '../application/decide-context.ts'
-import { CommanderError, isCommanderError } from '../kernel/errors.ts'
+import { CommanderError } from '../kernel/errors.ts'
 import type {
   AnyAggregate,
   CommandData,
@@ -12,7 +12,6 @@ import type {
   EventsOf,
   StateOf,
 } from '../sdk/aggregate-types.ts'
-import { checkSchema } from '../sdk/schema-check.ts'
 
 type AnyEvent<A extends AnyAggregate> = EventOf<EventsOf<A>>
 
@@ -130,14 +129,7 @@ function decided(
   const state = stateAfter(aggregate, events, id)
   const { length } = events
   const context = new DecideContext(1, command, Date.parse(receivedAt), metadata, aggregate.name, id, length)
-  const schema = aggregate.schemas?.commands?.[command]
-  try {
-    const checked = schema === undefined ? data : checkSchema(schema, data, `data of command "${command}"`)
-    return decide(aggregate, command, checked, state, context)
-  } catch (error) {
-    if (!isCommanderError(error)) throw error
-    return { outcome: 'rejected', code: error.code, message: error.message, details: error.details }
-  }
+  return decideUnchecked(aggregate, command, data, state, context, `data of command "${command}"`)
 }
 
 function stateAfter(aggregate: AnyAggregate, events: readonly Event[], id: string): unknown {

@@ -1,5 +1,6 @@
 import type { Channel, ChannelHandlers, Listener, Transport } from '../ipc/channel.ts'
 import type { CommanderError } from '../kernel/errors.ts'
+import { ForwardingChannel } from './forwarding-channel.ts'
 import type { SimulatedProcess } from './simulated-process.ts'
 
 /** What one process sees of the network: every frame is a step of the process, both ways. */
@@ -42,47 +43,26 @@ export class SimulatedTransport implements Transport {
   }
 }
 
-class SteppedChannel implements Channel {
+class SteppedChannel extends ForwardingChannel {
   isClosed = false
   readonly #process: SimulatedProcess
-  readonly #inner: Channel
 
   constructor(process: SimulatedProcess, inner: Channel) {
+    super(inner)
     this.#process = process
-    this.#inner = inner
   }
 
-  get id(): number {
-    return this.#inner.id
+  override send(kind: number, ...body: Buffer[]): void {
+    if (this.#process.takeStep()) super.send(kind, ...body)
   }
 
-  get peer(): string {
-    return this.#inner.peer
-  }
-
-  get outstandingBytes(): number {
-    return this.#inner.outstandingBytes
-  }
-
-  get writable(): boolean {
-    return this.#inner.writable
-  }
-
-  send(kind: number, ...body: Buffer[]): void {
-    if (this.#process.takeStep()) this.#inner.send(kind, ...body)
-  }
-
-  flush(): void {
+  override flush(): void {
     // A suspended process has its frames leave at the end of the turn, and that comes when it goes on.
-    if (this.#process.takeStep() && !this.#process.isSuspended) this.#inner.flush()
+    if (this.#process.takeStep() && !this.#process.isSuspended) super.flush()
   }
 
-  release(bytes: number): void {
-    this.#inner.release(bytes)
-  }
-
-  close(error?: CommanderError): void {
+  override close(error?: CommanderError): void {
     this.isClosed = true
-    this.#inner.close(error)
+    super.close(error)
   }
 }

@@ -1,5 +1,5 @@
 import type { Channel, ChannelHandlers, Listener, Transport } from '../ipc/channel.ts'
-import type { CommanderError } from '../kernel/errors.ts'
+import { ForwardingChannel } from './forwarding-channel.ts'
 
 /** Is shown a frame before it leaves. @returns false when it is not to leave: its sender is dead */
 export type Tap = (kind: number, body: readonly Buffer[]) => boolean
@@ -23,44 +23,15 @@ export class TappedTransport implements Transport {
   }
 }
 
-class TappedChannel implements Channel {
-  readonly #inner: Channel
+class TappedChannel extends ForwardingChannel {
   readonly #tap: Tap
 
   constructor(inner: Channel, tap: Tap) {
-    this.#inner = inner
+    super(inner)
     this.#tap = tap
   }
 
-  get id(): number {
-    return this.#inner.id
-  }
-
-  get peer(): string {
-    return this.#inner.peer
-  }
-
-  get outstandingBytes(): number {
-    return this.#inner.outstandingBytes
-  }
-
-  get writable(): boolean {
-    return this.#inner.writable
-  }
-
-  send(kind: number, ...body: Buffer[]): void {
-    if (this.#tap(kind, body)) this.#inner.send(kind, ...body)
-  }
-
-  flush(): void {
-    this.#inner.flush()
-  }
-
-  release(bytes: number): void {
-    this.#inner.release(bytes)
-  }
-
-  close(error?: CommanderError): void {
-    this.#inner.close(error)
+  override send(kind: number, ...body: Buffer[]): void {
+    if (this.#tap(kind, body)) super.send(kind, ...body)
   }
 }

@@ -7,7 +7,7 @@ import { TerminalError } from '../sdk/workflow-errors.ts'
 import type { AnyWorkflow, WorkflowCommandOutcome } from '../sdk/workflow-types.ts'
 import { type Failure, failureOf } from './failure.ts'
 import type { WorkflowEvent } from './workflow-events.ts'
-import { operationAt } from './workflow-names.ts'
+import { operationAt, workflowNameOf } from './workflow-names.ts'
 import { hasEnded, interruptedTimers, pendingTimers, timeoutOperation, type WorkflowState } from './workflow-state.ts'
 
 /** What comes to a workflow from outside, as commands on its aggregate. */
@@ -145,7 +145,7 @@ function outcomeOf(ended: WorkflowCommands['commandEnded']): WorkflowCommandOutc
   }
 }
 
-const nameOf = ({ aggregate }: CommandContext): string => `${aggregate.type.slice('workflow:'.length)}/${aggregate.id}`
+const nameOf = ({ aggregate }: CommandContext): string => `${workflowNameOf(aggregate.type)}/${aggregate.id}`
 
 const unknownWorkflow = (context: CommandContext): CommandRejected =>
   new CommandRejected('workflow_unknown', `there is no workflow ${nameOf(context)}; start it first`)

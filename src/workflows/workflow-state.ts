@@ -2,7 +2,7 @@ import type { ReplyAddress } from '../actions/action.ts'
 import type { EvolveEvent } from '../sdk/aggregate-types.ts'
 import type { Failure } from './failure.ts'
 import { isCompensation } from './operation.ts'
-import type { DroppedTimer, WorkflowEventData, WorkflowEventType } from './workflow-events.ts'
+import type { DroppedTimer, WorkflowEvent, WorkflowEventData, WorkflowEventType } from './workflow-events.ts'
 
 export type WorkflowStatus = 'none' | 'running' | 'parked' | 'completed' | 'failed' | 'cancelled'
 
@@ -230,4 +230,14 @@ export const evolveWorkflow: Evolve = {
     return state
   },
   'status/set': (state, { value }) => Object.assign(state, { custom: value }),
+}
+
+/** The state after one more event. */
+export function foldWorkflow(
+  state: WorkflowState,
+  { type, data }: WorkflowEvent,
+  event: Omit<EvolveEvent, 'type'>,
+): WorkflowState {
+  const evolve = evolveWorkflow[type] as (state: WorkflowState, data: unknown, event: EvolveEvent) => WorkflowState
+  return evolve(state, data, { ...event, type })
 }

@@ -3,7 +3,7 @@ import { isoTime, isoTimeOrNull } from './iso-time.ts'
 import type { EventOfType, WorkflowEvent } from './workflow-events.ts'
 import { awakeableId, workflowNameOf } from './workflow-names.ts'
 import {
-  evolveWorkflow,
+  foldWorkflow,
   hasEnded,
   initialWorkflowState,
   type PendingOperation,
@@ -47,9 +47,8 @@ export class WorkflowViewFold {
   /** Events in their order, without a gap. */
   add(event: WorkflowEvent): void {
     this.#revision++
-    const evolve = evolveWorkflow[event.type] as (state: WorkflowState, data: unknown, of: object) => WorkflowState
     const aggregate = { type: this.#type, id: this.#id }
-    this.#state = evolve(this.#state, event.data, { type: event.type, aggregate, revision: this.#revision })
+    this.#state = foldWorkflow(this.#state, event, { aggregate, revision: this.#revision })
     this.#request(event)
   }
 

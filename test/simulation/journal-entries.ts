@@ -1,9 +1,8 @@
 import type { Entry } from '../../src/actions/action.ts'
-import { decodeEntry } from '../../src/actions/decode.ts'
-import { lengthOf, padded } from '../../src/actions/entry-layout.ts'
 import { JournalReader } from '../../src/journal/reader.ts'
 import type { JournalStorage } from '../../src/journal/storage.ts'
 import { type Lsn, lsn } from '../../src/kernel/identifiers.ts'
+import { entriesIn } from '../../src/testing/journal-watch.ts'
 
 /** One atomic record, as it lies in the journal. */
 export interface Frame {
@@ -18,9 +17,7 @@ export function readFrames(storage: JournalStorage, upTo: Lsn): Frame[] {
   const reader = new JournalReader(storage, lsn(1))
   try {
     return reader.read(Number.POSITIVE_INFINITY, upTo).map(({ firstLsn, payload }) => {
-      const entries: Entry[] = []
-      for (let o = 0; o < payload.length; o += padded(lengthOf(payload, o))) entries.push(decodeEntry(payload, o))
-      return { firstLsn, payload, entries }
+      return { firstLsn, payload, entries: entriesIn(payload) }
     })
   } finally {
     reader.close()
