@@ -20,7 +20,7 @@ import { ContinueAsNew } from './continue-as-new.ts'
 import type { Operation, OperationNameKind, SignalOperation } from './operation.ts'
 import { partitionOf } from './partition.ts'
 import type { RunStart } from './run-start.ts'
-import { addressOf, awakeableId, workflowType } from './workflow-names.ts'
+import { awakeableId, workflowType } from './workflow-names.ts'
 
 const nameLengthMax = 128
 
@@ -124,7 +124,7 @@ export class RunContext implements WorkflowContext {
     const operation = execution.nameOf('awakeable', 'callback')
     const value = execution.open<Value>({ kind: 'awakeable', id: operation })
     const { key, run } = execution.start
-    return { id: awakeableId(key, addressOf(run, operation)), value }
+    return { id: awakeableId(key, run, operation), value }
   }
 
   async startChild(workflow: AnyWorkflow, id: string, input: unknown): Promise<ChildHandle<never>> {

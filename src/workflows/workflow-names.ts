@@ -26,9 +26,9 @@ export function operationAt(address: string, run: number): string | null {
 
 const separator = '.'
 
-/** What a callback has to name: workflow, id and operation. */
-export const awakeableId = (key: string, operation: string): string =>
-  Buffer.from(`${key}\n${operation}`).toString('base64url') + separator
+/** What a callback has to name: the workflow, and the operation of one of its runs. */
+export const awakeableId = (key: string, run: number, operation: string): string =>
+  Buffer.from(`${key}\n${addressOf(run, operation)}`).toString('base64url') + separator
 
 export interface AwakeablePlace {
   readonly workflow: AggregateReference

@@ -135,12 +135,14 @@ export class WorkflowViewFold {
   #waitingFor(): WorkflowWaiting[] {
     if (hasEnded(this.#state)) return []
     const key = `${this.#type}/${this.#id}`
-    return Object.entries(this.#state.operations).flatMap(([operation, pending]) => waitingOf(key, operation, pending))
+    const { operations, run } = this.#state
+    return Object.entries(operations).flatMap(([operation, pending]) => waitingOf(key, run, operation, pending))
   }
 }
 
 function waitingOf(
   key: string,
+  run: number,
   operation: string,
   { kind, startedAtMs, dueMs, child }: PendingOperation,
 ): WorkflowWaiting[] {
@@ -151,7 +153,7 @@ function waitingOf(
       operation,
       since: isoTime(startedAtMs),
       dueAt: isoTimeOrNull(dueMs),
-      ...(kind === 'awakeable' ? { awakeable: awakeableId(key, operation) } : {}),
+      ...(kind === 'awakeable' ? { awakeable: awakeableId(key, run, operation) } : {}),
       ...(child === null ? {} : { child: workflowNameOf(child) }),
     },
   ]

@@ -133,12 +133,18 @@ describe('an error in the history', () => {
 
 describe('names', () => {
   it('of callbacks lead back to workflow and operation, and nothing else does', () => {
-    const id = awakeableId('workflow:order/ü 1', '2:awakeable/callback#3')
+    const id = awakeableId('workflow:order/ü 1', 2, 'awakeable/callback#3')
     expect(awakeablePlace(id)).toEqual({
       workflow: { type: 'workflow:order', id: 'ü 1' },
       operation: '2:awakeable/callback#3',
     })
-    for (const other of ['', '.', id.slice(0, -1), awakeableId('account/1', 'x'), awakeableId('workflow:a/1', 'b\nc')])
+    for (const other of [
+      '',
+      '.',
+      id.slice(0, -1),
+      awakeableId('account/1', 1, 'x'),
+      awakeableId('workflow:a/1', 1, 'b\nc'),
+    ])
       expect(awakeablePlace(other)).toBe(null)
   })
 

@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, it } from 'vitest'
 import { limits } from '../../../src/kernel/limits.ts'
 import type { Failure } from '../../../src/workflows/failure.ts'
 import type { WorkflowEvent } from '../../../src/workflows/workflow-events.ts'
-import { awakeablePlace } from '../../../src/workflows/workflow-names.ts'
+import { awakeablePlace, operationAt } from '../../../src/workflows/workflow-names.ts'
 import type { WorkflowView } from '../../../src/workflows/workflow-view.ts'
 import { WorkflowViewFold } from '../../../src/workflows/workflow-view-fold.ts'
 
@@ -138,5 +138,15 @@ describe('the view of a workflow', () => {
     expect(requests[0]).toMatchObject({ name: 'first', status: 'running' })
     expect(requests.at(-1)?.operation).toBe(`request/r#${count}`)
     expect(requestCounts).toEqual({ total: count + 1, completed: count, failed: 0 })
+  })
+
+  it('says of a callback of a later run what that run takes', () => {
+    const { run, waitingFor } = viewAfter(
+      started,
+      { type: 'workflow/continued', data: { input: null, version: 2, atMs, timers: [] } },
+      { type: 'awakeable/created', data: { operation: 'awakeable/callback#1', atMs } },
+    )
+    const { operation = '' } = awakeablePlace(waitingFor[0]?.awakeable ?? '') ?? {}
+    expect(operationAt(operation, run)).toBe('awakeable/callback#1')
   })
 })
