@@ -1,4 +1,4 @@
-import { mkdirSync, statSync } from 'node:fs'
+import { existsSync, mkdirSync, statSync } from 'node:fs'
 import { mkdir, stat } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 
@@ -18,7 +18,7 @@ export async function makeDirectory(path: string): Promise<string | undefined> {
       await mkdir(at, { mode })
       first ??= at
     } catch (error) {
-      if (!(await isDirectory(at))) throw error // otherwise somebody else was faster
+      if (!isPassable(error, at, path) && !(await isDirectory(at))) throw error // or somebody else was faster
     }
   }
   return first
@@ -33,11 +33,15 @@ export function makeDirectoryNow(path: string): string | undefined {
       mkdirSync(at, { mode })
       first ??= at
     } catch (error) {
-      if (!isDirectoryNow(at)) throw error
+      if (!isPassable(error, at, path) && !isDirectoryNow(at)) throw error
     }
   }
   return first
 }
+
+/** A file on the way: the system says so, by ENOTDIR, of what is to be made below it. */
+const isPassable = (error: unknown, at: string, path: string): boolean =>
+  (error as NodeJS.ErrnoException).code === 'EEXIST' && at !== resolve(path) && existsSync(at)
 
 /** From the root down. */
 function lineOf(path: string): string[] {

@@ -301,8 +301,9 @@ export const plants: readonly Plant[] = [
   },
   {
     name: 'a recovery that does not look into frames',
-    finds:
-      /M2: the frame of entry \d+ is damaged and was taken for sound|the store has applied other entries|decides .*, not|uncaught/,
+    // In the one before, the store's own comparison (R9) comes first.
+    from: 62,
+    finds: /M2: the frame of entry \d+ is damaged and was taken for sound|decides .*, not|uncaught/,
     plant: () =>
       replace<unknown[]>(
         SegmentCursor,

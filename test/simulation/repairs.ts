@@ -1,3 +1,4 @@
+import { newestTimeline } from '../../src/archive/sealed-segments.ts'
 import { rememberedAsArchived } from '../../src/assembly/flushed-floor.ts'
 import { acceptLoss, type Loss } from '../../src/backup/accept-loss.ts'
 import { isCommanderError } from '../../src/kernel/errors.ts'
@@ -164,6 +165,7 @@ export class Repairs {
   async #giveUp(process: SimulatedProcess): Promise<boolean> {
     const { host, journalOptions } = this.#cluster
     const store = host.store.now()
+    const newest = newestTimeline(host.disk)
     const loss = await acceptLoss({
       storage: host.disk,
       environment: process.environment,
@@ -177,7 +179,7 @@ export class Repairs {
     })
     if (!process.takeStep()) return false
     this.#count(loss === null ? 'nothingToGiveUp' : loss.lost === null ? 'gaveUpOlder' : 'gaveUp')
-    if (loss !== null) this.#checkRecord(loss)
+    if (loss !== null) this.#checkRecord(loss, newest)
     if (loss?.storeIsAhead === true) {
       this.#count('storeSetAside')
       host.setStoreAside()
@@ -187,11 +189,11 @@ export class Repairs {
   }
 
   /** The record says what is there now, and where the rest is. */
-  #checkRecord({ endLsn, lost, keptAside, timeline, parent }: Loss): void {
+  #checkRecord({ endLsn, lost, keptAside, timeline, parent }: Loss, newest: number): void {
     const names = this.#cluster.host.disk.list()
     for (const { name } of keptAside)
       if (!names.includes(name)) this.#violate(`M4: ${name} is said to be kept aside and is not there`)
-    if (lost !== null && (lost.fromLsn !== endLsn + 1 || timeline <= parent))
+    if (lost !== null && (lost.fromLsn !== endLsn + 1 || timeline !== newest + 1 || parent > newest))
       this.#violate(`M4: given up from ${lost.fromLsn} on timeline ${timeline}, where ${endLsn} is left of ${parent}`)
   }
 

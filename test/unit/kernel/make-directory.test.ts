@@ -34,7 +34,7 @@ describe.each([
     writeFileSync(at('file'), '')
     symlinkSync(at('nowhere'), at('link'))
     await expect(make(at('file'))).rejects.toMatchObject({ code: 'EEXIST' })
-    await expect(make(at('file', 'x'))).rejects.toMatchObject({ code: 'EEXIST' })
+    await expect(make(at('file', 'x'))).rejects.toMatchObject({ code: 'ENOTDIR' })
     await expect(make(at('link', 'x'))).rejects.toMatchObject({ code: 'EEXIST' })
     // Node's own recursive mkdir never comes back from there.
     await expect(make('/proc/no-such-process/x')).rejects.toMatchObject({ code: 'ENOENT' })
