@@ -33,8 +33,6 @@ function expectError(result: Result, exitCode: number, ...parts: readonly (strin
 }
 
 describe.each(reaches)('workflow with %s', (name, reach) => {
-  // What goes the same way over both is shown over one.
-  const isFirst = name === '--data-dir'
   const workflow = (...args: readonly string[]): Promise<Result> => cli.run('workflow', ...args, ...reach())
   const view = async (id: string, ...flags: readonly string[]): Promise<View> =>
     jsonOf(await workflow('get', id, '--json', ...flags))
@@ -66,12 +64,12 @@ describe.each(reaches)('workflow with %s', (name, reach) => {
     expect(failed.stdout).toMatch(/^status {4}failed$/m)
   })
 
-  it.runIf(isFirst)('start --wait waits no longer than --timeout', async () => {
+  it('start --wait waits no longer than --timeout', async () => {
     const late = await workflow('start', id('late'), '{"waitsFor":"approval"}', '--wait', '--timeout', '0.5')
     expectError(late, 1, 'goes on')
   })
 
-  it.runIf(isFirst)('retry has a parked one go on, after it was mended', async () => {
+  it('retry has a parked one go on, after it was mended', async () => {
     const file = join(cli.directory, `stock${name}`)
     const parked = await workflow('start', id('parked'), JSON.stringify({ unless: file }), '--wait')
     expectError(parked, 1, /the stock is unknown.*workflow retry/)
@@ -95,13 +93,13 @@ describe.each(reaches)('workflow with %s', (name, reach) => {
     expectError(await workflow('resolve', 'nonsense'), 1, 'no callback')
   })
 
-  it.runIf(isFirst)('cancel with a reason is told to the workflow', async () => {
+  it('cancel with a reason is told to the workflow', async () => {
     await workflow('start', id('cancel'), '{"waitsFor":"approval"}')
     expect((await workflow('cancel', id('cancel'), '--reason', 'changed my mind')).exitCode).toBe(0)
     expectError(await workflow('get', id('cancel'), '--wait'), 1, 'was cancelled: cancelled: changed my mind')
   })
 
-  it.runIf(isFirst)('says what is wrong', async () => {
+  it('says what is wrong', async () => {
     expectError(await workflow('start', 'ordre/1'), 1, 'no application defines workflow "ordre"; there are: order')
     expectError(await workflow('get', 'order/nobody'), 1, 'there is no workflow order/nobody')
     expectError(await workflow('start', 'order'), 2, 'NAME/ID')
