@@ -1,0 +1,156 @@
+import type { Channel, ChannelHandlers, Transport } from '../ipc/channel.ts'
+import type { Environment } from '../kernel/environment.ts'
+import { type CommanderError, messageOf } from '../kernel/errors.ts'
+import type { Member, ServerAnswer, ServerId, ServerRequest } from './messages.ts'
+
+/** How messages lie in frames; apart from it, so that connections are tested without a wire format. */
+export interface MessageCodec {
+  sendRequest(channel: Channel, request: ServerRequest): void
+  /** @throws CommanderError `protocol_violation` */
+  decodeAnswer(kind: number, body: Buffer): ServerAnswer
+}
+
+export interface ServerConnectionsOptions {
+  readonly environment: Environment
+  readonly transport: Transport
+  readonly codec: MessageCodec
+  /** The answer's batches are views into what was received: copy what is kept. */
+  readonly answered: (answer: ServerAnswer, from: Member) => void
+  /** A connection is there: what was sent before may be lost. */
+  readonly connected?: (member: Member) => void
+  readonly disconnected?: (member: Member, error: CommanderError | null) => void
+  /** A connection takes bytes again. */
+  readonly writable?: (member: Member) => void
+}
+
+const firstDelayMs = 20
+const longestDelayMs = 1000
+
+/**
+ * Connections of one process to journal servers, one each, made again with a delay that doubles up to a second. A request to a
+ * server that is not connected, or takes nothing for now, is lost, as any message may be: who needs its answer asks again.
+ */
+export class ServerConnections {
+  readonly #o: ServerConnectionsOptions
+  readonly #servers = new Map<ServerId, Connection>()
+  #stopped = false
+
+  constructor(options: ServerConnectionsOptions) {
+    this.#o = options
+  }
+
+  /** From now on there are connections to these, and to no others. */
+  setMembers(members: readonly Member[]): void {
+    const wanted = new Map(members.map((member) => [member.id, member]))
+    for (const [id, connection] of this.#servers) {
+      const member = wanted.get(id)
+      if (member !== undefined && isSame(member, connection.member)) continue
+      this.#servers.delete(id)
+      connection.stop()
+    }
+    for (const [id, member] of wanted) {
+      if (this.#servers.has(id) || this.#stopped) continue
+      const connection = new Connection(this.#o, member)
+      this.#servers.set(id, connection)
+      connection.connect()
+    }
+  }
+
+  /** @returns false: it was not sent */
+  send(server: ServerId, request: ServerRequest): boolean {
+    return this.#servers.get(server)?.send(request) ?? false
+  }
+
+  isConnected(server: ServerId): boolean {
+    return this.#servers.get(server)?.isConnected ?? false
+  }
+
+  isWritable(server: ServerId): boolean {
+    return this.#servers.get(server)?.isWritable ?? false
+  }
+
+  stop(): void {
+    this.#stopped = true
+    for (const connection of this.#servers.values()) connection.stop()
+    this.#servers.clear()
+  }
+}
+
+const isSame = (a: Member, b: Member): boolean => a.address === b.address && a.identity === b.identity
+
+class Connection {
+  readonly member: Member
+  readonly #o: ServerConnectionsOptions
+  #channel: Channel | null = null
+  #isOpen = false
+  #delayMs = firstDelayMs
+  #stopped = false
+
+  constructor(options: ServerConnectionsOptions, member: Member) {
+    this.#o = options
+    this.member = member
+  }
+
+  get isConnected(): boolean {
+    return this.#isOpen
+  }
+
+  get isWritable(): boolean {
+    return this.#isOpen && this.#channel?.writable === true
+  }
+
+  connect(): void {
+    if (this.#stopped) return
+    this.#o.transport.connect(this.member.address, (channel) => this.#handlers(channel))
+  }
+
+  send(request: ServerRequest): boolean {
+    if (this.#channel === null || !this.isWritable) return false
+    this.#o.codec.sendRequest(this.#channel, request)
+    return true
+  }
+
+  stop(): void {
+    this.#stopped = true
+    this.#isOpen = false
+    this.#channel?.close()
+    this.#channel = null
+  }
+
+  #handlers(channel: Channel): ChannelHandlers {
+    this.#channel = channel
+    return {
+      opened: () => {
+        if (this.#channel !== channel) return
+        this.#isOpen = true
+        this.#delayMs = firstDelayMs
+        this.#o.connected?.(this.member)
+      },
+      frame: (kind, body) => {
+        if (this.#channel === channel) this.#o.answered(this.#o.codec.decodeAnswer(kind, body), this.member)
+        channel.release(body.length)
+      },
+      writable: () => {
+        if (this.#channel === channel) this.#o.writable?.(this.member)
+      },
+      closed: (error) => {
+        if (this.#channel === channel) this.#closed(error)
+      },
+    }
+  }
+
+  #closed(error: CommanderError | null): void {
+    const { environment } = this.#o
+    const was = this.#isOpen
+    this.#channel = null
+    this.#isOpen = false
+    if (this.#stopped) return
+    if (was) {
+      const reason = error === null ? null : messageOf(error)
+      environment.log.warn({ server: this.member.id, error: reason }, `lost journal server ${this.member.id}`)
+    }
+    this.#o.disconnected?.(this.member, error)
+    environment.scheduler.after(this.#delayMs, () => this.connect())
+    this.#delayMs = Math.min(this.#delayMs * 2, longestDelayMs)
+  }
+}

@@ -1,0 +1,199 @@
+import type { Environment, Timer } from '../kernel/environment.ts'
+import { CommanderError } from '../kernel/errors.ts'
+import { type Lsn, lsn, noEpoch } from '../kernel/identifiers.ts'
+import { type Digest, isIntact, lastLsnOf, type ReplicatedBatch } from './batch.ts'
+import type { BatchesAnswer, RefusedAnswer, ServerAnswer, ServerId, ServerRequest } from './messages.ts'
+import type { SegmentMeta, StreamMeta } from './stream-meta.ts'
+
+export interface StreamFollowerOptions {
+  readonly environment: Pick<Environment, 'scheduler'>
+  readonly stream: string
+  /** The last entry that the follower has, and the digest there. */
+  readonly after: Lsn
+  readonly digest: Digest
+  /** @returns false: the request is lost */
+  readonly send: (server: ServerId, request: ServerRequest) => boolean
+  /** Committed batches, in order, each exactly once, without a gap. Their payloads are views: copy what is kept. */
+  readonly batches: (batches: readonly ReplicatedBatch[]) => void
+  /** False: no more batches for now; call `resume`. Default: always true. */
+  readonly accepts?: () => boolean
+  /** What is wanted is no longer at the servers, or what they have is not what the follower had: it cannot go on. */
+  readonly failed: (error: CommanderError) => void
+}
+
+const bytesPerRead = 1_048_576
+/** How long a follower that has everything waits before it asks again. */
+const pollMs = 10
+/** Without an answer for so long, another server is asked. */
+const answerMs = 500
+
+/**
+ * Reads the committed entries of a stream from its journal servers, one request at a time, from whichever server of the
+ * segment's group answers.
+ *
+ * - F1: batches are handed on only if they follow the digest before them and hold what their own says.
+ * - F2: nothing beyond a segment's tail is taken from that segment.
+ */
+export class StreamFollower {
+  readonly #o: StreamFollowerOptions
+  #meta: StreamMeta | null = null
+  #after: Lsn
+  #digest: Digest
+  #requestId = 0
+  /** Of the group of the segment that is read, by turns. */
+  #turn = 0
+  #timer: Timer | null = null
+  #isWaiting = false
+  #stopped = false
+
+  constructor(options: StreamFollowerOptions) {
+    this.#o = options
+    this.#after = options.after
+    this.#digest = options.digest
+  }
+
+  /** The last entry that was handed on, and the digest there. */
+  get end(): { readonly lsn: Lsn; readonly digest: Digest } {
+    return { lsn: this.#after, digest: this.#digest }
+  }
+
+  /** The stream's record, as it is now. Older ones than seen before do nothing. */
+  setMeta(meta: StreamMeta): void {
+    if (this.#meta !== null && meta.epoch < this.#meta.epoch) return
+    this.#meta = meta
+    if (!this.#isWaiting) this.#ask()
+  }
+
+  /** Batches are accepted again. */
+  resume(): void {
+    if (!this.#isWaiting) this.#ask()
+  }
+
+  answered(answer: ServerAnswer): void {
+    if (this.#stopped || answer.stream !== this.#o.stream || answer.id !== this.#requestId || !this.#isWaiting) return
+    if (answer.kind === 'batches') this.#take(answer)
+    else if (answer.kind === 'refused') this.#refused(answer)
+  }
+
+  stop(): void {
+    this.#stopped = true
+    this.#timer?.cancel()
+    this.#timer = null
+  }
+
+  #ask(): void {
+    this.#timer?.cancel()
+    this.#timer = null
+    this.#isWaiting = false
+    if (this.#stopped || this.#meta === null || this.#o.accepts?.() === false) return
+    const segment = segmentAt(this.#meta, this.#after)
+    if (segment === 'trimmed') {
+      this.#fail(trimmedAway(this.#after, this.#meta))
+      return
+    }
+    // The record changes when there is more.
+    if (segment === null) return
+    const server = segment.group[this.#turn % segment.group.length] as ServerId
+    this.#requestId++
+    const isSent = this.#o.send(server, {
+      kind: 'read',
+      id: this.#requestId,
+      stream: this.#o.stream,
+      epoch: noEpoch,
+      segmentEpoch: segment.epoch,
+      from: lsn(this.#after + 1),
+      until: segment.state === 'sealed' ? segment.tail : lsn(Number.MAX_SAFE_INTEGER),
+      bytesMax: bytesPerRead,
+      purpose: 'known',
+    })
+    if (isSent) this.#waitFor(answerMs, true)
+    else this.#waitFor(pollMs, true)
+  }
+
+  #waitFor(delayMs: number, nextServer: boolean): void {
+    this.#isWaiting = true
+    this.#timer = this.#o.environment.scheduler.after(delayMs, () => {
+      if (nextServer) this.#turn++
+      this.#ask()
+    })
+  }
+
+  #take(answer: BatchesAnswer): void {
+    this.#timer?.cancel()
+    const segment = this.#meta === null ? null : segmentAt(this.#meta, this.#after)
+    if (segment === null || segment === 'trimmed' || segment.epoch !== answer.segmentEpoch) {
+      this.#ask()
+      return
+    }
+    const fresh = this.#fitting(answer.batches, segment)
+    if (fresh === null) return
+    if (fresh.length > 0) this.#o.batches(fresh)
+    if (this.#stopped) return
+    // A server that was not told of the seal may know less than is committed, or have something damaged: another one is asked.
+    const isOdd = segment.state === 'sealed' || answer.batches.length > 0
+    if (fresh.length === 0) this.#waitFor(pollMs, isOdd)
+    else this.#ask()
+  }
+
+  /** Those that follow; null when what the server has cannot be what the follower was following. */
+  #fitting(batches: readonly ReplicatedBatch[], segment: SegmentMeta): readonly ReplicatedBatch[] | null {
+    const fresh: ReplicatedBatch[] = []
+    for (const batch of batches) {
+      const last = lastLsnOf(batch)
+      if (last <= this.#after) continue
+      if (segment.state === 'sealed' && last > segment.tail) break // F2
+      if (!isIntact(batch) || batch.firstLsn > this.#after + 1) break
+      if (batch.firstLsn !== this.#after + 1 || !batch.prevDigest.equals(this.#digest)) {
+        this.#fail(otherHistory(this.#o.stream, this.#after))
+        return null
+      }
+      fresh.push(batch) // F1
+      this.#after = last
+      this.#digest = Buffer.from(batch.digest)
+    }
+    return fresh
+  }
+
+  #refused({ refusal }: RefusedAnswer): void {
+    this.#timer?.cancel()
+    if (
+      refusal.reason === 'trimmed' &&
+      this.#after < refusal.trimLsn &&
+      (this.#meta?.trimLsn ?? 0) >= refusal.trimLsn
+    ) {
+      this.#fail(trimmedAway(this.#after, { trimLsn: refusal.trimLsn }))
+      return
+    }
+    // Damaged, or not opened there (yet): another one has it.
+    this.#waitFor(pollMs, true)
+  }
+
+  #fail(error: CommanderError): void {
+    this.stop()
+    this.#o.failed(error)
+  }
+}
+
+/** The segment that holds the entry after this one; null where there is none (yet). */
+function segmentAt(meta: StreamMeta, after: Lsn): SegmentMeta | null | 'trimmed' {
+  const wanted = after + 1
+  if (wanted <= meta.trimLsn) return 'trimmed'
+  const segment = meta.segments.find((one) => one.state === 'open' || one.tail >= wanted)
+  if (segment === undefined) return null
+  return segment.base <= wanted ? segment : 'trimmed'
+}
+
+const trimmedAway = (after: Lsn, { trimLsn }: Pick<StreamMeta, 'trimLsn'>): CommanderError =>
+  new CommanderError(
+    'log_trimmed',
+    `this node has entries up to ${after}, and the journal servers have given up those up to ${trimLsn}: ` +
+      'restore a backup of the database here, or its archive, and start the node again',
+    { details: { after, trimLsn } },
+  )
+
+const otherHistory = (stream: string, after: Lsn): CommanderError =>
+  new CommanderError(
+    'journal_corrupt',
+    `what the journal servers have of ${stream} does not follow what this node has up to entry ${after}`,
+    { details: { lsn: after } },
+  )
