@@ -4,6 +4,7 @@ import type { Environment } from '../kernel/environment.ts'
 import { CommanderError } from '../kernel/errors.ts'
 import { createSystemEnvironment, wakefulScheduler } from '../kernel/system-environment.ts'
 import { HttpDatabase } from './http-database.ts'
+import { HttpNodes } from './http-nodes.ts'
 import { createHttpRequester } from './http-requester-adapter.ts'
 import type { ConnectOptions, Database } from './options.ts'
 import { SocketDatabase } from './socket-database.ts'
@@ -25,23 +26,32 @@ export async function connect(options: ConnectOptions): Promise<Database> {
   }
 }
 
-type HttpOptions = Extract<ConnectOptions, { readonly url: string }>
+type HttpOptions = Extract<ConnectOptions, { readonly url: string | readonly string[] }>
 
 function socketDatabase(options: Exclude<ConnectOptions, HttpOptions>): SocketDatabase {
   const transport = createNodeIpcTransport(createSystemEnvironment())
-  const address = options.socket ?? join(options.dataDir as string, 'run', 'gateway.sock')
-  const { maxInFlight, timeoutMs } = options
-  return new SocketDatabase({ environment: clientEnvironment(), transport, address, maxInFlight, timeoutMs })
+  const { dataDir, socket, maxInFlight, timeoutMs } = options
+  const dirs = typeof dataDir === 'string' ? [dataDir] : (dataDir ?? [])
+  const addresses = socket === undefined ? dirs.map((dir) => join(dir, 'run', 'gateway.sock')) : [socket]
+  if (addresses.length === 0)
+    throw new CommanderError('invalid_input', 'the list of data directories is empty; name at least one')
+  return new SocketDatabase({ environment: clientEnvironment(), transport, addresses, maxInFlight, timeoutMs })
 }
 
 /** A client over HTTP that has not connected yet. */
 export function connectHttp({ url, token, maxInFlight, timeoutMs }: HttpOptions): HttpDatabase {
+  const urls = (typeof url === 'string' ? [url] : url).map(withoutSlash)
+  if (urls.length === 0) throw new CommanderError('invalid_input', 'the list of URLs is empty; name at least one node')
+  const nodes = new HttpNodes(urls, createHttpRequester)
+  return new HttpDatabase({ environment: clientEnvironment(), nodes, token, maxInFlight, timeoutMs })
+}
+
+function withoutSlash(url: string): string {
   const parsed = URL.canParse(url) ? new URL(url) : null
   if (parsed === null || !/^https?:$/.test(parsed.protocol) || parsed.search !== '' || parsed.hash !== '') {
     throw new CommanderError('invalid_input', `the URL "${url}" is not one such as http://127.0.0.1:7400`)
   }
-  const requester = createHttpRequester(parsed.href.replace(/\/+$/, ''))
-  return new HttpDatabase({ environment: clientEnvironment(), requester, token, maxInFlight, timeoutMs })
+  return parsed.href.replace(/\/+$/, '')
 }
 
 /** While a client has no connection, its timers are all that keeps the program of its caller from ending. */

@@ -1,7 +1,8 @@
 import type { Environment } from '../kernel/environment.ts'
 import { CommanderError, isCommanderError } from '../kernel/errors.ts'
 import { errorOf } from './http-answers.ts'
-import type { HttpAnswer, HttpRequester } from './http-requester.ts'
+import type { HttpNodes } from './http-nodes.ts'
+import type { HttpAnswer } from './http-requester.ts'
 
 /** The longest that the server waits in one request. */
 export const waitMsMax = 60_000
@@ -22,7 +23,7 @@ export interface HttpCall<Result> {
 
 export interface HttpCallsOptions {
   readonly environment: Environment
-  readonly requester: HttpRequester
+  readonly nodes: HttpNodes
   readonly token: string | undefined
   readonly maxInFlight: number
 }
@@ -31,6 +32,8 @@ export interface HttpCallsOptions {
 const waitingMax = 1_000_000
 const retryDelayMs = 100
 const retryDelayMsMax = 2000
+/** Before the node is asked that was said to lead: it may not know yet. */
+const otherNodeDelayMs = 5
 
 /** Requests with a deadline, asked again while that may help. */
 export class HttpCalls {
@@ -64,10 +67,17 @@ export class HttpCalls {
 
   /** One request without a deadline, whose answer is a stream: the caller aborts it. */
   async stream(path: string, headers: Readonly<Record<string, string>>, signal: AbortSignal): Promise<HttpAnswer> {
-    const request = { method: 'GET', path, headers: this.#headers(headers), body: null, signal } as const
-    const answer = await this.#o.requester(request)
-    if (answer.status !== 200) throw await errorOf(answer)
-    return answer
+    const { nodes } = this.#o
+    const node = nodes.current
+    try {
+      const request = { method: 'GET', path, headers: this.#headers(headers), body: null, signal } as const
+      const answer = await nodes.request(request)
+      if (answer.status !== 200) throw await errorOf(answer)
+      return answer
+    } catch (error) {
+      nodes.failed(node, error)
+      throw error
+    }
   }
 
   /** Ends early when the connection is closed. */
@@ -95,17 +105,19 @@ export class HttpCalls {
   }
 
   async #repeat<Result>(call: HttpCall<Result>): Promise<Result> {
-    const { clock, random } = this.#o.environment
+    const { nodes, environment } = this.#o
+    const { clock, random } = environment
     const endsAtMs = clock.monotonicMs() + call.timeoutMs
     /** Of an attempt that may have been carried out: that nobody listens later does not undo it. */
     let unknown: CommanderError | null = null
     for (let attempt = 0; ; attempt++) {
+      const node = nodes.current
       try {
         return await this.#attempt(call, endsAtMs - clock.monotonicMs())
       } catch (error) {
         if (this.closed.aborted) throw closedError()
         if (isCommanderError(error) && (error.code === 'connection_lost' || error.code === 'timeout')) unknown = error
-        const delayMs = delayBefore(error, call, attempt)
+        const delayMs = delayBefore(error, call, attempt, nodes.failed(node, error))
         // Spread, so that those who were sent away do not come back all at once.
         const spreadMs = (delayMs ?? 0) * (0.5 + random.uint32() / 2 ** 33)
         if (delayMs === null || clock.monotonicMs() + spreadMs >= endsAtMs)
@@ -124,7 +136,7 @@ export class HttpCalls {
     const timer = this.#o.environment.scheduler.after(Math.max(0, leftMs), () => late.abort())
     const signal = AbortSignal.any([late.signal, this.closed])
     try {
-      return await take(await this.#o.requester({ method, path, headers: this.#headers(headers), body, signal }))
+      return await take(await this.#o.nodes.request({ method, path, headers: this.#headers(headers), body, signal }))
     } catch (error) {
       throw late.signal.aborted ? lateError(method, path, timeoutMs) : error
     } finally {
@@ -138,9 +150,19 @@ export class HttpCalls {
   }
 }
 
-/** How long to wait before asking again, or null where that would not help or might do harm. */
-function delayBefore(error: unknown, { repeat }: HttpCall<unknown>, attempt: number): number | null {
+/**
+ * How long to wait before asking again, or null where that would not help or might do harm.
+ * @param isElsewhere another node is asked
+ */
+function delayBefore(
+  error: unknown,
+  { repeat }: HttpCall<unknown>,
+  attempt: number,
+  isElsewhere: boolean,
+): number | null {
   if (!isCommanderError(error) || repeat === 'never') return null
+  if (isElsewhere && (error.code === 'not_leader' || error.code === 'no_database'))
+    return Math.min(otherNodeDelayMs * 2 ** attempt, retryDelayMsMax)
   const usualMs = Math.min(retryDelayMs * 2 ** attempt, retryDelayMsMax)
   switch (error.code) {
     case 'no_database':

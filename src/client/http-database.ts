@@ -8,7 +8,8 @@ import { bodyOrError, outcomeOf } from './http-answers.ts'
 import { closedError, HttpCalls, waitMsMax } from './http-calls.ts'
 import { readLines, readMessages } from './http-events.ts'
 import { bodyOf, keyHeader, query, segment } from './http-names.ts'
-import type { HttpAnswer, HttpRequester } from './http-requester.ts'
+import type { HttpNodes } from './http-nodes.ts'
+import type { HttpAnswer } from './http-requester.ts'
 import { HttpWorkflows } from './http-workflows.ts'
 import type {
   ArchiveStreamOptions,
@@ -28,7 +29,7 @@ import { answerAwakeable, type WorkflowConnection, workflowHandle } from './work
 
 export interface HttpDatabaseOptions {
   readonly environment: Environment
-  readonly requester: HttpRequester
+  readonly nodes: HttpNodes
   readonly token?: string | undefined
   readonly maxInFlight?: number | undefined
   readonly timeoutMs?: number | undefined
@@ -44,21 +45,34 @@ const reconnectDelayMs = 250
  * Calls under way at once travel on connections of their own: they take effect in any order.
  */
 export class HttpDatabase implements Database, WorkflowConnection {
+  readonly #nodes: HttpNodes
   readonly #calls: HttpCalls
   readonly #environment: Environment
   readonly #timeoutMs: number
   readonly #workflows: HttpWorkflows
 
-  constructor({ environment, requester, token, maxInFlight, timeoutMs }: HttpDatabaseOptions) {
+  constructor({ environment, nodes, token, maxInFlight, timeoutMs }: HttpDatabaseOptions) {
+    this.#nodes = nodes
     this.#environment = environment
     this.#timeoutMs = timeoutMs ?? timeoutDefaultMs
     const most = Math.min(maxInFlight ?? maxInFlightDefault, limits.sessionWindowMax)
-    this.#calls = new HttpCalls({ environment, requester, token, maxInFlight: most })
+    this.#calls = new HttpCalls({ environment, nodes, token, maxInFlight: most })
     this.#workflows = new HttpWorkflows(this.#calls, environment, this.#timeoutMs)
   }
 
-  /** Resolves once the gateway has answered. @throws CommanderError `no_database` */
+  /** Resolves once the gateway of one of the nodes has answered. @throws CommanderError `no_database` */
   async open(): Promise<this> {
+    for (let left = this.#nodes.count; left > 1; left--) {
+      try {
+        return await this.#openCurrent()
+      } catch (error) {
+        if (!isCommanderError(error) || error.code !== 'no_database') throw error
+      }
+    }
+    return this.#openCurrent()
+  }
+
+  async #openCurrent(): Promise<this> {
     const call = {
       method: 'GET',
       path: '/livez',

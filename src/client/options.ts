@@ -4,16 +4,24 @@ import type { AnyAggregate, CommandData, CommandName, EventsOf, StateOf } from '
 import type { AnyWorkflow, InputOf, OutputOf } from '../sdk/workflow-types.ts'
 import type { WorkflowHandle, Workflows } from './workflow-options.ts'
 
-/** Where the database is: its data directory, its socket, or its HTTP address. */
+/**
+ * Where the database is: its data directory, its socket, or its HTTP address. Of a database on several nodes name as many as
+ * are known: the one that leads is found, and found again, by asking them.
+ */
 export type ConnectOptions = {
   /** Calls under way at once; further ones wait in the client. 1 to 16,384; default 4,096. */
   readonly maxInFlight?: number
   /** How long a call may take, retries and reconnections included, in milliseconds. Default 30,000. */
   readonly timeoutMs?: number
 } & (
-  | { readonly dataDir: string; readonly socket?: never; readonly url?: never }
+  | { readonly dataDir: string | readonly string[]; readonly socket?: never; readonly url?: never }
   | { readonly socket: string; readonly dataDir?: never; readonly url?: never }
-  | { readonly url: string; readonly token?: string; readonly dataDir?: never; readonly socket?: never }
+  | {
+      readonly url: string | readonly string[]
+      readonly token?: string
+      readonly dataDir?: never
+      readonly socket?: never
+    }
 )
 
 export interface ExecuteOptions {

@@ -36,6 +36,12 @@ export class PendingQueries {
     for (const [request, { query }] of this.#pending) channel.send(clientFrames.query, encodeQuery(request, query))
   }
 
+  /** Certainly nothing came of it: it may be asked again. */
+  refused(request: number): void {
+    const query = this.#pending.get(request)
+    if (query !== undefined) this.#pending.set(request, { ...query, isRepeatable: true })
+  }
+
   /** The connection is gone, or could not be made: what must not be asked twice fails, and so does the first greeting. */
   lost(error: CommanderError | null): void {
     for (const [request, { query, isRepeatable, reject }] of this.#pending) {

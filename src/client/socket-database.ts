@@ -9,6 +9,8 @@ import type { AnyWorkflow } from '../sdk/workflow-types.ts'
 import { workflowType } from '../workflows/workflow-names.ts'
 import { CallPipeline, nameOf } from './call-pipeline.ts'
 import { EventFeeds } from './event-feeds.ts'
+import { GatewayAddresses } from './gateway-addresses.ts'
+import { leaderNamedBy } from './named-leader.ts'
 import type {
   ArchiveStreamOptions,
   CommandView,
@@ -40,7 +42,8 @@ import {
 export interface SocketDatabaseOptions {
   readonly environment: Environment
   readonly transport: Transport
-  readonly address: string
+  /** Of the gateways of one database, at least one: another one is tried when one does not answer. */
+  readonly addresses: readonly string[]
   readonly maxInFlight?: number | undefined
   readonly timeoutMs?: number | undefined
 }
@@ -50,13 +53,17 @@ const maxInFlightDefault = 4096
 const sweepMs = 250
 const reconnectDelayMs = 50
 
-/** A client over a Unix socket (or memory): one connection, which it makes again when it is lost. */
+/**
+ * A client over Unix sockets (or memory): one connection, which it makes again when it is lost; to the node that leads, when
+ * the other side says that it is another one.
+ */
 export class SocketDatabase implements Database, WorkflowConnection {
   readonly #o: SocketDatabaseOptions
   readonly #timeoutMs: number
   readonly #calls: CallPipeline
   readonly #queries = new PendingQueries()
   readonly #feeds = new EventFeeds()
+  readonly #addresses: GatewayAddresses
   #channel: Channel | null = null
   #isOpen = false
   #isClosed = false
@@ -66,6 +73,7 @@ export class SocketDatabase implements Database, WorkflowConnection {
   constructor(options: SocketDatabaseOptions) {
     this.#o = options
     this.#timeoutMs = options.timeoutMs ?? timeoutDefaultMs
+    this.#addresses = new GatewayAddresses(options.addresses)
     this.#calls = new CallPipeline({
       environment: options.environment,
       maxInFlight: Math.min(options.maxInFlight ?? maxInFlightDefault, limits.sessionWindowMax),
@@ -235,7 +243,7 @@ export class SocketDatabase implements Database, WorkflowConnection {
 
   #connect(): void {
     if (this.#isClosed) return
-    this.#o.transport.connect(this.#o.address, (channel) => {
+    this.#o.transport.connect(this.#addresses.current, (channel) => {
       this.#channel = channel
       return {
         opened: () => this.#opened(channel),
@@ -250,6 +258,7 @@ export class SocketDatabase implements Database, WorkflowConnection {
 
   #opened(channel: Channel): void {
     this.#isOpen = true
+    this.#addresses.answered()
     this.#lastError = null
     this.#queries.sendAll(channel)
     this.#feeds.askAll(channel)
@@ -262,7 +271,7 @@ export class SocketDatabase implements Database, WorkflowConnection {
     this.#isOpen = false
     this.#lastError = error
     if (this.#isClosed) return
-    this.#queries.lost(error)
+    this.#queries.lost(this.#addresses.lost(error))
     this.#o.environment.scheduler.after(reconnectDelayMs, () => this.#connect())
   }
 
@@ -290,9 +299,24 @@ export class SocketDatabase implements Database, WorkflowConnection {
   }
 
   #failed(request: number, error: CommanderError): void {
+    const socket = leaderNamedBy(error)?.socket
+    if (socket !== undefined && this.#goTo(socket, request)) return
     if (this.#calls.failed(request, error)) return
     this.#queries.reject(request, error)
     this.#feeds.fail(request, error)
+  }
+
+  /** @returns false: it is asked already */
+  #goTo(address: string, refused: number): boolean {
+    if (!this.#addresses.goTo(address)) return false
+    const channel = this.#channel
+    this.#channel = null
+    this.#isOpen = false
+    channel?.close()
+    this.#queries.refused(refused)
+    this.#queries.lost(null)
+    this.#connect()
+    return true
   }
 
   #sweep(): void {

@@ -148,7 +148,7 @@ async function start(
   const client = new SocketDatabase({
     environment,
     transport: surroundings.transport,
-    address: surroundings.addresses.gateway,
+    addresses: [surroundings.addresses.gateway],
   })
   await client.open()
   database.serve(client, (ask) => askApplier(surroundings.transport, surroundings.addresses.applier, { ask }))

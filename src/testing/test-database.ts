@@ -130,7 +130,7 @@ class TestWorld {
     this.#client = new SocketDatabase({
       environment: { ...client.environment, scheduler: this.#clientTimers },
       transport: this.#host.transportOf(client),
-      address: 'gateway',
+      addresses: ['gateway'],
     })
   }
 

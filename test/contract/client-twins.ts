@@ -1,5 +1,6 @@
 import { type AddressInfo, createServer } from 'node:net'
 import { HttpDatabase } from '../../src/client/http-database.ts'
+import { HttpNodes } from '../../src/client/http-nodes.ts'
 import type { HttpRequester } from '../../src/client/http-requester.ts'
 import { createHttpRequester } from '../../src/client/http-requester-adapter.ts'
 import type { Database } from '../../src/client/options.ts'
@@ -45,13 +46,13 @@ export const socketTwin: Twin = {
       server.accept(losingChannel(channel, losing, () => transport.sever(channel))),
     )
     return {
-      connect: (given = {}) => new SocketDatabase({ environment, transport, address, ...given }).open(),
+      connect: (given = {}) => new SocketDatabase({ environment, transport, addresses: [address], ...given }).open(),
       loseAnswer: () => losing.add(clientFrames.outcome),
       loseEvents: () => losing.add(clientFrames.events),
     }
   },
   connectNowhere: () =>
-    new SocketDatabase({ environment, transport: createMemoryTransport(environment), address }).open(),
+    new SocketDatabase({ environment, transport: createMemoryTransport(environment), addresses: [address] }).open(),
 }
 
 /** As the channel, but that a frame of a kind in `losing` cuts the connection, once: an answer is then lost. */
@@ -91,7 +92,8 @@ export const httpTwin: Twin = {
       return { ...answer, chunks: () => cutChunks(answer.chunks(), losing) }
     }
     return {
-      connect: (given = {}) => new HttpDatabase({ environment, requester, ...given }).open(),
+      connect: (given = {}) =>
+        new HttpDatabase({ environment, nodes: new HttpNodes([url], () => requester), ...given }).open(),
       loseAnswer: () => {
         losing.answer = true
       },
@@ -105,7 +107,10 @@ export const httpTwin: Twin = {
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
     const { port } = server.address() as AddressInfo
     await new Promise((resolve) => server.close(resolve))
-    return new HttpDatabase({ environment, requester: createHttpRequester(`http://127.0.0.1:${port}`) }).open()
+    return new HttpDatabase({
+      environment,
+      nodes: new HttpNodes([`http://127.0.0.1:${port}`], createHttpRequester),
+    }).open()
   },
 }
 

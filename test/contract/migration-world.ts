@@ -58,7 +58,7 @@ export class MigrationWorld {
     while (!this.application.runtime.isRegistered) await this.pause(5)
     this.gateway = this.#started(await startGateway(surroundings, { applications: [application] }))
     while (!this.gateway.gateway.isReady) await this.pause(5)
-    const db = new SocketDatabase({ environment, transport, address: surroundings.addresses.gateway })
+    const db = new SocketDatabase({ environment, transport, addresses: [surroundings.addresses.gateway] })
     await db.open()
     this.db = db
   }

@@ -112,7 +112,7 @@ describe('a client over the socket', () => {
     const closed = greedy((channel) => {
       channel.send(clientFrames.query, encodeQuery(1, { ask: 'events', after: 0, follow: true }))
     })
-    const other: Database = await new SocketDatabase({ environment, transport, address: 'clients' }).open()
+    const other: Database = await new SocketDatabase({ environment, transport, addresses: ['clients'] }).open()
     expect((await other.execute('account', 'other', 'deposit', { amountCents: 1 })).outcome).toBe('completed')
     expect(await closed).toMatchObject({ code: 'overloaded', message: expect.stringContaining('taken nothing') })
     expect(logged('the client has taken nothing')).toHaveLength(1)
@@ -127,7 +127,7 @@ describe('a client over the socket', () => {
     const count = 24
     let client: Database
     beforeAll(async () => {
-      client = await new SocketDatabase({ environment, transport, address: 'clients' }).open()
+      client = await new SocketDatabase({ environment, transport, addresses: ['clients'] }).open()
     })
     afterAll(() => client.close())
 

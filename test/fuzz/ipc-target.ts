@@ -290,7 +290,7 @@ function silentDatabase(environment: Environment): Listening {
       open = accept
     },
   }
-  const client = new SocketDatabase({ environment, transport, address: 'x', timeoutMs: 1000 })
+  const client = new SocketDatabase({ environment, transport, addresses: ['x'], timeoutMs: 1000 })
   client.open().catch(() => {})
   const [entry = Buffer.alloc(0)] = validEntries().slice(2)
   const header = { request: 1, code: 3, durability: 1, flags: 0, commandLsn: 1, endLsn: 2, firstPosition: 1 }

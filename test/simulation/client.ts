@@ -137,7 +137,7 @@ export class Workload {
     const database = new SocketDatabase({
       environment: process.environment,
       transport: host.transportOf(process),
-      address: 'gateway',
+      addresses: ['gateway'],
       timeoutMs: this.#settings.timeoutMs,
     })
     const client = { name, process, database, budget }

@@ -167,7 +167,7 @@ class MigrationHistory {
   #call(aggregate: typeof ledgerV1 | typeof ledgerV2, count: number, dataOf: (k: number) => object): void {
     const process = this.host.start(`client-${aggregate.version}`, true)
     const transport = this.host.transportOf(process)
-    const database = new SocketDatabase({ environment: process.environment, transport, address: 'gateway' })
+    const database = new SocketDatabase({ environment: process.environment, transport, addresses: ['gateway'] })
     const send = async (id: number): Promise<void> => {
       for (let k = 1; k <= count; ) {
         try {

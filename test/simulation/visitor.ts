@@ -31,7 +31,7 @@ export class Visitor {
     this.process = cluster.host.start(name, true)
     const { environment } = this.process
     const transport = cluster.host.transportOf(this.process)
-    this.database = new SocketDatabase({ environment, transport, address: 'gateway', timeoutMs: 5_000 })
+    this.database = new SocketDatabase({ environment, transport, addresses: ['gateway'], timeoutMs: 5_000 })
   }
 
   /** Connects, however long that takes, and then runs. */

@@ -55,7 +55,7 @@ export class FlowClients {
     this.#process = host.start('client', true)
     const transport = host.transportOf(this.#process)
     const { environment } = this.#process
-    this.#database = new SocketDatabase({ environment, transport, address: 'gateway', timeoutMs: 30_000 })
+    this.#database = new SocketDatabase({ environment, transport, addresses: ['gateway'], timeoutMs: 30_000 })
     const nowhere = { effect: () => null, undo: () => null, callback: () => {} }
     const [job] = flowsOf(nowhere).workflows
     this.#job = workflowAggregate(job as never)

@@ -16,8 +16,8 @@ const problem = (status: number, code: string, more: object = {}): Response => (
 
 function open(script: Parameters<typeof scripted>[0], token?: string) {
   const environment = virtualEnvironment()
-  const { requester, requests } = scripted(script)
-  const db = new HttpDatabase({ environment, requester, token })
+  const { nodes, requests } = scripted(script)
+  const db = new HttpDatabase({ environment, nodes, token })
   const send = (data?: unknown, options: ExecuteOptions = {}, id = '42') =>
     db.execute('account', id, 'deposit', data, options)
   return { environment, requests, db, send }
@@ -212,13 +212,13 @@ describe('a client over HTTP', () => {
     let underWay = 0
     let most = 0
     const environment = virtualEnvironment()
-    const { requester, requests } = scripted(async () => {
+    const { nodes, requests } = scripted(async () => {
       most = Math.max(most, ++underWay)
       await new Promise((resolve) => setImmediate(resolve))
       underWay--
       return completed
     })
-    const db = new HttpDatabase({ environment, requester, maxInFlight: 3 })
+    const db = new HttpDatabase({ environment, nodes, maxInFlight: 3 })
     await Promise.all(Array.from({ length: 20 }, () => db.execute('account', '1', 'deposit', {})))
     expect([most, requests.length]).toEqual([3, 20])
   })

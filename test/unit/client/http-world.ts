@@ -1,3 +1,4 @@
+import { HttpNodes } from '../../../src/client/http-nodes.ts'
 import type { HttpAnswer, HttpRequest, HttpRequester } from '../../../src/client/http-requester.ts'
 import { type Environment, silentLog } from '../../../src/kernel/environment.ts'
 
@@ -35,7 +36,7 @@ export function virtualEnvironment(): Environment & { readonly sleptMs: number[]
 const deadlineMs = 20_000
 
 /** A server that answers as it is told, and keeps what it was asked. */
-export function scripted(script: Script): { readonly requester: HttpRequester; readonly requests: HttpRequest[] } {
+export function scripted(script: Script): { readonly nodes: HttpNodes; readonly requests: HttpRequest[] } {
   const requests: HttpRequest[] = []
   const requester: HttpRequester = async (request) => {
     requests.push(request)
@@ -43,7 +44,7 @@ export function scripted(script: Script): { readonly requester: HttpRequester; r
     if (response instanceof Error) throw response
     return answerOf(response)
   }
-  return { requester, requests }
+  return { nodes: new HttpNodes(['http://a'], () => requester), requests }
 }
 
 function answerOf({ status, body, headers = {} }: Response): HttpAnswer {

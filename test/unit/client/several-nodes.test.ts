@@ -1,0 +1,149 @@
+import { describe, expect, it } from 'vitest'
+import { lengthOf, padded, sequenceOf } from '../../../src/actions/entry-layout.ts'
+import { HttpDatabase } from '../../../src/client/http-database.ts'
+import { HttpNodes } from '../../../src/client/http-nodes.ts'
+import type { HttpRequester } from '../../../src/client/http-requester.ts'
+import { SocketDatabase } from '../../../src/client/socket-database.ts'
+import type { Channel } from '../../../src/ipc/channel.ts'
+import { clientFrames, encodeFailed, encodeResult, requestOf } from '../../../src/ipc/client-protocol.ts'
+import { createMemoryTransport } from '../../../src/ipc/memory-transport.ts'
+import { CommanderError, toWireError } from '../../../src/kernel/errors.ts'
+import { createSystemEnvironment } from '../../../src/kernel/system-environment.ts'
+import { type Response, scripted, virtualEnvironment } from './http-world.ts'
+
+const completed: Response = {
+  status: 200,
+  body: { id: '7', lsn: 9, outcome: 'completed', durability: 'flushed', events: [] },
+}
+const notLeading = (leader: object | null): Response => ({
+  status: 503,
+  body: { code: 'not_leader', detail: 'another node leads', retryable: true, details: { leader, epoch: 3 } },
+})
+
+/** Nodes by their URLs; one without a script is down. */
+function httpWorld(urls: readonly string[], answers: Readonly<Record<string, () => Response>>) {
+  const environment = virtualEnvironment()
+  const asked: string[] = []
+  const requesterOf = (url: string): HttpRequester => {
+    const { nodes } = scripted(() => {
+      asked.push(url)
+      return answers[url]?.() ?? new CommanderError('no_database', `nobody at ${url}`)
+    })
+    return nodes.request
+  }
+  const db = new HttpDatabase({ environment, nodes: new HttpNodes(urls, requesterOf) })
+  return { db, asked, environment }
+}
+
+describe('a client over HTTP of a database on several nodes', () => {
+  it('goes to the node that is said to lead, and stays there', async () => {
+    const { db, asked } = httpWorld(['http://a'], {
+      'http://a': () => notLeading({ id: 'b', address: '', url: 'http://b/' }),
+      'http://b': () => completed,
+    })
+    await db.execute('account', '1', 'deposit', {})
+    await db.execute('account', '1', 'deposit', {})
+    expect(asked).toEqual(['http://a', 'http://b', 'http://b'])
+  })
+
+  it('asks one after the other when a node is down or knows of no leader, until one leads', async () => {
+    let rounds = 0
+    const { db, asked } = httpWorld(['http://a', 'http://b', 'http://c'], {
+      'http://b': () => notLeading(null),
+      'http://c': () => (++rounds < 2 ? notLeading(null) : completed),
+    })
+    await db.execute('account', '1', 'deposit', {})
+    expect(asked).toEqual(['http://a', 'http://b', 'http://c', 'http://a', 'http://b', 'http://c'])
+  })
+
+  it('sends what changes something and has no key again, since nothing can have come of it', async () => {
+    const { db, asked } = httpWorld(['http://a'], {
+      'http://a': () => notLeading({ id: 'b', address: '', url: 'http://b' }),
+      'http://b': () => ({ status: 200, body: {} }),
+    })
+    await db.retryCommand('7')
+    expect(asked).toEqual(['http://a', 'http://b'])
+  })
+
+  it('opens at whichever node is there, and says so when none is', async () => {
+    const { db, asked } = httpWorld(['http://a', 'http://b'], {
+      'http://b': () => ({ status: 200, body: { alive: true } }),
+    })
+    await db.open()
+    expect(asked).toEqual(['http://a', 'http://b'])
+    await expect(httpWorld(['http://a', 'http://b'], {}).db.open()).rejects.toMatchObject({ code: 'no_database' })
+  })
+})
+
+/** A gateway that only says what kind of frame came, or that another node leads. */
+async function gateway(
+  transport: ReturnType<typeof createMemoryTransport>,
+  address: string,
+  leader: { readonly socket: string } | null,
+  seen: string[],
+): Promise<{ close(): Promise<void> }> {
+  const refuse = (channel: Channel, request: number): void => {
+    const details = { leader: { id: 'b', address: '', ...leader }, epoch: 2 }
+    const error = new CommanderError('not_leader', 'another node leads', { details })
+    channel.send(clientFrames.failed, encodeFailed(request, toWireError(error)))
+  }
+  return transport.listen(address, (channel) => ({
+    closed: () => {},
+    frame: (kind, body) => {
+      channel.release(body.length)
+      if (kind === clientFrames.query) {
+        const request = requestOf(body)
+        seen.push(`${address} query`)
+        if (leader !== null && seen.length > 1) refuse(channel, request)
+        else channel.send(clientFrames.result, encodeResult(request, { from: address }))
+        return
+      }
+      for (let at = 0; at < body.length; at += padded(lengthOf(body, at))) {
+        const request = sequenceOf(body, at)
+        seen.push(`${address} call`)
+        if (leader !== null) refuse(channel, request)
+        else {
+          const error = new CommanderError('unknown_aggregate', 'as far as the call got')
+          channel.send(clientFrames.failed, encodeFailed(request, toWireError(error)))
+        }
+      }
+    },
+  }))
+}
+
+describe('a client over sockets of a database on several nodes', () => {
+  const environment = createSystemEnvironment()
+
+  it('goes to the node on this host that is said to lead, with its calls and questions', async () => {
+    const transport = createMemoryTransport(environment)
+    const seen: string[] = []
+    await gateway(transport, 'a', { socket: 'b' }, seen)
+    await gateway(transport, 'b', null, seen)
+    const db = await new SocketDatabase({ environment, transport, addresses: ['a'] }).open()
+    await expect(db.execute('account', '1', 'deposit', {})).rejects.toMatchObject({ code: 'unknown_aggregate' })
+    expect(seen).toEqual(['a query', 'a call', 'b call'])
+    expect(await db.projections()).toEqual({ from: 'b' })
+    await db.close()
+  })
+
+  it('asks what changes something again, since nothing can have come of it', async () => {
+    const transport = createMemoryTransport(environment)
+    const seen: string[] = []
+    await gateway(transport, 'a', { socket: 'b' }, seen)
+    await gateway(transport, 'b', null, seen)
+    const db = await new SocketDatabase({ environment, transport, addresses: ['a'] }).open()
+    await db.retryCommand('7')
+    expect(seen).toEqual(['a query', 'a query', 'b query'])
+    await db.close()
+  })
+
+  it('opens at whichever is there, and says so when none is', async () => {
+    const transport = createMemoryTransport(environment)
+    await gateway(transport, 'b', null, [])
+    const db = await new SocketDatabase({ environment, transport, addresses: ['a', 'b'] }).open()
+    await db.close()
+    const nobody = new SocketDatabase({ environment, transport, addresses: ['x', 'y'] })
+    await expect(nobody.open()).rejects.toMatchObject({ code: 'no_database' })
+    await nobody.close()
+  })
+})
