@@ -184,6 +184,7 @@ export class Dispatcher implements FollowerRole {
         return
       case actionCodes['stream/migrated']:
       case actionCodes['stream/migration-abandoned']:
+      case actionCodes['journal/epoch-started']:
         reduce(this.#state, b, o)
         if (releasesAll(b, o)) this.#rebalance(null)
         return

@@ -186,6 +186,13 @@ export const registered = (
   former,
 })
 
+export const epochStarted = (epoch: number, leader = 'b'): Action => ({
+  type: 'journal/epoch-started',
+  epoch,
+  leader,
+  atMs: 1_700_000_000_000,
+})
+
 export const refusal = (sequence: number, code: ErrorCode = 'stale_token') => ({
   sequence,
   error: { code, message: 'refused', retryable: true },

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import type { Action, Entry } from '../../../src/actions/action.ts'
 import { type Lsn, lsn, revision, token } from '../../../src/kernel/identifiers.ts'
-import { received, registered } from '../role-world.ts'
+import { epochStarted, received, registered } from '../role-world.ts'
 import { ApplicationWorld, calls, summary } from './application-world.ts'
 
 let app: ApplicationWorld
@@ -42,6 +42,19 @@ describe('registration', () => {
     app.append({ type: 'application/deregistered', instance: 'test-1', reason: 'silent' })
     app.world.scheduler.advance(1000)
     expect(app.acceptDrafts()).toMatchObject([{ type: 'application/registered' }])
+  })
+
+  it('is repeated when another node came to lead, under which nothing of before counts', () => {
+    const [command] = app.start(received('a'))
+    expect(drafted()).toHaveLength(1)
+    app.append(epochStarted(2))
+    expect(app.runtime.isRegistered).toBe(false)
+    app.startAgain(lsn(command as number))
+    app.world.scheduler.advance(1000)
+    expect(app.follower.takeActions()).toMatchObject([
+      { type: 'command/completed' },
+      { type: 'application/registered' },
+    ])
   })
 
   it('is taken back at an orderly stop', () => {

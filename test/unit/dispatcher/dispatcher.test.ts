@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, it } from 'vitest'
 import type { Action, Entry } from '../../../src/actions/action.ts'
 import { type Lsn, lsn } from '../../../src/kernel/identifiers.ts'
 import { limits } from '../../../src/kernel/limits.ts'
-import { apply, mark, received, refusal, registered } from '../role-world.ts'
+import { apply, epochStarted, mark, received, refusal, registered } from '../role-world.ts'
 import { DispatcherWorld, idOwnedBy } from './dispatcher-world.ts'
 
 let db: DispatcherWorld
@@ -21,6 +21,16 @@ describe('who gets what', () => {
   it('starts whole runs of commands with one entry', () => {
     db.append(registered('test-1'))
     const commands = db.receive('a', 'b', 'a', 'c', 'a')
+    expect(db.starts()).toEqual([`test-1: ${commands.join(' ')}`])
+  })
+
+  it('starts what the former leader had started anew, once an instance of the new one registers', () => {
+    db.append(registered('test-1'))
+    const commands = db.receive('a', 'b')
+    db.settle()
+    db.append(epochStarted(2))
+    expect(db.starts()).toEqual([])
+    db.append(registered('test-1', 2))
     expect(db.starts()).toEqual([`test-1: ${commands.join(' ')}`])
   })
 
