@@ -80,4 +80,6 @@ export const limits = {
   delayMsMax: 31_622_400_000,
   /** How often a command may take its process down with it before it is parked. */
   crashesMax: 2,
+  /** Journal servers in a group of a replicated stream. */
+  replicasMax: 16,
 } as const
