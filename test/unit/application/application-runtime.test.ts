@@ -57,6 +57,23 @@ describe('registration', () => {
     ])
   })
 
+  it('waits until this node leads, whoever registers under its name meanwhile', () => {
+    const fresh = new ApplicationWorld()
+    fresh.follower.isConnected = false
+    fresh.append(registered('test-1', 3))
+    const [command] = fresh.start(received('a'))
+    fresh.append({ type: 'application/deregistered', instance: 'test-1', reason: 'silent' })
+    fresh.world.scheduler.advance(1000)
+    expect([fresh.follower.drafts, calls.decided]).toEqual([[], 0])
+    fresh.append(epochStarted(2))
+    fresh.follower.isConnected = true
+    fresh.runtime.connected()
+    expect(fresh.acceptDrafts()).toMatchObject([{ type: 'application/registered', incarnation: 77 }])
+    fresh.store()
+    fresh.startAgain(command as Lsn)
+    expect(fresh.acceptDrafts()).toMatchObject([{ type: 'command/completed', command }])
+  })
+
   it('is taken back at an orderly stop', () => {
     app.runtime.deregister()
     expect(app.acceptDrafts()).toEqual([{ type: 'application/deregistered', instance: 'test-1', reason: 'stopped' }])

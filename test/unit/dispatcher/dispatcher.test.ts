@@ -34,6 +34,21 @@ describe('who gets what', () => {
     expect(db.starts()).toEqual([`test-1: ${commands.join(' ')}`])
   })
 
+  it('drafts nothing while another node leads, and goes on from there when it comes to lead', () => {
+    db.follower.isConnected = false
+    db.append(registered('test-1'))
+    const [a, b] = db.receive('a', 'b', 'c')
+    db.append({ type: 'command/started', instance: 'test-1', commands: [a as Lsn] })
+    db.append({ type: 'command/started', instance: 'dispatcher', commands: [b as Lsn] })
+    db.world.scheduler.advance(120_000)
+    db.dispatcher.writable()
+    expect(db.follower.drafts).toEqual([])
+    db.append(epochStarted(2), registered('test-1', 2))
+    db.follower.isConnected = true
+    db.dispatcher.connected()
+    expect(db.starts()).toEqual([`test-1: ${a} ${b} ${lsn((b as number) + 1)}`])
+  })
+
   it('gives each instance the aggregates of its own partitions', () => {
     db.append(registered('test-1'), registered('test-2'))
     const [a, b] = [idOwnedBy(0, 2), idOwnedBy(1, 2)]
