@@ -40,7 +40,8 @@ export function lookBehind(file: JournalFile, from: number, expected: Lsn, salt:
   return { validFrames, durableLsn: durable, usedEnd }
 }
 
-function* magicsIn(slice: Buffer, start: number): Generator<number> {
+/** Places of a frame's first bytes, as far as they lie where a frame may begin. */
+export function* magicsIn(slice: Buffer, start: number): Generator<number> {
   for (let at = slice.indexOf(frameMagic); at !== -1; at = slice.indexOf(frameMagic, at + 1)) {
     if ((start + at) % 8 === 0) yield start + at
   }

@@ -52,13 +52,22 @@ export interface FrameFields {
   readonly prevDigest: Buffer
 }
 
-/** Writes the header into `target` (104 bytes, zeroed where reserved) and returns the frame's digest. */
-export function encodeFrame(target: Buffer, fields: FrameFields, payload: Buffer): Buffer {
-  assert(payload.length % 8 === 0, `a frame's payload is a multiple of 8 bytes, not ${payload.length}`)
+/**
+ * Writes the header into `target` (104 bytes, zeroed where reserved) and returns the frame's digest. The payload may come
+ * in parts that follow one another.
+ */
+export function encodeFrame(target: Buffer, fields: FrameFields, ...payload: readonly Buffer[]): Buffer {
+  let payloadBytes = 0
+  let payloadCrc = 0
+  for (const part of payload) {
+    payloadBytes += part.length
+    payloadCrc = crc32(part, payloadCrc)
+  }
+  assert(payloadBytes % 8 === 0, `a frame's payload is a multiple of 8 bytes, not ${payloadBytes}`)
   target.writeUInt32LE(frameMagicNumber, 0)
   target.writeUInt16LE(frameHeaderBytes, 4)
   target.writeUInt16LE(fields.flags, 6)
-  target.writeUInt32LE(payload.length, 8)
+  target.writeUInt32LE(payloadBytes, 8)
   target.writeUInt32LE(fields.entryCount, 12)
   writeUint64(target, fields.firstLsn, 16)
   writeUint64(target, fields.fileOffset, 24)
@@ -68,10 +77,10 @@ export function encodeFrame(target: Buffer, fields: FrameFields, payload: Buffer
   writeUint64(target, fields.durableLsn, 56)
   writeUint64(target, fields.wallMs, 64)
   fields.prevDigest.copy(target, 72, 0, digestBytes)
-  target.writeUInt32LE(crc32(payload), 88)
+  target.writeUInt32LE(payloadCrc, 88)
   target.fill(0, 92, headerCrcOffset)
   target.writeUInt32LE(crc32(target.subarray(0, headerCrcOffset)), headerCrcOffset)
-  return digest16(target, payload)
+  return digest16(target, ...payload)
 }
 
 /** The header at this place if its own checksum holds; nothing is said yet about where it belongs or about its payload. */

@@ -1,11 +1,12 @@
 import { assert } from '../kernel/assert.ts'
 import type { Environment } from '../kernel/environment.ts'
-import { CommanderError, isCommanderError } from '../kernel/errors.ts'
+import { type CommanderError, isCommanderError } from '../kernel/errors.ts'
 import { type Lsn, lsn } from '../kernel/identifiers.ts'
+import { limitReached, tooLarge } from './append-errors.ts'
 import { writeCleanStop } from './clean-stop.ts'
 import { frameBytes } from './frame.ts'
 import type { Journal } from './journal-handle.ts'
-import { type FrameContent, OpenSegment } from './open-segment.ts'
+import { bytesOf, type FrameContent, OpenSegment } from './open-segment.ts'
 import { framePayloadBytesMax, type JournalOptions, journalLimits, segmentHeaderBytes } from './options.ts'
 import type { Identity } from './segment-chain.ts'
 import { encodeSegmentHeader, type SegmentHeader } from './segment-header.ts'
@@ -29,6 +30,8 @@ export interface AppenderParts {
   readonly storage: JournalStorage
   readonly environment: Environment
   readonly identity: Identity
+  /** Epoch of the leader that its segments are of. Default 1. */
+  readonly segEpoch?: number
   readonly options: JournalOptions
   readonly spare: SpareSegment
 }
@@ -79,17 +82,29 @@ export class JournalAppender implements Journal {
   }
 
   append(payload: Buffer, firstLsn: Lsn, entryCount: number, committedLsn: Lsn, useReserve = false): void {
+    this.appendParts([payload], firstLsn, entryCount, committedLsn, useReserve)
+  }
+
+  /** The same, of a payload in parts that follow one another. */
+  appendParts(
+    payload: readonly Buffer[],
+    firstLsn: Lsn,
+    entryCount: number,
+    committedLsn: Lsn,
+    useReserve = false,
+  ): void {
     this.mustBeUsable()
+    const payloadBytes = bytesOf(payload)
     assert(firstLsn === this.writtenLsn + 1, `LSN ${firstLsn} does not follow ${this.writtenLsn}`)
-    assert(entryCount > 0 && payload.length > 0, 'a frame holds at least one entry')
+    assert(entryCount > 0 && payloadBytes > 0, 'a frame holds at least one entry')
     assert(committedLsn <= this.writtenLsn, `LSN ${committedLsn} is committed and not yet written`)
-    if (payload.length > this.payloadBytesMax) throw tooLarge(payload.length, this.payloadBytesMax)
+    if (payloadBytes > this.payloadBytesMax) throw tooLarge(payloadBytes, this.payloadBytesMax)
     this.orPoison(() => {
-      const segment = this.segmentFor(payload.length, useReserve)
+      const segment = this.segmentFor(payloadBytes, useReserve)
       this.lastDigest = segment.append(this.content(firstLsn, entryCount, committedLsn), payload)
     })
     this.writtenLsn = lsn(firstLsn + entryCount - 1)
-    this.writtenBytes += frameBytes(payload.length)
+    this.writtenBytes += frameBytes(payloadBytes)
   }
 
   flush(done: (flushedLsn: Lsn, error: CommanderError | null) => void): void {
@@ -167,6 +182,19 @@ export class JournalAppender implements Journal {
     this.closeWhenFlushed(done)
   }
 
+  /**
+   * Closes the files, once no flush is under way, and writes nothing more, not even the mark of a clean stop: for who is
+   * about to replace what is on the disk. The spare is left to whoever appends next.
+   */
+  abandon(): void {
+    assert(!this.closing, 'the journal is closed')
+    this.closing = true
+    if (this.next !== null) this.parts.storage.remove(this.next.name)
+    if (this.next !== null) this.parts.spare.used()
+    if (this.flushing) this.afterFlush = () => this.closeFiles()
+    else this.closeFiles()
+  }
+
   /** Seals the current segment and goes on in a new one, of this timeline. */
   roll(timeline: number): void {
     const { storage, environment, spare } = this.parts
@@ -228,13 +256,7 @@ export class JournalAppender implements Journal {
   }
 
   private limitReached(): CommanderError {
-    const { maxBytes } = this.parts.options
-    const oldest = this.segments[0]?.name
-    return new CommanderError(
-      'journal_full',
-      `the journal has reached journal.maxJournalBytes (${maxBytes}), and its oldest segment ${oldest} is still needed: see status for what is behind, or raise the limit`,
-      { details: { maxBytes, oldest } },
-    )
+    return limitReached(this.parts.options.maxBytes, this.segments[0]?.name)
   }
 
   private content(firstLsn: Lsn, entryCount: number, committedLsn: Lsn): FrameContent {
@@ -257,7 +279,7 @@ export class JournalAppender implements Journal {
       journalId: Buffer.from(identity.journalId),
       serverId: Buffer.from(identity.serverId),
       streamId: 1,
-      segEpoch: 1,
+      segEpoch: this.parts.segEpoch ?? 1,
       timeline,
       blockBytes: options.blockBytes,
       segNo: this.nextSegNo,
@@ -294,10 +316,15 @@ export class JournalAppender implements Journal {
     })
   }
 
-  private finish(error: CommanderError | null): CommanderError | null {
-    const { storage, identity, environment } = this.parts
+  private closeFiles(): void {
+    this.closed = true
     for (const { file } of [...this.retired, ...(this.current === null ? [] : [this.current])]) file.close()
     this.next?.close()
+  }
+
+  private finish(error: CommanderError | null): CommanderError | null {
+    const { storage, identity, environment } = this.parts
+    this.closeFiles()
     if (error !== null) return error
     try {
       const { journalId } = identity
@@ -313,12 +340,4 @@ export class JournalAppender implements Journal {
       throw caught
     }
   }
-}
-
-function tooLarge(bytes: number, bytesMax: number): CommanderError {
-  return new CommanderError(
-    'payload_too_large',
-    `${bytes} bytes do not fit into one frame of the journal (at most ${bytesMax}): write less at once or raise journal.segmentBytes`,
-    { details: { bytes, bytesMax } },
-  )
 }

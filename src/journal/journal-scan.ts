@@ -15,6 +15,10 @@ export interface ScanRequest {
   /** Highest LSN known to be flushed from elsewhere (R4). */
   readonly floorLsn: Lsn
   readonly check: PayloadCheck
+  /** What the first segment follows. Default: LSN 0 and zeros. */
+  readonly base?: ChainPoint
+  /** As in a recovery. Default false. */
+  readonly strictEnd?: boolean
 }
 
 export interface ScannedFrame {

@@ -44,8 +44,8 @@ export class JournalScanner {
     this.end = {
       segment: null,
       position: 0,
-      nextLsn: lsn(1),
-      digest: Buffer.alloc(digestBytes),
+      nextLsn: request.base?.nextLsn ?? lsn(1),
+      digest: request.base?.digest ?? Buffer.alloc(digestBytes),
       sealed: false,
       wallMs: 0,
     }
@@ -151,7 +151,7 @@ export class JournalScanner {
   private stopsAtChain(index: number): boolean {
     const segment = this.segmentAt(index)
     const previous = index > this.scannedFrom ? this.segmentAt(index - 1) : null
-    const reason = chainFault(segment, previous) ?? this.successionFault(segment) ?? unplaceable(segment, this.end)
+    const reason = chainFault(segment, previous) ?? this.successionFault(segment) ?? this.unplaceable(segment)
     if (reason === null) return false
     this.chain = 'broken'
     this.bad = { segment: segment.name, offset: 0, lsn: this.end.nextLsn, reason }
@@ -167,13 +167,20 @@ export class JournalScanner {
     return header.prevSegDigest.equals(digest) ? null : 'it does not follow the last frame of the previous segment'
   }
 
+  /** The very first segment may be torn as a whole; without a header a later one cannot be placed. */
+  private unplaceable({ header, baseLsn }: SegmentFile): string | null {
+    const first = this.request.base?.nextLsn ?? 1
+    return header === null && this.end.segment === null && baseLsn > first ? damagedHeader : null
+  }
+
   /** A header that is no header: never written by a crash around the change of segments, or damaged since. */
   private stopsAtHeader(index: number): boolean {
     const segment = this.segmentAt(index)
     if (segment.header !== null) return false
     this.bad = { segment: segment.name, offset: 0, lsn: this.end.nextLsn, reason: damagedHeader }
     const valid = this.leaveSegmentsFrom(index)
-    this.tail = valid === 0 ? 'remains' : this.headerIsUnwritten(segment) ? 'unwritten' : 'damaged'
+    if (this.headerIsUnwritten(segment)) this.tail = valid === 0 ? 'remains' : 'unwritten'
+    else this.tail = valid === 0 && !this.request.strictEnd ? 'remains' : 'damaged'
     return true
   }
 
@@ -205,8 +212,16 @@ export class JournalScanner {
     const offset = badOffset(file, this.end, header)
     this.bad = { segment: name, offset, lsn: nextLsn, reason: faultText[fault] }
     if (fault === 'misplaced' || fault === 'codec') this.tail = 'misplaced'
-    else if (here.validFrames + later === 0) this.tail = 'remains'
+    else if (here.validFrames + later === 0) this.tail = this.endIsDamaged(file, offset, header) ? 'damaged' : 'remains'
     else this.tail = isUnwritten(file, offset, header) ? 'unwritten' : 'damaged'
+  }
+
+  /** Of bytes without a sound frame: a frame was there, in its place, as a whole. What a full disk cut short was none. */
+  private endIsDamaged(file: JournalFile, offset: number, header: SegmentHeader): boolean {
+    if (!this.request.strictEnd || isUnwritten(file, offset, header)) return false
+    const head = Buffer.alloc(frameHeaderBytes)
+    file.read(head, offset)
+    return resemblesFrame(head, offset, header.salt)
   }
 
   /** Counts the valid frames in the segments that the chain does not reach. */
@@ -243,11 +258,6 @@ function digestBefore(storage: JournalStorage, { name, baseLsn }: SegmentFile): 
   } finally {
     file.close()
   }
-}
-
-/** The very first segment may be torn as a whole; without a header a later one cannot be placed. */
-function unplaceable({ header, baseLsn }: SegmentFile, end: ScanEnd): string | null {
-  return header === null && end.segment === null && baseLsn > 1 ? damagedHeader : null
 }
 
 /**

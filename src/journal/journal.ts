@@ -1,11 +1,10 @@
 import { assert } from '../kernel/assert.ts'
 import { JournalAppender } from './journal-appender.ts'
 import type { Journal } from './journal-handle.ts'
-import { OpenSegment } from './open-segment.ts'
+import { openEnd } from './open-segment.ts'
 import { checkJournalOptions, type JournalOptions } from './options.ts'
-import { type Recovered, type RecoveryReport, type RecoveryRequest, recover } from './recovery.ts'
+import { type RecoveryReport, type RecoveryRequest, recover } from './recovery.ts'
 import { SpareSegment } from './spare-segment.ts'
-import type { JournalStorage } from './storage.ts'
 
 export type { JournalBatch } from './batch.ts'
 export type { Journal } from './journal-handle.ts'
@@ -30,8 +29,8 @@ export async function openJournal(request: OpenJournalRequest): Promise<{ journa
   const spare = new SpareSegment(storage, environment, options)
   spare.adopt()
   const journal = new JournalAppender(
-    { storage, environment, options, spare, identity: { journalId, serverId } },
-    { ...recovered.start, current: openEnd(storage, recovered) },
+    { storage, environment, options, spare, identity: { journalId, serverId }, segEpoch: request.segEpoch ?? 1 },
+    { ...recovered.start, current: openEnd(storage, recovered.end) },
   )
   spare.prepare()
   try {
@@ -41,12 +40,6 @@ export async function openJournal(request: OpenJournalRequest): Promise<{ journa
     throw error
   }
   return { journal, report: recovered.report }
-}
-
-function openEnd(storage: JournalStorage, { end }: Recovered): OpenSegment | null {
-  const header = end.segment?.header
-  if (!header || end.sealed) return null
-  return new OpenSegment(storage.open(end.segment.name), header, end.position)
 }
 
 /** At this moment nobody waits for an append: the segment can be had zero-filled, and is durable before it is used. */

@@ -1,9 +1,10 @@
 import { assert } from '../kernel/assert.ts'
 import type { Lsn } from '../kernel/identifiers.ts'
 import { encodeFrame, frameBytes, frameFlags } from './frame.ts'
+import type { ScanEnd } from './journal-scan.ts'
 import { alignUp, firstFrameOffset, frameHeaderBytes, frameOverheadBytes } from './options.ts'
 import type { SegmentHeader } from './segment-header.ts'
-import type { JournalFile } from './storage.ts'
+import type { JournalFile, JournalStorage } from './storage.ts'
 
 /** What a frame says beside where it is. */
 export interface FrameContent {
@@ -15,7 +16,7 @@ export interface FrameContent {
   readonly prevDigest: Buffer
 }
 
-const noPayload = Buffer.alloc(0)
+const noParts: readonly Buffer[] = []
 
 /**
  * The segment that is being written.
@@ -30,7 +31,6 @@ export class OpenSegment {
   dirty = false
   private position: number
   private readonly frameHeader = Buffer.alloc(frameHeaderBytes)
-  private readonly parts: Buffer[] = [this.frameHeader, noPayload, noPayload]
 
   /** `end`: of its last frame, or of its header. */
   constructor(file: JournalFile, header: SegmentHeader, end: number, sealed = false) {
@@ -52,15 +52,15 @@ export class OpenSegment {
   }
 
   /** Returns the frame's digest. Nothing has changed when it throws. @throws CommanderError journal_full | journal_failed */
-  append(content: FrameContent, payload: Buffer): Buffer {
-    assert(this.roomAfter(payload.length) >= 0, 'the frame does not fit into the segment')
+  append(content: FrameContent, payload: readonly Buffer[]): Buffer {
+    assert(this.roomAfter(bytesOf(payload)) >= 0, 'the frame does not fit into the segment')
     return this.write(content, payload, 0)
   }
 
   /** Ends the segment, once. Returns the digest that the next one must follow. @throws CommanderError journal_full | journal_failed */
   seal(content: FrameContent): Buffer {
     assert(!this.sealed, 'the segment is sealed')
-    const digest = this.write(content, noPayload, frameFlags.seal)
+    const digest = this.write(content, noParts, frameFlags.seal)
     this.sealed = true
     return digest
   }
@@ -71,19 +71,29 @@ export class OpenSegment {
     this.dirty = false
   }
 
-  private write(content: FrameContent, payload: Buffer, flags: number): Buffer {
+  private write(content: FrameContent, payload: readonly Buffer[], flags: number): Buffer {
     const { salt, segEpoch } = this.header
     const digest = encodeFrame(
       this.frameHeader,
       { ...content, flags, fileOffset: this.position, salt, segEpoch },
-      payload,
+      ...payload,
     )
-    this.parts[1] = payload
-    this.parts[2] = digest
-    this.file.write(this.parts, this.position)
-    this.parts[1] = noPayload
-    this.position += frameBytes(payload.length)
+    this.file.write([this.frameHeader, ...payload, digest], this.position)
+    this.position += frameBytes(bytesOf(payload))
     this.dirty = true
     return digest
   }
+}
+
+/** The segment that holds the end of what was scanned, to go on in it; `null` where a new one has to begin. */
+export function openEnd(storage: JournalStorage, { segment, sealed, position }: ScanEnd): OpenSegment | null {
+  const header = segment?.header
+  if (!header || sealed) return null
+  return new OpenSegment(storage.open(segment.name), header, position)
+}
+
+export function bytesOf(parts: readonly Buffer[]): number {
+  let bytes = 0
+  for (const part of parts) bytes += part.length
+  return bytes
 }

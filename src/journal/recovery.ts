@@ -11,6 +11,7 @@ import { refusal } from './recovery-errors.ts'
 import { planRecovery, type RecoveryStep } from './recovery-plan.ts'
 import { carryOut } from './recovery-steps.ts'
 import { decide, type RecoveryAction, type RecoveryCase, type RecoveryRule } from './recovery-table.ts'
+import type { ChainPoint } from './segment-cursor.ts'
 import type { JournalStorage } from './storage.ts'
 
 export interface RecoveryRequest {
@@ -32,6 +33,15 @@ export interface RecoveryRequest {
   readonly acceptLoss?: boolean
   /** The number of that timeline, if it is free here; default: the next one. */
   readonly newTimeline?: number
+  /** Where the journal begins that is made in an empty directory. Default: with LSN 1, after nothing. */
+  readonly base?: ChainPoint
+  /** Epoch of the leader whose entries it holds. Default 1. */
+  readonly segEpoch?: number
+  /**
+   * Others count on what was flushed here: a bad frame at the end that had been written as a whole has been damaged since, and is not
+   * taken for a torn one. Default false.
+   */
+  readonly strictEnd?: boolean
 }
 
 /** What recovery found and did; for the log and for operators. */
@@ -105,13 +115,15 @@ export function floorOf({ end, floorLsn }: JournalScan): 'reached' | 'missed' {
 }
 
 async function scan(request: RecoveryRequest): Promise<Scanned> {
-  const { storage, replayFrom, journalId, serverId, environment } = request
+  const { storage, replayFrom, journalId, serverId, environment, base, strictEnd } = request
   const found = scanJournal({
     storage,
     identity: { journalId, serverId },
     replayFrom,
     floorLsn: floorOutside(request),
     check: 'digest',
+    ...(base === undefined ? {} : { base }),
+    ...(strictEnd === undefined ? {} : { strictEnd }),
   })
   let frames = 0
   let bytes = 0
@@ -151,17 +163,16 @@ function recoveredFrom(
   const givenUp = decision.action === 'giveUp'
   const newest = newestOf(segments)
   const timeline = givenUp ? Math.max(newest + 1, newTimeline) : newest
-  const kept = segments.filter(({ segNo }) => end.segment !== null && segNo <= end.segment.segNo)
-  const { nextLsn, digest, wallMs } = end
+  const start = startAfter(scan, timeline)
   return {
-    start: { segments: kept, nextSegNo: nextSegNoOf(scan), timeline, nextLsn, digest, wallMs },
+    start,
     end,
     startsSegment: end.segment === null || end.sealed || givenUp,
     report: {
       rule: decision.rule,
       action: decision.action,
-      firstLsn: kept[0]?.baseLsn ?? nextLsn,
-      recoveredLsn: lsn(nextLsn - 1),
+      firstLsn: start.segments[0]?.baseLsn ?? end.nextLsn,
+      recoveredLsn: lsn(end.nextLsn - 1),
       floorLsn,
       timeline,
       scannedFrames: frames,
@@ -170,6 +181,14 @@ function recoveredFrom(
       durationMs,
     },
   }
+}
+
+/** Where to append after what was scanned. */
+export function startAfter(scan: JournalScan, timeline: number): Recovered['start'] {
+  const { end, segments } = scan
+  const kept = segments.filter(({ segNo }) => end.segment !== null && segNo <= end.segment.segNo)
+  const { nextLsn, digest, wallMs } = end
+  return { segments: kept, nextSegNo: nextSegNoOf(scan), timeline, nextLsn, digest, wallMs }
 }
 
 /** The highest timeline that a segment says. */

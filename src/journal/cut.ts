@@ -1,0 +1,64 @@
+import { assert } from '../kernel/assert.ts'
+import { type Lsn, lsn } from '../kernel/identifiers.ts'
+import { readSegmentHeader } from './segment-chain.ts'
+import { cursorFromStart } from './segment-cursor.ts'
+import { cleanStopName, type SegmentName, segmentsOf } from './segment-name.ts'
+import type { JournalStorage } from './storage.ts'
+
+/**
+ * Drops every frame above `after`, of a journal that nobody has open; what is left is durable when it returns. `after` ends
+ * a frame, or is the LSN before the first one. Whatever crashes in between, a recovery finds a sound journal that ends there
+ * or further on: the mark of a clean stop goes first, then segments from the last one back, and the one that is
+ * cut is replaced as a whole by its own beginning, so that no block that was flushed is written again.
+ *
+ * @param flushedLsn what is above it may not be on the medium yet
+ * @throws CommanderError journal_full | journal_failed
+ */
+export function cutJournal(storage: JournalStorage, after: Lsn, flushedLsn: Lsn): void {
+  if (storage.list().includes(cleanStopName)) storage.remove(cleanStopName)
+  const segments = segmentsOf(storage.list())
+  for (const { name, baseLsn } of segments.toReversed()) if (baseLsn > after) storage.remove(name)
+  const kept = segments.filter(({ baseLsn }) => baseLsn <= after)
+  kept.forEach((segment, index) => {
+    const next = kept[index + 1]
+    if (next === undefined) cutSegment(storage, segment, after)
+    // its seal, and the header after it, are known to be on the medium once an entry behind them is
+    else if (next.baseLsn > flushedLsn)
+      keepBeginning(storage, segment, endOf(storage, segment, lsn(next.baseLsn - 1)).sealedEnd)
+  })
+}
+
+function cutSegment(storage: JournalStorage, segment: SegmentName, after: Lsn): void {
+  keepBeginning(storage, segment, endOf(storage, segment, after).end)
+}
+
+/** Where the frame of this LSN ends, and the seal behind it if there is one. */
+function endOf(storage: JournalStorage, { name }: SegmentName, last: Lsn): { end: number; sealedEnd: number } {
+  const header = readSegmentHeader(storage, name)
+  assert(header !== null, `${name} has a sound header`)
+  const file = storage.openReadOnly(name)
+  try {
+    const cursor = cursorFromStart(file, header, 'none')
+    while (cursor.nextLsn <= last) {
+      const frame = cursor.next()
+      assert(typeof frame !== 'string', `there is no frame of LSN ${cursor.nextLsn} in ${name}: ${String(frame)}`)
+    }
+    assert(cursor.nextLsn === last + 1, `LSN ${last} does not end a frame`)
+    const end = cursor.position
+    const seal = cursor.next()
+    return { end, sealedEnd: typeof seal === 'string' ? end : cursor.position }
+  } finally {
+    file.close()
+  }
+}
+
+function keepBeginning(storage: JournalStorage, { name }: SegmentName, bytes: number): void {
+  const kept = Buffer.alloc(bytes)
+  const file = storage.openReadOnly(name)
+  try {
+    assert(file.read(kept, 0) === bytes, `${name} has ${bytes} bytes`)
+  } finally {
+    file.close()
+  }
+  storage.writeWhole(name, kept)
+}

@@ -1,0 +1,104 @@
+import { type Lsn, lsn, noLsn } from '../kernel/identifiers.ts'
+import { magicsIn } from './behind.ts'
+import { decodeFrameHeader, type FrameHeader, frameBytes, frameMagic, hasSalt, payloadHolds } from './frame.ts'
+import { frameHeaderBytes, journalLimits } from './options.ts'
+import { readSegmentChain, type SegmentFile } from './segment-chain.ts'
+import { isZero } from './segment-cursor.ts'
+import type { JournalFile, JournalStorage } from './storage.ts'
+
+/** A sound frame of a damaged journal. */
+export interface FramePlace {
+  readonly segment: string
+  readonly offset: number
+  readonly firstLsn: Lsn
+  readonly entryCount: number
+  readonly payloadBytes: number
+  readonly committedLsn: Lsn
+}
+
+export interface Salvage {
+  /** All sound frames with entries, in the order of their LSNs. */
+  readonly frames: readonly FramePlace[]
+  /** The highest LSN that anything says was there: a sound frame, one whose payload is damaged, or one that was flushed before. */
+  readonly lastLsn: Lsn
+}
+
+/**
+ * What is left of a journal that cannot be opened: every frame that holds and lies in its place, whatever is between them.
+ * For a copy that others have too; alone, it says nothing about what is missing at the end.
+ */
+export function salvage(storage: JournalStorage): Salvage {
+  const frames: FramePlace[] = []
+  let last = noLsn
+  for (const segment of readSegmentChain(storage, null).segments) {
+    const file = storage.openReadOnly(segment.name)
+    try {
+      for (const { place, claims } of framesOf(file, segment)) {
+        last = lsn(Math.max(last, claims))
+        if (place !== null) frames.push(place)
+      }
+    } finally {
+      file.close()
+    }
+  }
+  frames.sort((a, b) => a.firstLsn - b.firstLsn)
+  return { frames, lastLsn: last }
+}
+
+/** The payload of a frame that `salvage` found. */
+export function readSalvaged(storage: JournalStorage, { segment, offset, payloadBytes }: FramePlace): Buffer {
+  const payload = Buffer.allocUnsafe(payloadBytes)
+  const file = storage.openReadOnly(segment)
+  try {
+    file.read(payload, offset + frameHeaderBytes)
+    return payload
+  } finally {
+    file.close()
+  }
+}
+
+interface Found {
+  readonly place: FramePlace | null
+  readonly claims: Lsn
+}
+
+function* framesOf(file: JournalFile, segment: SegmentFile): Generator<Found> {
+  const size = file.size()
+  const sliceBytes = journalLimits.copySliceBytes
+  let free = 0
+  for (let at = 0; at < size; at += sliceBytes) {
+    // the magic of a frame may lie across two slices
+    const slice = Buffer.allocUnsafe(Math.min(sliceBytes + frameMagic.length - 1, size - at))
+    file.read(slice, at)
+    if (isZero(slice)) continue
+    for (const offset of magicsIn(slice, at)) {
+      if (offset < free) continue
+      const found = frameAt(file, segment, offset)
+      if (found?.place) free = offset + frameBytes(found.place.payloadBytes)
+      if (found !== null) yield found
+    }
+  }
+}
+
+function frameAt(file: JournalFile, { name, header: of }: SegmentFile, offset: number): Found | null {
+  const head = Buffer.alloc(frameHeaderBytes)
+  if (file.read(head, offset) < head.length) return null
+  const header = decodeFrameHeader(head, 0)
+  if (header === null || header.fileOffset !== offset || header.codec !== 0) return null
+  if (of !== null && (!hasSalt(head, 0, of.salt) || header.segEpoch !== of.segEpoch)) return null
+  const bytes = frameBytes(header.payloadBytes)
+  const whole = Buffer.allocUnsafe(Math.min(bytes, file.size() - offset))
+  file.read(whole, offset)
+  const isSound = whole.length === bytes && payloadHolds(whole, 0, header.payloadBytes, 'digest')
+  const claims = lsn(Math.max(header.firstLsn + header.entryCount - 1, header.durableLsn))
+  return { place: isSound && header.entryCount > 0 ? placeOf(header, name, offset) : null, claims }
+}
+
+const placeOf = (header: FrameHeader, segment: string, offset: number): FramePlace => ({
+  segment,
+  offset,
+  firstLsn: header.firstLsn,
+  entryCount: header.entryCount,
+  payloadBytes: header.payloadBytes,
+  committedLsn: header.committedLsn,
+})
