@@ -28,7 +28,7 @@ await runChild<ChildSettings<ResolvedConfig>>(async (child) => {
   })
   child.link.onStop(stop)
   child.link.sample(() => progressOf(follower))
-  reportReadiness(child, () => runtime.isRegistered && follower.isConnected)
+  reportReadiness(child, () => follower.standing.isCaughtUp && (runtime.isRegistered || follower.standing.isStandingBy))
 })
 
 /**

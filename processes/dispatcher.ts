@@ -11,5 +11,5 @@ await runChild<ChildSettings<ResolvedConfig>>((child) => {
   const { follower, stop } = startDispatcher(surroundingsOf(child), dispatcherSettingsOf(child.config.config))
   child.link.onStop(stop)
   child.link.sample(() => progressOf(follower))
-  reportReadiness(child, () => follower.isConnected)
+  reportReadiness(child, () => follower.standing.isCaughtUp)
 })

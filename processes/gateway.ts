@@ -33,7 +33,10 @@ await runChild<ChildSettings<ResolvedConfig>>(async (child) => {
   child.link.onStop(running.stop)
   if (config.http !== false) await serveHttp(child, running, config.http)
   reportCounts(child, running)
-  reportReadiness(child, () => running.gateway.isReady)
+  reportReadiness(
+    child,
+    () => running.gateway.isReady || (running.follower.standing.isCaughtUp && running.follower.standing.isStandingBy),
+  )
 })
 
 const statusOf = ({ environment, transport, config }: GatewayChild): ReturnType<typeof requestStatus> =>

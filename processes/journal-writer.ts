@@ -24,6 +24,7 @@ await runChild<ChildSettings<ResolvedConfig>>(async (child) => {
     journal: running.writer.retention.use,
     writtenBytes: running.journal.writtenBytes,
     attestation: running.writer.attestation.status,
+    leadership: running.writer.leadership,
     lsn: {
       written: running.journal.writtenLsn,
       flushed: running.journal.flushedLsn,

@@ -30,6 +30,6 @@ await runChild<ChildSettings<ResolvedConfig>>(async (child) => {
   }))
   // Nobody may append before the archive had its chance to say that entries are missing here.
   // With a store that takes nothing for now it begins again and again, which the status says by itself.
-  const follows = (): boolean => running.follower.isConnected || running.trouble !== null
+  const follows = (): boolean => running.follower.standing.isCaughtUp || running.trouble !== null
   reportReadiness(child, () => follows() && (running.archiver?.isAsked ?? true))
 })

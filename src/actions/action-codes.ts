@@ -28,6 +28,7 @@ export const actionCodes = {
   'workflow/advanced': 64,
   'workflow/resumed': 65,
   'schedule/fired': 66,
+  'journal/epoch-started': 96,
 } as const
 
 export type ActionType = keyof typeof actionCodes

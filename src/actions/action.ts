@@ -8,6 +8,7 @@ import type {
   ReplyAddress,
 } from './entry-parts.ts'
 import type { QueueFields, QueueForm } from './queue-actions.ts'
+import type { JournalEpochStarted } from './replication-actions.ts'
 import type { RegisteredSchedules, ScheduleFired } from './schedule-actions.ts'
 import type { WorkflowAdvanced, WorkflowEffects, WorkflowResumed } from './workflow-actions.ts'
 
@@ -20,6 +21,7 @@ export type {
   ReplyAddress,
 } from './entry-parts.ts'
 export type { QueueFields, QueueForm, RateLimitForm } from './queue-actions.ts'
+export type { JournalEpochStarted } from './replication-actions.ts'
 export type { RegisteredSchedules, ScheduleFired, ScheduleForm, ScheduleOverlap } from './schedule-actions.ts'
 export type { WorkflowAdvanced, WorkflowEffects, WorkflowResumed } from './workflow-actions.ts'
 
@@ -326,6 +328,7 @@ export type Action =
   | WorkflowAdvanced
   | WorkflowResumed
   | ScheduleFired
+  | JournalEpochStarted
 
 /** An action with its place in the journal. */
 export interface Entry<A extends Action = Action> {

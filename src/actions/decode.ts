@@ -174,6 +174,8 @@ function decodeAction(b: Buffer, o: number, type: ActionType): Action {
         messages: messagesOf(b, o),
         ...(payloadOf(b, o) as { scheduledMs: number; overlap: ScheduleOverlap }),
       }
+    case 'journal/epoch-started':
+      return { type, ...(payloadOf(b, o) as { epoch: number; leader: string }), atMs: wallMsOf(b, o) }
     default:
       return unreachable(type)
   }

@@ -6,6 +6,7 @@ import type {
   AggregateReference,
   AggregateSnapshot,
   CommandReceived,
+  JournalEpochStarted,
   Message,
   QueueFields,
   ScheduleFired,
@@ -18,6 +19,8 @@ import { EntryBatch, type EntryFields, emptyFields, packLsns } from './entry-bat
 import { entryFlags } from './entry-layout.ts'
 import { pack } from './message-pack.ts'
 import { queueFieldsOf } from './queue-actions.ts'
+
+type AboutInstance = Extract<Action, { type: `application/${string}` }>
 
 const copyOf = (packed: Buffer): Buffer => Buffer.from(packed)
 
@@ -65,12 +68,8 @@ function fill(fields: EntryFields, action: Action): void {
       return
     case 'application/registered':
     case 'application/seen':
-    case 'application/deregistered': {
-      const { instance, type: _, ...rest } = action
-      fields.name = instance
-      fields.payload = copyOf(pack(rest))
-      return
-    }
+    case 'application/deregistered':
+      return fillInstance(fields, action)
     case 'aggregate/unassigned':
       about(fields, action.aggregate)
       fields.name = action.instance
@@ -108,6 +107,8 @@ function fill(fields: EntryFields, action: Action): void {
       return
     case 'schedule/fired':
       return fillFired(fields, action)
+    case 'journal/epoch-started':
+      return fillEpochStarted(fields, action)
     default:
       unreachable(action)
   }
@@ -122,6 +123,18 @@ function fillFired(
   fields.wallMs = atMs
   fillSent(fields, messages, null)
   fields.payload = copyOf(pack({ scheduledMs, overlap }))
+}
+
+function fillInstance(fields: EntryFields, { instance, type: _, ...rest }: AboutInstance): void {
+  fields.name = instance
+  fields.payload = copyOf(pack(rest))
+}
+
+/** Whoever decided under a former leader must decide anew. */
+function fillEpochStarted(fields: EntryFields, { epoch, leader, atMs }: JournalEpochStarted): void {
+  fields.flags |= entryFlags.releasesAll
+  fields.wallMs = atMs
+  fields.payload = copyOf(pack({ epoch, leader }))
 }
 
 function packRest({ type: _, ...rest }: Action): Buffer {

@@ -5,6 +5,10 @@ import type { ArchivedStreams } from '../tables/archived-streams.ts'
 import type { Isolation } from '../workflows/isolation.ts'
 import type { Registrant } from './registration.ts'
 
+/** Drafts are sent at the end of a slice, or as soon as they are so many: the others have work meanwhile. */
+export const sendBytes = 1_048_576
+export const sendDrafts = 128
+
 export interface ApplicationRuntimeOptions extends Registrant {
   readonly environment: Environment
   readonly store: KeyValueStore

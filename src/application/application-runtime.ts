@@ -21,7 +21,7 @@ import { forgetSavedKeys } from '../state/idempotency.ts'
 import { releasesAll } from '../state/migrations.ts'
 import { isVoidDeletion, type RootState, reduce } from '../state/root.ts'
 import { AggregatesOnHand } from './aggregates-on-hand.ts'
-import type { ApplicationRuntimeOptions } from './application-runtime-options.ts'
+import { type ApplicationRuntimeOptions, sendBytes, sendDrafts } from './application-runtime-options.ts'
 import { createWorkflowRunner } from './create-workflow-runner.ts'
 import { DraftOutcomes } from './draft-outcomes.ts'
 import { insertInOrder, type LiveAggregate, markEnded, type Work } from './live-aggregates.ts'
@@ -29,10 +29,6 @@ import { DelayedRegistration, registrationOf } from './registration.ts'
 import { Speculation } from './speculation.ts'
 import { WorkQueue } from './work-queue.ts'
 import type { WorkflowRunner } from './workflow-runner.ts'
-
-/** Drafts are sent at the end of a slice, or as soon as they are so many: the others have work meanwhile. */
-const sendBytes = 1_048_576
-const sendDrafts = 128
 
 /**
  * Runs user code: follows the journal, decides the commands that are started here, and drafts what they decide.
@@ -199,7 +195,11 @@ export class ApplicationRuntime implements FollowerRole {
         this.#membershipChanged(code, nameOf(b, o), originOf(b, o))
         return
       default:
-        if (releasesAll(b, o)) this.#forgetAll(lsnOf(b, o))
+        if (!releasesAll(b, o)) return
+        this.#forgetAll(lsnOf(b, o))
+        if (code !== actionCodes['journal/epoch-started']) return
+        this.#registered = false
+        this.#registrar.later()
     }
   }
 

@@ -29,6 +29,7 @@ async function statusOfUrl(target: Extract<Target, { kind: 'url' }>, timeoutMs: 
 function forPeople({
   ready,
   role,
+  replication,
   dataDir,
   url,
   lsn,
@@ -40,7 +41,7 @@ function forPeople({
 }: DatabaseStatus): string {
   const summary = list([
     ['ready', ready ? 'yes' : 'no'],
-    ['role', role],
+    ['role', replication === null ? role : `${role} in epoch ${replication.epoch}${leaderText(replication.leader)}`],
     ['data', dataDir],
     ['url', url],
     ['lsn', `written ${lsn.written}, flushed ${lsn.flushed}, checkpoint ${lsn.checkpoint}`],
@@ -61,6 +62,10 @@ function forPeople({
     lag?.lsns,
   ])
   return `${summary}\n${table(head, rows)}`
+}
+
+function leaderText(leader: NonNullable<DatabaseStatus['replication']>['leader']): string {
+  return leader === null ? ', no leader known' : `, led by ${leader.id} at ${leader.url ?? leader.address}`
 }
 
 /** How far the archive is behind, and why. */

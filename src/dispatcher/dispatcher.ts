@@ -94,7 +94,11 @@ export class Dispatcher implements FollowerRole {
   }
 
   apply(b: Buffer, offset: number): void {
-    for (let o = offset; o < b.length; o += padded(lengthOf(b, o))) this.#applyEntry(b, o)
+    const isAtWork = this.#follower?.isConnected === true
+    for (let o = offset; o < b.length; o += padded(lengthOf(b, o))) {
+      if (isAtWork) this.#applyEntry(b, o)
+      else this.#followEntry(b, o)
+    }
   }
 
   applied(): void {
@@ -130,6 +134,12 @@ export class Dispatcher implements FollowerRole {
 
   reset(reason: CommanderError): void {
     this.#reset(reason)
+  }
+
+  /** Another one is at work, or this one is catching up: what it would do about the entry follows from the state later (I2). */
+  #followEntry(b: Buffer, o: number): void {
+    reduce(this.#state, b, o)
+    this.#workflows.followed(b, o)
   }
 
   #applyEntry(b: Buffer, o: number): void {
@@ -184,6 +194,7 @@ export class Dispatcher implements FollowerRole {
         return
       case actionCodes['stream/migrated']:
       case actionCodes['stream/migration-abandoned']:
+      case actionCodes['journal/epoch-started']:
         reduce(this.#state, b, o)
         if (releasesAll(b, o)) this.#rebalance(null)
         return

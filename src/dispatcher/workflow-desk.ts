@@ -87,12 +87,15 @@ export class WorkflowDesk {
     return this.#timers.isShort
   }
 
+  /** An entry that the state has taken in, while drafts are another's to make: the timers that it starts and ends. */
+  followed(b: Buffer, o: number): void {
+    if (!hasEvents(codeOf(b, o)) || (flagsOf(b, o) & entryFlags.indexed) === 0) return
+    for (const event of eventsOf(b, o)) tellTimers(this.#timers, keyOf(b, o), event as WorkflowEvent, lsnOf(b, o))
+  }
+
   /** An entry that the state has taken in. */
   applied(b: Buffer, o: number): void {
-    const flags = flagsOf(b, o)
-    if ((flags & entryFlags.indexed) !== 0) {
-      for (const event of eventsOf(b, o)) tellTimers(this.#timers, keyOf(b, o), event as WorkflowEvent, lsnOf(b, o))
-    }
+    this.followed(b, o)
     if (codeOf(b, o) === actionCodes['workflow/resumed'])
       for (const activation of startedLsns(b, o)) this.#resumption.resumed(activation)
     if (!this.#resumption.isProbing) return
@@ -203,3 +206,6 @@ export class WorkflowDesk {
     this.#alarm.set(this.#o.environment.clock.monotonicMs() + Math.min(waitMs, this.#o.lookMs))
   }
 }
+
+const hasEvents = (code: number): boolean =>
+  code === actionCodes['command/completed'] || code === actionCodes['workflow/advanced']

@@ -1,7 +1,5 @@
 import type { Action, IdempotencyKey } from '../actions/action.ts'
 import { actionCodes } from '../actions/action-codes.ts'
-import { encodeAction } from '../actions/encode.ts'
-import { EntryBatch } from '../actions/entry-batch.ts'
 import {
   codeOf,
   entryFlags,
@@ -16,7 +14,7 @@ import {
 } from '../actions/entry-layout.ts'
 import { waitModes } from '../ipc/client-protocol.ts'
 import type { Refused, Watermark } from '../ipc/journal-protocol.ts'
-import { assert } from '../kernel/assert.ts'
+import { indeterminate, type Leadership } from '../ipc/leadership.ts'
 import { asCommanderError, CommanderError, fromWireError } from '../kernel/errors.ts'
 import { type Lsn, lsn } from '../kernel/identifiers.ts'
 import { NumberMap } from '../kernel/number-map.ts'
@@ -26,10 +24,10 @@ import { isCallKnown, isVoidDeletion, type RootState, reduce } from '../state/ro
 import { Admission } from './admission.ts'
 import { Answers } from './answers.ts'
 import { Call, callWithoutDraft, type Replier } from './call.ts'
-import { DraftedCalls } from './drafted-calls.ts'
-import { type GatewayOptions, sendBytes, sendDrafts } from './gateway-options.ts'
+import { DraftSender } from './draft-sender.ts'
+import type { GatewayOptions } from './gateway-options.ts'
 import { isOperation, Operations, type StreamAction } from './operations.ts'
-import { notReady, notTaken, tookNoEffect } from './refusals.ts'
+import { notTaken, refusalOf, tookNoEffect } from './refusals.ts'
 import { rewriteDraft } from './rewrite-draft.ts'
 import { mayEndWorkflow, WorkflowEnds } from './workflow-ends.ts'
 
@@ -46,10 +44,9 @@ export class Gateway implements FollowerRole {
   readonly #admission: Admission
   readonly #answers: Answers
   readonly #ends: WorkflowEnds
-  readonly #batch: EntryBatch
+  readonly #sender: DraftSender
   readonly #operations = new Operations()
   #follower: Follower | null = null
-  readonly #drafted = new DraftedCalls()
   readonly #waiting = new NumberMap<Call>()
   readonly #appliedListeners = new Set<(applied: Lsn) => void>()
   #sendScheduled = false
@@ -65,10 +62,10 @@ export class Gateway implements FollowerRole {
       this.#ends.goesOn(call, stored, this.#o.state.lsn),
     )
     this.#ends = new WorkflowEnds({ ...options, answers: this.#answers })
-    this.#batch = new EntryBatch(options.origin, 65_536)
+    this.#sender = new DraftSender(options.origin, options.environment.clock)
     this.#sendDue = () => {
       this.#sendScheduled = false
-      this.#send()
+      this.#sender.send()
       this.#answers.flush()
     }
   }
@@ -86,17 +83,23 @@ export class Gateway implements FollowerRole {
     return { written: this.#o.state.lsn, flushed, applied, answered }
   }
 
+  /** Why no command is taken now; null while they are. */
+  get refusal(): CommanderError | null {
+    return refusalOf(this.#follower, this.#stopping)
+  }
+
   get isReady(): boolean {
-    return this.#follower?.isConnected === true && !this.#stopping
+    return this.refusal === null
   }
 
   /** Calls that have no answer yet, but those that wait for workflows to end: their callers ask again. */
   get pendingCalls(): number {
-    return this.#drafted.length + this.#waiting.size + this.#answers.pending
+    return this.#sender.drafted.length + this.#waiting.size + this.#answers.pending
   }
 
   start(follower: Follower): void {
     this.#follower = follower
+    this.#sender.start(follower)
     follower.start()
   }
 
@@ -136,15 +139,16 @@ export class Gateway implements FollowerRole {
     request: number,
     action: Extract<Action, { type: 'command/retried' | 'command/skipped' }>,
   ): void {
-    const refusal = this.isReady ? this.#operations.begin(action.command) : notReady()
+    const refusal = this.refusal ?? this.#operations.begin(action.command)
     if (refusal !== null) return this.#fail(replier, request, refusal)
     this.#draftAction(replier, request, waitModes.received, action).commandLsn = action.command
   }
 
   /** Drafts what an operator decided on a stream; answered when the store has applied it. */
   propose(replier: Replier, action: StreamAction): void {
-    if (this.isReady) this.#draftAction(replier, 0, waitModes.applied, action)
-    else this.#fail(replier, 0, notReady())
+    const { refusal } = this
+    if (refusal === null) this.#draftAction(replier, 0, waitModes.applied, action)
+    else this.#fail(replier, 0, refusal)
   }
 
   /** Waits until the workflow has ended; `replier` gets the entry that says so. @throws CommanderError `overloaded` */
@@ -179,15 +183,17 @@ export class Gateway implements FollowerRole {
   }
 
   connected(): void {
-    for (const call of this.#drafted.takeAll()) this.#draft(call) // I2
-    this.#send()
+    for (const call of this.#sender.drafted.takeAll()) this.#sender.draft(call) // I2
+    this.#sender.send()
+  }
+
+  following(leadership: Leadership): void {
+    for (const call of this.#sender.drafted.forsake()) this.#refuse(call, indeterminate(leadership))
   }
 
   refused({ sequence, error }: Refused): void {
-    const call = this.#drafted.refuse(sequence)
-    if (call === undefined) return
-    if (call.source !== null && isOperation(codeOf(call.source, call.offset))) this.#operations.failed(call.commandLsn)
-    this.#fail(call.replier, call.request, fromWireError(error))
+    const call = this.#sender.drafted.refuse(sequence)
+    if (call !== undefined) this.#refuse(call, fromWireError(error))
   }
 
   reset(reason: CommanderError): void {
@@ -195,9 +201,10 @@ export class Gateway implements FollowerRole {
   }
 
   #submit(replier: Replier, request: number, wait: number, source: Buffer, offset: number): void {
-    if (!this.isReady) throw notReady()
+    const { refusal } = this
+    if (refusal !== null) throw refusal
     if (this.#follower?.isWritable !== true) throw notTaken()
-    const changed = this.#admission.admit(this.#o.state, this.#drafted.length, source, offset)
+    const changed = this.#admission.admit(this.#o.state, this.#sender.drafted.length, source, offset)
     if (wait === waitModes.ended) this.#ends.admit(source, offset)
     const writtenIsEnough = (flagsOf(source, offset) & entryFlags.writtenIsEnough) !== 0
     const call = new Call(replier, request, wait, writtenIsEnough, source, offset, lengthOf(source, offset))
@@ -208,7 +215,7 @@ export class Gateway implements FollowerRole {
       source.writeUInt16LE(flagsOf(source, offset) | entryFlags.flush, offset + entryOffsets.flags)
     const rewriting = this.#admission.rewriting(source, offset, changed, key)
     if (rewriting !== null) call.replaceSource(rewriteDraft(source, offset, rewriting))
-    this.#draft(call)
+    this.#sender.draft(call)
     this.#sendSoon()
   }
 
@@ -245,22 +252,8 @@ export class Gateway implements FollowerRole {
     this.#waiting.set(command, call)
   }
 
-  #draft(call: Call): void {
-    assert(this.#follower !== null && call.source !== null, 'the gateway is started and the call is a draft')
-    call.sequence = this.#follower.takeSequence()
-    const { source, offset, length, sequence, definitionVersion } = call
-    const wallMs = this.#o.environment.clock.wallMs()
-    this.#batch.addReceived(source, offset, length, sequence, wallMs, definitionVersion)
-    this.#drafted.add(call)
-    if (this.#batch.count >= sendDrafts || this.#batch.byteLength >= sendBytes) this.#send()
-  }
-
   #draftAction(replier: Replier, request: number, wait: number, action: Action): Call {
-    const alone = new EntryBatch(this.#o.origin, 512)
-    encodeAction(alone, action, 0, entryFlags.flush)
-    const source = alone.take()
-    const call = new Call(replier, request, wait, false, source, 0, lengthOf(source, 0))
-    this.#draft(call)
+    const call = this.#sender.draftAction(replier, request, wait, action)
     this.#sendSoon()
     return call
   }
@@ -269,10 +262,6 @@ export class Gateway implements FollowerRole {
     if (this.#sendScheduled) return
     this.#sendScheduled = true
     this.#o.environment.scheduler.soon(this.#sendDue)
-  }
-
-  #send(): void {
-    if (this.#batch.count > 0) this.#follower?.sendDrafts(this.#batch.take())
   }
 
   #applyEntry(b: Buffer, o: number): void {
@@ -310,14 +299,16 @@ export class Gateway implements FollowerRole {
   }
 
   #operated(b: Buffer, o: number, isVoid: boolean): void {
-    const call = this.#drafted.take(sequenceOf(b, o))
+    const call = this.#sender.drafted.take(sequenceOf(b, o))
+    if (call === null) return
     call.source = null
     if (isVoid) this.#answers.refuse(call, tookNoEffect(), lsnOf(b, o))
     else this.#answers.operated(call, b, o)
   }
 
   #received(b: Buffer, o: number, repeats: Lsn): void {
-    const call = this.#drafted.take(sequenceOf(b, o))
+    const call = this.#sender.drafted.take(sequenceOf(b, o))
+    if (call === null) return
     call.source = null
     if (repeats !== 0) {
       const key = this.#admission.keyOf(b, o)
@@ -348,6 +339,11 @@ export class Gateway implements FollowerRole {
     this.#answers.appliedUpTo(mark)
     this.#ends.appliedUpTo(mark)
     for (const listener of this.#appliedListeners) listener(mark)
+  }
+
+  #refuse({ source, offset, commandLsn, replier, request }: Call, error: CommanderError): void {
+    if (source !== null && isOperation(codeOf(source, offset))) this.#operations.failed(commandLsn)
+    this.#fail(replier, request, error)
   }
 
   #fail(replier: Replier, request: number, error: CommanderError): void {

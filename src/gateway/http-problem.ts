@@ -97,10 +97,27 @@ export function problemOf(error: unknown, status?: ProtocolStatus): Problem {
   const body = { type, title: errorCodes[code], status: answered, detail: message, code, retryable }
   return {
     status: answered,
-    headers:
-      retryAfterStatuses.has(answered) || code === 'stream_busy' ? { 'retry-after': retryAfterSeconds(details) } : {},
+    headers: {
+      ...(retryAfterStatuses.has(answered) || code === 'stream_busy'
+        ? { 'retry-after': retryAfterSeconds(details) }
+        : {}),
+      ...leaderHeader(code, details),
+    },
     body: details === undefined ? body : { ...body, details },
   }
+}
+
+/** URL of the node that leads, for clients and proxies that go by headers. */
+export const leaderHeaderName = 'commanderdb-leader'
+
+/**
+ * 503, and not 421: proxies and balancers try the next node of theirs on 503, and nothing was taken here; 421 they pass on, and
+ * clients take it for their own mistake.
+ */
+function leaderHeader(code: ErrorCode, details: unknown): Readonly<Record<string, string>> {
+  if (code !== 'not_leader' && code !== 'indeterminate') return {}
+  const url = (details as { readonly leader?: { readonly url?: unknown } | null } | undefined)?.leader?.url
+  return typeof url === 'string' ? { [leaderHeaderName]: url } : {}
 }
 
 /** The store takes nothing for want of room, and goes on when there is some. */

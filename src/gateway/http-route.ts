@@ -93,7 +93,7 @@ export type HttpGateway = Pick<
   | 'admission'
   | 'state'
   | 'marks'
-  | 'isReady'
+  | 'refusal'
   | 'submit'
   | 'operate'
   | 'onApplied'

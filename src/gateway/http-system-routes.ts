@@ -1,4 +1,3 @@
-import { CommanderError } from '../kernel/errors.ts'
 import type { HttpContext, HttpExchange, HttpRoute } from './http-route.ts'
 import { anything, json, object, problem, text } from './http-schemas.ts'
 
@@ -42,14 +41,12 @@ export function systemRoutes({ gateway, status, metrics }: HttpContext, openApi:
       scopes: null,
       answers: {
         200: json('It does', object({ ready: { const: true } })),
-        503: problem('It is starting, stopping or recovering'),
+        503: problem('It is starting, stopping or recovering, or another node leads'),
       },
       handle: (exchange) => {
-        if (gateway.isReady) exchange.json(200, { ready: true })
-        else
-          exchange.fail(
-            new CommanderError('not_ready', 'the database is starting, stopping or recovering; try again in a moment'),
-          )
+        const { refusal } = gateway
+        if (refusal === null) exchange.json(200, { ready: true })
+        else exchange.fail(refusal)
       },
     },
     {

@@ -2,6 +2,7 @@ import { pack, unpack } from '../actions/message-pack.ts'
 import type { WireError } from '../kernel/errors.ts'
 import { type Lsn, lsn } from '../kernel/identifiers.ts'
 import { readUint64, writeUint64 } from '../kernel/integers.ts'
+import type { Leadership } from './leadership.ts'
 
 /** The frames between the journal writer and the processes that follow it. */
 export const journalFrames = {
@@ -31,6 +32,8 @@ export const journalFrames = {
   attest: 12,
   /** follower -> writer: the state's hash after an entry that was asked about. */
   attested: 13,
+  /** writer -> follower: who leads the journal now; see `leadership.ts`. */
+  leading: 14,
 } as const
 
 export interface Subscribe {
@@ -63,6 +66,8 @@ export interface Subscribed {
   readonly written: number
   readonly flushed: number
   readonly applied: number
+  /** Whether this writer leads, and so takes drafts, or who does. */
+  readonly leadership: Leadership
 }
 
 export const encodeSubscribe = (message: Subscribe): Buffer => Buffer.from(pack(message))

@@ -1,9 +1,11 @@
+import type { Leadership } from '../ipc/leadership.ts'
 import type { Journal } from '../journal/journal.ts'
 import type { Environment } from '../kernel/environment.ts'
 import type { CommanderError } from '../kernel/errors.ts'
 import type { Lsn } from '../kernel/identifiers.ts'
 import type { TokenGuard } from '../state/token-guard.ts'
 import type { Referee } from './attestation.ts'
+import type { CommittedBatches } from './committed-batches.ts'
 import type { FlushOptions } from './options.ts'
 import type { ReadBatch } from './own-history.ts'
 import type { RetentionSettings } from './retention.ts'
@@ -17,6 +19,8 @@ export interface JournalWriterOptions {
   readonly batchBytesMax: number
   readonly readBatch: ReadBatch
   readonly retention: RetentionSettings
+  /** Another node leads, and this one appends what that has committed, until `lead`. Default: this node keeps its journal alone. */
+  readonly standby?: { readonly batches: CommittedBatches; readonly leadership: Leadership }
   /** What the store had applied, and its checkpoint, when the writer started. */
   readonly applied: Lsn
   readonly checkpoint: Lsn

@@ -5,17 +5,20 @@ import {
   decodeAttested,
   decodeNumber,
   decodeSubscribe,
-  encodeEntriesHeader,
   encodeSubscribed,
   encodeSwitched,
-  encodeWatermark,
   journalFrames,
   type Subscribe,
+  type Watermark,
 } from '../ipc/journal-protocol.ts'
+import type { LeaderAddress, Leadership } from '../ipc/leadership.ts'
+import { assert } from '../kernel/assert.ts'
 import { CommanderError, isCommanderError, messageOf } from '../kernel/errors.ts'
 import { type Lsn, lsn, nextLsn } from '../kernel/identifiers.ts'
 import { Attestation, applierName, type Divergence } from './attestation.ts'
-import { Bridge } from './bridge.ts'
+import { Audience, type FollowerPlace } from './audience.ts'
+import type { WrittenBatch } from './bridge.ts'
+import type { CommittedBatches } from './committed-batches.ts'
 import { DraftInbox, type Drafts, draftTooLarge } from './draft-inbox.ts'
 import { DraftIntake, type GatheredBatch } from './draft-intake.ts'
 import { FlushSchedule } from './flush-schedule.ts'
@@ -24,8 +27,10 @@ import { isOurs } from './own-history.ts'
 import { Quarantine } from './quarantine.ts'
 import { Retention } from './retention.ts'
 import { Room } from './room.ts'
+import { Standby } from './standby.ts'
 import { Subscriber } from './subscriber.ts'
 import { switchSegment } from './switch-segment.ts'
+import { Tenure } from './tenure.ts'
 
 /**
  * The only writer: orders drafts, guards tokens, appends each gathered batch with one write, fans it out as soon as it
@@ -37,11 +42,11 @@ import { switchSegment } from './switch-segment.ts'
  * I4. Of a follower's drafts that arrive before its successor of the same name subscribes, none is appended after.
  * I5. What makes room in the journal again (checkpoints) may use the room that is kept for it.
  * I6. Of a process whose state diverged nothing becomes an entry any more (G7).
+ * I7. While another node leads no draft becomes an entry: what it appends is what that one has committed.
  */
 export class JournalWriter {
   readonly #o: JournalWriterOptions
-  readonly #subscribers = new Map<Channel, Subscriber>()
-  readonly #bridge = new Bridge()
+  readonly #audience: Audience
   readonly #schedule: FlushSchedule
   readonly #inbox: DraftInbox
   readonly #intake: DraftIntake
@@ -50,6 +55,9 @@ export class JournalWriter {
   /** Compares the states of those that follow. */
   readonly attestation: Attestation
   readonly #quarantine: Quarantine
+  readonly #tenure: Tenure
+  /** Null once this writer leads. */
+  #standby: Standby | null = null
   #drainScheduled = false
   /** What the store has committed. */
   applied: Lsn
@@ -60,6 +68,7 @@ export class JournalWriter {
     const { clock, scheduler, log } = environment
     this.#o = options
     this.applied = options.applied
+    this.#audience = new Audience(() => this.#mark())
     this.#inbox = new DraftInbox(options.batchBytesMax)
     this.#intake = new DraftIntake(options.guard, log, (from, error) => {
       this.#drop(from.channel)
@@ -70,10 +79,10 @@ export class JournalWriter {
       environment,
       settings: options.retention,
       checkpoint: options.checkpoint,
-      readers: () => this.#subscribers.values(),
+      readers: () => this.#audience.values(),
     })
     this.#room = new Room(journal, environment, {
-      full: () => this.#announce(false),
+      full: () => this.#audience.announce(false),
       over: () => this.#drain(),
     })
     this.#quarantine = new Quarantine(log)
@@ -88,20 +97,51 @@ export class JournalWriter {
       clock,
       scheduler,
       options: options.flush,
-      flushed: () => this.#announce(true),
-      failed: (error) => this.#fail(error),
+      flushed: (flushed) => {
+        this.#audience.announce(true)
+        this.#tenure.flushedUpTo(flushed)
+      },
+      failed: (error) => this.fail(error),
     })
+    this.#tenure = new Tenure(options.standby?.leadership ?? null, (leadership) =>
+      this.#audience.tellLeadership(leadership),
+    )
+    if (options.standby !== undefined) this.#standBy(options.standby.batches)
+  }
+
+  get leadership(): Leadership {
+    return this.#tenure.leadership
+  }
+
+  /** Another node leads, or none is known to. */
+  heardOf(epoch: number, leader: LeaderAddress | null): void {
+    this.#tenure.heard(epoch, leader)
+  }
+
+  /** This node leads, by the journal that this one writes: drafts are taken once the entry that says so is flushed. */
+  lead(epoch: number, leader: LeaderAddress): void {
+    if (this.#stopped) return
+    assert(this.#standby !== null, 'a writer that stands by comes to lead')
+    try {
+      const batch = this.#standby.promote(epoch, leader.id)
+      this.#standby = null
+      this.#tenure.begin(batch.lastLsn, epoch, leader)
+      this.#written(batch, true)
+    } catch (error) {
+      if (!isCommanderError(error)) throw error
+      this.fail(error)
+    }
   }
 
   /** Names of the processes that follow, and how far each has been sent entries. */
-  followers(): { readonly name: string; readonly next: Lsn; readonly live: boolean }[] {
-    return [...this.#subscribers.values()].map(({ name, next, live }) => ({ name, next, live }))
+  followers(): readonly FollowerPlace[] {
+    return this.#audience.places()
   }
 
   accept(channel: Channel): ChannelHandlers {
     return {
       frame: (kind, body) => this.#frame(channel, kind, body),
-      writable: () => this.#resumeSending(channel),
+      writable: () => this.#audience.resume(channel),
       closed: () => this.#drop(channel),
     }
   }
@@ -110,13 +150,14 @@ export class JournalWriter {
   stop(): void {
     this.#stopped = true
     this.#schedule.stop()
+    this.#standby?.stop()
     this.retention.stop()
     this.#room.stop()
     this.#inbox.clear()
   }
 
   #frame(channel: Channel, kind: number, body: Buffer): void {
-    const subscriber = this.#subscribers.get(channel)
+    const subscriber = this.#audience.get(channel)
     switch (kind) {
       case journalFrames.subscribe:
         channel.release(body.length)
@@ -124,7 +165,9 @@ export class JournalWriter {
         return
       case journalFrames.drafts:
         if (subscriber === undefined) break
-        if (this.#inbox.add(subscriber, body)) this.#scheduleDrain()
+        if (!this.#tenure.leads)
+          channel.release(body.length) // I7
+        else if (this.#inbox.add(subscriber, body)) this.#scheduleDrain()
         else this.#tooLarge(subscriber, body)
         return
       case journalFrames.resume:
@@ -162,10 +205,11 @@ export class JournalWriter {
       this.retention.said(applied)
     } catch (error) {
       if (!isCommanderError(error)) throw error
-      this.#fail(error)
+      this.fail(error)
       return
     }
-    this.#announce(false)
+    this.#audience.announce(false)
+    this.#standby?.goOn()
     this.#scheduleDrain()
   }
 
@@ -175,7 +219,7 @@ export class JournalWriter {
     this.#drain()
     const switched = switchSegment(this.#o.journal)
     if (isCommanderError(switched)) {
-      this.#fail(switched)
+      this.fail(switched)
       return
     }
     channel.send(journalFrames.switched, encodeSwitched(switched))
@@ -194,37 +238,29 @@ export class JournalWriter {
       channel.close(barred) // I6
       return
     }
-    for (const [other, { name }] of this.#subscribers) {
-      if (name !== hello.name || other === channel) continue
+    const subscriber = new Subscriber(channel, hello)
+    for (const { channel: other, name } of this.#audience.namesakes(subscriber)) {
       this.#drop(other) // I4
       other.close(new CommanderError('connection_lost', `another process now follows as ${name}`))
     }
     this.#drain()
-    const { journal } = this.#o
-    const subscriber = new Subscriber(channel, hello)
-    const before = this.#subscribers.get(channel)
+    const { journal, readBatch } = this.#o
+    const before = this.#audience.get(channel)
     if (before !== undefined) this.#inbox.handOver(before, subscriber) // I3
-    this.#subscribers.set(channel, subscriber)
-    const ours = hello.from >= journal.firstLsn && isOurs(hello, journal.writtenLsn, this.#o.readBatch)
-    const reaches = hello.from > journal.writtenLsn || this.#bridge.startingAt(lsn(hello.from)) !== null
-    const marks = { written: journal.writtenLsn, flushed: journal.flushedLsn, applied: this.applied }
-    const mode = ours ? (reaches ? 'live' : 'behind') : 'reset'
-    channel.send(journalFrames.subscribed, encodeSubscribed({ mode, first: journal.firstLsn, ...marks }))
-    if (mode === 'live') subscriber.catchUp(this.#bridge, journal.writtenLsn)
+    this.#audience.add(subscriber)
+    const ours = hello.from >= journal.firstLsn && isOurs(hello, journal.writtenLsn, readBatch)
+    const mode = ours ? (this.#audience.reaches(subscriber) ? 'live' : 'behind') : 'reset'
+    const { leadership } = this
+    const answer = { mode, first: journal.firstLsn, ...this.#mark(), leadership } as const
+    channel.send(journalFrames.subscribed, encodeSubscribed(answer))
+    if (mode === 'live') this.#audience.catchUp(subscriber)
     channel.flush()
   }
 
-  #resumeSending(channel: Channel): void {
-    const subscriber = this.#subscribers.get(channel)
-    if (subscriber === undefined) return
-    subscriber.catchUp(this.#bridge, this.#o.journal.writtenLsn)
-    if (channel.writable) channel.send(journalFrames.watermark, this.#mark())
-  }
-
   #drop(channel: Channel): void {
-    const subscriber = this.#subscribers.get(channel)
+    const subscriber = this.#audience.get(channel)
     if (subscriber === undefined) return
-    this.#subscribers.delete(channel)
+    this.#audience.delete(channel)
     this.attestation.gone(subscriber.name)
     this.#inbox.drop(subscriber)
   }
@@ -270,60 +306,51 @@ export class JournalWriter {
       this.#appendFailed(drafts, error)
       return
     }
-    this.#fanOut({ firstLsn, lastLsn, payload: written })
-    this.#schedule.written(batch.flush)
+    this.#written({ firstLsn, lastLsn, payload: written }, batch.flush)
+  }
+
+  #written(batch: WrittenBatch, somebodyWaits: boolean): void {
+    this.#audience.fanOut(batch, this.attestation)
+    this.#schedule.written(somebodyWaits)
+  }
+
+  #standBy(batches: CommittedBatches): void {
+    this.#standby = new Standby({
+      ...this.#o,
+      batches,
+      appended: (batch) => this.#written(batch, true),
+      full: () => this.#audience.announce(false),
+      failed: (error) => this.fail(error),
+    })
   }
 
   #appendFailed(drafts: readonly Drafts[], cause: unknown): void {
     if (!isCommanderError(cause)) throw cause
     if (cause.code !== 'journal_full') {
-      this.#fail(cause)
+      this.fail(cause)
       return
     }
     this.#intake.refuseAll(
-      drafts.filter(({ from }) => this.#subscribers.get(from.channel) === from),
+      drafts.filter(({ from }) => this.#audience.get(from.channel) === from),
       cause,
     )
   }
 
-  #fanOut(batch: { readonly firstLsn: Lsn; readonly lastLsn: Lsn; readonly payload: Buffer }): void {
-    this.#bridge.add(batch)
-    if (this.attestation.isDue) this.attestation.ask(batch.lastLsn, this.#subscribers.values())
-    const header = encodeEntriesHeader(batch.firstLsn, batch.lastLsn)
-    for (const subscriber of this.#subscribers.values()) {
-      subscriber.offer(batch, header)
-      subscriber.channel.flush()
-    }
-  }
-
   /** I6. */
   #bar(divergence: Divergence): void {
-    const diverged = [...this.#subscribers.values()].find(({ name }) => name === divergence.name)
+    const diverged = [...this.#audience.values()].find(({ name }) => name === divergence.name)
     if (diverged === undefined) return
     this.#drop(diverged.channel)
     diverged.channel.close(this.#quarantine.add(diverged.origin, divergence))
   }
 
-  #announce(flushedOnly: boolean): void {
-    const mark = this.#mark()
-    for (const subscriber of this.#subscribers.values()) {
-      if ((flushedOnly && !subscriber.followsFlush) || !subscriber.channel.writable) continue
-      subscriber.channel.send(journalFrames.watermark, mark)
-      if (flushedOnly) subscriber.channel.flush()
-    }
+  #mark(): Watermark {
+    const { writtenLsn: written, flushedLsn: flushed } = this.#o.journal
+    return { written, flushed, applied: this.applied, checkpointWanted: this.retention.checkpointWanted }
   }
 
-  #mark(): Buffer {
-    const { journal } = this.#o
-    return encodeWatermark({
-      written: journal.writtenLsn,
-      flushed: journal.flushedLsn,
-      applied: this.applied,
-      checkpointWanted: this.retention.checkpointWanted,
-    })
-  }
-
-  #fail(error: CommanderError): void {
+  /** The journal takes nothing more: what was written and not flushed may be lost. */
+  fail(error: CommanderError): void {
     if (this.#stopped) return
     this.stop()
     this.#o.environment.log.error({ code: error.code, error: messageOf(error) }, `the journal failed: ${error.message}`)

@@ -3,6 +3,7 @@ import { encodeAction } from '../actions/encode.ts'
 import { EntryBatch } from '../actions/entry-batch.ts'
 import { entryFlags, lengthOf, lsnOf, originOf, padded, sequenceOf } from '../actions/entry-layout.ts'
 import type { Refused, Watermark } from '../ipc/journal-protocol.ts'
+import { type Leadership, notLeader } from '../ipc/leadership.ts'
 import type { Environment } from '../kernel/environment.ts'
 import { type CommanderError, fromWireError } from '../kernel/errors.ts'
 import { type Lsn, lsn } from '../kernel/identifiers.ts'
@@ -95,6 +96,10 @@ export class Follow implements FollowerRole {
 
   reset(reason: CommanderError): void {
     this.fail(reason)
+  }
+
+  following(leadership: Leadership): void {
+    this.fail(notLeader(leadership))
   }
 
   /** Nothing more will come. */

@@ -16,24 +16,10 @@ import { ArchivedRebuilds } from './archived-rebuilds.ts'
 import { type CheckpointDone, Checkpoints, type CheckpointUnderWay } from './checkpoints.ts'
 import { pauseAfter } from './commit-pause.ts'
 import { JournalHolds } from './journal-holds.ts'
-import type { ExpiredPortion } from './key-deletions.ts'
 import type { ProjectionApplierOptions } from './projection-applier-options.ts'
 import { ProjectionRunner, type RebuildSlice } from './projection-runner.ts'
 import { TableWriter } from './table-writer.ts'
-
-interface Transaction {
-  readonly applied: Lsn
-  readonly expired: ExpiredPortion
-  readonly checkpoint: CheckpointUnderWay | null
-}
-
-interface Waiting {
-  readonly payload: Buffer
-  readonly offset: number
-  readonly lastLsn: Lsn
-  /** The state's hash is asked for after it. */
-  isAttested: boolean
-}
+import type { Transaction, WaitingBatch } from './waiting-batch.ts'
 
 const waitingBytesMax = 8_388_608
 const transactionBytesMax = 8_388_608
@@ -64,7 +50,7 @@ export class ProjectionApplier implements FollowerRole {
   readonly #tablesPosition: number
   readonly #commitIntervalMs: number
   #follower: Follower | null = null
-  #waiting: Waiting[] = []
+  #waiting: WaitingBatch[] = []
   #waitingBytes = 0
   #flushed: Lsn = lsn(0)
   #committing = false
@@ -188,6 +174,11 @@ export class ProjectionApplier implements FollowerRole {
     this.#sayApplied()
   }
 
+  /** Checkpoints are taken all the same, for this node's store and segments; the journal says nothing of them. */
+  following(): void {
+    this.#sayApplied()
+  }
+
   reset(reason: CommanderError): void {
     this.#o.reset(reason)
   }
@@ -250,7 +241,7 @@ export class ProjectionApplier implements FollowerRole {
 
   #fill(
     batch: WriteBatch,
-    batches: readonly Waiting[],
+    batches: readonly WaitingBatch[],
     slices: readonly RebuildSlice[],
     { applied, expired, checkpoint }: Transaction,
   ): void {
@@ -281,11 +272,11 @@ export class ProjectionApplier implements FollowerRole {
     keys.leave()
   }
 
-  #takeFlushed(): Waiting[] {
+  #takeFlushed(): WaitingBatch[] {
     let taken = 0
     let bytes = 0
     while (taken < this.#waiting.length && bytes < transactionBytesMax) {
-      const next = this.#waiting[taken] as Waiting
+      const next = this.#waiting[taken] as WaitingBatch
       if (next.lastLsn > this.#flushed) break // I1
       bytes += next.payload.length
       taken++
@@ -343,7 +334,7 @@ export class ProjectionApplier implements FollowerRole {
 
   /** `archivedLsn` has moved. */
   archivedMoved(): void {
-    if (this.#follower?.isConnected === true) this.#sayApplied()
+    if (this.#follower?.standing.isCaughtUp === true) this.#sayApplied()
   }
 
   switched(switched: Switched): void {

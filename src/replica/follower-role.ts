@@ -1,5 +1,6 @@
 import type { Transport } from '../ipc/channel.ts'
 import type { Refused, Switched, Watermark } from '../ipc/journal-protocol.ts'
+import type { Leadership } from '../ipc/leadership.ts'
 import type { Environment } from '../kernel/environment.ts'
 import type { CommanderError } from '../kernel/errors.ts'
 import type { Lsn } from '../kernel/identifiers.ts'
@@ -31,6 +32,11 @@ export interface FollowerRole {
    * process that have not been seen by now never will be.
    */
   connected?(): void
+  /**
+   * The same to a journal writer that does not lead: it takes no drafts, and `connected` comes if and when it leads. Again
+   * when it says that another node leads.
+   */
+  following?(leadership: Leadership): void
   disconnected?(): void
   /** Drafts can be sent again: the journal writer had taken none for a while. */
   writable?(): void

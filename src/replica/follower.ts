@@ -15,16 +15,18 @@ import {
   type Subscribed,
   type Watermark,
 } from '../ipc/journal-protocol.ts'
+import { decodeLeading, type Leading } from '../ipc/leadership.ts'
 import { assert } from '../kernel/assert.ts'
 import { CommanderError, messageOf } from '../kernel/errors.ts'
-import { type Lsn, lsn, nextLsn } from '../kernel/identifiers.ts'
+import { type Lsn, lsn } from '../kernel/identifiers.ts'
 import { limits } from '../kernel/limits.ts'
 import { attest } from './attest.ts'
+import { CatchUp } from './catch-up.ts'
 import { foldBatch } from './fold-batch.ts'
 import type { FollowerOptions } from './follower-role.ts'
 import { identityOf, type QueuedBatch, queuedBatchOf } from './queued-batch.ts'
-import { resetReason, unreadable } from './reset-reason.ts'
-import type { SegmentReader } from './segment-source.ts'
+import { resetReason } from './reset-reason.ts'
+import { Standing } from './standing.ts'
 
 export type { FollowerOptions, FollowerRole } from './follower-role.ts'
 
@@ -36,12 +38,12 @@ const reconnectDelayMs = 20
  * no event loop is blocked.
  *
  * I1. Batches reach the role in LSN order, each exactly once, without a gap.
- * I2. `connected` comes only after everything that the writer had written when it accepted us was applied.
+ * I2. `connected` comes only after everything that the writer had written when it accepted us, or came to lead, was applied.
  */
 export class Follower {
   readonly #o: FollowerOptions
   #channel: Channel | null = null
-  #reader: SegmentReader | null = null
+  readonly #catchUp: CatchUp
   #queue: QueuedBatch[] = []
   #scheduled = false
   #applied: Lsn
@@ -50,21 +52,15 @@ export class Follower {
   /** The writer asks for the state's hash after this entry; 0: after none. */
   #attestAt = 0
   #attested: Attested | null = null
-  /** Apply up to here before `connected` is told. */
-  #connectedAt: Lsn | null = null
-  #isConnected = false
+  readonly standing: Standing = new Standing()
   #stopped = false
   #nextSequence = 0
-  readonly #drainDue: () => void
 
   constructor(options: FollowerOptions) {
     this.#o = options
+    this.#catchUp = new CatchUp(options.segments)
     this.#applied = options.after
     this.#mark = { written: options.after, flushed: lsn(0), applied: lsn(0), checkpointWanted: lsn(0) }
-    this.#drainDue = () => {
-      this.#scheduled = false
-      this.#drain()
-    }
   }
 
   get applied(): Lsn {
@@ -80,13 +76,13 @@ export class Follower {
     return this.#attested
   }
 
-  /** Connected and caught up with what the writer had when it accepted us. */
+  /** Connected to a writer that leads, and caught up with what it had when it accepted us. */
   get isConnected(): boolean {
-    return this.#isConnected
+    return this.standing.state === 'connected'
   }
 
   get isWritable(): boolean {
-    return this.#isConnected && this.#channel?.writable === true
+    return this.isConnected && this.#channel?.writable === true
   }
 
   start(): void {
@@ -95,11 +91,10 @@ export class Follower {
 
   stop(): void {
     this.#stopped = true
-    this.#reader?.close()
-    this.#reader = null
+    this.#catchUp.stop()
     this.#channel?.close()
     this.#channel = null
-    this.#isConnected = false
+    this.standing.lost()
   }
 
   /** The role accepts batches again. */
@@ -132,7 +127,7 @@ export class Follower {
 
   /** Asks the writer to seal the current segment; the role's `switched` is called. False while there is no connection. */
   switchSegment(): boolean {
-    if (this.#channel === null || !this.#isConnected) return false
+    if (this.#channel === null || !this.isConnected) return false
     this.#channel.send(journalFrames.switchSegment, Buffer.alloc(0))
     this.#channel.flush()
     return true
@@ -156,7 +151,7 @@ export class Follower {
         if (this.#channel === channel) this.#frame(channel, kind, body)
       },
       writable: () => {
-        if (this.#channel === channel && this.#isConnected) this.#o.role.writable?.()
+        if (this.#channel === channel && this.isConnected) this.#o.role.writable?.()
       },
       closed: (error) => {
         if (this.#channel === channel) this.#closed(error)
@@ -166,13 +161,10 @@ export class Follower {
 
   #closed(error: CommanderError | null): void {
     this.#channel = null
-    this.#reader?.close()
-    this.#reader = null
+    this.#catchUp.stop()
     this.#queue = []
-    this.#connectedAt = null
     this.#attestAt = 0
-    const was = this.#isConnected
-    this.#isConnected = false
+    const was = this.standing.lost()
     if (this.#stopped) return
     if (error?.code === 'state_diverged') {
       this.#giveUp(error)
@@ -206,7 +198,8 @@ export class Follower {
   #frame(channel: Channel, kind: number, body: Buffer): void {
     switch (kind) {
       case journalFrames.entries:
-        this.#enqueue(queuedBatchOf(body))
+        this.#queue.push(queuedBatchOf(body))
+        this.#scheduleDrain()
         return
       case journalFrames.watermark:
         channel.release(body.length)
@@ -228,6 +221,10 @@ export class Follower {
         channel.release(body.length)
         this.#attestAt = decodeNumber(body)
         return
+      case journalFrames.leading:
+        channel.release(body.length)
+        this.#leading(decodeLeading(body))
+        return
       case journalFrames.lagged:
         channel.release(body.length)
         this.#readSegments()
@@ -245,31 +242,28 @@ export class Follower {
     const { written, flushed, applied } = answer
     const mark = { ...this.#mark, written: lsn(written), flushed: lsn(flushed), applied: lsn(applied) }
     this.#mark = mark
-    if (!this.#isConnected) this.#connectedAt ??= mark.written
+    this.standing.accepted(answer.leadership, written)
     if (answer.mode === 'behind') this.#readSegments()
     this.#scheduleDrain()
   }
 
-  #readSegments(): void {
-    this.#reader?.close()
-    this.#reader = null
-    try {
-      this.#reader = this.#o.segments(nextLsn(this.#queue.at(-1)?.lastLsn ?? this.#applied))
-    } catch (error) {
-      this.#giveUp(unreadable(this.#applied, error))
-      return
-    }
+  #leading({ written, ...leadership }: Leading): void {
+    const was = this.standing.state
+    this.standing.heard(leadership, written)
+    if (leadership.leads) this.resumeDrafts()
+    else if (was === 'following') this.#o.role.following?.(leadership)
     this.#scheduleDrain()
+  }
+
+  #readSegments(): void {
+    const reason = this.#catchUp.begin(this.#queue.at(-1)?.lastLsn ?? this.#applied, this.#applied)
+    if (reason === null) this.#scheduleDrain()
+    else this.#giveUp(reason)
   }
 
   #giveUp(reason: CommanderError): void {
     this.stop()
     this.#o.role.reset(reason)
-  }
-
-  #enqueue(batch: QueuedBatch): void {
-    this.#queue.push(batch)
-    this.#scheduleDrain()
   }
 
   #queueMark(mark: Watermark): void {
@@ -281,6 +275,11 @@ export class Follower {
     if (this.#scheduled) return
     this.#scheduled = true
     this.#o.environment.scheduler.soon(this.#drainDue)
+  }
+
+  readonly #drainDue = (): void => {
+    this.#scheduled = false
+    this.#drain()
   }
 
   #drain(): void {
@@ -296,22 +295,21 @@ export class Follower {
       if (this.#stopped) return
     }
     if (taken > 0) this.#queue = taken === this.#queue.length ? [] : this.#queue.slice(taken)
-    if (this.#queue.length === 0 && this.#reader !== null && this.#accepts()) this.#readSlice()
+    if (this.#queue.length === 0 && this.#catchUp.isUnderWay && this.#accepts()) this.#readSlice()
     if (this.#stopped) return
-    if (this.#connectedAt !== null && this.#applied >= this.#connectedAt && this.#reader === null) this.#nowConnected()
+    if (!this.#catchUp.isUnderWay && this.standing.applied(this.#applied)) this.#caughtUp()
     role.watermark?.(this.#mark)
     if (this.#applied !== before) role.applied?.()
-    if ((this.#queue.length > 0 || this.#reader !== null) && this.#accepts()) this.#scheduleDrain()
+    if ((this.#queue.length > 0 || this.#catchUp.isUnderWay) && this.#accepts()) this.#scheduleDrain()
   }
 
   #accepts(): boolean {
     return this.#o.role.accepts?.() ?? true
   }
 
-  #nowConnected(): void {
-    this.#connectedAt = null
-    this.#isConnected = true
-    this.#o.role.connected?.()
+  #caughtUp(): void {
+    if (this.isConnected) this.#o.role.connected?.()
+    else this.#o.role.following?.(this.standing.leadership)
   }
 
   #applyBatch(batch: QueuedBatch): void {
@@ -333,25 +331,17 @@ export class Follower {
 
   /** One slice from disk; at its end the writer is asked for what came after. */
   #readSlice(): void {
-    let batches: ReturnType<SegmentReader['read']>
-    try {
-      batches = this.#reader?.read(limits.catchUpSliceBytes, this.#mark.written) ?? []
-    } catch (error) {
-      this.#giveUp(unreadable(this.#applied, error))
+    const batches = this.#catchUp.slice(this.#applied, this.#mark.written)
+    if (!Array.isArray(batches)) {
+      this.#giveUp(batches)
       return
     }
-    for (const { firstLsn, entryCount, payload } of batches) {
-      this.#applyBatch({ payload, offset: 0, firstLsn, lastLsn: lsn(firstLsn + entryCount - 1), bytes: 0 })
+    for (const batch of batches) {
+      this.#applyBatch(batch)
       if (this.#stopped) return
     }
     if (batches.length > 0 && this.#applied < this.#mark.written) return
-    this.#reader?.close()
-    this.#reader = null
-    if (this.#applied < this.#mark.written && batches.length === 0) {
-      const text = `the segments end at ${this.#applied}, not ${this.#mark.written}`
-      this.#giveUp(unreadable(this.#applied, new CommanderError('journal_corrupt', text)))
-      return
-    }
+    this.#catchUp.stop()
     this.#subscribe()
   }
 }

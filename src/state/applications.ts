@@ -53,6 +53,12 @@ export function deregisterApplication(slice: ApplicationsSlice, instance: string
   if (slice.byInstance.delete(instance)) rebalance(slice, required)
 }
 
+/** They are of a node that no longer leads. */
+export function deregisterAll(slice: ApplicationsSlice, required: RequiredVersions): void {
+  slice.byInstance.clear()
+  rebalance(slice, required)
+}
+
 /**
  * Rebuilt from nothing: which instance owns what depends on who is there, never on the way there. Code that is older
  * than its type's events gets no work on it.

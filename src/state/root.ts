@@ -26,7 +26,7 @@ import type { Lsn, Token } from '../kernel/identifiers.ts'
 import { lsn } from '../kernel/identifiers.ts'
 import { readUint64 } from '../kernel/integers.ts'
 import { hasUnsuspected, releaseActivations } from './activations.ts'
-import { deregisterApplication, registerApplication } from './applications.ts'
+import { deregisterAll, deregisterApplication, registerApplication } from './applications.ts'
 import {
   addPending,
   blockAggregate,
@@ -242,6 +242,10 @@ function reduceRare(state: RootState, b: Buffer, o: number, at: Lsn): void {
       deregisterApplication(state.applications, nameOf(b, o), migrations.versions)
       return
     }
+    case actionCodes['journal/epoch-started']:
+      releaseEverything(state)
+      deregisterAll(state.applications, migrations.versions)
+      return
     case actionCodes['schedule/fired']:
       reduceFired(state.schedules, state.outbox, b, o)
       return

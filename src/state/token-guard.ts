@@ -85,7 +85,7 @@ export class TokenGuard {
     } else if (code === actionCodes['command/started'] || code === actionCodes['workflow/resumed']) this.#start(b, o)
     else if (code === actionCodes['application/registered'] || code === actionCodes['application/deregistered'])
       this.#membership(nameOf(b, o), code === actionCodes['application/registered'])
-    else if (releasesAll(b, o)) this.#releaseAll()
+    else if (releasesAll(b, o)) this.#releaseAll(code === actionCodes['journal/epoch-started'])
   }
 
   /** False for a workflow that is active: void. */
@@ -130,8 +130,15 @@ export class TokenGuard {
     }
   }
 
-  #releaseAll(): void {
+  /** With another leader the instances are gone as well. */
+  #releaseAll(withInstances: boolean): void {
     for (const command of [...this.#assignments.keys()]) this.#end(lsn(command))
+    if (!withInstances) return
+    const former = [...this.#instances]
+    this.#instances.clear()
+    this.#undoRare.push(() => {
+      for (const instance of former) this.#instances.add(instance)
+    })
   }
 
   #end(command: Lsn): void {

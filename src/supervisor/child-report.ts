@@ -1,4 +1,5 @@
 import type { ArchiveStatus } from '../archive/archive-target.ts'
+import type { Leadership } from '../ipc/leadership.ts'
 import type { WireError } from '../kernel/errors.ts'
 import type { MetricSample } from '../observability/metrics.ts'
 
@@ -56,6 +57,8 @@ export interface ReportFields {
   readonly writtenBytes?: number
   /** The journal writer's. */
   readonly attestation?: AttestationReport
+  /** The journal writer's: whether it leads, or who does. */
+  readonly leadership?: Leadership
   /** The gateway's: where HTTP is served. */
   readonly url?: string
   /** The projection applier's: why it applies nothing for now, such as a full disk; null while it does. */

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import type { ArchiveStatus } from '../archive/archive-target.ts'
+import type { LeaderAddress } from '../ipc/leadership.ts'
 import { CommanderError, messageOf, type WireError } from '../kernel/errors.ts'
 import type { MetricSample } from '../observability/metrics.ts'
 import type { AttestationReport, AttestedState, ChildReport, JournalUse, JournalWatermarks } from './child-report.ts'
@@ -55,7 +56,10 @@ export interface ProcessStatus {
 export interface DatabaseStatus {
   /** Commands are accepted. */
   readonly ready: boolean
-  readonly role: 'leader'
+  /** `follower`: another node leads the replicated journal, or none does; commands are refused, reads answered. */
+  readonly role: 'leader' | 'follower'
+  /** Of the replicated journal; null where this node keeps its journal alone. */
+  readonly replication: { readonly epoch: number; readonly leader: LeaderAddress | null } | null
   readonly dataDir: string
   /** Null without HTTP, and until the gateway has reported. */
   readonly url: string | null

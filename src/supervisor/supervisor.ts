@@ -1,5 +1,6 @@
 import type { ArchiveStatus } from '../archive/archive-target.ts'
 import type { Transport } from '../ipc/channel.ts'
+import { type Leadership, leadsAlone } from '../ipc/leadership.ts'
 import type { Environment } from '../kernel/environment.ts'
 import type { WireError } from '../kernel/errors.ts'
 import type { AttestationReport, ChildReport, JournalUse, JournalWatermarks } from './child-report.ts'
@@ -36,6 +37,7 @@ export class Supervisor implements ControlTarget {
   #storeTrouble: WireError | null = null
   #journal: JournalUse | null = null
   #attestation: AttestationReport | null = null
+  #leadership: Leadership = leadsAlone
   readonly #history = new JournalHistory()
 
   /** @throws CommanderError `invalid_config` if the specifications contradict each other. */
@@ -79,6 +81,7 @@ export class Supervisor implements ControlTarget {
     if (report.storeTrouble !== undefined) this.#storeTrouble = report.storeTrouble
     this.#journal = report.journal ?? this.#journal
     this.#attestation = report.attestation ?? this.#attestation
+    this.#leadership = report.leadership ?? this.#leadership
     if (report.lsn === undefined) return true
     this.#lsn = report.lsn
     const nowMs = this.#options.environment.clock.monotonicMs()
@@ -91,7 +94,7 @@ export class Supervisor implements ControlTarget {
     const reports = children.map((child) => child.report)
     return {
       ready: this.#supervision.ready,
-      role: 'leader',
+      ...roleOf(this.#leadership),
       dataDir: this.#options.dataDir,
       url: reports.find((report) => report?.url !== undefined)?.url ?? null,
       lsn: this.#lsn,
@@ -140,3 +143,8 @@ export class Supervisor implements ControlTarget {
     }
   }
 }
+
+const roleOf = ({ leads, epoch, leader }: Leadership): Pick<DatabaseStatus, 'role' | 'replication'> => ({
+  role: leads ? 'leader' : 'follower',
+  replication: leads && epoch === 0 ? null : { epoch, leader },
+})

@@ -4,10 +4,12 @@ import { encodeAction } from '../../src/actions/encode.ts'
 import { EntryBatch } from '../../src/actions/entry-batch.ts'
 import { lengthOf, padded, stampLsn } from '../../src/actions/entry-layout.ts'
 import type { Watermark } from '../../src/ipc/journal-protocol.ts'
+import { type Leadership, leadsAlone } from '../../src/ipc/leadership.ts'
 import type { Environment } from '../../src/kernel/environment.ts'
 import type { ErrorCode } from '../../src/kernel/errors.ts'
 import { type Lsn, lsn, noLsn } from '../../src/kernel/identifiers.ts'
 import type { Follower, FollowerRole } from '../../src/replica/follower.ts'
+import type { Standing } from '../../src/replica/standing.ts'
 import { ManualScheduler } from './ipc/manual-scheduler.ts'
 import { RecordingLog } from './ipc/recording-log.ts'
 
@@ -41,6 +43,8 @@ export class RoleWorld {
 /** What a role hands to its follower, and what it is told of. */
 export class StubFollower {
   isConnected = true
+  /** What the journal writer says that it is. */
+  leadership: Leadership = leadsAlone
   /** Drafts that it takes before it is no longer writable. */
   takesDrafts: number = Number.POSITIVE_INFINITY
   largestFrameBytes = 0
@@ -56,6 +60,11 @@ export class StubFollower {
   /** A role takes the class; to the role this is one. */
   get asFollower(): Follower {
     return this as unknown as Follower
+  }
+
+  get standing(): Pick<Standing, 'isCaughtUp' | 'isStandingBy' | 'leadership'> {
+    const { isConnected, leadership } = this
+    return { isCaughtUp: isConnected || !leadership.leads, isStandingBy: !leadership.leads, leadership }
   }
 
   get isWritable(): boolean {
@@ -184,6 +193,20 @@ export const registered = (
   incarnation,
   aggregateTypes: ['counter'],
   former,
+})
+
+export const epochStarted = (epoch: number, leader = 'b'): Action => ({
+  type: 'journal/epoch-started',
+  epoch,
+  leader,
+  atMs: 1_700_000_000_000,
+})
+
+/** Of the journal writer of a node that does not lead. */
+export const ledBy = (id: string, epoch = 1): Leadership => ({
+  leads: false,
+  epoch,
+  leader: { id, address: `${id}:7500`, url: `http://${id}:7400` },
 })
 
 export const refusal = (sequence: number, code: ErrorCode = 'stale_token') => ({

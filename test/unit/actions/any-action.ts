@@ -219,6 +219,11 @@ export const anyActionByType: { readonly [Type in ActionType]: fc.Arbitrary<Acti
     aggregate: anyAggregate,
     messages: fc.array(anyMessage, { maxLength: 2 }),
   }),
+  'journal/epoch-started': record<Of<'journal/epoch-started'>>('journal/epoch-started', {
+    epoch: safeInteger,
+    leader: name,
+    atMs: wallMs,
+  }),
   'stream/migrated': record<Of<'stream/migrated'>>('stream/migrated', {
     aggregateType: name,
     toVersion: fc.nat(),

@@ -81,6 +81,7 @@ describe('the codes of actions', () => {
       'aggregate/unassigned': 35,
       'checkpoint/started': 40,
       'checkpoint/completed': 41,
+      'journal/epoch-started': 96,
     })
   })
 

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import type { Action, Entry } from '../../../src/actions/action.ts'
 import { type Lsn, lsn, revision, token } from '../../../src/kernel/identifiers.ts'
-import { received, registered } from '../role-world.ts'
+import { epochStarted, received, registered } from '../role-world.ts'
 import { ApplicationWorld, calls, summary } from './application-world.ts'
 
 let app: ApplicationWorld
@@ -42,6 +42,36 @@ describe('registration', () => {
     app.append({ type: 'application/deregistered', instance: 'test-1', reason: 'silent' })
     app.world.scheduler.advance(1000)
     expect(app.acceptDrafts()).toMatchObject([{ type: 'application/registered' }])
+  })
+
+  it('is repeated when another node came to lead, under which nothing of before counts', () => {
+    const [command] = app.start(received('a'))
+    expect(drafted()).toHaveLength(1)
+    app.append(epochStarted(2))
+    expect(app.runtime.isRegistered).toBe(false)
+    app.startAgain(lsn(command as number))
+    app.world.scheduler.advance(1000)
+    expect(app.follower.takeActions()).toMatchObject([
+      { type: 'command/completed' },
+      { type: 'application/registered' },
+    ])
+  })
+
+  it('waits until this node leads, whoever registers under its name meanwhile', () => {
+    const fresh = new ApplicationWorld()
+    fresh.follower.isConnected = false
+    fresh.append(registered('test-1', 3))
+    const [command] = fresh.start(received('a'))
+    fresh.append({ type: 'application/deregistered', instance: 'test-1', reason: 'silent' })
+    fresh.world.scheduler.advance(1000)
+    expect([fresh.follower.drafts, calls.decided]).toEqual([[], 0])
+    fresh.append(epochStarted(2))
+    fresh.follower.isConnected = true
+    fresh.runtime.connected()
+    expect(fresh.acceptDrafts()).toMatchObject([{ type: 'application/registered', incarnation: 77 }])
+    fresh.store()
+    fresh.startAgain(command as Lsn)
+    expect(fresh.acceptDrafts()).toMatchObject([{ type: 'command/completed', command }])
   })
 
   it('is taken back at an orderly stop', () => {

@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, it } from 'vitest'
 import type { Action, Entry } from '../../../src/actions/action.ts'
 import { type Lsn, lsn } from '../../../src/kernel/identifiers.ts'
 import { limits } from '../../../src/kernel/limits.ts'
-import { apply, mark, received, refusal, registered } from '../role-world.ts'
+import { apply, epochStarted, mark, received, refusal, registered } from '../role-world.ts'
 import { DispatcherWorld, idOwnedBy } from './dispatcher-world.ts'
 
 let db: DispatcherWorld
@@ -22,6 +22,31 @@ describe('who gets what', () => {
     db.append(registered('test-1'))
     const commands = db.receive('a', 'b', 'a', 'c', 'a')
     expect(db.starts()).toEqual([`test-1: ${commands.join(' ')}`])
+  })
+
+  it('starts what the former leader had started anew, once an instance of the new one registers', () => {
+    db.append(registered('test-1'))
+    const commands = db.receive('a', 'b')
+    db.settle()
+    db.append(epochStarted(2))
+    expect(db.starts()).toEqual([])
+    db.append(registered('test-1', 2))
+    expect(db.starts()).toEqual([`test-1: ${commands.join(' ')}`])
+  })
+
+  it('drafts nothing while another node leads, and goes on from there when it comes to lead', () => {
+    db.follower.isConnected = false
+    db.append(registered('test-1'))
+    const [a, b] = db.receive('a', 'b', 'c')
+    db.append({ type: 'command/started', instance: 'test-1', commands: [a as Lsn] })
+    db.append({ type: 'command/started', instance: 'dispatcher', commands: [b as Lsn] })
+    db.world.scheduler.advance(120_000)
+    db.dispatcher.writable()
+    expect(db.follower.drafts).toEqual([])
+    db.append(epochStarted(2), registered('test-1', 2))
+    db.follower.isConnected = true
+    db.dispatcher.connected()
+    expect(db.starts()).toEqual([`test-1: ${a} ${b} ${lsn((b as number) + 1)}`])
   })
 
   it('gives each instance the aggregates of its own partitions', () => {

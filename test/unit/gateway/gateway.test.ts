@@ -1,7 +1,8 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import type { Entry } from '../../../src/actions/action.ts'
 import { waitModes } from '../../../src/ipc/client-protocol.ts'
-import { refusal } from '../role-world.ts'
+import { lsn } from '../../../src/kernel/identifiers.ts'
+import { apply, ledBy, refusal } from '../role-world.ts'
 import { GatewayWorld, key } from './gateway-world.ts'
 
 let db: GatewayWorld
@@ -191,6 +192,57 @@ describe('a lost connection to the journal writer', () => {
     expect(db.answer(db.call())).toMatchObject({ error: 'not_ready', retryable: true })
     db.follower.isConnected = true
     expect(db.answer(db.call())).toBeUndefined()
+  })
+})
+
+describe('while another node leads', () => {
+  const standBy = (leader = 'b', epoch = 2): void => {
+    db.follower.isConnected = false
+    db.follower.leadership = ledBy(leader, epoch)
+    db.gateway.following(db.follower.leadership)
+  }
+
+  it('every call is refused, certainly not taken, and told where that node is', () => {
+    standBy()
+    const skipped = {
+      type: 'command/skipped',
+      command: lsn(1),
+      reason: '',
+      aggregate: { type: 'counter', id: 'a' },
+    } as const
+    for (const request of [db.call(), db.operate(skipped)]) {
+      expect(db.answer(request)).toMatchObject({
+        error: 'not_leader',
+        retryable: true,
+        details: { leader: { id: 'b', address: 'b:7500', url: 'http://b:7400' }, epoch: 2 },
+      })
+    }
+    expect(db.follower.drafts).toEqual([])
+    expect(db.gateway.isReady).toBe(false)
+  })
+
+  it('a call that was drafted when this one led is told that nobody knows, and its entry may still come', () => {
+    const requests = [db.call(), db.call({ key: 'counter/b' })]
+    db.world.scheduler.settle()
+    const drafts = db.follower.takeDrafts()
+    standBy()
+    expect(requests.map((request) => db.outcome(request))).toEqual(['indeterminate', 'indeterminate'])
+    apply(db.gateway, db.journal.accept(drafts.slice(0, 1), drafts[0]?.origin), db.journal.written)
+    db.follower.isConnected = true
+    db.gateway.connected()
+    const again = db.call()
+    db.complete(db.accept())
+    db.flush()
+    expect(db.outcome(again)).toBe('completed')
+  })
+
+  it('a call whose command is in the journal is answered when the other node has carried it out', () => {
+    const request = db.call()
+    const command = db.accept()
+    standBy()
+    db.complete(command)
+    db.flush()
+    expect(db.outcome(request)).toBe('completed')
   })
 })
 

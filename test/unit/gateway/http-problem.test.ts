@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { problemOf } from '../../../src/gateway/http-problem.ts'
+import { notLeader } from '../../../src/ipc/leadership.ts'
 import { CommanderError, type ErrorCode, errorCodes } from '../../../src/kernel/errors.ts'
+import { ledBy } from '../role-world.ts'
 
 const codes = Object.keys(errorCodes) as ErrorCode[]
 
@@ -38,6 +40,18 @@ describe('problemOf', () => {
       '1',
       '1',
     ])
+  })
+
+  it('names the node that leads in a header, where it serves HTTP', () => {
+    const headersFor = (url?: string) => problemOf(notLeader({ ...ledBy('b'), leader: leaderAt(url) })).headers
+    const leaderAt = (url?: string) => ({ id: 'b', address: 'b:7500', ...(url === undefined ? {} : { url }) })
+    expect(headersFor('http://b:7400')).toEqual({ 'retry-after': '1', 'commanderdb-leader': 'http://b:7400' })
+    expect(headersFor()).toEqual({ 'retry-after': '1' })
+    expect(problemOf(notLeader({ leads: false, epoch: 3, leader: null }))).toMatchObject({
+      status: 503,
+      headers: { 'retry-after': '1' },
+      body: { code: 'not_leader', retryable: true, details: { leader: null, epoch: 3 } },
+    })
   })
 
   it('carries the details, and takes a status that says more than the code', () => {

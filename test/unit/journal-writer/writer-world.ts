@@ -5,13 +5,15 @@ import { EntryBatch } from '../../../src/actions/entry-batch.ts'
 import { lengthOf, padded } from '../../../src/actions/entry-layout.ts'
 import type { Channel } from '../../../src/ipc/channel.ts'
 import type { Refused, Watermark } from '../../../src/ipc/journal-protocol.ts'
+import type { Leadership } from '../../../src/ipc/leadership.ts'
 import { createMemoryTransport, type MemoryEndpoint, type MemoryTransport } from '../../../src/ipc/memory-transport.ts'
 import { type Journal, openJournal } from '../../../src/journal/journal.ts'
 import { MemoryStorage, type StorageFault, type StorageOperation } from '../../../src/journal/memory-storage.ts'
-import { defaultJournalOptions, framePayloadBytesMax } from '../../../src/journal/options.ts'
+import { defaultJournalOptions, framePayloadBytesMax, type JournalOptions } from '../../../src/journal/options.ts'
 import { JournalReader } from '../../../src/journal/reader.ts'
 import type { Referee } from '../../../src/journal-writer/attestation.ts'
 import { JournalWriter } from '../../../src/journal-writer/journal-writer.ts'
+import type { JournalWriterOptions } from '../../../src/journal-writer/journal-writer-options.ts'
 import { defaultFlushOptions } from '../../../src/journal-writer/options.ts'
 import { defaultRetentionSettings } from '../../../src/journal-writer/retention.ts'
 import type { CommanderError } from '../../../src/kernel/errors.ts'
@@ -31,6 +33,9 @@ export interface WriterOptions {
   readonly referee?: Referee
   /** Of the journal. */
   readonly maxBytes?: number
+  readonly segmentBytes?: number
+  /** Another node leads. */
+  readonly standby?: JournalWriterOptions['standby']
 }
 
 /** A journal writer over a virtual disk, and followers over memory. Time stands still until `run`. */
@@ -60,6 +65,11 @@ export class WriterWorld {
     return world
   }
 
+  get #journalOptions(): JournalOptions {
+    const { maxBytes, segmentBytes } = { ...journalOptions, ...this.#options }
+    return { ...journalOptions, maxBytes, segmentBytes }
+  }
+
   get writer(): JournalWriter {
     return this.#running?.writer as JournalWriter
   }
@@ -77,7 +87,7 @@ export class WriterWorld {
         environment,
         journalId: Buffer.alloc(16, 1),
         serverId: Buffer.alloc(16, 1),
-        options: { ...journalOptions, maxBytes: this.#options.maxBytes ?? journalOptions.maxBytes },
+        options: this.#journalOptions,
         floorLsn: noLsn,
         replayFrom: lsn(1),
         onBatch: ({ payload }) => {
@@ -97,6 +107,7 @@ export class WriterWorld {
       applied: noLsn,
       checkpoint: noLsn,
       failed: (error) => this.failures.push(error),
+      ...(this.#options.standby === undefined ? {} : { standby: this.#options.standby }),
       attestIntervalMs: this.#options.attestIntervalMs ?? 0,
       ...(this.#options.referee === undefined ? {} : { referee: this.#options.referee }),
     })
@@ -170,6 +181,8 @@ export class TestFollower implements FollowerRole {
   connections = 0
   /** Entries that were applied when it was told that it is connected. */
   appliedAtConnection: number[] = []
+  /** Entries that were applied, and who led, when it was told that it follows one that does not lead. */
+  followed: { readonly applied: number; readonly leadership: Leadership }[] = []
   disconnections = 0
   isBusy = false
 
@@ -226,6 +239,10 @@ export class TestFollower implements FollowerRole {
   connected(): void {
     this.connections++
     this.appliedAtConnection.push(this.follower.applied)
+  }
+
+  following(leadership: Leadership): void {
+    this.followed.push({ applied: this.follower.applied, leadership })
   }
 
   disconnected(): void {

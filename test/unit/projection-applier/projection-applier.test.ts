@@ -9,7 +9,7 @@ import { EventLogReader } from '../../../src/tables/event-log.ts'
 import { readKey } from '../../../src/tables/idempotency-keys.ts'
 import { readOutcome, readParked } from '../../../src/tables/outcomes.ts'
 import { readHead } from '../../../src/tables/streams.ts'
-import { mark, received, registered } from '../role-world.ts'
+import { ledBy, mark, received, registered } from '../role-world.ts'
 import { ApplierWorld, Counters, emptyState } from './applier-world.ts'
 
 let db: ApplierWorld
@@ -243,6 +243,23 @@ describe('checkpoints', () => {
     db.settle()
     expect(db.follower.takeActions()).toMatchObject([{ type: 'checkpoint/completed', upTo }])
     expect([taken, db.applier.checkpoint]).toEqual([[upTo], upTo])
+  })
+
+  it('are taken while another node leads, for the store and the segments here, and the journal says nothing of them', () => {
+    db = new ApplierWorld({ checkpointTimeoutMs: 60_000 })
+    db.follower.isConnected = false
+    db.follower.leadership = ledBy('b')
+    new Counters(db).add('a', 1)
+    db.append({ type: 'checkpoint/completed', upTo: lsn(2), stateHash: 'of the other node' })
+    db.flush()
+    const upTo = db.journal.written
+    db.world.scheduler.advance(60_000)
+    expect(db.follower.takeActions()).toEqual([])
+    expect(db.follower.applied.at(-1)).toMatchObject({ applied: upTo, checkpoint: upTo })
+    expect(stateHash(db.root())).toBe(stateHash(db.applier.state))
+    db.follower.applied.length = 0
+    db.applier.following()
+    expect(db.follower.applied).toMatchObject([{ applied: upTo, checkpoint: upTo }])
   })
 
   it('asked for while the state is being brought up to the tables are taken once it is', () => {

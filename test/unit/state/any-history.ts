@@ -30,6 +30,7 @@ export class History {
   readonly #options: HistoryOptions
   #wallMs = 1_700_000_000_000
   #session = 1
+  #epoch = 0
 
   constructor(random: () => number, steps: number, options: HistoryOptions = {}) {
     this.#random = random
@@ -58,7 +59,8 @@ export class History {
     if (roll < 0.4) return this.#workflow.any(this.#wallMs)
     if (roll < 0.6) return this.#start()
     if (roll < 0.85) return this.#end()
-    if (roll < 0.92) return this.#membership()
+    if (roll < 0.91) return this.#membership()
+    if (roll < 0.92) return this.#lead()
     if (roll < 0.96) return this.#operate()
     return this.#housekeep()
   }
@@ -169,6 +171,10 @@ export class History {
     if (roll < 0.6 || this.#options.expiry === false)
       return { type: 'checkpoint/completed', upTo: lsn(1), stateHash: '' }
     return { type: 'idempotency-key/expired', untilMs: this.#wallMs - this.#below(60_000) }
+  }
+
+  #lead(): Action {
+    return { type: 'journal/epoch-started', epoch: ++this.#epoch, leader: `node-${this.#below(3)}`, atMs: this.#wallMs }
   }
 
   #below(n: number): number {

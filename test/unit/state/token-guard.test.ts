@@ -5,7 +5,7 @@ import { EntryBatch } from '../../../src/actions/entry-batch.ts'
 import { type Lsn, lsn, revision, token } from '../../../src/kernel/identifiers.ts'
 import { emptyRoot, reduce } from '../../../src/state/root.ts'
 import { TokenGuard } from '../../../src/state/token-guard.ts'
-import { received, registered, StubJournal } from '../role-world.ts'
+import { epochStarted, received, registered, StubJournal } from '../role-world.ts'
 
 let journal: StubJournal
 let guard: TokenGuard
@@ -142,6 +142,34 @@ describe('the guard', () => {
     const at = append(started('test-1', ...Array.from({ length: 50 }, (_, i) => i + 1)))
     expect(guard.size).toBe(50)
     for (let command = 1; command <= 50; command++) append(completed(command, at))
+    expect(guard.size).toBe(0)
+  })
+
+  it('refuses what was decided under a former leader, and takes nothing of its instances for granted', () => {
+    append(registered('test-1'), received('a'), received('b'))
+    const at = append(started('test-1', 2), started('dispatcher', 3))
+    append(epochStarted(2))
+    expect(admits(completed(2, at))).toBe(false)
+    expect(admits(parked(3, at + 1))).toBe(false)
+    expect(guard.size).toBe(0)
+    const again = append(started('test-1', 2))
+    expect(admits(completed(2, again))).toBe(true)
+  })
+
+  it('takes back that another node leads when that could not be written', () => {
+    const { workflow } = { workflow: { type: 'workflow:w', id: 'a' } }
+    append(registered('test-1'), received('a', 'start', {}, { aggregate: workflow }))
+    const at = append(started('test-1', 2))
+    append({ ...completed(2, at), aggregate: workflow, workflow: { activates: true } } as Action)
+    guard.begin()
+    guard.apply(journal.append([epochStarted(2)]), 0)
+    expect(guard.size).toBe(0)
+    guard.rollback()
+    expect(guard.size).toBe(1)
+    // The instance counts again: a resumption there is no void one.
+    append({ type: 'workflow/resumed', instance: 'test-1', activations: [lsn(2)] })
+    expect(guard.size).toBe(1)
+    append(registered('test-1', 2))
     expect(guard.size).toBe(0)
   })
 

@@ -19,6 +19,7 @@ const address = controlAddressOf(dataDir)
 const status: DatabaseStatus = {
   ready: true,
   role: 'leader',
+  replication: null,
   dataDir,
   url: null,
   lsn: { written: 3, flushed: 2, checkpoint: 1 },

@@ -54,6 +54,7 @@ it('knows watermarks and URL from the reports, and keeps the watermarks over a r
   expect(supervisor.status()).toEqual({
     ready: false,
     role: 'leader',
+    replication: null,
     dataDir: '/data',
     url: 'http://h',
     lsn,
