@@ -82,4 +82,10 @@ export const limits = {
   crashesMax: 2,
   /** Journal servers in a group of a replicated stream. */
   replicasMax: 16,
+  /** Names of what a cluster keeps in its metadata store. */
+  metadataKeyBytesMax: 512,
+  /** One value there, such as the segment map of a stream; etcd takes 1.5 MiB in a request, and a third more on the way. */
+  metadataValueBytesMax: 1_048_576,
+  /** All of a metadata store that is a file: it is written anew with each change. */
+  metadataFileBytesMax: 16_777_216,
 } as const
