@@ -69,6 +69,24 @@ export class CacheComparison {
   }
 }
 
+/** Whether the segments hold this place: its entry is there, and the last one of a batch. */
+export function holdsPlace(storage: JournalStorage, place: StreamPlace): boolean {
+  const first = segmentsOf(storage.list())[0]
+  if (first === undefined) return place.lsn === 0
+  if (first.baseLsn === place.lsn + 1) return true
+  if (first.baseLsn > place.lsn) return false
+  const reader = new JournalReader(storage, place.lsn)
+  try {
+    const batch = reader.read(1, endOfStream)[0]
+    return batch !== undefined && lastLsnOf(batch) === place.lsn
+  } catch (error) {
+    if (isCommanderError(error)) return false
+    throw error
+  } finally {
+    reader.close()
+  }
+}
+
 /** Drops what the segments hold behind the common part: an uncommitted end of a former leader, or a damaged one. */
 export function cutToCommon(storage: JournalStorage, common: Lsn): void {
   const first = segmentsOf(storage.list())[0]

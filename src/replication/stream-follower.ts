@@ -17,6 +17,8 @@ export interface StreamFollowerOptions {
   readonly batches: (batches: readonly ReplicatedBatch[]) => void
   /** False: no more batches for now; call `resume`. Default: always true. */
   readonly accepts?: () => boolean
+  /** There was nothing more at the time: everything that is known to be committed was handed on. Again after each look. */
+  readonly caughtUp?: () => void
   /** What is wanted is no longer at the servers, or what they have is not what the follower had: it cannot go on. */
   readonly failed: (error: CommanderError) => void
 }
@@ -91,8 +93,11 @@ export class StreamFollower {
       this.#fail(trimmedAway(this.#after, this.#meta))
       return
     }
-    // The record changes when there is more.
-    if (segment === null) return
+    if (segment === null) {
+      // The record changes when there is more.
+      this.#o.caughtUp?.()
+      return
+    }
     const server = segment.group[this.#turn % segment.group.length] as ServerId
     this.#requestId++
     const isSent = this.#o.send(server, {
@@ -131,8 +136,11 @@ export class StreamFollower {
     if (this.#stopped) return
     // A server that was not told of the seal may know less than is committed, or have something damaged: another one is asked.
     const isOdd = segment.state === 'sealed' || answer.batches.length > 0
-    if (fresh.length === 0) this.#waitFor(pollMs, isOdd)
-    else this.#ask()
+    if (fresh.length > 0) this.#ask()
+    else {
+      this.#waitFor(pollMs, isOdd)
+      if (!isOdd) this.#o.caughtUp?.()
+    }
   }
 
   /** Those that follow; null when what the server has cannot be what the follower was following. */

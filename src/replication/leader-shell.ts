@@ -1,0 +1,244 @@
+import type { Environment, Timer } from '../kernel/environment.ts'
+import { CommanderError } from '../kernel/errors.ts'
+import type { Lsn } from '../kernel/identifiers.ts'
+import { limits } from '../kernel/limits.ts'
+import { type Digest, makeBatch } from './batch.ts'
+import type { BatchWindow } from './batch-window.ts'
+import { stepLeader } from './leader.ts'
+import type { LeaderEffect, LeaderEvent, LeaderState, Wish } from './leader-state.ts'
+import type { ServerAnswer, ServerId } from './messages.ts'
+import type { MetadataStore } from './metadata-store.ts'
+import { swapRecord } from './record-swap.ts'
+import type { AppendedBatch, ReplicationLeader } from './replication-leader.ts'
+import type { ReplicationEffect } from './segment-track.ts'
+import type { ServerLinks } from './server-links.ts'
+import type { Peer, StreamMeta } from './stream-meta.ts'
+
+export interface LeaderShellOptions {
+  readonly environment: Environment
+  readonly metadata: MetadataStore
+  readonly servers: ServerLinks
+  readonly window: BatchWindow
+  /** As the election left it. */
+  readonly state: LeaderState
+  /** The record changed by a wish of ours. */
+  readonly recorded?: (wish: Wish, meta: StreamMeta) => void
+  readonly refusedWish?: (wish: Wish, what: string) => void
+}
+
+const tickMs = 50
+/** To one server at once, before another one gets its turn. */
+const streamBytes = 1_048_576
+
+type StreamEffect = Extract<ReplicationEffect, { readonly do: 'stream' }>
+
+/**
+ * Carries out what the machine of the leader wants: requests to journal servers, with the bytes; swaps of the record; time.
+ *
+ * - L1: one event at a time; what comes while effects are carried out waits for its turn.
+ * - L2: what a server does not take for now stays here as one range, and goes on where it stopped, so that a slow server costs no
+ *   memory and holds up nobody.
+ */
+export class LeaderShell implements ReplicationLeader {
+  readonly #o: LeaderShellOptions
+  #state: LeaderState
+  #events: LeaderEvent[] = []
+  #isStepping = false
+  readonly #unsent = new Map<ServerId, StreamEffect>()
+  /** What servers said last of their logs: from there batches can be made again out of the local segments. */
+  readonly #ends = new Map<ServerId, { readonly lsn: Lsn; readonly digest: Digest }>()
+  readonly #readers = new Map<number, { resolve(lsn: Lsn): void; reject(error: CommanderError): void }>()
+  #nextReader = 1
+  #timer: Timer | null = null
+  #moved: () => void = () => {}
+  #isTelling = false
+  failed: CommanderError | null = null
+
+  constructor(options: LeaderShellOptions) {
+    this.#o = options
+    this.#state = options.state
+    this.#tick()
+  }
+
+  get committed(): Lsn {
+    return this.#state.committed.lsn
+  }
+
+  get meta(): StreamMeta {
+    return this.#state.meta
+  }
+
+  get state(): LeaderState {
+    return this.#state
+  }
+
+  /** Another batch may be appended. */
+  get hasRoom(): boolean {
+    return this.#state.uncommitted.length < limits.uncommittedBatchesMax
+  }
+
+  onMoved(moved: () => void): void {
+    this.#moved = moved
+  }
+
+  append({ firstLsn, entryCount, payload }: AppendedBatch): void {
+    if (this.failed !== null) return
+    const batch = makeBatch(this.#state.last.digest, firstLsn, entryCount, payload)
+    this.#o.window.add(batch)
+    this.#step({ kind: 'append', head: batch })
+  }
+
+  wish(wish: Wish): void {
+    this.#step({ kind: 'wish', wish })
+  }
+
+  /** Everything acknowledged before the call is at or below the LSN that it resolves with. @throws CommanderError `not_leader` */
+  confirm(): Promise<Lsn> {
+    if (this.failed !== null) return Promise.reject(this.failed)
+    const reader = this.#nextReader++
+    return new Promise((resolve, reject) => {
+      this.#readers.set(reader, { resolve, reject })
+      this.#step({ kind: 'confirm', reader })
+    })
+  }
+
+  metaSeen(meta: StreamMeta): void {
+    this.#step({ kind: 'metaSeen', meta })
+  }
+
+  answered(answer: ServerAnswer): void {
+    if (answer.kind === 'segmentState') {
+      const { flushed, flushedDigest } = answer.segment
+      if (flushedDigest !== null) this.#ends.set(answer.server, { lsn: flushed, digest: flushedDigest })
+    }
+    this.#step({ kind: 'answer', answer })
+  }
+
+  connected(server: ServerId): void {
+    this.#unsent.delete(server)
+    this.#step({ kind: 'connected', server })
+  }
+
+  /** The server takes bytes again. */
+  writable(server: ServerId): void {
+    const left = this.#unsent.get(server)
+    if (left === undefined || this.failed !== null) return
+    this.#unsent.delete(server)
+    this.#stream(left)
+  }
+
+  /** Neither timers nor requests any more; what is not committed stays as it is. */
+  stop(error: CommanderError): void {
+    this.#timer?.cancel()
+    this.#unsent.clear()
+    this.#fail(error)
+  }
+
+  #tick(): void {
+    this.#step({ kind: 'tick', nowMs: this.#o.environment.clock.monotonicMs() })
+    if (this.failed === null) this.#timer = this.#o.environment.scheduler.after(tickMs, () => this.#tick())
+  }
+
+  /** L1. */
+  #step(event: LeaderEvent): void {
+    if (this.failed !== null) return
+    this.#events.push(event)
+    if (this.#isStepping) return
+    this.#isStepping = true
+    try {
+      for (let next = this.#events.shift(); next !== undefined; next = this.#events.shift()) {
+        const { state, effects } = stepLeader(this.#state, next)
+        this.#state = state
+        for (const effect of effects) this.#carryOut(effect)
+      }
+    } finally {
+      this.#isStepping = false
+    }
+  }
+
+  #carryOut(effect: LeaderEffect): void {
+    switch (effect.do) {
+      case 'send':
+        this.#o.servers.send(effect.to.id, effect.request)
+        return
+      case 'stream':
+        this.#streamAfterOthers(effect)
+        return
+      case 'swap':
+        void swapRecord(this.#o.metadata, effect, this.#o.environment.log).then((event) => this.#step(event))
+        return
+      case 'committed':
+        this.#tellMoved()
+        return
+      case 'confirmed':
+        this.#readers.get(effect.reader)?.resolve(effect.lsn)
+        this.#readers.delete(effect.reader)
+        return
+      case 'recorded':
+        this.#o.recorded?.(effect.wish, effect.meta)
+        return
+      case 'refusedWish':
+        this.#o.refusedWish?.(effect.wish, effect.what)
+        return
+      case 'alarm':
+        this.#o.environment.log.error({ stream: this.#state.stream }, effect.what)
+        return
+      case 'deposed':
+        this.#timer?.cancel()
+        this.#fail(deposedBy(this.#state, effect.promised, effect.leader))
+        return
+    }
+  }
+
+  /** What the server has not taken yet comes first. */
+  #streamAfterOthers(effect: StreamEffect): void {
+    const before = this.#unsent.get(effect.to.id)
+    const isNext = before !== undefined && before.segmentEpoch === effect.segmentEpoch && before.upTo === effect.after
+    this.#unsent.delete(effect.to.id)
+    this.#stream(isNext ? { ...effect, after: before.after } : effect)
+  }
+
+  /** L2. */
+  #stream(effect: StreamEffect): void {
+    const { servers, window } = this.#o
+    const { to, next, id, epoch, segmentEpoch, upTo, committed } = effect
+    let after = effect.after
+    while (after < upTo && servers.isWritable(to.id)) {
+      const known = this.#ends.get(to.id)
+      const batches = window.behind(after, known?.lsn === after ? known.digest : null, upTo, streamBytes)
+      const last = batches.at(-1)
+      // Asked for again by the machine, from where the server stands.
+      if (last === undefined) return
+      const { stream } = this.#state
+      servers.send(to.id, { kind: 'append', id, stream, epoch, segmentEpoch, batches, committed, next })
+      after = (last.firstLsn + last.entryCount - 1) as Lsn
+    }
+    if (after < upTo) this.#unsent.set(to.id, { ...effect, after })
+  }
+
+  #fail(error: CommanderError): void {
+    if (this.failed !== null) return
+    this.failed = error
+    for (const reader of this.#readers.values()) reader.reject(error)
+    this.#readers.clear()
+    this.#tellMoved()
+  }
+
+  /** Never from within a call of the journal's. */
+  #tellMoved(): void {
+    if (this.#isTelling) return
+    this.#isTelling = true
+    this.#o.environment.scheduler.soon(() => {
+      this.#isTelling = false
+      this.#moved()
+    })
+  }
+}
+
+function deposedBy({ stream, last, committed }: LeaderState, promised: number, leader: Peer | null): CommanderError {
+  const who = leader === null ? 'another node' : `node ${leader.id} at ${leader.address}`
+  const rest = last.lsn > committed.lsn ? `; the entries ${committed.lsn + 1} to ${last.lsn} are there or not` : ''
+  return new CommanderError('fenced', `${who} leads ${stream} under epoch ${promised}${rest}`, {
+    details: { promised, leader, committed: committed.lsn },
+  })
+}

@@ -1,0 +1,317 @@
+import type { Transport } from '../ipc/channel.ts'
+import type { JournalStorage } from '../journal/storage.ts'
+import type { Environment, Timer } from '../kernel/environment.ts'
+import { CommanderError, isCommanderError } from '../kernel/errors.ts'
+import type { ReplicatedBatch } from './batch.ts'
+import { BatchWindow } from './batch-window.ts'
+import { CandidateShell } from './candidate-shell.ts'
+import { ClusterWatch, type RegisteredServer } from './cluster-watch.ts'
+import { LeaderLease } from './leader-lease.ts'
+import { LeaderShell } from './leader-shell.ts'
+import type { LeaderState } from './leader-state.ts'
+import type { Member, ServerAnswer, ServerId } from './messages.ts'
+import { type MetadataStore, metadataKeys } from './metadata-store.ts'
+import { chooseGroup } from './placement.ts'
+import type { RecoveryPlan } from './recovery-state.ts'
+import type { ReplicationPolicy } from './replication-policy.ts'
+import { type MessageCodec, ServerConnections } from './server-connections.ts'
+import type { StreamPlace } from './stream-cache.ts'
+import { StreamFollower } from './stream-follower.ts'
+import { newStreamMeta, openSegmentOf, type Peer, type StreamMeta } from './stream-meta.ts'
+import { encodeStreamMeta } from './stream-meta-codec.ts'
+
+export interface ReplicaNodeOptions {
+  readonly environment: Environment
+  readonly metadata: MetadataStore
+  readonly transport: Transport
+  readonly codec: MessageCodec
+  readonly stream: string
+  readonly me: Peer
+  readonly policy: ReplicationPolicy
+  /** Members of a group may share a device: development only. */
+  readonly mayShareDevice: boolean
+  readonly leaseMs: number
+  /** Where the local segments end. */
+  readonly after: StreamPlace
+  readonly openStorage: () => JournalStorage
+  /** False: it follows and never wants to lead. */
+  readonly mayLead: boolean
+  readonly handlers: ReplicaNodeHandlers
+}
+
+export interface ReplicaNodeHandlers {
+  /** Committed, in order, without a gap. Payloads are views: copy what is kept. */
+  batches(batches: readonly ReplicatedBatch[]): void
+  /** False: no more for now; `resume` is called later. */
+  accepts(): boolean
+  /** This node leads; the local segments have everything up to where the stream ends. */
+  leads(leader: LeaderShell): void
+  /** Another node does, or nobody is known to. */
+  heard(epoch: number, leader: Peer | null): void
+  failed(error: CommanderError): void
+}
+
+const lookMs = 100
+/** Nobody holds the lease: for so long and up to as much again others may take it first. */
+const patienceMs = 200
+
+/**
+ * A node of the database as one of those that follow a stream, of which one leads. It follows until the lease of the leader is gone or
+ * it is asked to lead; then it is a candidate, and follows again when another one was faster. A leader that was deposed does not
+ * come back: its process ends, and begins anew as one that follows.
+ */
+export class ReplicaNode {
+  readonly #o: ReplicaNodeOptions
+  readonly #connections: ServerConnections
+  readonly #watch: ClusterWatch
+  readonly #follower: StreamFollower
+  #candidate: CandidateShell | null = null
+  #leader: LeaderShell | null = null
+  #lease: LeaderLease | null = null
+  #isLeading = false
+  #leaselessSinceMs: number | null = null
+  #patienceMs = 0
+  #timer: Timer | null = null
+  #isStopped = false
+
+  constructor(options: ReplicaNodeOptions) {
+    this.#o = options
+    const { environment, transport, codec, metadata, stream, after, handlers } = options
+    this.#connections = new ServerConnections({
+      environment,
+      transport,
+      codec,
+      answered: (answer) => this.#answered(answer),
+      connected: ({ id }) => this.#leader?.connected(id),
+      writable: ({ id }) => this.#leader?.writable(id),
+    })
+    this.#follower = new StreamFollower({
+      environment,
+      stream,
+      after: after.lsn,
+      digest: after.digest,
+      send: (server, request) => this.#connections.send(server, request),
+      batches: (batches) => handlers.batches(batches),
+      accepts: () => handlers.accepts(),
+      failed: (error) => this.#fail(error),
+    })
+    this.#watch = new ClusterWatch(metadata, stream, environment.log, () => this.#changed())
+    this.#look()
+  }
+
+  /** The journal writer takes batches again. */
+  resume(): void {
+    this.#follower.resume()
+  }
+
+  get leader(): LeaderShell | null {
+    return this.#leader
+  }
+
+  get servers(): ReadonlyMap<ServerId, RegisteredServer> {
+    return this.#watch.view.servers
+  }
+
+  get meta(): StreamMeta | null {
+    return this.#leader?.meta ?? this.#watch.view.record?.meta ?? null
+  }
+
+  /** Where the node stands: the end of what it has of the stream. */
+  get end(): StreamPlace {
+    const { leader } = this
+    return leader === null ? this.#follower.end : leader.state.committed
+  }
+
+  async stop(): Promise<void> {
+    if (this.#isStopped) return
+    this.#isStopped = true
+    this.#timer?.cancel()
+    this.#watch.close()
+    this.#follower.stop()
+    this.#candidate?.stop()
+    this.#leader?.stop(new CommanderError('not_leader', 'this node stops', { retryable: true }))
+    this.#connections.stop()
+    await this.#lease?.stop()
+  }
+
+  #changed(): void {
+    if (this.#isStopped) return
+    const { record, servers } = this.#watch.view
+    this.#connections.setMembers([...servers.values()].map(memberOf))
+    if (record === null) return
+    const { meta } = record
+    this.#follower.setMeta(meta)
+    this.#candidate?.metaSeen(meta)
+    this.#leader?.metaSeen(meta)
+    if (this.#leader === null) this.#o.handlers.heard(meta.epoch, meta.leader)
+    this.#followSuggestion()
+  }
+
+  #answered(answer: ServerAnswer): void {
+    this.#follower.answered(answer)
+    this.#candidate?.answered(answer)
+    this.#leader?.answered(answer)
+    this.#leadOnceCaughtUp()
+  }
+
+  #look(): void {
+    if (this.#isStopped) return
+    this.#timer = this.#o.environment.scheduler.after(lookMs, () => this.#look())
+    if (this.#isTimeToLead()) void this.#campaign()
+  }
+
+  #isTimeToLead(): boolean {
+    const { environment, mayLead } = this.#o
+    if (!mayLead || this.#candidate !== null || this.#leader !== null || !this.#watch.isCurrent) return false
+    const { isLeased, record, suggestion } = this.#watch.view
+    if (suggestion?.leader === this.#o.me.id && suggestion.epoch === record?.meta.epoch) return true
+    const nowMs = environment.clock.monotonicMs()
+    if (isLeased) this.#leaselessSinceMs = null
+    else this.#leaselessSinceMs ??= nowMs
+    return this.#leaselessSinceMs !== null && nowMs - this.#leaselessSinceMs >= this.#patienceMs
+  }
+
+  async #campaign(): Promise<void> {
+    const { environment, metadata, me } = this.#o
+    const plan = this.#plan()
+    this.#bePatient()
+    if (plan === null) return
+    const record = await this.#record()
+    if (record === null || this.#isStopped || this.#candidate !== null || this.#leader !== null) return
+    environment.log.info({ epoch: record.meta.epoch }, 'nobody leads: this node wants to')
+    this.#candidate = new CandidateShell({
+      environment,
+      metadata,
+      servers: this.#connections,
+      me,
+      record,
+      plan: { ...plan, members: this.#membersOf(record.meta) },
+      elected: (leader) => this.#elected(leader),
+      lost: (promised, leader) => {
+        environment.log.info({ promised, leader: leader?.id ?? null }, 'another node leads, or wants to')
+        this.#candidate = null
+      },
+    })
+  }
+
+  /** Spread, so that two candidates that disturb each other come apart. */
+  #bePatient(): void {
+    this.#leaselessSinceMs = null
+    this.#patienceMs = patienceMs * (1 + this.#o.environment.random.uint32() / 2 ** 32)
+  }
+
+  #plan(): Omit<RecoveryPlan, 'members'> | null {
+    const { policy, mayShareDevice, environment } = this.#o
+    const { servers, record } = this.#watch.view
+    const present = (record === null ? null : openSegmentOf(record.meta))?.group ?? []
+    const candidates = [...servers.values()].map((server) => ({
+      ...server,
+      isAlive: this.#connections.isConnected(server.id),
+      segments: 0,
+      bytes: 0,
+    }))
+    const alive = candidates.filter(({ isAlive }) => isAlive).map(({ id }) => id)
+    const preferred = [...present.filter((id) => alive.includes(id)), ...alive]
+    // With some of them down the group is still whole: those that are up are enough, or nobody leads.
+    const chosen =
+      chooseGroup(candidates, policy.replicas, present, mayShareDevice) ??
+      chooseGroup(
+        candidates.map((one) => ({ ...one, isAlive: true })),
+        policy.replicas,
+        preferred,
+        mayShareDevice,
+      )
+    if (chosen === null) {
+      const message = `the cluster has ${servers.size} journal servers that can be used, and the policy wants ${policy.replicas}`
+      environment.log.warn({ servers: [...servers.keys()], replicas: policy.replicas }, `${message}; waiting for more`)
+      return null
+    }
+    const group = chosen.map((id) => memberOf(servers.get(id) as RegisteredServer))
+    const spares = [...servers.values()].filter(({ id }) => !present.includes(id)).map(memberOf)
+    return { group, policy, spares }
+  }
+
+  #membersOf(meta: StreamMeta): RecoveryPlan['members'] {
+    const { servers } = this.#watch.view
+    const group = openSegmentOf(meta)?.group ?? []
+    const known = group.flatMap((id) => servers.get(id) ?? [])
+    return new Map(known.map((server) => [server.id, memberOf(server)]))
+  }
+
+  /** The stream's record as it is now; made where there is none. */
+  async #record(): Promise<{ meta: StreamMeta; revision: number } | null> {
+    const { metadata, stream, environment } = this.#o
+    const { record } = this.#watch.view
+    if (record !== null) return record
+    const meta = newStreamMeta(stream)
+    try {
+      const made = await metadata.compareAndSwap(metadataKeys.stream(stream), 0, encodeStreamMeta(meta))
+      return made.swapped ? { meta, revision: made.revision } : null
+    } catch (error) {
+      if (!isCommanderError(error)) throw error
+      environment.log.warn({ error: error.message }, 'the stream could not be created; trying again')
+      return null
+    }
+  }
+
+  #elected(state: LeaderState): void {
+    const { environment, metadata, stream, me, leaseMs, openStorage } = this.#o
+    this.#candidate = null
+    const holder = { id: me.id, incarnation: me.incarnation, epoch: state.meta.epoch }
+    this.#lease = new LeaderLease(environment, metadata, stream, holder, leaseMs)
+    this.#leader = new LeaderShell({
+      environment,
+      metadata,
+      servers: this.#connections,
+      window: new BatchWindow(openStorage),
+      state,
+    })
+    this.#follower.setMeta(state.meta)
+    this.#leadOnceCaughtUp()
+  }
+
+  /** Everything that is committed is in the local segments, or on its way there. */
+  #leadOnceCaughtUp(): void {
+    if (this.#leader === null || this.#isLeading) return
+    const { lsn, digest } = this.#follower.end
+    const { committed } = this.#leader.state
+    if (this.#leader.failed !== null) {
+      this.#fail(this.#leader.failed)
+      return
+    }
+    if (lsn < committed.lsn) return
+    if (lsn !== committed.lsn || !digest.equals(committed.digest)) {
+      const text = `this node has entries up to ${lsn}, and the stream that it leads ends at ${committed.lsn}, or they differ`
+      this.#fail(new CommanderError('journal_corrupt', text, { details: { lsn, committed: committed.lsn } }))
+      return
+    }
+    this.#isLeading = true
+    this.#follower.stop()
+    this.#o.handlers.leads(this.#leader)
+  }
+
+  /** A group that is suggested to the leader. */
+  #followSuggestion(): void {
+    const { suggestion, servers } = this.#watch.view
+    const leader = this.#leader
+    if (leader === null || suggestion === null || suggestion.epoch !== leader.meta.epoch) return
+    if (suggestion.leader !== null && suggestion.leader !== this.#o.me.id) {
+      leader.wish({ kind: 'resign' })
+      return
+    }
+    const open = openSegmentOf(leader.meta)
+    if (suggestion.group === null || open === null) return
+    const members = suggestion.group.flatMap((id) => servers.get(id) ?? []).map(memberOf)
+    const isSame = members.length === open.group.length && members.every(({ id }) => open.group.includes(id))
+    if (members.length === suggestion.group.length && !isSame)
+      leader.wish({ kind: 'roll', group: members, policy: open.policy })
+  }
+
+  #fail(error: CommanderError): void {
+    if (this.#isStopped) return
+    void this.stop()
+    this.#o.handlers.failed(error)
+  }
+}
+
+const memberOf = ({ id, identity, address }: Member): Member => ({ id, identity, address })
