@@ -138,7 +138,8 @@ class JournalServerLog implements ServerLog {
     this.guarded(() => {
       const known = this.streamNow(stream)
       assert(!known.segments.some((segment) => segment.epoch === epoch), `${stream} has segment ${epoch} already`)
-      const mark = { stream, epoch, base, baseDigest, from: base, floor: noLsn, ceiling: null, finished: null }
+      const beginning = { base, baseDigest, from: base, fromDigest: baseDigest }
+      const mark = { stream, epoch, ...beginning, floor: noLsn, ceiling: null, finished: null }
       const parts = partsOf(this.request, this.identity, mark)
       writeSegmentMark(parts.storage, mark)
       const last = known.segments.at(-1)

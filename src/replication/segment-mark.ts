@@ -12,6 +12,8 @@ export interface SegmentMark {
   readonly baseDigest: Digest
   /** What lies below was dropped. */
   readonly from: Lsn
+  /** Of everything below `from`; null where that was damaged when it was dropped. */
+  readonly fromDigest: Digest | null
   /** Had been flushed when a promise was made: less is damage (I14, R4). */
   readonly floor: Lsn
   /** What lies above counts as dropped, although it could not be cut off: there is damage below. */
@@ -23,7 +25,8 @@ export const segmentMarkName = 'segment.json'
 const format = 1
 
 export function writeSegmentMark(storage: JournalStorage, mark: SegmentMark): void {
-  const record = { format, ...mark, baseDigest: mark.baseDigest.toString('hex') }
+  const fromDigest = mark.fromDigest?.toString('hex') ?? null
+  const record = { format, ...mark, baseDigest: mark.baseDigest.toString('hex'), fromDigest }
   storage.writeWhole(segmentMarkName, encodeChecked(record))
 }
 
@@ -44,6 +47,7 @@ export function readSegmentMark(storage: JournalStorage, place: string): Segment
     base: lsn(record.base),
     baseDigest: Buffer.from(record.baseDigest, 'hex'),
     from: lsn(record.from),
+    fromDigest: record.fromDigest === null ? null : Buffer.from(record.fromDigest, 'hex'),
     floor: lsn(record.floor),
     ceiling: optional(record.ceiling),
     finished: optional(record.finished),

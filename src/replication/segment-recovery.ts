@@ -1,8 +1,9 @@
 import { recover } from '../journal/recovery.ts'
 import { makeSalvageDurable, type Salvage, salvage } from '../journal/salvage.ts'
+import type { ChainPoint } from '../journal/segment-cursor.ts'
 import { isCommanderError } from '../kernel/errors.ts'
 import { type Lsn, lsn, noLsn } from '../kernel/identifiers.ts'
-import { type Digest, lastLsnOf, type ReplicatedBatch } from './batch.ts'
+import { type Digest, emptyDigest, lastLsnOf, type ReplicatedBatch } from './batch.ts'
 import type { SegmentMark } from './segment-mark.ts'
 import type { SegmentParts } from './segment-parts.ts'
 import { SegmentRemains } from './segment-remains.ts'
@@ -18,10 +19,10 @@ export interface RecoveredSegment {
   readonly remains: SegmentRemains | null
 }
 
-/** Of a segment without entries. */
-export const emptySegment = ({ base, baseDigest }: SegmentMark): RecoveredSegment => ({
-  tail: lsn(base - 1),
-  tailDigest: baseDigest,
+/** Of a segment without entries, or whose entries were all dropped. */
+export const emptySegment = ({ from, fromDigest }: SegmentMark): RecoveredSegment => ({
+  tail: lsn(from - 1),
+  tailDigest: fromDigest,
   committed: noLsn,
   atLeast: false,
   remains: null,
@@ -42,7 +43,7 @@ export async function recoverSegment(parts: SegmentParts, mark: SegmentMark): Pr
       ...identity,
       floorLsn: mark.floor,
       replayFrom: mark.from,
-      base: { nextLsn: mark.base, digest: mark.baseDigest },
+      base: journalBaseOf(mark),
       strictEnd: true,
       onBatch: ({ firstLsn, entryCount, payload }) => {
         const { batch, committed } = decodeStored(firstLsn, entryCount, payload)
@@ -59,16 +60,22 @@ export async function recoverSegment(parts: SegmentParts, mark: SegmentMark): Pr
   }
 }
 
+/** Where the journal begins that has no file yet. The chain of its frames is its own, whatever it begins with. */
+export const journalBaseOf = ({ from, fromDigest }: SegmentMark): ChainPoint => ({
+  nextLsn: from,
+  digest: fromDigest ?? emptyDigest,
+})
+
 /** @param bad an entry that is missing or damaged, as far as the recovery says */
 export function leftOf(parts: SegmentParts, mark: SegmentMark, left: Salvage, bad: Lsn): RecoveredSegment {
-  const { ceiling, floor, base } = mark
+  const { ceiling, floor, from } = mark
   const remains = new SegmentRemains(parts.storage, left, ceiling)
-  const last = lsn(Math.max(left.lastLsn, floor, bad, base - 1))
+  const last = lsn(Math.max(left.lastLsn, floor, bad, from - 1))
   const tail = ceiling === null ? last : lsn(Math.min(last, ceiling))
-  const lastBatch: ReplicatedBatch | null = tail < base ? null : remains.batchOf(tail)
+  const lastBatch: ReplicatedBatch | null = tail < from ? null : remains.batchOf(tail)
   return {
     tail,
-    tailDigest: tail < base ? mark.baseDigest : (lastBatch?.digest ?? null),
+    tailDigest: tail < from ? mark.fromDigest : (lastBatch?.digest ?? null),
     committed: remains.committed,
     atLeast: (ceiling === null || last < ceiling) && !(left.endIsClean && lastBatch !== null),
     remains,

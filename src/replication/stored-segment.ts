@@ -1,4 +1,4 @@
-import { cutJournal } from '../journal/cut.ts'
+import { prepareCut } from '../journal/cut.ts'
 import type { JournalAppender } from '../journal/journal-appender.ts'
 import { openDurable } from '../journal/open-durable.ts'
 import { salvage } from '../journal/salvage.ts'
@@ -12,7 +12,7 @@ import type { DamagedRange } from './messages.ts'
 import { type SegmentMark, writeSegmentMark } from './segment-mark.ts'
 import type { SegmentParts } from './segment-parts.ts'
 import { SegmentReading } from './segment-reading.ts'
-import { leftOf, type RecoveredSegment } from './segment-recovery.ts'
+import { journalBaseOf, leftOf, type RecoveredSegment } from './segment-recovery.ts'
 import type { SegmentRemains } from './segment-remains.ts'
 import type { SegmentSummary } from './server-log.ts'
 import { encodeStoredHead } from './stored-batch.ts'
@@ -79,7 +79,7 @@ export class StoredSegment implements SegmentSummary {
   }
 
   append(batches: readonly ReplicatedBatch[], committed: Lsn): void {
-    if (this.remains !== null) throw this.damageAt(this.damaged[0]?.from ?? this.from)
+    if (this.remains !== null || this.tailDigest === null) throw this.damageAt(this.damaged[0]?.from ?? this.from)
     for (const batch of batches) {
       const { firstLsn, entryCount, payload, prevDigest, digest } = batch
       assert(firstLsn === this.tail + 1, `a batch from LSN ${firstLsn} on does not follow LSN ${this.tail}`)
@@ -125,6 +125,7 @@ export class StoredSegment implements SegmentSummary {
   digestAt(at: Lsn): Digest | null {
     if (at === this.tail) return this.tailDigest
     if (at === this.base - 1) return this.baseDigest
+    if (at === this.from - 1) return this.mark.fromDigest
     if (at < this.from || at > this.tail) return null
     try {
       const [batch] = this.read(at, at, 1)
@@ -137,16 +138,17 @@ export class StoredSegment implements SegmentSummary {
 
   truncate(after: Lsn): void {
     if (after >= this.tail && !this.atLeast) return
-    assert(after >= this.base - 1, `LSN ${after} is below the segment`)
+    assert(after >= this.from - 1, `LSN ${after} is below what the segment has`)
     const digest = this.digestAt(after)
     const firstDamaged = this.damaged[0]?.from ?? null
     const isCut = firstDamaged === null || firstDamaged > after
-    assert(!isCut || digest !== null, `LSN ${after} does not end a batch`)
+    assert(!isCut || digest !== null || after === this.from - 1, `LSN ${after} does not end a batch`)
+    const carryOut = isCut ? prepareCut(this.parts.storage, after, this.flushed) : null
     this.changeMark({
       floor: lsn(Math.min(this.mark.floor, after)),
       ceiling: isCut ? null : after,
     })
-    if (isCut) this.cut(after)
+    if (carryOut !== null) this.cut(after, carryOut)
     this.atLeast = false
     this.tail = after
     this.tailDigest = digest
@@ -172,7 +174,7 @@ export class StoredSegment implements SegmentSummary {
     const stale = files.filter((_file, index) => (files[index + 1]?.baseLsn ?? Number.POSITIVE_INFINITY) <= before)
     const kept = files[stale.length]
     if (stale.length === 0 || kept === undefined || kept.baseLsn > this.flushed) return
-    this.changeMark({ from: kept.baseLsn })
+    this.changeMark({ from: kept.baseLsn, fromDigest: this.digestAt(lsn(kept.baseLsn - 1)) })
     this.foundDamaged = this.foundDamaged.filter(({ to }) => to >= kept.baseLsn)
     this.reading.close()
     if (this.appender === null) for (const { name } of stale) storage.remove(name)
@@ -213,8 +215,8 @@ export class StoredSegment implements SegmentSummary {
       this.spare.adopt()
       if (this.isPast) this.spare.stop(() => undefined)
     }
-    const base = { nextLsn: this.base, digest: this.baseDigest }
-    this.appender = openDurable({ ...this.parts, segEpoch: this.epoch, spare: this.spare }, base)
+    const appending = { ...this.parts, segEpoch: this.epoch, spare: this.spare }
+    this.appender = openDurable(appending, journalBaseOf(this.mark))
     this.spare.prepare()
     return this.appender
   }
@@ -239,11 +241,11 @@ export class StoredSegment implements SegmentSummary {
     }
   }
 
-  private cut(after: Lsn): void {
+  private cut(after: Lsn, carryOut: () => void): void {
     this.reading.close()
     this.appender?.abandon()
     this.appender = null
-    cutJournal(this.parts.storage, after, this.flushed)
+    carryOut()
     this.remains = null
     this.foundDamaged = this.foundDamaged.filter(({ from }) => from <= after)
   }
