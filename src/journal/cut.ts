@@ -3,33 +3,39 @@ import { type Lsn, lsn } from '../kernel/identifiers.ts'
 import { readSegmentHeader } from './segment-chain.ts'
 import { cursorFromStart } from './segment-cursor.ts'
 import { cleanStopName, type SegmentName, segmentsOf } from './segment-name.ts'
-import type { JournalStorage } from './storage.ts'
+import { type JournalStorage, temporarySuffix } from './storage.ts'
 
 /**
- * Drops every frame above `after`, of a journal that nobody has open; what is left is durable when it returns. `after` ends
- * a frame, or is the LSN before the first one. Whatever crashes in between, a recovery finds a sound journal that ends there
- * or further on: the mark of a clean stop goes first, then segments from the last one back, and the one that is
- * cut is replaced as a whole by its own beginning, so that no block that was flushed is written again.
+ * Drops every frame above `after`, which ends a frame or is the LSN before the first one. Everything that needs room is
+ * done at once, beside the journal; the returned function, called when nobody has the journal open any more, does the rest, and
+ * what is left is durable when it returns.
+ *
+ * Whatever crashes in between, a recovery finds a sound journal that ends there or further on: the mark of a clean stop goes
+ * first, then segments from the last one back, and the one that is cut is replaced as a whole by its own beginning, so that no
+ * block that was flushed is written again.
  *
  * @param flushedLsn what is above it may not be on the medium yet
- * @throws CommanderError journal_full | journal_failed
+ * @throws CommanderError journal_full, nothing has changed; journal_failed
  */
-export function cutJournal(storage: JournalStorage, after: Lsn, flushedLsn: Lsn): void {
-  if (storage.list().includes(cleanStopName)) storage.remove(cleanStopName)
-  const segments = segmentsOf(storage.list())
-  for (const { name, baseLsn } of segments.toReversed()) if (baseLsn > after) storage.remove(name)
-  const kept = segments.filter(({ baseLsn }) => baseLsn <= after)
+export function prepareCut(storage: JournalStorage, after: Lsn, flushedLsn: Lsn): () => void {
+  const kept = segmentsOf(storage.list()).filter(({ baseLsn }) => baseLsn <= after)
+  const replaced: string[] = []
+  const replace = ({ name }: SegmentName, bytes: number): void => {
+    copyBeginning(storage, name, bytes)
+    replaced.push(name)
+  }
   kept.forEach((segment, index) => {
     const next = kept[index + 1]
-    if (next === undefined) cutSegment(storage, segment, after)
+    if (next === undefined) replace(segment, endOf(storage, segment, after).end)
     // its seal, and the header after it, are known to be on the medium once an entry behind them is
-    else if (next.baseLsn > flushedLsn)
-      keepBeginning(storage, segment, endOf(storage, segment, lsn(next.baseLsn - 1)).sealedEnd)
+    else if (next.baseLsn > flushedLsn) replace(segment, endOf(storage, segment, lsn(next.baseLsn - 1)).sealedEnd)
   })
-}
-
-function cutSegment(storage: JournalStorage, segment: SegmentName, after: Lsn): void {
-  keepBeginning(storage, segment, endOf(storage, segment, after).end)
+  return () => {
+    const names = storage.list()
+    if (names.includes(cleanStopName)) storage.remove(cleanStopName)
+    for (const { name, baseLsn } of segmentsOf(names).toReversed()) if (baseLsn > after) storage.remove(name)
+    for (const name of replaced) storage.rename(name + temporarySuffix, name)
+  }
 }
 
 /** Where the frame of this LSN ends, and the seal behind it if there is one. */
@@ -52,7 +58,7 @@ function endOf(storage: JournalStorage, { name }: SegmentName, last: Lsn): { end
   }
 }
 
-function keepBeginning(storage: JournalStorage, { name }: SegmentName, bytes: number): void {
+function copyBeginning(storage: JournalStorage, name: string, bytes: number): void {
   const kept = Buffer.alloc(bytes)
   const file = storage.openReadOnly(name)
   try {
@@ -60,5 +66,5 @@ function keepBeginning(storage: JournalStorage, { name }: SegmentName, bytes: nu
   } finally {
     file.close()
   }
-  storage.writeWhole(name, kept)
+  storage.writeWhole(name + temporarySuffix, kept)
 }

@@ -1,9 +1,11 @@
 import { type Lsn, lsn, noLsn } from '../kernel/identifiers.ts'
-import { magicsIn } from './behind.ts'
+import { lookBehind, magicsIn } from './behind.ts'
 import { decodeFrameHeader, type FrameHeader, frameBytes, frameMagic, hasSalt, payloadHolds } from './frame.ts'
-import { frameHeaderBytes, journalLimits } from './options.ts'
+import { frameHeaderBytes, journalLimits, segmentHeaderBytes } from './options.ts'
+import { carryOut } from './recovery-steps.ts'
 import { readSegmentChain, type SegmentFile } from './segment-chain.ts'
 import { isZero } from './segment-cursor.ts'
+import { segmentsOf } from './segment-name.ts'
 import type { JournalFile, JournalStorage } from './storage.ts'
 
 /** A sound frame of a damaged journal. */
@@ -13,7 +15,6 @@ export interface FramePlace {
   readonly firstLsn: Lsn
   readonly entryCount: number
   readonly payloadBytes: number
-  readonly committedLsn: Lsn
 }
 
 export interface Salvage {
@@ -21,6 +22,10 @@ export interface Salvage {
   readonly frames: readonly FramePlace[]
   /** The highest LSN that anything says was there: a sound frame, one whose payload is damaged, or one that was flushed before. */
   readonly lastLsn: Lsn
+  /** The highest LSN that a frame says had been flushed. */
+  readonly durableLsn: Lsn
+  /** Behind the last sound frame of the last segment there are only zeros. */
+  readonly endIsClean: boolean
 }
 
 /**
@@ -30,19 +35,42 @@ export interface Salvage {
 export function salvage(storage: JournalStorage): Salvage {
   const frames: FramePlace[] = []
   let last = noLsn
+  let durable = noLsn
+  let endIsClean = true
   for (const segment of readSegmentChain(storage, null).segments) {
     const file = storage.openReadOnly(segment.name)
     try {
-      for (const { place, claims } of framesOf(file, segment)) {
-        last = lsn(Math.max(last, claims))
-        if (place !== null) frames.push(place)
+      let soundEnd = segment.header === null ? 0 : segmentHeaderBytes
+      for (const { header, offset, isSound } of framesOf(file, segment)) {
+        const lastLsn = header.firstLsn + header.entryCount - 1
+        last = lsn(Math.max(last, lastLsn, header.durableLsn))
+        durable = lsn(Math.max(durable, header.durableLsn))
+        if (isSound) soundEnd = offset + frameBytes(header.payloadBytes)
+        if (isSound && header.entryCount > 0) frames.push(placeOf(header, segment.name, offset))
       }
+      endIsClean = lookBehind(file, soundEnd, lsn(Number.MAX_SAFE_INTEGER), null).usedEnd === soundEnd
     } finally {
       file.close()
     }
   }
   frames.sort((a, b) => a.firstLsn - b.firstLsn)
-  return { frames, lastLsn: last }
+  return { frames, lastLsn: last, durableLsn: durable, endIsClean }
+}
+
+/** R8: what may not be on the medium is written again and flushed before anybody counts on it. */
+export async function makeSalvageDurable(storage: JournalStorage, { frames, durableLsn }: Salvage): Promise<void> {
+  const unsure = frames.filter(({ firstLsn, entryCount }) => firstLsn + entryCount - 1 > durableLsn)
+  const names = segmentsOf(storage.list()).map(({ name }) => name)
+  await carryOut(storage, [
+    ...unsure.map(({ segment, offset, payloadBytes }) => ({
+      kind: 'writeBack' as const,
+      name: segment,
+      from: offset,
+      to: offset + frameBytes(payloadBytes),
+    })),
+    ...names.map((name) => ({ kind: 'flush' as const, name })),
+    { kind: 'flushNames' },
+  ])
 }
 
 /** The payload of a frame that `salvage` found. */
@@ -58,8 +86,9 @@ export function readSalvaged(storage: JournalStorage, { segment, offset, payload
 }
 
 interface Found {
-  readonly place: FramePlace | null
-  readonly claims: Lsn
+  readonly header: FrameHeader
+  readonly offset: number
+  readonly isSound: boolean
 }
 
 function* framesOf(file: JournalFile, segment: SegmentFile): Generator<Found> {
@@ -74,13 +103,14 @@ function* framesOf(file: JournalFile, segment: SegmentFile): Generator<Found> {
     for (const offset of magicsIn(slice, at)) {
       if (offset < free) continue
       const found = frameAt(file, segment, offset)
-      if (found?.place) free = offset + frameBytes(found.place.payloadBytes)
-      if (found !== null) yield found
+      if (found === null) continue
+      if (found.isSound) free = offset + frameBytes(found.header.payloadBytes)
+      yield found
     }
   }
 }
 
-function frameAt(file: JournalFile, { name, header: of }: SegmentFile, offset: number): Found | null {
+function frameAt(file: JournalFile, { header: of }: SegmentFile, offset: number): Found | null {
   const head = Buffer.alloc(frameHeaderBytes)
   if (file.read(head, offset) < head.length) return null
   const header = decodeFrameHeader(head, 0)
@@ -90,8 +120,7 @@ function frameAt(file: JournalFile, { name, header: of }: SegmentFile, offset: n
   const whole = Buffer.allocUnsafe(Math.min(bytes, file.size() - offset))
   file.read(whole, offset)
   const isSound = whole.length === bytes && payloadHolds(whole, 0, header.payloadBytes, 'digest')
-  const claims = lsn(Math.max(header.firstLsn + header.entryCount - 1, header.durableLsn))
-  return { place: isSound && header.entryCount > 0 ? placeOf(header, name, offset) : null, claims }
+  return { header, offset, isSound }
 }
 
 const placeOf = (header: FrameHeader, segment: string, offset: number): FramePlace => ({
@@ -100,5 +129,4 @@ const placeOf = (header: FrameHeader, segment: string, offset: number): FramePla
   firstLsn: header.firstLsn,
   entryCount: header.entryCount,
   payloadBytes: header.payloadBytes,
-  committedLsn: header.committedLsn,
 })
