@@ -1,5 +1,5 @@
 import type { Environment, Timer } from '../kernel/environment.ts'
-import { lsn } from '../kernel/identifiers.ts'
+import { lsn, noLsn } from '../kernel/identifiers.ts'
 import { type Digest, isIntact, lastLsnOf, type ReplicatedBatch } from './batch.ts'
 import type { LeaderState } from './leader-state.ts'
 import type { Member, ServerAnswer } from './messages.ts'
@@ -147,6 +147,7 @@ export class CandidateShell {
       from: lsn((last === undefined ? wanted.after : lastLsnOf(last)) + 1),
       until: wanted.upTo,
       bytesMax: bytesPerRead,
+      committed: noLsn,
       purpose: 'repair',
     })
   }

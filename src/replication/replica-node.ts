@@ -4,6 +4,7 @@ import type { Environment, Timer } from '../kernel/environment.ts'
 import { CommanderError, isCommanderError } from '../kernel/errors.ts'
 import type { ReplicatedBatch } from './batch.ts'
 import { BatchWindow } from './batch-window.ts'
+import { type CampaignEvent, type CampaignState, newCampaign, stepCampaign } from './campaign.ts'
 import { CandidateShell } from './candidate-shell.ts'
 import { ClusterWatch, type RegisteredServer } from './cluster-watch.ts'
 import { LeaderLease } from './leader-lease.ts'
@@ -52,8 +53,6 @@ export interface ReplicaNodeHandlers {
 }
 
 const lookMs = 100
-/** Nobody holds the lease: for so long and up to as much again others may take it first. */
-const patienceMs = 200
 
 /**
  * A node of the database as one of those that follow a stream, of which one leads. It follows until the lease of the leader is gone or
@@ -69,13 +68,13 @@ export class ReplicaNode {
   #leader: LeaderShell | null = null
   #lease: LeaderLease | null = null
   #isLeading = false
-  #leaselessSinceMs: number | null = null
-  #patienceMs = 0
+  #campaign: CampaignState
   #timer: Timer | null = null
   #isStopped = false
 
   constructor(options: ReplicaNodeOptions) {
     this.#o = options
+    this.#campaign = newCampaign(options.leaseMs)
     const { environment, transport, codec, metadata, stream, after, handlers } = options
     this.#connections = new ServerConnections({
       environment,
@@ -157,28 +156,38 @@ export class ReplicaNode {
   #look(): void {
     if (this.#isStopped) return
     this.#timer = this.#o.environment.scheduler.after(lookMs, () => this.#look())
-    if (this.#isTimeToLead()) void this.#campaign()
+    if (!this.#watch.isCurrent || !this.#o.mayLead) return
+    const { isLeased } = this.#watch.view
+    const nowMs = this.#nowMs
+    this.#step({ kind: 'leaseSeen', isHeld: isLeased, nowMs, chance: this.#chance })
+    this.#step({ kind: 'tick', nowMs })
   }
 
-  #isTimeToLead(): boolean {
-    const { environment, mayLead } = this.#o
-    if (!mayLead || this.#candidate !== null || this.#leader !== null || !this.#watch.isCurrent) return false
-    const { isLeased, record, suggestion } = this.#watch.view
-    if (suggestion?.leader === this.#o.me.id && suggestion.epoch === record?.meta.epoch) return true
-    const nowMs = environment.clock.monotonicMs()
-    if (isLeased) this.#leaselessSinceMs = null
-    else this.#leaselessSinceMs ??= nowMs
-    return this.#leaselessSinceMs !== null && nowMs - this.#leaselessSinceMs >= this.#patienceMs
+  get #nowMs(): number {
+    return this.#o.environment.clock.monotonicMs()
   }
 
-  async #campaign(): Promise<void> {
+  /** Candidates that disturb each other come apart by it. */
+  get #chance(): number {
+    return this.#o.environment.random.uint32() / 2 ** 32
+  }
+
+  #step(event: CampaignEvent): void {
+    const { state, effects } = stepCampaign(this.#campaign, event)
+    this.#campaign = state
+    if (effects.length > 0) void this.#stand()
+  }
+
+  async #stand(): Promise<void> {
     const { environment, metadata, me } = this.#o
     const plan = this.#plan()
-    this.#bePatient()
-    if (plan === null) return
-    const record = await this.#record()
-    if (record === null || this.#isStopped || this.#candidate !== null || this.#leader !== null) return
-    environment.log.info({ epoch: record.meta.epoch }, 'nobody leads: this node wants to')
+    const record = plan === null ? null : await this.#record()
+    if (this.#isStopped) return
+    if (plan === null || record === null) {
+      this.#lost()
+      return
+    }
+    environment.log.info({ epoch: record.meta.epoch }, 'nobody leads, or this node should: it wants to')
     this.#candidate = new CandidateShell({
       environment,
       metadata,
@@ -189,15 +198,14 @@ export class ReplicaNode {
       elected: (leader) => this.#elected(leader),
       lost: (promised, leader) => {
         environment.log.info({ promised, leader: leader?.id ?? null }, 'another node leads, or wants to')
-        this.#candidate = null
+        this.#lost()
       },
     })
   }
 
-  /** Spread, so that two candidates that disturb each other come apart. */
-  #bePatient(): void {
-    this.#leaselessSinceMs = null
-    this.#patienceMs = patienceMs * (1 + this.#o.environment.random.uint32() / 2 ** 32)
+  #lost(): void {
+    this.#candidate = null
+    this.#step({ kind: 'lost', nowMs: this.#nowMs, chance: this.#chance })
   }
 
   #plan(): Omit<RecoveryPlan, 'members'> | null {
@@ -257,6 +265,7 @@ export class ReplicaNode {
   #elected(state: LeaderState): void {
     const { environment, metadata, stream, me, leaseMs, openStorage } = this.#o
     this.#candidate = null
+    this.#step({ kind: 'led' })
     const holder = { id: me.id, incarnation: me.incarnation, epoch: state.meta.epoch }
     this.#lease = new LeaderLease(environment, metadata, stream, holder, leaseMs)
     this.#leader = new LeaderShell({
@@ -290,11 +299,15 @@ export class ReplicaNode {
     this.#o.handlers.leads(this.#leader)
   }
 
-  /** A group that is suggested to the leader. */
+  /** This node is to lead; or, if it does, another one, or on another group. */
   #followSuggestion(): void {
-    const { suggestion, servers } = this.#watch.view
+    const { suggestion, servers, record } = this.#watch.view
     const leader = this.#leader
-    if (leader === null || suggestion === null || suggestion.epoch !== leader.meta.epoch) return
+    if (suggestion === null || suggestion.epoch !== record?.meta.epoch) return
+    if (leader === null) {
+      if (suggestion.leader === this.#o.me.id && this.#o.mayLead) this.#step({ kind: 'suggested', nowMs: this.#nowMs })
+      return
+    }
     if (suggestion.leader !== null && suggestion.leader !== this.#o.me.id) {
       leader.wish({ kind: 'resign' })
       return

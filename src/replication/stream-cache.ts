@@ -1,4 +1,4 @@
-import { cutJournal } from '../journal/cut.ts'
+import { prepareCut } from '../journal/cut.ts'
 import { JournalReader } from '../journal/reader.ts'
 import { segmentsOf } from '../journal/segment-name.ts'
 import type { JournalStorage } from '../journal/storage.ts'
@@ -92,7 +92,7 @@ export function cutToCommon(storage: JournalStorage, common: Lsn): void {
   const first = segmentsOf(storage.list())[0]
   if (first === undefined) return
   if (first.baseLsn > common) dropCache(storage)
-  else cutJournal(storage, common, common)
+  else prepareCut(storage, common, common)()
 }
 
 /** The segments are not of the stream, or nobody can tell: they are fetched again. */

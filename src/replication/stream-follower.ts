@@ -1,6 +1,6 @@
 import type { Environment, Timer } from '../kernel/environment.ts'
 import { CommanderError } from '../kernel/errors.ts'
-import { type Lsn, lsn, noEpoch } from '../kernel/identifiers.ts'
+import { type Lsn, lsn, noEpoch, noLsn } from '../kernel/identifiers.ts'
 import { type Digest, isIntact, lastLsnOf, type ReplicatedBatch } from './batch.ts'
 import type { BatchesAnswer, RefusedAnswer, ServerAnswer, ServerId, ServerRequest } from './messages.ts'
 import type { SegmentMeta, StreamMeta } from './stream-meta.ts'
@@ -108,6 +108,7 @@ export class StreamFollower {
       segmentEpoch: segment.epoch,
       from: lsn(this.#after + 1),
       until: segment.state === 'sealed' ? segment.tail : lsn(Number.MAX_SAFE_INTEGER),
+      committed: segment.state === 'sealed' ? segment.tail : noLsn,
       bytesMax: bytesPerRead,
       purpose: 'known',
     })

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { cutJournal } from '../../../src/journal/cut.ts'
+import { prepareCut } from '../../../src/journal/cut.ts'
 import { segmentsOf } from '../../../src/journal/segment-name.ts'
 import { PowerLoss } from '../../../src/journal/storage-faults.ts'
 import { lsn } from '../../../src/kernel/identifiers.ts'
@@ -24,7 +24,7 @@ const ends = [75, 72, 60, 33, 30, 27, 3]
 describe('a stopped journal that is cut', () => {
   test.each(ends)('after entry %d ends there, with everything before as it was', async (after) => {
     const { world, payloads } = await stopped()
-    cutJournal(world.storage, lsn(after), lsn(75))
+    prepareCut(world.storage, lsn(after), lsn(75))()
     world.storage.crash(world.random)
     const { journal, report, batches } = await world.open()
     expect([report.recoveredLsn, report.timeline, report.keptAside]).toEqual([after, 1, []])
@@ -42,7 +42,7 @@ describe('a stopped journal that is cut', () => {
       world.fault = ({ kind }) => (kind !== 'read' && left-- === 0 ? 'crashAfter' : null)
       let isOver = true
       try {
-        cutJournal(world.storage, lsn(after), lsn(75))
+        prepareCut(world.storage, lsn(after), lsn(75))()
       } catch (error) {
         expect(error).toBeInstanceOf(PowerLoss)
         isOver = false
@@ -52,7 +52,7 @@ describe('a stopped journal that is cut', () => {
       const { journal, report } = await world.open()
       expect(report.recoveredLsn).toBeGreaterThanOrEqual(after)
       await world.close(journal)
-      cutJournal(world.storage, lsn(after), report.recoveredLsn)
+      prepareCut(world.storage, lsn(after), report.recoveredLsn)()
       expect((await world.open()).report).toMatchObject({ recoveredLsn: after, keptAside: [] })
       if (isOver) break
     }
@@ -65,13 +65,14 @@ describe('a stopped journal that is cut', () => {
       seen.push(`${kind} ${segmentsOf([name]).length > 0 ? 'segment' : 'other'}`)
       return null
     }
-    cutJournal(world.storage, lsn(33), lsn(75))
-    expect(seen).toContain('writeWhole segment')
+    prepareCut(world.storage, lsn(33), lsn(75))()
+    expect(seen).toContain('writeWhole other')
+    expect(seen).toContain('rename other')
     expect(seen).not.toContain('write segment')
   })
 
   test('is refused in the middle of a batch', async () => {
     const { world } = await stopped()
-    expect(() => cutJournal(world.storage, lsn(32), lsn(75))).toThrow('LSN 32 does not end a frame')
+    expect(() => prepareCut(world.storage, lsn(32), lsn(75))()).toThrow('LSN 32 does not end a frame')
   })
 })
