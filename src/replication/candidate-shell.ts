@@ -18,6 +18,8 @@ export interface CandidateOptions {
   readonly me: Peer
   readonly record: { readonly meta: StreamMeta; readonly revision: number }
   readonly plan: RecoveryPlan
+  /** For reads: an answer is known by it. */
+  readonly nextReadId: () => number
   /** This node leads: the stream ends where the state says. */
   readonly elected: (leader: LeaderState) => void
   /** Another node does, or will. */
@@ -47,8 +49,6 @@ export class CandidateShell {
   #isOver = false
   #fetched: Fetched | null = null
   #fetches = 0
-  /** Of reads: not to be taken for those of the machine. */
-  #requestId = 1_000_000_000
 
   constructor(options: CandidateOptions) {
     this.#o = options
@@ -137,7 +137,7 @@ export class CandidateShell {
   #read(fetched: Fetched): void {
     const { wanted, source, batches } = fetched
     const last = batches.at(-1)
-    fetched.requestId = this.#requestId++
+    fetched.requestId = this.#o.nextReadId()
     this.#o.servers.send(source.id, {
       kind: 'read',
       id: fetched.requestId,

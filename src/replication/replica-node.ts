@@ -2,7 +2,6 @@ import type { Transport } from '../ipc/channel.ts'
 import type { JournalStorage } from '../journal/storage.ts'
 import type { Environment, Timer } from '../kernel/environment.ts'
 import { CommanderError, isCommanderError } from '../kernel/errors.ts'
-import type { ReplicatedBatch } from './batch.ts'
 import { BatchWindow } from './batch-window.ts'
 import { type CampaignEvent, type CampaignState, newCampaign, stepCampaign } from './campaign.ts'
 import { CandidateShell } from './candidate-shell.ts'
@@ -12,14 +11,14 @@ import { LeaderShell } from './leader-shell.ts'
 import type { LeaderState } from './leader-state.ts'
 import type { Member, ServerAnswer, ServerId } from './messages.ts'
 import { type MetadataStore, metadataKeys } from './metadata-store.ts'
+import { NodeFeed } from './node-feed.ts'
 import { chooseGroup } from './placement.ts'
 import type { RecoveryPlan } from './recovery-state.ts'
 import type { ReplicationPolicy } from './replication-policy.ts'
 import { type MessageCodec, ServerConnections } from './server-connections.ts'
-import type { StreamPlace } from './stream-cache.ts'
-import { StreamFollower } from './stream-follower.ts'
 import { newStreamMeta, openSegmentOf, type Peer, type StreamMeta } from './stream-meta.ts'
 import { encodeStreamMeta } from './stream-meta-codec.ts'
+import type { StreamPlace } from './stream-place.ts'
 
 export interface ReplicaNodeOptions {
   readonly environment: Environment
@@ -32,8 +31,6 @@ export interface ReplicaNodeOptions {
   /** Members of a group may share a device: development only. */
   readonly mayShareDevice: boolean
   readonly leaseMs: number
-  /** Where the local segments end. */
-  readonly after: StreamPlace
   readonly openStorage: () => JournalStorage
   /** False: it follows and never wants to lead. */
   readonly mayLead: boolean
@@ -41,11 +38,7 @@ export interface ReplicaNodeOptions {
 }
 
 export interface ReplicaNodeHandlers {
-  /** Committed, in order, without a gap. Payloads are views: copy what is kept. */
-  batches(batches: readonly ReplicatedBatch[]): void
-  /** False: no more for now; `resume` is called later. */
-  accepts(): boolean
-  /** This node leads; the local segments have everything up to where the stream ends. */
+  /** This node leads the stream, which ends where `leader.committed` says: the feed brings what is missing here up to there. */
   leads(leader: LeaderShell): void
   /** Another node does, or nobody is known to. */
   heard(epoch: number, leader: Peer | null): void
@@ -53,6 +46,7 @@ export interface ReplicaNodeHandlers {
 }
 
 const lookMs = 100
+const readIdMax = 0x7fffffff
 
 /**
  * A node of the database as one of those that follow a stream, of which one leads. It follows until the lease of the leader is gone or
@@ -63,11 +57,12 @@ export class ReplicaNode {
   readonly #o: ReplicaNodeOptions
   readonly #connections: ServerConnections
   readonly #watch: ClusterWatch
-  readonly #follower: StreamFollower
+  /** What the journal writer follows. */
+  readonly feed: NodeFeed
   #candidate: CandidateShell | null = null
   #leader: LeaderShell | null = null
   #lease: LeaderLease | null = null
-  #isLeading = false
+  #nextReadId = 1
   #campaign: CampaignState
   #timer: Timer | null = null
   #isStopped = false
@@ -75,7 +70,7 @@ export class ReplicaNode {
   constructor(options: ReplicaNodeOptions) {
     this.#o = options
     this.#campaign = newCampaign(options.leaseMs)
-    const { environment, transport, codec, metadata, stream, after, handlers } = options
+    const { environment, transport, codec, metadata, stream } = options
     this.#connections = new ServerConnections({
       environment,
       transport,
@@ -84,23 +79,15 @@ export class ReplicaNode {
       connected: ({ id }) => this.#leader?.connected(id),
       writable: ({ id }) => this.#leader?.writable(id),
     })
-    this.#follower = new StreamFollower({
+    this.feed = new NodeFeed({
       environment,
       stream,
-      after: after.lsn,
-      digest: after.digest,
       send: (server, request) => this.#connections.send(server, request),
-      batches: (batches) => handlers.batches(batches),
-      accepts: () => handlers.accepts(),
+      nextId: () => this.#readId(),
       failed: (error) => this.#fail(error),
     })
     this.#watch = new ClusterWatch(metadata, stream, environment.log, () => this.#changed())
     this.#look()
-  }
-
-  /** The journal writer takes batches again. */
-  resume(): void {
-    this.#follower.resume()
   }
 
   get leader(): LeaderShell | null {
@@ -115,10 +102,10 @@ export class ReplicaNode {
     return this.#leader?.meta ?? this.#watch.view.record?.meta ?? null
   }
 
-  /** Where the node stands: the end of what it has of the stream. */
-  get end(): StreamPlace {
+  /** Where the node stands: the end of what it has of the stream, as far as it is known. */
+  get end(): StreamPlace | null {
     const { leader } = this
-    return leader === null ? this.#follower.end : leader.state.committed
+    return leader === null ? this.feed.end : leader.state.committed
   }
 
   async stop(): Promise<void> {
@@ -126,7 +113,7 @@ export class ReplicaNode {
     this.#isStopped = true
     this.#timer?.cancel()
     this.#watch.close()
-    this.#follower.stop()
+    this.feed.stop()
     this.#candidate?.stop()
     this.#leader?.stop(new CommanderError('not_leader', 'this node stops', { retryable: true }))
     this.#connections.stop()
@@ -137,9 +124,9 @@ export class ReplicaNode {
     if (this.#isStopped) return
     const { record, servers } = this.#watch.view
     this.#connections.setMembers([...servers.values()].map(memberOf))
+    this.feed.setMeta(record?.meta ?? null)
     if (record === null) return
     const { meta } = record
-    this.#follower.setMeta(meta)
     this.#candidate?.metaSeen(meta)
     this.#leader?.metaSeen(meta)
     if (this.#leader === null) this.#o.handlers.heard(meta.epoch, meta.leader)
@@ -147,10 +134,14 @@ export class ReplicaNode {
   }
 
   #answered(answer: ServerAnswer): void {
-    this.#follower.answered(answer)
+    this.feed.answered(answer)
     this.#candidate?.answered(answer)
     this.#leader?.answered(answer)
-    this.#leadOnceCaughtUp()
+  }
+
+  #readId(): number {
+    this.#nextReadId = (this.#nextReadId % readIdMax) + 1
+    return this.#nextReadId
   }
 
   #look(): void {
@@ -195,6 +186,7 @@ export class ReplicaNode {
       me,
       record,
       plan: { ...plan, members: this.#membersOf(record.meta) },
+      nextReadId: () => this.#readId(),
       elected: (leader) => this.#elected(leader),
       lost: (promised, leader) => {
         environment.log.info({ promised, leader: leader?.id ?? null }, 'another node leads, or wants to')
@@ -275,27 +267,7 @@ export class ReplicaNode {
       window: new BatchWindow(openStorage),
       state,
     })
-    this.#follower.setMeta(state.meta)
-    this.#leadOnceCaughtUp()
-  }
-
-  /** Everything that is committed is in the local segments, or on its way there. */
-  #leadOnceCaughtUp(): void {
-    if (this.#leader === null || this.#isLeading) return
-    const { lsn, digest } = this.#follower.end
-    const { committed } = this.#leader.state
-    if (this.#leader.failed !== null) {
-      this.#fail(this.#leader.failed)
-      return
-    }
-    if (lsn < committed.lsn) return
-    if (lsn !== committed.lsn || !digest.equals(committed.digest)) {
-      const text = `this node has entries up to ${lsn}, and the stream that it leads ends at ${committed.lsn}, or they differ`
-      this.#fail(new CommanderError('journal_corrupt', text, { details: { lsn, committed: committed.lsn } }))
-      return
-    }
-    this.#isLeading = true
-    this.#follower.stop()
+    this.feed.setMeta(state.meta)
     this.#o.handlers.leads(this.#leader)
   }
 

@@ -4,13 +4,15 @@ import { type Lsn, lsn, noEpoch, noLsn } from '../kernel/identifiers.ts'
 import { type Digest, isIntact, lastLsnOf, type ReplicatedBatch } from './batch.ts'
 import type { BatchesAnswer, RefusedAnswer, ServerAnswer, ServerId, ServerRequest } from './messages.ts'
 import type { SegmentMeta, StreamMeta } from './stream-meta.ts'
+import type { StreamPlace } from './stream-place.ts'
 
 export interface StreamFollowerOptions {
   readonly environment: Pick<Environment, 'scheduler'>
   readonly stream: string
-  /** The last entry that the follower has, and the digest there. */
-  readonly after: Lsn
-  readonly digest: Digest
+  /** The last entry that the follower has. */
+  readonly after: StreamPlace
+  /** For reads: an answer is known by it. */
+  readonly nextId: () => number
   /** @returns false: the request is lost */
   readonly send: (server: ServerId, request: ServerRequest) => boolean
   /** Committed batches, in order, each exactly once, without a gap. Their payloads are views: copy what is kept. */
@@ -40,7 +42,7 @@ export class StreamFollower {
   readonly #o: StreamFollowerOptions
   #meta: StreamMeta | null = null
   #after: Lsn
-  #digest: Digest
+  #digest: Digest | null
   #requestId = 0
   /** Of the group of the segment that is read, by turns. */
   #turn = 0
@@ -50,12 +52,12 @@ export class StreamFollower {
 
   constructor(options: StreamFollowerOptions) {
     this.#o = options
-    this.#after = options.after
-    this.#digest = options.digest
+    this.#after = options.after.lsn
+    this.#digest = options.after.digest
   }
 
   /** The last entry that was handed on, and the digest there. */
-  get end(): { readonly lsn: Lsn; readonly digest: Digest } {
+  get end(): StreamPlace {
     return { lsn: this.#after, digest: this.#digest }
   }
 
@@ -99,7 +101,7 @@ export class StreamFollower {
       return
     }
     const server = segment.group[this.#turn % segment.group.length] as ServerId
-    this.#requestId++
+    this.#requestId = this.#o.nextId()
     const isSent = this.#o.send(server, {
       kind: 'read',
       id: this.#requestId,
@@ -152,7 +154,7 @@ export class StreamFollower {
       if (last <= this.#after) continue
       if (segment.state === 'sealed' && last > segment.tail) break // F2
       if (!isIntact(batch) || batch.firstLsn > this.#after + 1) break
-      if (batch.firstLsn !== this.#after + 1 || !batch.prevDigest.equals(this.#digest)) {
+      if (batch.firstLsn !== this.#after + 1 || this.#digest?.equals(batch.prevDigest) === false) {
         this.#fail(otherHistory(this.#o.stream, this.#after))
         return null
       }

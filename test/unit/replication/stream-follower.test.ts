@@ -51,8 +51,8 @@ function worldOf(after = 0, digest = emptyDigest) {
   const follower = new StreamFollower({
     environment: { scheduler },
     stream: 's',
-    after: lsn(after),
-    digest,
+    after: { lsn: lsn(after), digest },
+    nextId: () => asked.length + 1,
     send: (server, request: ServerRequest) => {
       asked.push({ server, request: request as ReadRequest })
       return true

@@ -1,0 +1,138 @@
+import type { Environment, Timer } from '../kernel/environment.ts'
+import type { CommanderError } from '../kernel/errors.ts'
+import { type Lsn, lsn, noEpoch, noLsn } from '../kernel/identifiers.ts'
+import type { ReplicatedBatch } from './batch.ts'
+import { BatchQueue } from './batch-queue.ts'
+import type { ServerAnswer, ServerId, ServerRequest, StatusIsAnswer } from './messages.ts'
+import { StreamFollower } from './stream-follower.ts'
+import { openSegmentOf, type StreamMeta, sealedEndOf } from './stream-meta.ts'
+import type { StreamPlace } from './stream-place.ts'
+
+export interface NodeFeedOptions {
+  readonly environment: Environment
+  readonly stream: string
+  readonly send: (server: ServerId, request: ServerRequest) => boolean
+  /** For reads and questions: an answer is known by it. */
+  readonly nextId: () => number
+  readonly failed: (error: CommanderError) => void
+}
+
+/** Committed batches of a stream, as a journal writer takes them. */
+export interface OpenFeed {
+  next(after: Lsn): ReplicatedBatch | null
+  onMore(more: () => void): void
+  close(): void
+}
+
+interface Reading {
+  readonly follower: StreamFollower
+  readonly queue: BatchQueue
+}
+
+const askAgainMs = 200
+
+/** What a node reads of a stream: to compare its local segments with it, and to follow. */
+export class NodeFeed {
+  readonly #o: NodeFeedOptions
+  readonly #readings = new Set<Reading>()
+  /** `undefined` until the record was looked at; null: the stream does not exist. */
+  #meta: StreamMeta | null | undefined
+  /** Of the reading that was opened last. */
+  #last: Reading | null = null
+  #waiting: ((tail: Lsn) => void)[] = []
+  #timer: Timer | null = null
+
+  constructor(options: NodeFeedOptions) {
+    this.#o = options
+  }
+
+  /** Where the reading that was opened last stands; null before there is one. */
+  get end(): StreamPlace | null {
+    return this.#last?.follower.end ?? null
+  }
+
+  setMeta(meta: StreamMeta | null): void {
+    this.#meta = meta
+    if (meta !== null) for (const { follower } of this.#readings) follower.setMeta(meta)
+    this.#askForTail()
+  }
+
+  answered(answer: ServerAnswer): void {
+    for (const { follower } of this.#readings) follower.answered(answer)
+    if (answer.kind === 'statusIs' && answer.stream === this.#o.stream) this.#takeStatus(answer)
+  }
+
+  /** The last entry that is known to be committed; waits until a journal server answers. */
+  tail(): Promise<Lsn> {
+    return new Promise((resolve) => {
+      this.#waiting.push(resolve)
+      this.#askForTail()
+    })
+  }
+
+  open(after: Lsn): OpenFeed {
+    const reading = this.#read({ lsn: after, digest: null })
+    this.#last = reading
+    const { queue, follower } = reading
+    return {
+      next: (behind) => queue.next(behind),
+      onMore: (more) => queue.onMore(more),
+      close: () => {
+        follower.stop()
+        queue.close()
+        this.#readings.delete(reading)
+      },
+    }
+  }
+
+  stop(): void {
+    for (const { follower } of this.#readings) follower.stop()
+    this.#readings.clear()
+    this.#timer?.cancel()
+  }
+
+  #read(after: StreamPlace): Reading {
+    const { environment, stream, send, failed, nextId } = this.#o
+    const queue = new BatchQueue(() => follower.resume())
+    const follower: StreamFollower = new StreamFollower({
+      environment,
+      stream,
+      after,
+      send,
+      failed,
+      nextId,
+      batches: (batches) => queue.add(batches),
+      accepts: () => queue.accepts,
+    })
+    const reading = { follower, queue }
+    this.#readings.add(reading)
+    if (this.#meta) follower.setMeta(this.#meta)
+    return reading
+  }
+
+  #askForTail(): void {
+    this.#timer?.cancel()
+    const meta = this.#meta
+    if (this.#waiting.length === 0 || meta === undefined) return
+    const open = meta === null ? null : openSegmentOf(meta)
+    if (meta === null || open === null) {
+      this.#tell(meta === null ? noLsn : sealedEndOf(meta).tail)
+      return
+    }
+    const { stream, send, nextId, environment } = this.#o
+    for (const server of open.group) send(server, { kind: 'status', id: nextId(), stream, epoch: noEpoch })
+    this.#timer = environment.scheduler.after(askAgainMs, () => this.#askForTail())
+  }
+
+  #takeStatus({ segments }: StatusIsAnswer): void {
+    const open = this.#meta ? openSegmentOf(this.#meta) : null
+    if (open === null || this.#waiting.length === 0) return
+    const own = segments.find(({ segmentEpoch }) => segmentEpoch === open.epoch)
+    this.#tell(lsn(Math.max(open.base - 1, Math.min(own?.committed ?? 0, own?.flushed ?? 0))))
+  }
+
+  #tell(tail: Lsn): void {
+    this.#timer?.cancel()
+    for (const resolve of this.#waiting.splice(0)) resolve(tail)
+  }
+}
