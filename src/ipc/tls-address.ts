@@ -32,7 +32,9 @@ function decoded(name: string): string {
   try {
     return decodeURIComponent(name)
   } catch (cause) {
-    const message = `${name} is no name: percent signs must be encoded`
-    throw new CommanderError('invalid_config', message, { cause })
+    throw badName(name, cause)
   }
 }
+
+const badName = (name: string, cause: unknown): CommanderError =>
+  new CommanderError('invalid_config', `${name} is no name: percent signs must be encoded`, { cause })
