@@ -3,10 +3,10 @@ import type { Socket } from 'node:net'
 import { dirname } from 'node:path'
 import { IPCModule, type Server } from 'node-ipc'
 import { CommanderError, isCommanderError, messageOf } from '../kernel/errors.ts'
-import type { BytePipe } from './byte-pipe.ts'
 import type { Channel, ChannelHandlers, Listener, Transport } from './channel.ts'
 import { Link, type LinkBounds, type LinkEnvironment } from './link.ts'
 import { assertPrivate, locateSocket, prepareSocketDirectory, removeStaleSocket } from './socket-file-adapter.ts'
+import { followSocket, SocketPipe } from './socket-pipe.ts'
 
 export interface NodeIpcBounds extends LinkBounds {
   /** Connections that one listener holds at a time; further ones are logged and cut. Default 4096. */
@@ -59,7 +59,7 @@ async function listen(
     const peer = `a client of ${address}`
     const link = new Link({ peer, pipe, environment, bounds, open: accept, role: 'accepts' })
     links.set(socket, link)
-    followSocket(socket, link, () => links.delete(socket))
+    followSocket(socket, link, connectionError, () => links.delete(socket))
     link.connected()
   })
   ipc.server.on('data', (data, socket) => links.get(socket)?.receive(data))
@@ -117,23 +117,10 @@ function connect(
     pipe.socket = client.socket
     client.on('connect', () => link.connected())
     client.on('data', (data) => link.receive(data))
-    followSocket(client.socket, link, () => ipc.disconnect('peer'))
+    followSocket(client.socket, link, connectionError, () => ipc.disconnect('peer'))
   } catch (cause) {
     link.ended(connectionError(address, cause))
   }
-}
-
-/** Tells the link when nothing more will come: at the peer's end, or at the close that an error brings. */
-function followSocket(socket: Socket, link: Link, over: () => void): void {
-  let failure: CommanderError | null = null
-  socket.on('error', (cause) => {
-    failure = connectionError(link.peer, cause)
-  })
-  socket.on('end', () => link.ended(null))
-  socket.on('close', () => {
-    link.ended(failure)
-    over()
-  })
 }
 
 function connectionError(address: string, cause: unknown): CommanderError {
@@ -142,32 +129,4 @@ function connectionError(address: string, cause: unknown): CommanderError {
   return code === 'ENOENT' || code === 'ECONNREFUSED' || code === 'ENOTSOCK'
     ? new CommanderError('no_database', `nobody listens at ${address} (${code}); start the database first`, { cause })
     : new CommanderError('connection_lost', `the connection to ${address} failed: ${messageOf(cause)}`, { cause })
-}
-
-class SocketPipe implements BytePipe {
-  socket: Socket | null
-
-  constructor(socket: Socket | null) {
-    this.socket = socket
-  }
-
-  write(buffers: readonly Buffer[]): void {
-    const socket = this.socket
-    if (socket === null || !socket.writable) return
-    if (buffers.length === 1) {
-      socket.write(buffers[0] as Buffer)
-      return
-    }
-    socket.cork()
-    for (const buffer of buffers) socket.write(buffer)
-    socket.uncork()
-  }
-
-  end(): void {
-    this.socket?.end()
-  }
-
-  destroy(): void {
-    this.socket?.destroy()
-  }
 }

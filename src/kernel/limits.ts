@@ -88,6 +88,12 @@ export const limits = {
   metadataValueBytesMax: 1_048_576,
   /** All of a metadata store that is a file: it is written anew with each change. */
   metadataFileBytesMax: 16_777_216,
+  /** Batches of entries in one message between a leader, journal servers and readers. */
+  replicationBatchesMax: 8192,
+  /** Segments of a stream, and damaged ranges of one, that a journal server tells of in one message. */
+  replicationListMax: 65_536,
+  /** Addresses of journal servers and texts about requests, in UTF-8 bytes. */
+  replicationTextBytesMax: 2048,
   /** Entries that may be under way to one journal server beyond what it acknowledged. */
   replicationWindowEntries: 65_536,
   /** Batches that a leader has appended and that are not committed; further ones wait. */

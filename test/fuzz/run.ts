@@ -3,8 +3,9 @@ import { type FuzzTarget, fuzz } from './fuzz.ts'
 import { httpTarget } from './http-target.ts'
 import { ipcTarget } from './ipc-target.ts'
 import { journalTarget } from './journal-target.ts'
+import { replicationTarget } from './replication-target.ts'
 
-/** `node test/fuzz/run.ts [--inputs N] [--target journal|ipc|http] [--seed S]`: N inputs for each target, or for one. */
+/** `node test/fuzz/run.ts [--inputs N] [--target journal|ipc|http|replication] [--seed S]`: N inputs for each target, or for one. */
 const { values } = parseArgs({
   options: {
     inputs: { type: 'string', default: '10000' },
@@ -12,7 +13,12 @@ const { values } = parseArgs({
     seed: { type: 'string', default: String(Date.now() % 1_000_000) },
   },
 })
-const targets: Readonly<Record<string, FuzzTarget>> = { journal: journalTarget, ipc: ipcTarget, http: httpTarget }
+const targets: Readonly<Record<string, FuzzTarget>> = {
+  journal: journalTarget,
+  ipc: ipcTarget,
+  http: httpTarget,
+  replication: replicationTarget,
+}
 const names = values.target === undefined ? Object.keys(targets) : [values.target]
 const inputs = Number(values.inputs)
 const seed = Number(values.seed)
