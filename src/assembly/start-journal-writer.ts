@@ -1,21 +1,17 @@
-import { lengthOf, padded } from '../actions/entry-layout.ts'
 import type { Journal } from '../journal/journal.ts'
 import { openJournal, type RecoveryReport } from '../journal/journal.ts'
 import type { JournalOptions } from '../journal/options.ts'
-import { JournalReader } from '../journal/reader.ts'
 import { segmentsOf } from '../journal/segment-name.ts'
-import type { JournalStorage } from '../journal/storage.ts'
 import { JournalWriter } from '../journal-writer/journal-writer.ts'
 import type { FlushOptions } from '../journal-writer/options.ts'
-import type { ReadBatch } from '../journal-writer/own-history.ts'
 import type { RetentionSettings } from '../journal-writer/retention.ts'
 import { CommanderError } from '../kernel/errors.ts'
-import type { Lsn } from '../kernel/identifiers.ts'
 import { TokenGuard } from '../state/token-guard.ts'
 import { contradicts, readAppliedFrame, replayStart, storeContradicts } from '../tables/applied-frame.ts'
 import { readCheckpoint, readPosition, readRoot } from '../tables/meta.ts'
 import { draftBytesMax } from './draft-bytes.ts'
 import { flushedFloor } from './flushed-floor.ts'
+import { batchReader, replay } from './journal-replay.ts'
 import { replayReferee } from './replay-referee.ts'
 import type { RunningRole, Surroundings } from './surroundings.ts'
 
@@ -107,28 +103,4 @@ async function nothingCameIn(openStore: Surroundings['openStore'], journal: Jour
       'acknowledged entries are missing; start again to see what can be done',
     { details: { segment: null, offset: null, lsn: journal.writtenLsn + 1, rule: 'R7', floorLsn: applied } },
   )
-}
-
-function replay(guard: TokenGuard, payload: Buffer, firstLsn: Lsn, after: Lsn): void {
-  let at = firstLsn as number
-  guard.begin()
-  for (let o = 0; o < payload.length; o += padded(lengthOf(payload, o))) if (at++ > after) guard.apply(payload, o)
-}
-
-const readBackBytes = 16_777_216
-
-function batchReader(storage: JournalStorage): ReadBatch {
-  return (firstLsn, lastLsn) => {
-    try {
-      const reader = new JournalReader(storage, firstLsn)
-      const batch = reader.read(1, lastLsn)[0]
-      reader.close()
-      if (batch === undefined || batch.payload.length > readBackBytes) return null
-      const isSame = batch.firstLsn === firstLsn && batch.firstLsn + batch.entryCount - 1 === lastLsn
-      return isSame ? batch.payload : null
-    } catch (error) {
-      if (error instanceof CommanderError) return null
-      throw error
-    }
-  }
 }

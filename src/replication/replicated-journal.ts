@@ -40,6 +40,7 @@ export class ReplicatedJournal implements Journal {
   #cacheFlushedBytes = 0
   #hasToldLoss = false
   #closing: (() => void) | null = null
+  #awaited: { readonly at: Lsn; readonly resolve: () => void }[] = []
 
   /** @param lost the lead or the cache is lost: the process must end, and begin again as one that follows */
   constructor(cache: Journal, environment: Environment, lost: (error: CommanderError) => void) {
@@ -57,6 +58,12 @@ export class ReplicatedJournal implements Journal {
     assert(committed === this.writtenLsn, `the cache ends at ${this.writtenLsn}, the stream at ${committed}`)
     this.#leader = leader
     leader.onMoved(() => this.#moved())
+  }
+
+  /** Resolves once everything up to `at` is written here. */
+  reaches(at: Lsn): Promise<void> {
+    if (this.writtenLsn >= at) return Promise.resolve()
+    return new Promise((resolve) => this.#awaited.push({ at, resolve }))
   }
 
   get firstLsn(): Lsn {
@@ -103,6 +110,7 @@ export class ReplicatedJournal implements Journal {
     this.#mustBeUsable()
     this.#cache.append(payload, firstLsn, entryCount, committedLsn, useReserve)
     this.#leader?.append({ firstLsn, entryCount, payload }) // I2
+    if (this.#awaited.length > 0) this.#tellReached()
     this.#flushCacheLater()
   }
 
@@ -139,6 +147,12 @@ export class ReplicatedJournal implements Journal {
 
   get #committed(): Lsn {
     return this.#leader?.committed ?? this.writtenLsn // I1
+  }
+
+  #tellReached(): void {
+    const awaited = this.#awaited
+    this.#awaited = awaited.filter(({ at }) => at > this.writtenLsn)
+    for (const { at, resolve } of awaited) if (at <= this.writtenLsn) resolve()
   }
 
   #mustBeUsable(): void {

@@ -19,6 +19,8 @@ import { VirtualTime } from './virtual-time.ts'
 export interface SimulatedHostOptions {
   readonly seed: number
   readonly trace: Trace
+  /** That of other hosts, which it shares. Default: its own. */
+  readonly time?: VirtualTime
   /** Unreleased bytes that a channel may have under way: small ones make followers fall behind. */
   readonly windowBytes?: number
   /** As sockets do; false as the embedded database does. */
@@ -83,7 +85,7 @@ export class SimulatedHost {
     this.pace = { ...(options.pace ?? usualPace) }
     this.random = new SeededRandom(options.seed)
     this.wallOffsetMs = options.startWallMs ?? 1_700_000_000_000
-    this.time = new VirtualTime(this.random)
+    this.time = options.time ?? new VirtualTime(this.random)
     this.archive = options.hasArchive === true ? new SimulatedArchive(this) : null
     this.time.hasStreams = this.archive !== null
     const world = { scheduler: this.#ofWorld(), log: silentLog }

@@ -2,7 +2,11 @@ import type { EndOfIncarnation } from '../actions/action.ts'
 import { startApplication } from '../assembly/start-application.ts'
 import { startDispatcher } from '../assembly/start-dispatcher.ts'
 import { startGateway } from '../assembly/start-gateway.ts'
-import { startJournalWriter } from '../assembly/start-journal-writer.ts'
+import {
+  type JournalWriterSettings,
+  type RunningJournalWriter,
+  startJournalWriter,
+} from '../assembly/start-journal-writer.ts'
 import { startProjectionApplier } from '../assembly/start-projection-applier.ts'
 import type { RunningRole, Surroundings } from '../assembly/surroundings.ts'
 import type { Journal } from '../journal/journal.ts'
@@ -41,6 +45,10 @@ export interface TestClusterOptions {
   /** Sees the frames that the application processes send. */
   readonly tap: (process: SimulatedProcess) => Tap
   readonly bug: (what: string, error: unknown) => void
+  /** Default: that of a database whose journal one node keeps alone. */
+  readonly startWriter?: (surroundings: Surroundings, settings: JournalWriterSettings) => Promise<RunningJournalWriter>
+  /** A role that ends with one of these starts again as well. */
+  readonly survives?: readonly string[]
 }
 
 const restartDelayMs = 1
@@ -85,13 +93,18 @@ export class TestCluster {
     for (const { process } of this.#slots) process?.kill('closed')
   }
 
+  /** What a process has folded; null while it does not run. */
+  stateOf(role: TestRole): RootState | null {
+    return this.#slots.find((slot) => slot.role === role)?.running?.state() ?? null
+  }
+
   get isReady(): boolean {
     return this.#slots.every(({ running }) => running?.isReady() === true)
   }
 
   /** What every process agrees on, where the dispatcher has it; null while it does not run. */
   get state(): RootState | null {
-    return this.#slots.find(({ role }) => role === 'dispatcher')?.running?.state() ?? null
+    return this.stateOf('dispatcher')
   }
 
   processOf(application: Application): SimulatedProcess | null {
@@ -138,7 +151,7 @@ export class TestCluster {
     const failed = (error: unknown): void => {
       if (!process.isAlive) return
       const code = isCommanderError(error) ? error.code : 'none'
-      if (!survivable.includes(code)) this.#o.bug(`${slot.name} fails`, error)
+      if (![...survivable, ...(this.#o.survives ?? [])].includes(code)) this.#o.bug(`${slot.name} fails`, error)
       slot.former = 'crashed'
       process.kill(`failed: ${code}`)
     }
@@ -157,25 +170,29 @@ export class TestCluster {
     switch (slot.role) {
       case 'journal-writer': {
         const retention = { ...defaultRetentionSettings, checkpointTimeoutMs: rarely.checkpointTimeoutMs }
-        const running = await startJournalWriter(surroundings, { journal, flush: defaultFlushOptions, retention })
+        const start = this.#o.startWriter ?? startJournalWriter
+        const running = await start(surroundings, { journal, flush: defaultFlushOptions, retention })
         this.journal = running.journal
         return { stop: running.stop, isReady: () => true, state: () => null }
       }
       case 'dispatcher': {
         const { dispatcher, follower, stop } = startDispatcher(surroundings, rarely)
-        return { stop, isReady: () => follower.isConnected, state: () => dispatcher.state }
+        return { stop, isReady: () => follower.standing.isCaughtUp, state: () => dispatcher.state }
       }
       case 'projection-applier': {
         const running = await startProjectionApplier(surroundings, { applications, ...rarely })
-        return { stop: running.stop, isReady: () => running.follower.isConnected, state: () => running.applier.state }
+        const isReady = (): boolean => running.follower.standing.isCaughtUp
+        return { stop: running.stop, isReady, state: () => running.applier.state }
       }
       case 'gateway': {
-        const { gateway, stop } = await startGateway(surroundings, { applications, journal })
-        return { stop, isReady: () => gateway.isReady, state: () => gateway.state }
+        const { gateway, follower, stop } = await startGateway(surroundings, { applications, journal })
+        const isReady = (): boolean =>
+          follower.standing.isCaughtUp && (gateway.isReady || follower.standing.isStandingBy)
+        return { stop, isReady, state: () => gateway.state }
       }
       default: {
         const transport = new TappedTransport(surroundings.transport, tap(process))
-        const { runtime, stop } = startApplication(
+        const { runtime, follower, stop } = startApplication(
           { ...surroundings, transport },
           {
             application: slot.application as Application,
@@ -185,7 +202,9 @@ export class TestCluster {
             ...(isolation === null ? {} : { isolation }),
           },
         )
-        return { stop, isReady: () => runtime.isRegistered, state: () => runtime.state }
+        const isReady = (): boolean =>
+          runtime.isRegistered || (follower.standing.isCaughtUp && follower.standing.isStandingBy)
+        return { stop, isReady, state: () => runtime.state }
       }
     }
   }

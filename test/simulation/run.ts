@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util'
 import { simulate } from './simulation.ts'
+import { simulateStandby } from './standby/standby-history.ts'
 import { simulateWorkflows } from './workflow-history.ts'
 
 interface Result {
@@ -9,10 +10,11 @@ interface Result {
   readonly events: number
 }
 
-const usage = `npm run simulate -- [--seeds N] [--seed S] [--workflows] [--trace] [--keep-going]
+const usage = `npm run simulate -- [--seeds N] [--seed S] [--workflows | --standby] [--trace] [--keep-going]
   --seeds N      so many histories, one seed after the other (default 1)
   --seed S       the first of them (default 1)
   --workflows    histories with workflows
+  --standby      histories of two nodes, of which one stands by
   --trace        print everything that happens
   --keep-going   do not stop at the first history that fails
 Exit code 0: all went well. 1: a history failed. 2: wrong use.`
@@ -21,6 +23,7 @@ interface RunOptions {
   readonly seeds: number
   readonly seed: number
   readonly workflows: boolean
+  readonly standby: boolean
   readonly trace: boolean
   readonly keepGoing: boolean
 }
@@ -45,6 +48,7 @@ function optionsOf(args: string[]): RunOptions | null {
         seeds: { type: 'string', default: '1' },
         seed: { type: 'string', default: '1' },
         workflows: { type: 'boolean', default: false },
+        standby: { type: 'boolean', default: false },
         trace: { type: 'boolean', default: false },
         'keep-going': { type: 'boolean', default: false },
         help: { type: 'boolean', short: 'h', default: false },
@@ -52,8 +56,8 @@ function optionsOf(args: string[]): RunOptions | null {
     })
     const seeds = numberOf('--seeds', values.seeds)
     const seed = numberOf('--seed', values.seed)
-    const { workflows } = values
-    if (!values.help) return { seeds, seed, workflows, trace: values.trace, keepGoing: values['keep-going'] }
+    const { workflows, standby } = values
+    if (!values.help) return { seeds, seed, workflows, standby, trace: values.trace, keepGoing: values['keep-going'] }
     write(usage)
   } catch (error) {
     process.stderr.write(`simulate: ${(error as Error).message}; --help shows what there is\n`)
@@ -68,15 +72,20 @@ function numberOf(name: string, text: string): number {
   throw new Error(`${name} is ${JSON.stringify(text)}; it must be an integer from 1 to 4294967295`)
 }
 
-async function run({ seeds, seed: first, workflows, trace, keepGoing }: RunOptions): Promise<number> {
+function simulated(seed: number, what: 'workflows' | 'standby' | 'commands', trace: boolean): Promise<Result> {
+  const print = trace ? write : null
+  if (what === 'workflows') return simulateWorkflows(seed, print)
+  if (what === 'standby') return simulateStandby(seed, print)
+  return simulate({ seed, ...(print === null ? {} : { print }) })
+}
+
+async function run({ seeds, seed: first, workflows, standby, trace, keepGoing }: RunOptions): Promise<number> {
   const started = process.cpuUsage()
   let failed = 0
   let events = 0
   let ran = 0
   for (let seed = first; seed < first + seeds; seed++) {
-    const result: Result = workflows
-      ? await simulateWorkflows(seed, trace ? write : null)
-      : await simulate({ seed, ...(trace ? { print: write } : {}) })
+    const result = await simulated(seed, workflows ? 'workflows' : standby ? 'standby' : 'commands', trace)
     ran++
     events += result.events
     if (trace || seeds === 1) write(JSON.stringify(result))

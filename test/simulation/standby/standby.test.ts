@@ -1,0 +1,80 @@
+import { afterEach, describe, expect, it } from 'vitest'
+import { restMs } from './bank-and-orders.ts'
+import { simulateStandby } from './standby-history.ts'
+import type { StandbyNode } from './standby-node.ts'
+import { TwoNodes } from './two-nodes.ts'
+
+const worlds: TwoNodes[] = []
+afterEach(() => {
+  for (const world of worlds.splice(0)) world.close()
+})
+
+async function started(): Promise<TwoNodes> {
+  const world = await TwoNodes.started()
+  worlds.push(world)
+  return world
+}
+
+describe('a standby', () => {
+  it('answers reads from what the leader has committed, and refuses writes, naming the leader', async () => {
+    const db = await started()
+    const { endLsn } = (await db.deposit(db.a, '1', 5)) as unknown as { endLsn: number }
+    await db.agree()
+    expect(await db.accountOf(db.b, '1', endLsn)).toEqual({ balance: 5, deposits: 1 })
+    const refused = db.call(db.b.client.execute('account', '1', 'deposit', { amount: 1, mark: '' }, { timeoutMs: 500 }))
+    await expect(refused).rejects.toMatchObject({ code: 'not_leader', details: { leader: { id: 'a' }, epoch: 1 } })
+    expect(await db.accountOf(db.a, '1')).toEqual({ balance: 5, deposits: 1 })
+  })
+
+  it('that leads goes on where the former leader was, with the processes that it had', async () => {
+    const db = await started()
+    for (let i = 1; i <= 20; i++) await db.deposit(db.a, `${i % 3}`, i)
+    const processes = [...db.b.host.processes].map(({ name }) => name)
+    db.a.losePower()
+    const before = new Set(db.b.host.processes)
+    await db.lead(db.b)
+    expect(await db.deposit(db.b, '0', 100)).toMatchObject({ outcome: 'completed' })
+    expect([...db.b.host.processes].filter((process) => !before.has(process))).toEqual([])
+    expect([...db.b.host.processes].map(({ name }) => name)).toEqual(processes)
+    const states: unknown[] = []
+    for (const id of ['0', '1', '2']) states.push(await db.accountOf(db.b, id))
+    expect(states).toEqual([
+      { balance: 163, deposits: 7 },
+      { balance: 70, deposits: 7 },
+      { balance: 77, deposits: 7 },
+    ])
+    await db.agree()
+  })
+
+  it('resumes the workflows of the former leader, repeats what has no result, and fires their timers', async () => {
+    const db = await started()
+    const handle = (node: StandbyNode) => node.client.workflow('order')
+    await db.call(handle(db.a).start('sleeping', { amount: 7 }))
+    await db.until(() => db.payments.charges.size === 1)
+    await db.pass(1_000)
+    db.payments.isHeld = true
+    await db.call(handle(db.a).start('charging', { amount: 9 }))
+    await db.until(() => db.payments.charges.size === 2)
+    await db.pass(1_000)
+    db.a.losePower()
+    db.payments.isHeld = false
+    await db.lead(db.b)
+    await db.pass(restMs + 10_000)
+    expect(await db.call(Promise.all(['sleeping', 'charging'].map((id) => handle(db.b).result(id))))).toEqual([
+      { receipt: 'receipt 7', outcome: 'completed' },
+      { receipt: 'receipt 9', outcome: 'completed' },
+    ])
+    expect([...db.payments.charges.values()]).toEqual([7, 9])
+    expect(await db.accountOf(db.b, 'shop')).toEqual({ balance: 16, deposits: 2 })
+    await db.agree()
+  })
+})
+
+describe('a history of failovers', () => {
+  it.each([1, 2, 3, 4, 5, 6, 7, 8])(
+    'loses nothing that was acknowledged and does nothing twice, from seed %d',
+    async (seed) => {
+      expect((await simulateStandby(seed)).violations).toEqual([])
+    },
+  )
+})
