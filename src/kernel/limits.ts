@@ -88,4 +88,6 @@ export const limits = {
   metadataValueBytesMax: 1_048_576,
   /** All of a metadata store that is a file: it is written anew with each change. */
   metadataFileBytesMax: 16_777_216,
+  /** One answer of etcd, and one event of a watch there. */
+  metadataAnswerBytesMax: 268_435_456,
 } as const
