@@ -94,6 +94,8 @@ export const limits = {
   replicationListMax: 65_536,
   /** Addresses of journal servers and texts about requests, in UTF-8 bytes. */
   replicationTextBytesMax: 2048,
+  /** One answer of etcd, and one event of a watch there. */
+  metadataAnswerBytesMax: 268_435_456,
   /** Entries that may be under way to one journal server beyond what it acknowledged. */
   replicationWindowEntries: 65_536,
   /** Batches that a leader has appended and that are not committed; further ones wait. */

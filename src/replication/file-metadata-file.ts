@@ -1,12 +1,14 @@
 import { open, readFile, rename, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { messageOf } from '../kernel/errors.ts'
+import { type CommanderError, messageOf } from '../kernel/errors.ts'
 import { limits } from '../kernel/limits.ts'
 import { emptyImage, type MetadataImage } from './metadata-image.ts'
 import { decodeImage, encodeImage } from './metadata-image-codec.ts'
-import { metadataUnavailable } from './metadata-store.ts'
+import { metadataUnavailable, type SwapOutcome } from './metadata-store.ts'
 
 export const metadataFileName = 'metadata.json'
+
+const final = { isFinal: true } as const
 
 /**
  * The file that is a metadata store. Written under another name, flushed, renamed, and the directory flushed: whoever reads it
@@ -36,6 +38,8 @@ export class FileMetadataFile {
         'read',
         `it went back from revision ${knownRevision} to ${image.revision}: somebody removed or restored ${this.#path}; ` +
           'stop all processes of the cluster before that, and see that none has acted on what is gone',
+        'none',
+        final,
       )
     if (image.revision > this.#durableRevision) await this.#flushNames(image.revision)
     return image
@@ -53,20 +57,21 @@ export class FileMetadataFile {
       await rename(temporary, this.#path)
     } catch (error) {
       await unlink(temporary).catch(() => {})
-      throw this.#unavailable('write', messageOf(error), 'none', error)
+      throw this.#unavailable('write', messageOf(error), 'none', { cause: error })
     }
     await this.#flushNames(next.revision)
   }
 
   async #load(): Promise<MetadataImage> {
-    if (this.#failure !== null) throw this.#unavailable('read', `its disk failed before: ${messageOf(this.#failure)}`)
+    if (this.#failure !== null)
+      throw this.#unavailable('read', `its disk failed before: ${messageOf(this.#failure)}`, 'none', final)
     const bytes = await readFile(this.#path).catch((error: NodeJS.ErrnoException) => {
       if (error.code === 'ENOENT') return null
-      throw this.#unavailable('read', messageOf(error), 'none', error)
+      throw this.#unavailable('read', messageOf(error), 'none', { cause: error })
     })
     if (bytes === null) return emptyImage
     const image = decodeImage(bytes)
-    if ('fault' in image) throw this.#unavailable('read', `${this.#path} cannot be used: ${image.fault}`)
+    if ('fault' in image) throw this.#unavailable('read', `${this.#path} cannot be used: ${image.fault}`, 'none', final)
     return image
   }
 
@@ -77,12 +82,17 @@ export class FileMetadataFile {
       this.#durableRevision = Math.max(this.#durableRevision, revision)
     } catch (error) {
       this.#failure = error
-      throw this.#unavailable('flush', messageOf(error), 'unknown', error)
+      throw this.#unavailable('flush', messageOf(error), 'unknown', { cause: error })
     }
   }
 
-  #unavailable(operation: string, reason: string, outcome: 'none' | 'unknown' = 'none', cause?: unknown): Error {
-    return metadataUnavailable(this.location, operation, reason, outcome, cause)
+  #unavailable(
+    operation: string,
+    reason: string,
+    outcome: SwapOutcome = 'none',
+    options: { readonly cause?: unknown; readonly isFinal?: boolean } = {},
+  ): CommanderError {
+    return metadataUnavailable(this.location, operation, reason, outcome, options)
   }
 }
 

@@ -72,7 +72,7 @@ export class FileMetadataStore implements MetadataStore {
       return new FileMetadataStore(options, directory, new FileMetadataLock(join(directory, 'lock.sqlite'), options))
     } catch (error) {
       const advice = 'let this user read and write there, or name another directory'
-      throw metadataUnavailable(location, 'open', `${messageOf(error)}; ${advice}`, 'none', error)
+      throw metadataUnavailable(location, 'open', `${messageOf(error)}; ${advice}`, 'none', { cause: error })
     }
   }
 
@@ -152,7 +152,7 @@ export class FileMetadataStore implements MetadataStore {
     const result = await run().catch((error: unknown): never => {
       if (error instanceof CommanderError) throw error
       const outcome = error instanceof LockBusy ? 'none' : 'unknown'
-      throw metadataUnavailable(this.location, operation, messageOf(error), outcome, error)
+      throw metadataUnavailable(this.location, operation, messageOf(error), outcome, { cause: error })
     })
     if (this.#isClosed) throw metadataClosed(this.location, operation)
     return result

@@ -9,7 +9,7 @@ import { CommanderError } from '../kernel/errors.ts'
  * M3 A value that anybody was shown survives kill -9 and the loss of power.
  * M4 A call that failed with `metadata_unavailable` may have happened, unless its details say `outcome: 'none'`.
  *
- * Errors: `metadata_unavailable` (retryable); `not_found` (the lease is over; nothing happened); `invalid_input` (key or value too long).
+ * Errors: `metadata_unavailable` (retryable, unless only a person can mend it); `not_found` (the lease is over; nothing happened); `invalid_input` (key or value too long).
  */
 export interface MetadataStore {
   /** For people: `file:…`, `etcd://…`. */
@@ -75,7 +75,7 @@ export interface MetadataWatch {
 /** A hint that its holder lives: nothing may be decided by it alone. Each side judges it by its own monotonic clock. */
 export interface Lease {
   readonly id: string
-  /** @returns for how long it can be relied on, by the own monotonic clock, less a margin. 0: it is over for good. */
+  /** @returns for how long it can be relied on, by the own monotonic clock, less a margin. 0: it is over, or cannot be relied on any more. */
   keepAlive(): Promise<number>
   /** Idempotent. What is bound to it goes at once. */
   revoke(): Promise<void>
@@ -113,17 +113,18 @@ export function metadataUnavailable(
   operation: string,
   reason: string,
   outcome: SwapOutcome,
-  cause?: unknown,
+  { cause, isFinal = false }: { readonly cause?: unknown; readonly isFinal?: boolean } = {},
 ): CommanderError {
   const message = `cannot ${operation} in the metadata store ${location}: ${reason}`
   return new CommanderError('metadata_unavailable', message, {
     details: { location, operation, outcome },
+    ...(isFinal ? { retryable: false } : {}),
     ...(cause === undefined ? {} : { cause }),
   })
 }
 
 export const metadataClosed = (location: string, operation: string): CommanderError =>
-  metadataUnavailable(location, operation, 'it was closed meanwhile', 'unknown')
+  metadataUnavailable(location, operation, 'it was closed meanwhile', 'unknown', { isFinal: true })
 
 export const leaseIsOver = (id: string): CommanderError =>
   new CommanderError('not_found', `the lease ${id} is over; nothing was changed, take another lease`)

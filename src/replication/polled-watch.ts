@@ -1,5 +1,5 @@
 import type { CommanderError } from '../kernel/errors.ts'
-import type { MetadataWatch, WatchHandlers } from './metadata-store.ts'
+import type { MetadataChange, MetadataWatch, WatchHandlers } from './metadata-store.ts'
 import { type MetadataListing, WatchedValues } from './watched-values.ts'
 
 /** A watch by whoever looks again and again: it is shown everything, or told that nothing can be seen. */
@@ -32,6 +32,13 @@ export class PolledWatch implements MetadataWatch {
     this.#owes = false
     this.#isLost = false
     this.#handlers.values(changes)
+  }
+
+  /** What has changed since all that was told, and nothing else. */
+  apply(changes: readonly MetadataChange[], revision: number): void {
+    if (this.#isClosed) return
+    const fresh = this.#told.apply(changes, revision)
+    if (fresh.length > 0) this.#handlers.values(fresh)
   }
 
   lose(error: CommanderError): void {
