@@ -1,4 +1,4 @@
-import { cutJournal } from '../journal/cut.ts'
+import { prepareCut } from '../journal/cut.ts'
 import { type Journal, openJournal, type RecoveryReport } from '../journal/journal.ts'
 import type { JournalOptions } from '../journal/options.ts'
 import { cleanStopName, segmentsOf } from '../journal/segment-name.ts'
@@ -50,7 +50,7 @@ export async function openStreamCache(request: CacheRequest): Promise<OpenCache>
   log.warn({ written, common }, 'the local segments have more than is known to be committed: that is cut off')
   await closed(journal)
   if (common < root.lsn) return begin(request)
-  cutJournal(storage, common, written)
+  prepareCut(storage, common, written)()
   return open(request)
 }
 

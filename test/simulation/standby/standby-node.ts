@@ -64,7 +64,7 @@ export class StandbyNode {
     this.client = new SocketDatabase({
       environment: this.host.start('client', true).environment,
       transport: this.host.transportOf([...this.host.processes].at(-1) as SimulatedProcess),
-      address: 'gateway',
+      addresses: ['gateway'],
     })
   }
 
