@@ -103,5 +103,5 @@ async function run({ seeds, seed: first, workflows, standby, trace, keepGoing }:
 function tell({ seed, traceHash, violations }: Result, workflows: boolean): void {
   write(`seed ${seed} failed, trace ${traceHash}: ${violations[0]}`)
   for (const violation of violations.slice(1)) write(`  and ${violation}`)
-  write(`replay: npm run simulate -- ${workflows ? '--workflows ' : ''}--seed ${seed} --trace`)
+  write(`replay: npm run simulate -- ${workflows ? '--workflows ' : standby ? '--standby ' : ''}--seed ${seed} --trace`)
 }
