@@ -9,7 +9,14 @@ export type ValueKind =
     }
   | { readonly type: 'number'; readonly min: number; readonly max: number }
   | { readonly type: 'boolean' }
-  | { readonly type: 'text'; readonly pattern?: RegExp; readonly expected?: string; readonly isSecret?: true }
+  | {
+      readonly type: 'text'
+      readonly pattern?: RegExp
+      readonly expected?: string
+      readonly isSecret?: true
+      /** Where the text begins with this, a path follows. */
+      readonly pathAfter?: string
+    }
   | { readonly type: 'path' }
   | { readonly type: 'choice'; readonly choices: readonly string[] }
   | { readonly type: 'choices'; readonly choices: readonly string[] }

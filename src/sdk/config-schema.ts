@@ -224,6 +224,80 @@ const archiveKeys: readonly Row[] = [
   { path: 'archive.s3.forcePathStyle', kind: boolean, help: 'endpoint/bucket/key instead of bucket.endpoint/key' },
 ]
 
+const replicationKeys: readonly Row[] = [
+  {
+    path: 'replication.journal',
+    kind: { type: 'choice', choices: ['local', 'replicated'] },
+    default: 'local',
+    flag: '--journal',
+    help: 'who keeps the journal: this node alone, or journal servers',
+  },
+  {
+    path: 'replication.nodeId',
+    kind: {
+      type: 'text',
+      pattern: /^[a-z0-9][a-z0-9-]{0,62}$/,
+      expected: 'up to 63 small letters, digits and hyphens',
+    },
+    flag: '--node-id',
+    help: 'name of this node in the cluster',
+  },
+  { path: 'replication.clusterId', kind: text, help: 'id of the cluster; default: that of the metadata store' },
+  {
+    path: 'replication.metadata',
+    kind: {
+      type: 'text',
+      pattern: /^(file:.+|etcds?:\/\/[^/]+(\/.*)?)$/,
+      expected: 'file:DIRECTORY, or etcd://HOST:PORT,HOST:PORT (etcds:// over TLS)',
+      pathAfter: 'file:',
+    },
+    flag: '--metadata',
+    help: 'where the nodes agree on who leads',
+  },
+  {
+    path: 'replication.policy.replicas',
+    kind: integer(1, limits.replicasMax),
+    default: 3,
+    unit: 'servers',
+    help: 'that keep each segment',
+  },
+  {
+    path: 'replication.policy.ackQuorum',
+    kind: integer(1, limits.replicasMax),
+    default: 2,
+    unit: 'servers',
+    help: 'that have flushed an entry before it is acknowledged',
+  },
+  {
+    path: 'replication.policy.topology',
+    kind: { type: 'choice', choices: ['fanout', 'chain'] },
+    default: 'fanout',
+    help: 'who sends to the servers: the leader, or each to the next',
+  },
+  {
+    path: 'replication.leaseMs',
+    kind: integer(500, 60_000),
+    default: 2000,
+    unit: 'ms',
+    help: 'of silence, and the leader is replaced',
+  },
+  {
+    path: 'replication.listen',
+    kind: { type: 'text', pattern: /^(\[[0-9a-fA-F:.]+\]|[\w.-]+):\d{1,5}$/, expected: 'HOST:PORT' },
+    default: '127.0.0.1:7500',
+    help: 'address that other nodes reach this one at; port 0 takes any free one',
+  },
+  { path: 'replication.tls.ca', kind: { type: 'path' }, help: 'PEM file of who signs the certificates of the cluster' },
+  { path: 'replication.tls.cert', kind: { type: 'path' }, help: "PEM file of this node's certificate" },
+  { path: 'replication.tls.key', kind: { type: 'path' }, help: 'PEM file of its key' },
+  {
+    path: 'replication.dev',
+    kind: boolean,
+    default: false,
+    help: 'for trying it out: a shared device and no TLS are accepted',
+  },
+]
+
 const securityKeys: readonly Row[] = [
   { path: 'security.tokens', kind: { type: 'list', items: tokenKeys }, default: [], help: 'who may do what over HTTP' },
 ]
@@ -234,7 +308,7 @@ const processKeys: readonly Row[] = ['journalWriter', 'dispatcher', 'projectionA
 
 /** Every leaf of the config, one row each. */
 export const configKeys: readonly ConfigKey[] = [
-  ...[...generalKeys, ...journalKeys, ...limitKeys, ...archiveKeys].map(withFlag),
+  ...[...generalKeys, ...journalKeys, ...limitKeys, ...archiveKeys, ...replicationKeys].map(withFlag),
   ...securityKeys,
   ...processKeys,
 ].map((row) => ({ ...row, variable: `COMMANDERDB_${words(row.path).join('_').toUpperCase()}` }))

@@ -1,4 +1,5 @@
 import { CommanderError } from '../kernel/errors.ts'
+import { replicationFault, replicationOf } from './replication-config.ts'
 import type { ResolvedConfig } from './resolved-config.ts'
 
 interface Leaf {
@@ -13,8 +14,13 @@ type Branch = Record<string | number, unknown>
 export function treeOf(leaves: readonly Leaf[]): ResolvedConfig {
   const tree: Branch = {}
   for (const { key, value } of leaves) if (value !== undefined) put(tree, stepsOf(key), value)
-  const { http, archive } = tree as { http: { port: number | false }; archive?: object }
-  return { ...tree, http: http.port === false ? false : http, archive: archive ?? null } as unknown as ResolvedConfig
+  const { http, archive, replication } = tree as {
+    http: { port: number | false }
+    archive?: object
+    replication: object
+  }
+  const rest = { archive: archive ?? null, replication: replicationOf(replication) }
+  return { ...tree, http: http.port === false ? false : http, ...rest } as unknown as ResolvedConfig
 }
 
 /** `applications[0].module` is `['applications', 0, 'module']`. */
@@ -48,6 +54,8 @@ export function checkTogether(config: ResolvedConfig, originOf: (key: string) =>
     throw wrong('journal.maxJournalBytes', `is ${maxJournalBytes}, but ${bound}`, originOf)
   }
   checkArchive(config.archive, originOf)
+  const fault = replicationFault(config.replication, config.archive !== null)
+  if (fault !== null) throw wrong(...fault, originOf)
   checkModules(config, originOf)
   checkTokens(config, originOf)
 }

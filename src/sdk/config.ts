@@ -1,3 +1,5 @@
+import type { ReplicationConfig } from './replication-config.ts'
+
 /** What the operating system and the supervisor grant one process. What is left out stays as the host has it. */
 export interface ProcessResources {
   /** Scheduling priority, -20 (first) to 19 (last). Below 0 needs the privilege. */
@@ -137,6 +139,7 @@ export interface Config {
   readonly limits?: LimitsConfig
   /** Where stale segments go before they are removed. Default: nowhere. */
   readonly archive?: { readonly directory: string } | { readonly s3: S3ArchiveConfig }
+  readonly replication?: ReplicationConfig
   /** Without tokens, whoever reaches the HTTP port may do everything. */
   readonly security?: { readonly tokens?: readonly TokenConfig[] }
 }

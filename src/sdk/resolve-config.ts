@@ -109,9 +109,11 @@ function checked(leaf: Settled, sources: ConfigSources): Settled {
   const { kind, unit } = leaf.row
   if (leaf.value === undefined || kind.type === 'list') return leaf
   checkValue(kind, leaf.value, { key: leaf.key, origin: nameOf(leaf.origin), ...(unit === undefined ? {} : { unit }) })
-  if (kind.type !== 'path') return leaf
+  const value = leaf.value as string
+  const prefix = kind.type === 'path' ? '' : kind.type === 'text' ? kind.pathAfter : undefined
+  if (prefix === undefined || !value.startsWith(prefix)) return leaf
   const base = leaf.origin.kind === 'file' && sources.fileName !== undefined ? dirname(sources.fileName) : sources.cwd
-  return { ...leaf, value: resolve(base, leaf.value as string) }
+  return { ...leaf, value: prefix + resolve(base, value.slice(prefix.length)) }
 }
 
 function explain({ key, row, value, origin }: Settled): ExplainedValue {

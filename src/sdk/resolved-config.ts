@@ -6,6 +6,7 @@ import type {
   S3ArchiveConfig,
   TokenConfig,
 } from './config.ts'
+import type { ResolvedReplication } from './replication-config.ts'
 
 /** Unset resources are absent. */
 export type ResolvedResources = Omit<ProcessResources, 'restart' | 'shutdownMs'> & {
@@ -28,6 +29,7 @@ export interface ResolvedConfig {
   readonly processes: Readonly<Record<ProcessRole, ResolvedResources>>
   readonly limits: Required<LimitsConfig>
   readonly archive: null | { readonly directory: string } | { readonly s3: S3ArchiveConfig }
+  readonly replication: ResolvedReplication
   readonly security: { readonly tokens: readonly TokenConfig[] }
 }
 

@@ -92,7 +92,7 @@ async function run({ seeds, seed: first, workflows, standby, trace, keepGoing }:
     if (result.violations.length === 0) continue
     failed++
     process.exitCode = 1
-    tell(result, workflows)
+    tell(result, workflows ? '--workflows ' : standby ? '--standby ' : '')
     if (!keepGoing) break
   }
   const { user, system } = process.cpuUsage(started)
@@ -100,8 +100,8 @@ async function run({ seeds, seed: first, workflows, standby, trace, keepGoing }:
   return failed === 0 ? 0 : 1
 }
 
-function tell({ seed, traceHash, violations }: Result, workflows: boolean): void {
+function tell({ seed, traceHash, violations }: Result, kind: string): void {
   write(`seed ${seed} failed, trace ${traceHash}: ${violations[0]}`)
   for (const violation of violations.slice(1)) write(`  and ${violation}`)
-  write(`replay: npm run simulate -- ${workflows ? '--workflows ' : ''}--seed ${seed} --trace`)
+  write(`replay: npm run simulate -- ${kind}--seed ${seed} --trace`)
 }

@@ -11,6 +11,9 @@ defineConfig({
   archive: { s3: { bucket: 'backups', forcePathStyle: true } },
   security: { tokens: [{ name: 'shop', sha256: '00', scopes: ['send', 'read'] }] },
 })
+defineConfig({
+  replication: { journal: 'replicated', nodeId: 'a', metadata: 'etcd://a:2379', policy: { replicas: 5, ackQuorum: 3 } },
+})
 defineConfig({ http: false })
 defineConfig({ http: { port: false } })
 
@@ -24,5 +27,7 @@ defineConfig({ http: { port: '7400' } })
 defineConfig({ applications: [{ instances: 1 }] })
 // @ts-expect-error: not a scope
 defineConfig({ security: { tokens: [{ name: 'shop', sha256: '00', scopes: ['write'] }] } })
+// @ts-expect-error: not a choice
+defineConfig({ replication: { journal: 'raft' } })
 // @ts-expect-error: a bucket is needed
 defineConfig({ archive: { s3: { prefix: 'x' } } })

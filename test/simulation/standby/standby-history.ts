@@ -158,7 +158,7 @@ async function checkDeposits(db: TwoNodes, deposits: readonly Deposit[], wrong: 
     for (let account = 0; account < accounts; account++) {
       const made = deposits.filter((deposit) => deposit.account === `${account}`)
       const sum = made.reduce((total, { amount }) => total + amount, 0)
-      const state = JSON.stringify(await db.accountOf(node, `${account}`, 0))
+      const state = JSON.stringify(await db.accountOf(node, `${account}`, db.stream.tail))
       const expected = JSON.stringify({ balance: sum, deposits: made.length })
       if (state !== expected) wrong.push(`account ${account} on ${node.id} is ${state}, not ${expected}`)
     }

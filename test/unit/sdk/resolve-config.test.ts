@@ -25,6 +25,8 @@ function messageFrom(run: () => unknown): string {
   throw new Error('nothing was thrown')
 }
 
+const replicated = { journal: 'replicated', nodeId: 'a', metadata: 'etcd://a:2379,b:2379' }
+
 const defaultResources = {
   restart: { maxRestarts: 10, periodMs: 60_000, initialDelayMs: 100, maxDelayMs: 10_000 },
   shutdownMs: 10_000,
@@ -63,6 +65,17 @@ describe('the defaults', () => {
         applicationSilenceMs: 30_000,
       },
       archive: null,
+      replication: {
+        journal: 'local',
+        nodeId: null,
+        clusterId: null,
+        metadata: null,
+        policy: { replicas: 3, ackQuorum: 2, topology: 'fanout' },
+        leaseMs: 2000,
+        listen: '127.0.0.1:7500',
+        tls: null,
+        dev: false,
+      },
       security: { tokens: [] },
     })
   })
@@ -294,11 +307,78 @@ describe('a wrong value', () => {
       { security: { tokens: [{ ...token, scopes: [] }] } },
       /scopes is an array, but must be a list of at least one of send, read/,
     ],
+    [{ replication: { journal: 'raft' } }, /replication\.journal is "raft", but must be one of local, replicated/],
+    [{ replication: { nodeId: 'Node 1' } }, /replication\.nodeId is "Node 1", but must be up to 63 small letters/],
+    [
+      { replication: { metadata: 'zk://a' } },
+      /replication\.metadata is "zk:\/\/a", but must be file:DIRECTORY, or etcd:/,
+    ],
+    [
+      { replication: { policy: { replicas: 17 } } },
+      /replication\.policy\.replicas is 17, but must be an integer from 1 to 16/,
+    ],
+    [{ replication: { policy: { topology: 'ring' } } }, /topology is "ring", but must be one of fanout, chain/],
+    [
+      { replication: { policy: { replicas: 3, ackQuorum: 4 } } },
+      /replication\.policy\.ackQuorum is 4, but there are only 3 replicas/,
+    ],
+    [{ replication: { leaseMs: 100 } }, /replication\.leaseMs is 100, but must be an integer from 500 to 60000 \(ms\)/],
+    [{ replication: { listen: '7500' } }, /replication\.listen is "7500", but must be HOST:PORT/],
+    [
+      { replication: { ...replicated, listen: '0.0.0.0:7500' } },
+      /replication\.listen is "0\.0\.0\.0:7500", which other hosts reach, but there is no replication\.tls/,
+    ],
     [{ security: { tokens: [token, token] } }, /security\.tokens\[1\]\.name is "shop" again/],
   ])('%j is refused with the file, the key, the value and what it must be', (file, message) => {
     const text = messageFrom(() => resolveFile(file))
     expect(text).toMatch(message)
     expect(text.startsWith(fileName)).toBe(true)
+  })
+})
+
+describe('a replicated journal', () => {
+  it('is asked for by three flags', () => {
+    const flags = { journal: 'replicated', nodeId: 'a', metadata: 'file:meta' }
+    expect(resolve({ flags }).config.replication).toMatchObject({
+      journal: 'replicated',
+      nodeId: 'a',
+      metadata: 'file:/srv/shop/meta',
+    })
+    const origins = resolve({ flags }).explained.filter(({ key }) => key.startsWith('replication.'))
+    expect(origins.slice(0, 4).map(({ key, origin }) => [key, origin.kind])).toEqual([
+      ['replication.journal', 'flag'],
+      ['replication.nodeId', 'flag'],
+      ['replication.clusterId', 'default'],
+      ['replication.metadata', 'flag'],
+    ])
+  })
+
+  it('has its paths from where they were given, and leaves addresses as they are', () => {
+    const tls = { ca: 'ca.pem', cert: '/c.pem', key: 'k.pem' }
+    const file = { replication: { ...replicated, metadata: 'file:./meta', listen: '10.0.0.1:7500', tls } }
+    expect(resolveFile(file).config.replication).toMatchObject({
+      metadata: 'file:/etc/bank/meta',
+      tls: { ca: '/etc/bank/ca.pem', cert: '/c.pem', key: '/etc/bank/k.pem' },
+    })
+    expect(resolveFile({ replication: replicated }).config.replication.metadata).toBe('etcd://a:2379,b:2379')
+  })
+
+  it.each([
+    [{ journal: 'replicated', metadata: 'file:m' }, 'replication.nodeId is missing, and a replicated journal needs it'],
+    [{ journal: 'replicated', nodeId: 'a' }, 'replication.metadata is missing, and a replicated journal needs it'],
+    [{ tls: { ca: 'a', cert: 'b' } }, 'replication.tls.key is missing: give ca, cert and key, or none of them'],
+  ])('%j lacks something', (replication, message) => {
+    expect(messageFrom(() => resolveFile({ replication }))).toContain(message)
+  })
+
+  it('has no archive for its segments, and says so', () => {
+    const text = messageFrom(() => resolveFile({ replication: replicated, archive: { directory: 'a' } }))
+    expect(text).toContain('archive is given, but a node does not archive the segments of a replicated journal')
+  })
+
+  it('may do without TLS where it is only tried out', () => {
+    const replication = { ...replicated, listen: '0.0.0.0:7500', dev: true }
+    expect(resolveFile({ replication }).config.replication.dev).toBe(true)
   })
 })
 

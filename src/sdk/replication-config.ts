@@ -1,0 +1,79 @@
+/** Keeps the journal on several servers, with one node at a time that leads and others that stand by. */
+export interface ReplicationConfig {
+  /** `local`: this node keeps its journal alone. `replicated`: journal servers keep it. Default `local`. */
+  readonly journal?: 'local' | 'replicated'
+  /** Name of this node in the cluster: up to 63 small letters, digits and hyphens. Needed where the journal is replicated. */
+  readonly nodeId?: string
+  /** Id of the cluster, where the metadata store may already be another one's. Default: that of the metadata store. */
+  readonly clusterId?: string
+  /**
+   * Where the nodes agree on who leads: `etcd://HOST:PORT,HOST:PORT`, `etcds://…` over TLS, or `file:DIRECTORY` on one host. Needed where
+   * the journal is replicated.
+   */
+  readonly metadata?: string
+  readonly policy?: {
+    /** Journal servers that keep each segment, 1 to 16. Default 3. */
+    readonly replicas?: number
+    /** Of them so many have flushed an entry before it is acknowledged, 1 to `replicas`. Default 2. */
+    readonly ackQuorum?: number
+    /** `fanout`: the leader sends to all of them. `chain`: each sends to the next. Default `fanout`. */
+    readonly topology?: 'fanout' | 'chain'
+  }
+  /** A leader that is silent for so long is replaced, 500 to 60,000 ms. Default 2,000. */
+  readonly leaseMs?: number
+  /** Address that other nodes reach this one at, `HOST:PORT`; port 0 takes any free one. Default 127.0.0.1:7500. */
+  readonly listen?: string
+  /** Mutual TLS between nodes and servers, PEM files: all three or none. Default none, on this host only. */
+  readonly tls?: { readonly ca: string; readonly cert: string; readonly key: string }
+  /** For trying it out on one host: members of a group may share a device, and other hosts are reached without TLS. Default false. */
+  readonly dev?: boolean
+}
+
+export interface ResolvedReplication {
+  readonly journal: 'local' | 'replicated'
+  readonly nodeId: string | null
+  readonly clusterId: string | null
+  /** Paths in it are absolute. */
+  readonly metadata: string | null
+  readonly policy: { readonly replicas: number; readonly ackQuorum: number; readonly topology: 'fanout' | 'chain' }
+  readonly leaseMs: number
+  readonly listen: string
+  readonly tls: { readonly ca: string; readonly cert: string; readonly key: string } | null
+  readonly dev: boolean
+}
+
+/** Leaves that were checked one by one, any of which may be missing. */
+type Leaves = Partial<Omit<ResolvedReplication, 'tls'>> & { readonly tls?: Partial<ResolvedReplication['tls']> }
+
+/** What was not given is null. */
+export const replicationOf = (leaves: Leaves): ResolvedReplication =>
+  ({ nodeId: null, clusterId: null, metadata: null, tls: null, ...leaves }) as ResolvedReplication
+
+/**
+ * What no single key can check.
+ *
+ * @returns the key that is wrong, and what is wrong with it; null when all is well
+ */
+export function replicationFault(replication: ResolvedReplication, hasArchive: boolean): [string, string] | null {
+  const { journal, nodeId, metadata, policy, tls } = replication
+  const { replicas, ackQuorum } = policy
+  if (ackQuorum > replicas) {
+    const what = `is ${ackQuorum}, but there are only ${replicas} replicas to acknowledge (replication.policy.replicas)`
+    return ['replication.policy.ackQuorum', what]
+  }
+  const missing = tls === null ? undefined : (['ca', 'cert', 'key'] as const).find((name) => tls[name] === undefined)
+  if (missing !== undefined) return [`replication.tls.${missing}`, 'is missing: give ca, cert and key, or none of them']
+  if (journal === 'local') return null
+  const needed = (what: string): string => `is missing, and a replicated journal needs it: ${what}`
+  if (nodeId === null) return ['replication.nodeId', needed('the name of this node, for example --node-id a')]
+  if (metadata === null) return ['replication.metadata', needed('for example --metadata etcd://127.0.0.1:2379')]
+  if (tls === null && !replication.dev && !isLoopback(replication.listen)) {
+    const what = `is "${replication.listen}", which other hosts reach, but there is no replication.tls: give it, or listen on 127.0.0.1`
+    return ['replication.listen', what]
+  }
+  if (hasArchive)
+    return ['archive', 'is given, but a node does not archive the segments of a replicated journal: leave it out']
+  return null
+}
+
+const isLoopback = (listen: string): boolean => /^(127\.\d+\.\d+\.\d+|localhost|\[::1\]):\d+$/.test(listen)
