@@ -4,7 +4,8 @@ import { CommanderError } from '../kernel/errors.ts'
  * The small values that everybody must agree on: epoch, leader and segment map of each stream, who belongs to the cluster. Agreement
  * itself runs elsewhere (etcd; a file, among the processes of one host); what is asked of it is one compare-and-swap.
  *
- * M1 Every decision is a compare-and-swap on the revision. Reads, leases and watches are hints: they may be late.
+ * M1 Every decision is a compare-and-swap on the revision. Leases and watches are hints: they may be late. `get` and `list` show what
+ *    was there at some time during the call (the store in memory can be told to show less).
  * M2 A revision is never used twice, not even of a key that was deleted in between.
  * M3 A value that anybody was shown survives kill -9 and the loss of power.
  * M4 A call that failed with `metadata_unavailable` may have happened, unless its details say `outcome: 'none'`.

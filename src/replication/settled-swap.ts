@@ -2,6 +2,12 @@ import type { Clock, Random, Scheduler } from '../kernel/environment.ts'
 import { type CommanderError, isCommanderError } from '../kernel/errors.ts'
 import { type MetadataStore, mayHaveHappened, type SwapOptions, type SwapResult } from './metadata-store.ts'
 
+export interface SwapWorld {
+  readonly clock: Clock
+  readonly scheduler: Scheduler
+  readonly random: Random
+}
+
 export interface SettledSwap extends SwapOptions {
   readonly key: string
   readonly expectedRevision: number
@@ -24,11 +30,7 @@ const pauseMs = 100
  *
  * @throws CommanderError `metadata_unavailable` when it could not be settled in time; its details say whether it may have happened
  */
-export async function settledSwap(
-  store: MetadataStore,
-  world: { readonly clock: Clock; readonly scheduler: Scheduler; readonly random: Random },
-  swap: SettledSwap,
-): Promise<SwapResult> {
+export async function settledSwap(store: MetadataStore, world: SwapWorld, swap: SettledSwap): Promise<SwapResult> {
   const { key, expectedRevision, value, lease, patienceMs = patienceMsDefault } = swap
   const untilMs = world.clock.monotonicMs() + patienceMs
   let unsettled: CommanderError | null = null
