@@ -1,22 +1,20 @@
 import type { Environment } from '../kernel/environment.ts'
 import { isCommanderError } from '../kernel/errors.ts'
 import type { Suggestion } from './master-state.ts'
-import type { Member, ServerId } from './messages.ts'
+import type { ServerId } from './messages.ts'
 import { type MetadataStore, type MetadataWatch, metadataKeys } from './metadata-store.ts'
+import { decodeNode, type NodeRecord } from './node-record.ts'
+import { decodeServer, type RegisteredServer } from './registered-server.ts'
 import type { StreamMeta } from './stream-meta.ts'
 import { decodeStreamMeta } from './stream-meta-codec.ts'
-
-/** A journal server as it was registered. */
-export interface RegisteredServer extends Member {
-  readonly host: string
-  readonly device: string
-}
 
 /** What a node sees of its cluster: hints, for each may be late. */
 export interface ClusterView {
   /** null: the stream does not exist. */
   readonly record: { readonly meta: StreamMeta; readonly revision: number } | null
   readonly servers: ReadonlyMap<ServerId, RegisteredServer>
+  /** Those whose leases last. */
+  readonly nodes: ReadonlyMap<string, NodeRecord>
   /** Whether anybody holds the lease of the stream's leader. */
   readonly isLeased: boolean
   readonly suggestion: Suggestion | null
@@ -29,6 +27,7 @@ export class ClusterWatch {
   readonly #changed: () => void
   readonly #watches: MetadataWatch[]
   readonly #servers = new Map<ServerId, RegisteredServer>()
+  readonly #nodes = new Map<string, NodeRecord>()
   readonly #current = new Set<string>()
   #record: ClusterView['record'] = null
   #isLeased = false
@@ -42,6 +41,7 @@ export class ClusterWatch {
     const keys = [
       metadataKeys.stream(stream),
       metadataKeys.servers,
+      metadataKeys.nodes,
       metadataKeys.lease(stream),
       metadataKeys.suggestion(stream),
     ]
@@ -66,8 +66,8 @@ export class ClusterWatch {
   }
 
   get view(): ClusterView {
-    const [record, servers, isLeased, suggestion] = [this.#record, this.#servers, this.#isLeased, this.#suggestion]
-    return { record, servers, isLeased, suggestion }
+    const [record, servers, nodes] = [this.#record, this.#servers, this.#nodes]
+    return { record, servers, nodes, isLeased: this.#isLeased, suggestion: this.#suggestion }
   }
 
   close(): void {
@@ -79,6 +79,7 @@ export class ClusterWatch {
       if (key === metadataKeys.stream(this.#stream))
         this.#record = value === null ? null : { meta: decodeStreamMeta(value.value), revision: value.revision }
       else if (key.startsWith(metadataKeys.servers)) this.#sawServer(key.slice(metadataKeys.servers.length), value)
+      else if (key.startsWith(metadataKeys.nodes)) this.#sawNode(key.slice(metadataKeys.nodes.length), value)
       else if (key === metadataKeys.lease(this.#stream)) this.#isLeased = value !== null
       else if (key === metadataKeys.suggestion(this.#stream))
         this.#suggestion = value === null ? null : (JSON.parse(value.value) as Suggestion)
@@ -88,8 +89,14 @@ export class ClusterWatch {
     }
   }
 
+  #sawNode(id: string, value: { readonly value: string } | null): void {
+    const record = value === null ? null : decodeNode(value.value)
+    if (record === null) this.#nodes.delete(id)
+    else this.#nodes.set(id, record)
+  }
+
   #sawServer(id: ServerId, value: { readonly value: string } | null): void {
     if (value === null) this.#servers.delete(id)
-    else this.#servers.set(id, JSON.parse(value.value) as RegisteredServer)
+    else this.#servers.set(id, decodeServer(value.value))
   }
 }

@@ -5,17 +5,19 @@ import { CommanderError, isCommanderError } from '../kernel/errors.ts'
 import { BatchWindow } from './batch-window.ts'
 import { type CampaignEvent, type CampaignState, newCampaign, stepCampaign } from './campaign.ts'
 import { CandidateShell } from './candidate-shell.ts'
-import { ClusterWatch, type RegisteredServer } from './cluster-watch.ts'
-import { LeaderLease } from './leader-lease.ts'
+import { ClusterWatch } from './cluster-watch.ts'
 import { LeaderShell } from './leader-shell.ts'
 import type { LeaderState } from './leader-state.ts'
-import type { Member, ServerAnswer, ServerId } from './messages.ts'
+import { LeasedKey } from './leased-key.ts'
+import type { Member, ServerAnswer } from './messages.ts'
 import { type MetadataStore, metadataKeys } from './metadata-store.ts'
 import { NodeFeed } from './node-feed.ts'
+import { encodeNode, type NodeRecord } from './node-record.ts'
 import { chooseGroup } from './placement.ts'
 import type { RecoveryPlan } from './recovery-state.ts'
+import type { RegisteredServer } from './registered-server.ts'
 import type { ReplicationPolicy } from './replication-policy.ts'
-import { type MessageCodec, ServerConnections } from './server-connections.ts'
+import { ServerConnections } from './server-connections.ts'
 import { newStreamMeta, openSegmentOf, type Peer, type StreamMeta } from './stream-meta.ts'
 import { encodeStreamMeta } from './stream-meta-codec.ts'
 import type { StreamPlace } from './stream-place.ts'
@@ -24,7 +26,6 @@ export interface ReplicaNodeOptions {
   readonly environment: Environment
   readonly metadata: MetadataStore
   readonly transport: Transport
-  readonly codec: MessageCodec
   readonly stream: string
   readonly me: Peer
   readonly policy: ReplicationPolicy
@@ -32,8 +33,8 @@ export interface ReplicaNodeOptions {
   readonly mayShareDevice: boolean
   readonly leaseMs: number
   readonly openStorage: () => JournalStorage
-  /** False: it follows and never wants to lead. */
-  readonly mayLead: boolean
+  /** What the node says of itself to others. Default: nothing. */
+  readonly record?: () => NodeRecord
   readonly handlers: ReplicaNodeHandlers
 }
 
@@ -61,7 +62,9 @@ export class ReplicaNode {
   readonly feed: NodeFeed
   #candidate: CandidateShell | null = null
   #leader: LeaderShell | null = null
-  #lease: LeaderLease | null = null
+  #lease: LeasedKey | null = null
+  readonly #presence: LeasedKey | null
+  #mayLead = false
   #nextReadId = 1
   #campaign: CampaignState
   #timer: Timer | null = null
@@ -70,11 +73,10 @@ export class ReplicaNode {
   constructor(options: ReplicaNodeOptions) {
     this.#o = options
     this.#campaign = newCampaign(options.leaseMs)
-    const { environment, transport, codec, metadata, stream } = options
+    const { environment, transport, metadata, stream } = options
     this.#connections = new ServerConnections({
       environment,
       transport,
-      codec,
       answered: (answer) => this.#answered(answer),
       connected: ({ id }) => this.#leader?.connected(id),
       writable: ({ id }) => this.#leader?.writable(id),
@@ -87,15 +89,27 @@ export class ReplicaNode {
       failed: (error) => this.#fail(error),
     })
     this.#watch = new ClusterWatch(metadata, stream, environment.log, () => this.#changed())
+    const { record, me, leaseMs } = options
+    const key = metadataKeys.node(me.id)
+    this.#presence =
+      record === undefined
+        ? null
+        : new LeasedKey({ environment, metadata, key, ttlMs: leaseMs, value: () => encodeNode(record()) })
     this.#look()
+  }
+
+  /** From now on it leads when nobody does, or when it is asked to. */
+  allowToLead(): void {
+    this.#mayLead = true
   }
 
   get leader(): LeaderShell | null {
     return this.#leader
   }
 
-  get servers(): ReadonlyMap<ServerId, RegisteredServer> {
-    return this.#watch.view.servers
+  /** What is known of a node. */
+  nodeOf(id: string): NodeRecord | null {
+    return this.#watch.view.nodes.get(id) ?? null
   }
 
   get meta(): StreamMeta | null {
@@ -117,7 +131,7 @@ export class ReplicaNode {
     this.#candidate?.stop()
     this.#leader?.stop(new CommanderError('not_leader', 'this node stops', { retryable: true }))
     this.#connections.stop()
-    await this.#lease?.stop()
+    await Promise.all([this.#lease?.stop(), this.#presence?.stop()])
   }
 
   #changed(): void {
@@ -147,7 +161,7 @@ export class ReplicaNode {
   #look(): void {
     if (this.#isStopped) return
     this.#timer = this.#o.environment.scheduler.after(lookMs, () => this.#look())
-    if (!this.#watch.isCurrent || !this.#o.mayLead) return
+    if (!this.#watch.isCurrent || !this.#mayLead) return
     const { isLeased } = this.#watch.view
     const nowMs = this.#nowMs
     this.#step({ kind: 'leaseSeen', isHeld: isLeased, nowMs, chance: this.#chance })
@@ -204,7 +218,8 @@ export class ReplicaNode {
     const { policy, mayShareDevice, environment } = this.#o
     const { servers, record } = this.#watch.view
     const present = (record === null ? null : openSegmentOf(record.meta))?.group ?? []
-    const candidates = [...servers.values()].map((server) => ({
+    const active = [...servers.values()].filter(({ state }) => state === 'active')
+    const candidates = active.map((server) => ({
       ...server,
       isAlive: this.#connections.isConnected(server.id),
       segments: 0,
@@ -222,12 +237,12 @@ export class ReplicaNode {
         mayShareDevice,
       )
     if (chosen === null) {
-      const message = `the cluster has ${servers.size} journal servers that can be used, and the policy wants ${policy.replicas}`
+      const message = `the cluster has ${active.length} journal servers that can be used, and the policy wants ${policy.replicas}`
       environment.log.warn({ servers: [...servers.keys()], replicas: policy.replicas }, `${message}; waiting for more`)
       return null
     }
     const group = chosen.map((id) => memberOf(servers.get(id) as RegisteredServer))
-    const spares = [...servers.values()].filter(({ id }) => !present.includes(id)).map(memberOf)
+    const spares = active.filter(({ id }) => !present.includes(id)).map(memberOf)
     return { group, policy, spares }
   }
 
@@ -258,8 +273,9 @@ export class ReplicaNode {
     const { environment, metadata, stream, me, leaseMs, openStorage } = this.#o
     this.#candidate = null
     this.#step({ kind: 'led' })
-    const holder = { id: me.id, incarnation: me.incarnation, epoch: state.meta.epoch }
-    this.#lease = new LeaderLease(environment, metadata, stream, holder, leaseMs)
+    const holder = JSON.stringify({ id: me.id, incarnation: me.incarnation, epoch: state.meta.epoch })
+    const key = metadataKeys.lease(stream)
+    this.#lease = new LeasedKey({ environment, metadata, key, ttlMs: leaseMs, value: () => holder })
     this.#leader = new LeaderShell({
       environment,
       metadata,
@@ -277,7 +293,7 @@ export class ReplicaNode {
     const leader = this.#leader
     if (suggestion === null || suggestion.epoch !== record?.meta.epoch) return
     if (leader === null) {
-      if (suggestion.leader === this.#o.me.id && this.#o.mayLead) this.#step({ kind: 'suggested', nowMs: this.#nowMs })
+      if (suggestion.leader === this.#o.me.id && this.#mayLead) this.#step({ kind: 'suggested', nowMs: this.#nowMs })
       return
     }
     if (suggestion.leader !== null && suggestion.leader !== this.#o.me.id) {

@@ -1,19 +1,12 @@
 import type { Channel, ChannelHandlers, Transport } from '../ipc/channel.ts'
 import type { Environment } from '../kernel/environment.ts'
-import { type CommanderError, messageOf } from '../kernel/errors.ts'
+import { CommanderError, messageOf } from '../kernel/errors.ts'
+import { decodeMessage, encodeMessage, type ReplicationMessage } from './message-codec.ts'
 import type { Member, ServerAnswer, ServerId, ServerRequest } from './messages.ts'
-
-/** How messages lie in frames; apart from it, so that connections are tested without a wire format. */
-export interface MessageCodec {
-  sendRequest(channel: Channel, request: ServerRequest): void
-  /** @throws CommanderError `protocol_violation` */
-  decodeAnswer(kind: number, body: Buffer): ServerAnswer
-}
 
 export interface ServerConnectionsOptions {
   readonly environment: Environment
   readonly transport: Transport
-  readonly codec: MessageCodec
   /** The answer's batches are views into what was received: copy what is kept. */
   readonly answered: (answer: ServerAnswer, from: Member) => void
   /** A connection is there: what was sent before may be lost. */
@@ -76,6 +69,15 @@ export class ServerConnections {
   }
 }
 
+/** @throws CommanderError `protocol_violation` for what no server says */
+function answerOf(message: ReplicationMessage): ServerAnswer {
+  if ('server' in message) return message
+  throw new CommanderError(
+    'protocol_violation',
+    `a journal server said "${message.kind}", which is none of its answers`,
+  )
+}
+
 const isSame = (a: Member, b: Member): boolean => a.address === b.address && a.identity === b.identity
 
 class Connection {
@@ -106,7 +108,8 @@ class Connection {
 
   send(request: ServerRequest): boolean {
     if (this.#channel === null || !this.isWritable) return false
-    this.#o.codec.sendRequest(this.#channel, request)
+    const { kind, body } = encodeMessage(request)
+    this.#channel.send(kind, ...body)
     return true
   }
 
@@ -127,7 +130,7 @@ class Connection {
         this.#o.connected?.(this.member)
       },
       frame: (kind, body) => {
-        if (this.#channel === channel) this.#o.answered(this.#o.codec.decodeAnswer(kind, body), this.member)
+        if (this.#channel === channel) this.#o.answered(answerOf(decodeMessage(kind, body)), this.member)
         channel.release(body.length)
       },
       writable: () => {

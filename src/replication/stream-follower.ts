@@ -28,8 +28,8 @@ export interface StreamFollowerOptions {
 const bytesPerRead = 1_048_576
 /** How long a follower that has everything waits before it asks again. */
 const pollMs = 10
-/** Without an answer for so long, another server is asked. */
-const answerMs = 500
+/** Without an answer for so long, another server is asked. A server holds a read for a second when it has nothing yet. */
+const answerMs = 2000
 
 /**
  * Reads the committed entries of a stream from its journal servers, one request at a time, from whichever server of the

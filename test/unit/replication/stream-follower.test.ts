@@ -106,7 +106,7 @@ describe('following a stream', () => {
   it('asks another server when one does not answer, knows less than is sealed, or sends what is damaged', () => {
     const { follower, asked, answer, scheduler, got } = worldOf()
     follower.setMeta(metaOf([sealedAt(1, 1, 2)]))
-    scheduler.advance(500)
+    scheduler.advance(2000)
     answer([])
     scheduler.advance(10)
     const [batch] = chainOf([2]) as [ReplicatedBatch]
@@ -121,7 +121,7 @@ describe('following a stream', () => {
     const { follower, asked, answer, scheduler, got } = worldOf()
     follower.setMeta(metaOf([openAt(1, 1)]))
     const [first] = asked
-    scheduler.advance(500)
+    scheduler.advance(2000)
     follower.answered({
       kind: 'batches',
       id: first?.request.id ?? 0,

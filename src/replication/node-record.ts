@@ -1,0 +1,30 @@
+/** A node of the database as it says that it is there, under a key that goes with its lease. */
+export interface NodeRecord {
+  readonly id: string
+  readonly incarnation: string
+  /** Where other nodes reach it. */
+  readonly address: string
+  readonly host: string
+  /** Where its gateway listens, for clients on its host. */
+  readonly socket: string
+  /** Where it serves HTTP; null where it does not. */
+  readonly url: string | null
+  /** The end of what it has of the stream, now and then. */
+  readonly end: number
+}
+
+export const encodeNode = (record: NodeRecord): string => JSON.stringify(record)
+
+/** null: it is none. */
+export function decodeNode(text: string): NodeRecord | null {
+  try {
+    const record = JSON.parse(text) as Partial<NodeRecord> | null
+    const isWhole =
+      ['id', 'incarnation', 'address', 'host', 'socket'].every(
+        (name) => typeof record?.[name as keyof NodeRecord] === 'string',
+      ) && Number.isSafeInteger(record?.end)
+    return isWhole ? (record as NodeRecord) : null
+  } catch {
+    return null
+  }
+}
