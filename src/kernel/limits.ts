@@ -84,6 +84,14 @@ export const limits = {
   replicasMax: 16,
   /** Batches of entries in one message between a leader, journal servers and readers. */
   replicationBatchesMax: 8192,
+  /** Bytes of batches in one answer to a reader; one batch may go beyond. */
+  replicationReadBytesMax: 4_194_304,
+  /** Reads that wait at a journal server for entries to be committed; further ones are answered at once. */
+  heldReadsMax: 4096,
+  /** Reads of one peer that wait until it has taken earlier answers; a peer with more of them is cut off. */
+  deferredReadsMax: 256,
+  /** Servers that a journal server passes batches on to. */
+  forwardingMax: 64,
   /** Segments of a stream, and damaged ranges of one, that a journal server tells of in one message. */
   replicationListMax: 65_536,
   /** Addresses of journal servers and texts about requests, in UTF-8 bytes. */
