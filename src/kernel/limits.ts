@@ -106,6 +106,8 @@ export const limits = {
   chainRestMs: 1000,
   /** Sealed segments whose laggards a leader serves; of older ones whoever repairs takes care. */
   sealedTracksMax: 16,
+  /** A candidate that has not opened the stream by then lets others try. Milliseconds. */
+  recoveryPatienceMs: 5_000,
   /** How often the pause between tries to lead is doubled. */
   backoffDoublingsMax: 5,
   /** Linearizable reads that wait for a confirmation; further ones are refused. */

@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util'
+import { simulateReplication } from './replication/simulation.ts'
 import { simulate } from './simulation.ts'
 import { simulateWorkflows } from './workflow-history.ts'
 
@@ -9,18 +10,21 @@ interface Result {
   readonly events: number
 }
 
-const usage = `npm run simulate -- [--seeds N] [--seed S] [--workflows] [--trace] [--keep-going]
+const usage = `npm run simulate -- [--seeds N] [--seed S] [--workflows | --replication] [--trace] [--keep-going]
   --seeds N      so many histories, one seed after the other (default 1)
   --seed S       the first of them (default 1)
   --workflows    histories with workflows
+  --replication  histories of a replicated stream: servers, leaders and followers under faults
   --trace        print everything that happens
   --keep-going   do not stop at the first history that fails
 Exit code 0: all went well. 1: a history failed. 2: wrong use.`
 
+type Kind = 'commands' | 'workflows' | 'replication'
+
 interface RunOptions {
   readonly seeds: number
   readonly seed: number
-  readonly workflows: boolean
+  readonly kind: Kind
   readonly trace: boolean
   readonly keepGoing: boolean
 }
@@ -45,6 +49,7 @@ function optionsOf(args: string[]): RunOptions | null {
         seeds: { type: 'string', default: '1' },
         seed: { type: 'string', default: '1' },
         workflows: { type: 'boolean', default: false },
+        replication: { type: 'boolean', default: false },
         trace: { type: 'boolean', default: false },
         'keep-going': { type: 'boolean', default: false },
         help: { type: 'boolean', short: 'h', default: false },
@@ -52,8 +57,10 @@ function optionsOf(args: string[]): RunOptions | null {
     })
     const seeds = numberOf('--seeds', values.seeds)
     const seed = numberOf('--seed', values.seed)
-    const { workflows } = values
-    if (!values.help) return { seeds, seed, workflows, trace: values.trace, keepGoing: values['keep-going'] }
+    if (values.workflows && values.replication)
+      throw new Error('--workflows and --replication are two kinds of histories')
+    const kind = values.workflows ? 'workflows' : values.replication ? 'replication' : 'commands'
+    if (!values.help) return { seeds, seed, kind, trace: values.trace, keepGoing: values['keep-going'] }
     write(usage)
   } catch (error) {
     process.stderr.write(`simulate: ${(error as Error).message}; --help shows what there is\n`)
@@ -68,22 +75,20 @@ function numberOf(name: string, text: string): number {
   throw new Error(`${name} is ${JSON.stringify(text)}; it must be an integer from 1 to 4294967295`)
 }
 
-async function run({ seeds, seed: first, workflows, trace, keepGoing }: RunOptions): Promise<number> {
+async function run({ seeds, seed: first, kind, trace, keepGoing }: RunOptions): Promise<number> {
   const started = process.cpuUsage()
   let failed = 0
   let events = 0
   let ran = 0
   for (let seed = first; seed < first + seeds; seed++) {
-    const result: Result = workflows
-      ? await simulateWorkflows(seed, trace ? write : null)
-      : await simulate({ seed, ...(trace ? { print: write } : {}) })
+    const result = await history(kind, seed, trace)
     ran++
     events += result.events
     if (trace || seeds === 1) write(JSON.stringify(result))
     if (result.violations.length === 0) continue
     failed++
     process.exitCode = 1
-    tell(result, workflows)
+    tell(result, kind)
     if (!keepGoing) break
   }
   const { user, system } = process.cpuUsage(started)
@@ -91,8 +96,20 @@ async function run({ seeds, seed: first, workflows, trace, keepGoing }: RunOptio
   return failed === 0 ? 0 : 1
 }
 
-function tell({ seed, traceHash, violations }: Result, workflows: boolean): void {
+async function history(kind: Kind, seed: number, trace: boolean): Promise<Result> {
+  const print = trace ? { print: write } : {}
+  switch (kind) {
+    case 'commands':
+      return simulate({ seed, ...print })
+    case 'workflows':
+      return simulateWorkflows(seed, trace ? write : null)
+    case 'replication':
+      return simulateReplication({ seed, ...print })
+  }
+}
+
+function tell({ seed, traceHash, violations }: Result, kind: Kind): void {
   write(`seed ${seed} failed, trace ${traceHash}: ${violations[0]}`)
   for (const violation of violations.slice(1)) write(`  and ${violation}`)
-  write(`replay: npm run simulate -- ${workflows ? '--workflows ' : ''}--seed ${seed} --trace`)
+  write(`replay: npm run simulate -- ${kind === 'commands' ? '' : `--${kind} `}--seed ${seed} --trace`)
 }
