@@ -96,6 +96,14 @@ export const limits = {
   replicationListMax: 65_536,
   /** Addresses of journal servers and texts about requests, in UTF-8 bytes. */
   replicationTextBytesMax: 2048,
+  /** Names of what a cluster keeps in its metadata store. */
+  metadataKeyBytesMax: 512,
+  /** One value there, such as the segment map of a stream; etcd takes 1.5 MiB in a request, and a third more on the way. */
+  metadataValueBytesMax: 1_048_576,
+  /** All of a metadata store that is a file: it is written anew with each change. */
+  metadataFileBytesMax: 16_777_216,
+  /** One answer of etcd, and one event of a watch there. */
+  metadataAnswerBytesMax: 268_435_456,
   /** Entries that may be under way to one journal server beyond what it acknowledged. */
   replicationWindowEntries: 65_536,
   /** Batches that a leader has appended and that are not committed; further ones wait. */

@@ -4,6 +4,7 @@ import { join, resolve } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
 import { CommanderError, messageOf } from '../kernel/errors.ts'
 import { makeDirectoryNow } from '../kernel/make-directory-adapter.ts'
+import { isSqliteBusy, loadSqlite } from '../kernel/sqlite-adapter.ts'
 
 /**
  * One database per directory. The lock is SQLite's exclusive file lock, that is a POSIX fcntl lock: the kernel frees
@@ -83,8 +84,6 @@ export function readLockHolder(dataDir: string, name: LockName): LockHolder | un
   }
 }
 
-const sqliteBusy = 5
-
 function openExclusively(path: string, dataDir: string, name: LockName): DatabaseSync {
   const { DatabaseSync } = loadSqlite()
   const database = new DatabaseSync(path)
@@ -94,7 +93,7 @@ function openExclusively(path: string, dataDir: string, name: LockName): Databas
     return database
   } catch (error) {
     database.close()
-    if ((error as { errcode?: unknown }).errcode === sqliteBusy) throw lockedError(dataDir, name)
+    if (isSqliteBusy(error)) throw lockedError(dataDir, name)
     throw unusable(path, error)
   }
 }
@@ -117,15 +116,4 @@ function lockedError(dataDir: string, name: LockName): CommanderError {
   return new CommanderError('database_locked', `${who} has ${what} ${directory} open; ${advice}`, {
     details: { directory, ...(holder === undefined ? {} : { holder }) },
   })
-}
-
-/** `node:sqlite` announces on standard error that it is experimental; only that one warning is held back. */
-function loadSqlite(): typeof import('node:sqlite') {
-  const { emitWarning } = process
-  process.emitWarning = () => {}
-  try {
-    return process.getBuiltinModule('node:sqlite')
-  } finally {
-    process.emitWarning = emitWarning
-  }
 }
