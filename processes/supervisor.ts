@@ -1,7 +1,9 @@
 import { extname, join } from 'node:path'
 import { messageOf } from '../src/kernel/errors.ts'
-import { systemClock, systemRandom } from '../src/kernel/system-environment.ts'
+import { createSystemEnvironment, systemClock, systemRandom } from '../src/kernel/system-environment.ts'
 import { type LogLevel, logLevels } from '../src/observability/logger-adapter.ts'
+import { ClusterRegistry } from '../src/replication/cluster-registry.ts'
+import { openMetadataStore } from '../src/replication/open-metadata-store-adapter.ts'
 import type { ResolvedConfig } from '../src/sdk/resolved-config.ts'
 import { openIdentity, readIdentity } from '../src/store/identity-adapter.ts'
 import { readApplicationName } from '../src/supervisor/application-name-adapter.ts'
@@ -16,16 +18,36 @@ import { superviseDatabase } from '../src/supervisor/supervisor-main.ts'
  */
 export async function runSupervisor(config: ResolvedConfig): Promise<SupervisionOutcome> {
   // Before the lock, so that nothing is made in a directory that is not ours.
-  readIdentity(config.dataDir)
+  const known = readIdentity(config.dataDir)
+  const clusterId = await joinCluster(config, known?.databaseId)
   const applicationNames = await Promise.all(config.applications.map(({ module }) => readApplicationName(module)))
   return superviseDatabase({
     dataDir: config.dataDir,
     logLevel: logLevelOf(process.env['COMMANDERDB_LOG_LEVEL']),
     children() {
-      const { databaseId } = openIdentity(config.dataDir, { clock: systemClock, random: systemRandom })
+      const environment = { clock: systemClock, random: systemRandom }
+      const { databaseId } = openIdentity(config.dataDir, environment, clusterId)
       return databaseChildren({ config, databaseId, applicationNames, programOf })
     },
   })
+}
+
+/**
+ * The id of the cluster is that of its database: whoever comes first makes it.
+ *
+ * @returns undefined where the journal is kept by this node alone
+ * @throws CommanderError `foreign_cluster`, `metadata_unavailable`, `invalid_config`
+ */
+async function joinCluster({ replication }: ResolvedConfig, databaseId?: string): Promise<string | undefined> {
+  const { journal, metadata, clusterId } = replication
+  if (journal === 'local' || metadata === null) return undefined
+  const environment = createSystemEnvironment()
+  const store = await openMetadataStore(metadata, environment)
+  try {
+    return await new ClusterRegistry(store, environment).join(databaseId ?? clusterId ?? undefined)
+  } finally {
+    await store.close()
+  }
 }
 
 /** `.ts` in a clone, `.js` in the package: as this file itself. */

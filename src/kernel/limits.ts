@@ -82,18 +82,26 @@ export const limits = {
   crashesMax: 2,
   /** Journal servers in a group of a replicated stream. */
   replicasMax: 16,
+  /** Batches of entries in one message between a leader, journal servers and readers. */
+  replicationBatchesMax: 8192,
+  /** Bytes of batches in one answer to a reader; one batch may go beyond. */
+  replicationReadBytesMax: 4_194_304,
+  /** Reads that wait at a journal server for entries to be committed; further ones are answered at once. */
+  heldReadsMax: 4096,
+  /** Reads of one peer that wait until it has taken earlier answers; a peer with more of them is cut off. */
+  deferredReadsMax: 256,
+  /** Servers that a journal server passes batches on to. */
+  forwardingMax: 64,
+  /** Segments of a stream, and damaged ranges of one, that a journal server tells of in one message. */
+  replicationListMax: 65_536,
+  /** Addresses of journal servers and texts about requests, in UTF-8 bytes. */
+  replicationTextBytesMax: 2048,
   /** Names of what a cluster keeps in its metadata store. */
   metadataKeyBytesMax: 512,
   /** One value there, such as the segment map of a stream; etcd takes 1.5 MiB in a request, and a third more on the way. */
   metadataValueBytesMax: 1_048_576,
   /** All of a metadata store that is a file: it is written anew with each change. */
   metadataFileBytesMax: 16_777_216,
-  /** Batches of entries in one message between a leader, journal servers and readers. */
-  replicationBatchesMax: 8192,
-  /** Segments of a stream, and damaged ranges of one, that a journal server tells of in one message. */
-  replicationListMax: 65_536,
-  /** Addresses of journal servers and texts about requests, in UTF-8 bytes. */
-  replicationTextBytesMax: 2048,
   /** One answer of etcd, and one event of a watch there. */
   metadataAnswerBytesMax: 268_435_456,
   /** Entries that may be under way to one journal server beyond what it acknowledged. */
@@ -106,6 +114,8 @@ export const limits = {
   chainRestMs: 1000,
   /** Sealed segments whose laggards a leader serves; of older ones whoever repairs takes care. */
   sealedTracksMax: 16,
+  /** A candidate that has not opened the stream by then lets others try. Milliseconds. */
+  recoveryPatienceMs: 5_000,
   /** How often the pause between tries to lead is doubled. */
   backoffDoublingsMax: 5,
   /** Linearizable reads that wait for a confirmation; further ones are refused. */

@@ -16,6 +16,8 @@ export interface CandidateOptions {
   readonly metadata: MetadataStore
   readonly servers: ServerLinks
   readonly me: Peer
+  /** Of this incarnation: 1, 2, 3… */
+  readonly attempt: number
   readonly record: { readonly meta: StreamMeta; readonly revision: number }
   readonly plan: RecoveryPlan
   /** For reads: an answer is known by it. */
@@ -53,7 +55,7 @@ export class CandidateShell {
   constructor(options: CandidateOptions) {
     this.#o = options
     const { me, record, plan, environment } = options
-    const begun = beginRecovery(me, record, plan, environment.clock.monotonicMs())
+    const begun = beginRecovery(me, options.attempt, record, plan, environment.clock.monotonicMs())
     this.#state = begun.state
     environment.scheduler.soon(() => {
       this.#carryOut(begun)

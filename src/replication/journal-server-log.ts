@@ -1,5 +1,4 @@
-import type { JournalOptions } from '../journal/options.ts'
-import { checkJournalOptions } from '../journal/options.ts'
+import { checkJournalOptions, framePayloadBytesMax, type JournalOptions } from '../journal/options.ts'
 import { assert } from '../kernel/assert.ts'
 import { digest16 } from '../kernel/checksum.ts'
 import type { Environment } from '../kernel/environment.ts'
@@ -12,6 +11,7 @@ import { emptySegment, recoverSegment } from './segment-recovery.ts'
 import type { ServerDisk } from './server-disk.ts'
 import { claimIdentity } from './server-identity.ts'
 import type { SegmentSummary, ServerIdentity, ServerLog } from './server-log.ts'
+import { storedHeadBytes } from './stored-batch.ts'
 import { StoredSegment } from './stored-segment.ts'
 import {
   directoryOf,
@@ -98,6 +98,7 @@ function partsOf(
 
 class JournalServerLog implements ServerLog {
   readonly identity: ServerIdentity
+  readonly batchBytesMax: number
   failed: CommanderError | null = null
   private readonly request: ServerLogRequest
   private readonly known: Map<string, Stream>
@@ -105,6 +106,7 @@ class JournalServerLog implements ServerLog {
   constructor(request: ServerLogRequest, identity: ServerIdentity, streams: Map<string, Stream>) {
     this.request = request
     this.identity = identity
+    this.batchBytesMax = framePayloadBytesMax(request.options) - storedHeadBytes
     this.known = streams
   }
 

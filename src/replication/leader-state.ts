@@ -11,6 +11,7 @@ import type { Peer, StreamMeta } from './stream-meta.ts'
 export interface LeaderState {
   readonly stream: string
   readonly me: Peer
+  readonly attempt: number
   readonly meta: StreamMeta
   readonly revision: number
   /** The end of what was numbered, and of what is committed. */

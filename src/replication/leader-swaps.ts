@@ -17,26 +17,28 @@ import { archived, openSegmentOf, regrouped, resigned, rolled, type StreamMeta, 
 
 /** Every change of the record by the leader: one compare-and-swap at a time, each with a nonce of its own. */
 export function nextSwap(state: LeaderState): LeaderStep {
-  if (state.swap !== null || state.isDeposed) return { state, effects: [] }
-  const index = state.wishes.findIndex((wish) => isReady(state, wish))
-  const wish = state.wishes[index]
-  if (wish === undefined) return { state, effects: [] }
-  return begin({ ...state, wishes: state.wishes.filter((_, other) => other !== index) }, wish)
+  if (state.swap !== null || state.isDeposed || state.wishes.length === 0) return { state, effects: [] }
+  const prepared = state.wishes.reduce(prepareRegroup, state)
+  const index = prepared.wishes.findIndex((wish) => isReady(prepared, wish))
+  const wish = prepared.wishes[index]
+  if (wish === undefined) return { state: prepared, effects: [] }
+  return begin({ ...prepared, wishes: prepared.wishes.filter((_, other) => other !== index) }, wish)
 }
 
 /** A sealed segment changes its group when the new one has all of it. */
-function isReady({ sealed }: LeaderState, wish: Wish): boolean {
-  if (wish.kind !== 'regroup') return true
+function isReady({ sealed, meta }: LeaderState, wish: Wish): boolean {
+  // One that is gone is refused.
+  if (wish.kind !== 'regroup' || !hasSealed(meta, wish)) return true
   const track = sealed.find(({ segmentEpoch }) => segmentEpoch === wish.segmentEpoch)
   const holders = wish.group.filter(({ id }) => isWhole(track, track?.members.get(id)))
-  return track === undefined || holders.length === wish.group.length
+  return holders.length === wish.group.length
 }
 
 const isWhole = (track: Track | undefined, one: Progress | undefined): boolean =>
   one?.isFinished === true && one.damagedFrom === null && one.flushed >= (track?.end?.tail ?? 0)
 
 function begin(state: LeaderState, wish: Wish): LeaderStep {
-  const nonce = `${state.me.incarnation}/${state.nonces + 1}`
+  const nonce = `${state.me.incarnation}/${state.attempt}/${state.nonces + 1}`
   const meta = wanted(state, wish, nonce)
   if (typeof meta === 'string') {
     const { state: after, effects } = nextSwap(state)
@@ -132,7 +134,7 @@ function settled(state: LeaderState, meta: StreamMeta, revision: number): Leader
     case 'roll':
       return { state: afterRoll(recorded, wish), effects: [effect] }
     case 'trim':
-      return { state: recorded, effects: [effect, ...trims(recorded, wish.trimLsn)] }
+      return { state: withoutTrimmed(recorded), effects: [effect, ...trims(recorded, wish.trimLsn)] }
     case 'regroup':
       return { state: { ...recorded, sealed: afterRegroup(recorded, wish) }, effects: [effect] }
     case 'archived':
@@ -185,6 +187,12 @@ const cut = (one: Progress, tail: Lsn): Progress => ({
   askedMs: Number.NEGATIVE_INFINITY,
 })
 
+/** Nobody needs what was given up. */
+const withoutTrimmed = (state: LeaderState): LeaderState => ({
+  ...state,
+  sealed: state.sealed.filter(({ end }) => end === null || end.tail > state.meta.trimLsn),
+})
+
 /** I13: the record says so by now, so the servers may drop it. One that does not hear of it does at the next trim. */
 function trims(state: LeaderState, wanted: Lsn): readonly LeaderEffect[] {
   return trimEffects(state, rules.trimUpTo(state.meta.trimLsn, wanted))
@@ -201,11 +209,12 @@ function trimEffects({ stream, meta, open, sealed }: LeaderState, trimLsn: Lsn):
 }
 
 /** The members that are to be join the track of the segment, and get all of it there. */
-export function prepareRegroup(state: LeaderState, wish: Wish): LeaderState {
+function prepareRegroup(state: LeaderState, wish: Wish): LeaderState {
   if (wish.kind !== 'regroup') return state
   const segment = state.meta.segments.find(({ epoch }) => epoch === wish.segmentEpoch)
   if (segment === undefined || segment.state !== 'sealed') return state
   const known = state.sealed.find(({ segmentEpoch }) => segmentEpoch === wish.segmentEpoch)
+  if (wish.group.every(({ id }) => known?.members.has(id))) return state
   const { base, policy, tail } = segment
   const baseDigest = Buffer.from(segment.baseDigest, 'hex')
   const end = { tail, tailDigest: Buffer.from(segment.tailDigest, 'hex'), isSealed: true }
@@ -218,11 +227,16 @@ export function prepareRegroup(state: LeaderState, wish: Wish): LeaderState {
 
 function afterRegroup(state: LeaderState, wish: Wish & { readonly kind: 'regroup' }): readonly Track[] {
   const ids = new Set(idsOf(wish.group))
-  return state.sealed
-    .map((track) =>
-      track.segmentEpoch === wish.segmentEpoch
-        ? { ...track, members: new Map([...track.members].filter(([id]) => ids.has(id))) }
-        : track,
-    )
-    .filter((track) => !isDone(track))
+  return state.sealed.map((track) =>
+    track.segmentEpoch === wish.segmentEpoch
+      ? { ...track, members: new Map([...track.members].filter(([id]) => ids.has(id))) }
+      : track,
+  )
 }
+
+/** What nobody lacks anything of is left alone, unless it is about to be somebody else's too. */
+export const unfinished = ({ sealed, wishes }: LeaderState): readonly Track[] =>
+  sealed.filter((track) => {
+    const isWanted = wishes.some((wish) => wish.kind === 'regroup' && wish.segmentEpoch === track.segmentEpoch)
+    return isWanted || !isDone(track)
+  })

@@ -14,10 +14,10 @@ import {
   type LeaderStep,
   replicate,
 } from './leader-state.ts'
-import { nextSwap, onSwapAnswer, prepareRegroup, retrySwap } from './leader-swaps.ts'
+import { nextSwap, onSwapAnswer, retrySwap, unfinished } from './leader-swaps.ts'
 import type { RefusedAnswer, ServerAnswer } from './messages.ts'
 import { rules } from './rules.ts'
-import { cutShort, isDone, type Progress, type Track, withProgress } from './segment-track.ts'
+import { cutShort, type Progress, type Track, withProgress } from './segment-track.ts'
 import { inTurn } from './step.ts'
 import { onTrackAnswer } from './track-answers.ts'
 
@@ -46,11 +46,7 @@ const idle = (state: LeaderState): LeaderStep => ({ state, effects: [] })
 function react(state: LeaderState, event: LeaderEvent): LeaderStep {
   switch (event.kind) {
     case 'tick':
-      return inTurn(
-        { ...state, nowMs: event.nowMs, sealed: state.sealed.filter((track) => !isDone(track)) },
-        retrySwap,
-        hint,
-      )
+      return inTurn({ ...state, nowMs: event.nowMs, sealed: unfinished(state) }, retrySwap, hint)
     case 'append':
       return idle(numbered(state, event.head))
     case 'answer':
@@ -76,7 +72,7 @@ function react(state: LeaderState, event: LeaderEvent): LeaderStep {
         ? idle({ ...state, readers: [...state.readers, event.reader] })
         : { state, effects: [{ do: 'refusedReader', reader: event.reader }] }
     case 'wish':
-      return idle({ ...prepareRegroup(state, event.wish), wishes: [...state.wishes, event.wish] })
+      return idle({ ...state, wishes: [...state.wishes, event.wish] })
     default:
       return unreachable(event)
   }

@@ -8,7 +8,7 @@ import { type OpenSegment, openSegmentOf } from './stream-meta.ts'
 
 /** The leader that a candidate becomes by its second swap. `former` is the segment that was sealed by it, if any. */
 export function newLeader(state: RecoveryState, former: OpenSegment | null): LeaderState {
-  const { meta, revision, me, plan, nonces, nextId, nowMs } = state
+  const { meta, revision, me, attempt, plan, nonces, nextId, nowMs } = state
   const segment = openSegmentOf(meta)
   assert(segment !== null && segment.epoch === meta.epoch, 'whoever leads has opened a segment')
   const baseDigest = Buffer.from(segment.baseDigest, 'hex')
@@ -16,6 +16,7 @@ export function newLeader(state: RecoveryState, former: OpenSegment | null): Lea
   return {
     stream: meta.stream,
     me,
+    attempt,
     meta,
     revision,
     last: end,

@@ -11,6 +11,7 @@ import type { Peer, StreamMeta } from './stream-meta.ts'
 /** A candidate, from its wish to lead until it does or has lost. */
 export interface RecoveryState {
   readonly me: Peer
+  readonly attempt: number
   readonly meta: StreamMeta
   readonly revision: number
   readonly plan: RecoveryPlan
@@ -28,6 +29,7 @@ export interface RecoveryState {
   readonly track: Track | null
   /** The shell has the bytes from here to the goal. */
   readonly fetchedAfter: Lsn | null
+  readonly startedMs: number
   /** When servers were last asked, when the repair was last widened, when bytes were last asked for. */
   readonly askedMs: number
   readonly widenedMs: number

@@ -20,9 +20,13 @@ import { inTurn } from './step.ts'
 import { elected, opened, openSegmentOf, type Peer, type StreamMeta, sealedEndOf } from './stream-meta.ts'
 import { onTrackAnswer } from './track-answers.ts'
 
-/** O2: begins with the swap for the next epoch. `meta` may be old: then the swap says so, and somebody begins again. */
+/**
+ * O2: begins with the swap for the next epoch. `meta` may be old: then the swap says so, and somebody begins again.
+ * @param attempt no two of an incarnation have the same: a swap of a former one may still be under way
+ */
 export function beginRecovery(
   me: Peer,
+  attempt: number,
   record: { readonly meta: StreamMeta; readonly revision: number },
   plan: RecoveryPlan,
   nowMs: number,
@@ -30,6 +34,7 @@ export function beginRecovery(
   const never = Number.NEGATIVE_INFINITY
   const state: RecoveryState = {
     me,
+    attempt,
     ...record,
     plan,
     phase: 'electing',
@@ -39,6 +44,7 @@ export function beginRecovery(
     goal: null,
     track: null,
     fetchedAfter: null,
+    startedMs: nowMs,
     askedMs: never,
     widenedMs: nowMs,
     fetchMs: never,
@@ -62,6 +68,13 @@ export function stepRecovery(state: RecoveryState, event: RecoveryEvent): Recove
   if (state.phase === 'over') return { state, effects: [] }
   return inTurn(state, (before) => react(before, event), seal, repairs)
 }
+
+/**
+ * Whether the candidate keeps the lease of the stream alive, so that no other one disturbs it: from when the epoch is
+ * its own, for as long as a repair may reasonably take.
+ */
+export const holdsLease = ({ phase, nowMs, startedMs }: RecoveryState): boolean =>
+  phase !== 'electing' && phase !== 'over' && nowMs - startedMs < limits.recoveryPatienceMs
 
 function react(state: RecoveryState, event: RecoveryEvent): RecoveryStep {
   switch (event.kind) {
@@ -101,7 +114,7 @@ const lost = (state: RecoveryState, promised: Epoch, leader: Peer | null): Recov
 })
 
 function swapTo(state: RecoveryState, change: (nonce: string) => StreamMeta): RecoveryStep {
-  const nonce = `${state.me.incarnation}/c${state.nonces + 1}`
+  const nonce = `${state.me.incarnation}/${state.attempt}/${state.nonces + 1}`
   const swap = { nonce, meta: change(nonce), expectedRevision: state.revision, isLost: false }
   return { state: { ...state, nonces: state.nonces + 1, swap }, effects: [swapEffect(swap)] }
 }

@@ -65,6 +65,7 @@ export class ReplicaNode {
   #lease: LeasedKey | null = null
   readonly #presence: LeasedKey | null
   #mayLead = false
+  #attempts = 0
   #nextReadId = 1
   #campaign: CampaignState
   #timer: Timer | null = null
@@ -198,6 +199,7 @@ export class ReplicaNode {
       metadata,
       servers: this.#connections,
       me,
+      attempt: ++this.#attempts,
       record,
       plan: { ...plan, members: this.#membersOf(record.meta) },
       nextReadId: () => this.#readId(),

@@ -30,12 +30,16 @@ export interface Progress {
   readonly damagedFrom: Lsn | null
   /** Of a chain: served by the leader itself, because a link broke. */
   readonly isDirect: boolean
+  /** The shell had no more at hand: the rest goes when this arrived, or after a while. */
+  readonly isCut: boolean
   /** It lost entries, or cannot say that it has not. */
   readonly isSuspect: boolean
   /** Id of the last request to it about this segment. */
   readonly lastId: number
   /** Answers to requests up to this one say how it was before what is known by now. */
   readonly learnedId: number
+  /** Refusals of requests up to this one are answered by what was sent since. */
+  readonly backId: number
   readonly askedMs: number
   /** When it last moved, or was last sent something that should move it. */
   readonly movedMs: number
@@ -89,9 +93,11 @@ export const newProgress = (member: Member, base: Lsn): Progress => ({
   isFinished: false,
   damagedFrom: null,
   isDirect: false,
+  isCut: false,
   isSuspect: false,
   lastId: 0,
   learnedId: 0,
+  backId: 0,
   askedMs: Number.NEGATIVE_INFINITY,
   movedMs: 0,
 })
@@ -108,7 +114,9 @@ export const withProgress = (track: Track, progress: Progress): Track => ({
 export const cutShort = (track: Track, servers: readonly ServerId[], upTo: Lsn): Track =>
   servers.reduce((current, id) => {
     const one = current.members.get(id)
-    return one === undefined ? current : withProgress(current, { ...one, sent: lsn(Math.max(one.flushed, upTo)) })
+    return one === undefined
+      ? current
+      : withProgress(current, { ...one, sent: lsn(Math.max(one.flushed, upTo)), isCut: true })
   }, track)
 
 /** What `ackQuorum` members have flushed. */
@@ -205,13 +213,14 @@ class Plan {
 
   /** Nothing came: from what it surely has, and around a chain that may be broken. */
   #again(one: Progress, isOfChain: boolean): void {
-    const back = { ...one, sent: one.flushed, isDirect: one.isDirect || isOfChain }
+    const back = { ...one, sent: one.flushed, isCut: false, isDirect: one.isDirect || isOfChain }
     this.#set(back)
     if (this.#mayStream(back)) this.#stream(back, [])
   }
 
-  #mayStream({ sent, flushed }: Progress): boolean {
-    return sent < this.#goal && sent - flushed < limits.replicationWindowEntries
+  #mayStream({ sent, flushed, isCut, movedMs }: Progress): boolean {
+    const isResting = isCut && this.#sender.nowMs - movedMs < limits.replicationRetryMs
+    return sent < this.#goal && sent - flushed < limits.replicationWindowEntries && !isResting
   }
 
   #stream(to: Progress, next: readonly Progress[]): void {
@@ -220,7 +229,7 @@ class Plan {
     const id = this.nextId++
     for (const one of [to, ...next]) {
       const movedMs = one.sent === one.flushed ? nowMs : one.movedMs
-      this.#set({ ...this.#of(one.member.id), sent: this.#goal, lastId: id, movedMs })
+      this.#set({ ...this.#of(one.member.id), sent: this.#goal, isCut: false, lastId: id, movedMs })
     }
     const [after, upTo, committed] = [to.sent, this.#goal, this.#committed]
     const chain = next.map((one) => one.member)

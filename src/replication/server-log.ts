@@ -28,8 +28,10 @@ export interface SegmentSummary {
   readonly committed: Lsn
   /** The end is damaged: there may have been more than `tail` says (I14). */
   readonly atLeast: boolean
-  /** Entries that were there and cannot be read (I14). A segment that was opened with such takes no appends until they are cut off. */
+  /** Entries that were there and cannot be read (I14). */
   readonly damaged: readonly DamagedRange[]
+  /** It was opened with damage, and takes nothing until that is cut off. */
+  readonly isReadOnly: boolean
   /** Where the segment was told to end; null while it was not. */
   readonly finished: Lsn | null
 }
@@ -44,6 +46,8 @@ export interface SegmentSummary {
  */
 export interface ServerLog {
   readonly identity: ServerIdentity
+  /** The largest payload of one batch that it takes. */
+  readonly batchBytesMax: number
   /** Why nothing works any more; null while all is well. */
   readonly failed: CommanderError | null
   streams(): readonly string[]
@@ -61,7 +65,7 @@ export interface ServerLog {
   /**
    * Writes the batches in order, each behind the tail and following its digest. `journal_full` stops between two
    * batches: `tail` says after which. Without batches it keeps the hint alone, in memory.
-   * @throws CommanderError `journal_corrupt` where the segment is damaged
+   * @throws CommanderError `journal_corrupt` where the segment is read-only
    */
   append(stream: string, segmentEpoch: Epoch, batches: readonly ReplicatedBatch[], committed: Lsn): void
   /** Makes durable what is written now. One at a time a segment; a failed one is never tried again. */

@@ -78,8 +78,12 @@ export class StoredSegment implements SegmentSummary {
     return this.remains?.damaged(this.from, this.tail) ?? this.foundDamaged
   }
 
+  get isReadOnly(): boolean {
+    return this.remains !== null || this.tailDigest === null
+  }
+
   append(batches: readonly ReplicatedBatch[], committed: Lsn): void {
-    if (this.remains !== null || this.tailDigest === null) throw this.damageAt(this.damaged[0]?.from ?? this.from)
+    if (this.isReadOnly) throw this.damageAt(this.damaged[0]?.from ?? this.from)
     for (const batch of batches) {
       const { firstLsn, entryCount, payload, prevDigest, digest } = batch
       assert(firstLsn === this.tail + 1, `a batch from LSN ${firstLsn} on does not follow LSN ${this.tail}`)

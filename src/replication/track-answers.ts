@@ -34,7 +34,8 @@ function onAppended(track: Track, { acks }: AppendedAnswer, nowMs: number): Trac
     const flushed = within(track, ack.flushed)
     if (flushed <= one.flushed) continue
     const sent = lsn(Math.max(one.sent, flushed))
-    current = withProgress(current, { ...one, flushed, sent, learnedId: one.lastId, movedMs: nowMs })
+    const isCut = one.isCut && flushed < sent
+    current = withProgress(current, { ...one, flushed, sent, isCut, learnedId: one.lastId, movedMs: nowMs })
   }
   return { state: current, effects: [] }
 }
@@ -82,12 +83,11 @@ function onRefused(track: Track, answer: RefusedAnswer): TrackStep {
   const { id } = one.member
   switch (refusal.reason) {
     case 'gap':
-      // What it has is less than what was sent: it lost what it had not flushed, or a message was lost.
-      if (refusal.matched >= one.sent) return nothing(track)
-      if (refusal.matched >= one.flushed)
-        return { state: withProgress(track, { ...one, sent: refusal.matched, isDirect: true }), effects: [] }
-      // Less than what it acknowledged, unless the answer is an old one: it has to say again what it has.
-      return answer.id > one.learnedId ? asked(track, one) : nothing(track)
+      // Everything that was under way behind a lost message is refused: one of these is enough to go back.
+      if (answer.id <= one.backId || refusal.matched >= one.sent) return nothing(track)
+      // Less than what it acknowledged, by now: it has to say again what it has.
+      if (refusal.matched < one.flushed && answer.id > one.learnedId) return asked(track, one)
+      return { state: withProgress(track, backTo(one, refusal.matched)), effects: [] }
     case 'unknownSegment':
     case 'damaged':
       return answer.id > one.learnedId ? asked(track, one) : nothing(track)
@@ -106,6 +106,15 @@ function onRefused(track: Track, answer: RefusedAnswer): TrackStep {
       return nothing(track)
   }
 }
+
+/** Of a chain it is served directly for a while: what it lacks is not what the others lack. */
+const backTo = (one: Progress, matched: Lsn): Progress => ({
+  ...one,
+  sent: lsn(Math.max(one.flushed, matched)),
+  isCut: false,
+  isDirect: true,
+  backId: one.lastId,
+})
 
 const asked = (track: Track, one: Progress): TrackStep => ({
   state: withProgress(track, { ...one, isOpened: false, learnedId: one.lastId, askedMs: Number.NEGATIVE_INFINITY }),

@@ -275,6 +275,14 @@ const replicationKeys: readonly Row[] = [
     help: 'who sends to the servers: the leader, or each to the next',
   },
   {
+    path: 'replication.servers',
+    kind: integer(0, limits.replicasMax),
+    default: 0,
+    flag: '--journal-servers',
+    unit: 'servers',
+    help: 'journal servers that this node runs beside the database',
+  },
+  {
     path: 'replication.leaseMs',
     kind: integer(500, 60_000),
     default: 2000,

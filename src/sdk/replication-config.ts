@@ -19,6 +19,11 @@ export interface ReplicationConfig {
     /** `fanout`: the leader sends to all of them. `chain`: each sends to the next. Default `fanout`. */
     readonly topology?: 'fanout' | 'chain'
   }
+  /**
+   * Journal servers that this node runs beside the database, 0 to 16: usually one on each host. For trying it out, `dev` and as
+   * many as the policy wants. Default 0.
+   */
+  readonly servers?: number
   /** A leader that is silent for so long is replaced, 500 to 60,000 ms. Default 2,000. */
   readonly leaseMs?: number
   /** Address that other nodes reach this one at, `HOST:PORT`; port 0 takes any free one. Default 127.0.0.1:7500. */
@@ -36,6 +41,7 @@ export interface ResolvedReplication {
   /** Paths in it are absolute. */
   readonly metadata: string | null
   readonly policy: { readonly replicas: number; readonly ackQuorum: number; readonly topology: 'fanout' | 'chain' }
+  readonly servers: number
   readonly leaseMs: number
   readonly listen: string
   readonly tls: { readonly ca: string; readonly cert: string; readonly key: string } | null

@@ -35,15 +35,20 @@ export function readIdentity(dataDir: string): DatabaseIdentity | undefined {
   throw foreign(directory, `it has no ${fileName} but is not empty (there is ${stranger})`, 'choose an empty directory')
 }
 
-/** Reads the identity, or makes one, durably, in an absent or empty directory. Call it while holding the database's lock. */
+/**
+ * Reads the identity, or makes one, durably, in an absent or empty directory. Call it while holding the database's lock.
+ *
+ * @param databaseId - of the cluster that a new directory is of. Default: a new one.
+ */
 export function openIdentity(
   dataDir: string,
   environment: { readonly clock: Clock; readonly random: Random },
+  databaseId: string = environment.random.uuid(),
 ): DatabaseIdentity {
   const known = readIdentity(dataDir)
   if (known !== undefined) return known
   const createdAt = new Date(environment.clock.wallMs()).toISOString()
-  const identity = { databaseId: environment.random.uuid(), format: dataDirectoryFormat, createdAt }
+  const identity = { databaseId, format: dataDirectoryFormat, createdAt }
   writeIdentity(dataDir, identity)
   return identity
 }

@@ -5,6 +5,7 @@ import {
   type RestartPolicy,
   restartDefaults,
 } from './child-specification.ts'
+import { replicationChildren, type SupervisedReplication } from './replication-children.ts'
 
 /** What the supervisor needs to know of a resolved config. Everything else it hands over unread. */
 export interface SupervisedConfig {
@@ -17,6 +18,7 @@ export interface SupervisedConfig {
   readonly processes: Readonly<
     Record<'journalWriter' | 'dispatcher' | 'projectionApplier' | 'gateway', SupervisedResources>
   >
+  readonly replication: SupervisedReplication
 }
 
 export type SupervisedResources = ChildResources & {
@@ -75,7 +77,9 @@ export function databaseChildren<Config extends SupervisedConfig>(
       }
     })
   })
+  const { dataDir, replication } = config
   return [
+    ...replicationChildren({ dataDir, replication, clusterId: databaseId, programOf: options.programOf }),
     child('journal-writer', journalWriter, []),
     child('dispatcher', dispatcher, ['journal-writer']),
     child('projection-applier', projectionApplier, ['journal-writer']),

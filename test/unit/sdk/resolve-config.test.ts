@@ -71,6 +71,7 @@ describe('the defaults', () => {
         clusterId: null,
         metadata: null,
         policy: { replicas: 3, ackQuorum: 2, topology: 'fanout' },
+        servers: 0,
         leaseMs: 2000,
         listen: '127.0.0.1:7500',
         tls: null,
