@@ -283,6 +283,13 @@ const replicationKeys: readonly Row[] = [
     help: 'journal servers that this node runs beside the database',
   },
   {
+    path: 'replication.serversOnly',
+    kind: boolean,
+    default: false,
+    flag: '--journal-servers-only',
+    help: 'run journal servers and no database',
+  },
+  {
     path: 'replication.leaseMs',
     kind: integer(500, 60_000),
     default: 2000,

@@ -24,6 +24,8 @@ export interface ReplicationConfig {
    * many as the policy wants. Default 0.
    */
   readonly servers?: number
+  /** This host runs journal servers and no database. Default false. */
+  readonly serversOnly?: boolean
   /** A leader that is silent for so long is replaced, 500 to 60,000 ms. Default 2,000. */
   readonly leaseMs?: number
   /** Address that other nodes reach this one at, `HOST:PORT`; port 0 takes any free one. Default 127.0.0.1:7500. */
@@ -42,6 +44,7 @@ export interface ResolvedReplication {
   readonly metadata: string | null
   readonly policy: { readonly replicas: number; readonly ackQuorum: number; readonly topology: 'fanout' | 'chain' }
   readonly servers: number
+  readonly serversOnly: boolean
   readonly leaseMs: number
   readonly listen: string
   readonly tls: { readonly ca: string; readonly cert: string; readonly key: string } | null
@@ -76,6 +79,10 @@ export function replicationFault(replication: ResolvedReplication, hasArchive: b
   if (tls === null && !replication.dev && !isLoopback(replication.listen)) {
     const what = `is "${replication.listen}", which other hosts reach, but there is no replication.tls: give it, or listen on 127.0.0.1`
     return ['replication.listen', what]
+  }
+  if (replication.serversOnly && replication.servers === 0) {
+    const what = 'is 0, but this node is to run journal servers only: say how many, for example --journal-servers 1'
+    return ['replication.servers', what]
   }
   if (hasArchive)
     return ['archive', 'is given, but a node does not archive the segments of a replicated journal: leave it out']

@@ -78,8 +78,10 @@ export function databaseChildren<Config extends SupervisedConfig>(
     })
   })
   const { dataDir, replication } = config
+  const servers = replicationChildren({ dataDir, replication, clusterId: databaseId, programOf: options.programOf })
+  if (replication.journal === 'replicated' && replication.serversOnly) return servers
   return [
-    ...replicationChildren({ dataDir, replication, clusterId: databaseId, programOf: options.programOf }),
+    ...servers,
     child('journal-writer', journalWriter, []),
     child('dispatcher', dispatcher, ['journal-writer']),
     child('projection-applier', projectionApplier, ['journal-writer']),

@@ -9,6 +9,8 @@ export interface SupervisedReplication {
   readonly metadata: string | null
   /** Journal servers that this node runs. */
   readonly servers: number
+  /** And no database. */
+  readonly serversOnly: boolean
   readonly listen: string
   readonly tls: { readonly ca: string; readonly cert: string; readonly key: string } | null
 }

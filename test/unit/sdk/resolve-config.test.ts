@@ -72,6 +72,7 @@ describe('the defaults', () => {
         metadata: null,
         policy: { replicas: 3, ackQuorum: 2, topology: 'fanout' },
         servers: 0,
+        serversOnly: false,
         leaseMs: 2000,
         listen: '127.0.0.1:7500',
         tls: null,

@@ -11,7 +11,15 @@ const config: SupervisedConfig = {
     { module: '/shop.ts', instances: 1, resources: { ...resources, maxRssMb: 9 } },
   ],
   processes: { journalWriter: resources, dispatcher: resources, projectionApplier: resources, gateway: resources },
-  replication: { journal: 'local', nodeId: null, metadata: null, servers: 0, listen: '127.0.0.1:7500', tls: null },
+  replication: {
+    journal: 'local',
+    nodeId: null,
+    metadata: null,
+    servers: 0,
+    serversOnly: false,
+    listen: '127.0.0.1:7500',
+    tls: null,
+  },
 }
 
 const children = databaseChildren({
