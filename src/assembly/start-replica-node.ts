@@ -52,8 +52,16 @@ export async function startReplicaNode(
     policy,
     mayShareDevice,
     leaseMs,
+    segmentBytes: settings.journal.segmentBytes,
     openStorage: surroundings.openStorage,
-    record: () => ({ ...me, host, socket, url: url(), end: node.end?.lsn ?? 0 }),
+    record: () => ({
+      ...me,
+      host,
+      socket,
+      url: url(),
+      end: node.end?.lsn ?? 0,
+      keepAfter: running?.writer.retention.checkpoint ?? 0,
+    }),
     handlers: {
       leads: (leader) => void lead(leader),
       heard: (epoch, leader) => running?.writer.heardOf(epoch, leader === null ? null : addressOf(leader)),

@@ -100,6 +100,8 @@ export class JournalWriter {
       flushed: (flushed) => {
         this.#audience.announce(true)
         this.#tenure.flushedUpTo(flushed)
+        // What waited for others to acknowledge something may be appended now.
+        if (!this.#inbox.isEmpty) this.#scheduleDrain()
       },
       failed: (error) => this.fail(error),
     })

@@ -51,6 +51,7 @@ export class LeaderShell implements ReplicationLeader {
   #nextReader = 1
   #timer: Timer | null = null
   #moved: () => void = () => {}
+  #segmentBytes = 0
   #isTelling = false
   failed: CommanderError | null = null
 
@@ -74,7 +75,12 @@ export class LeaderShell implements ReplicationLeader {
 
   /** Another batch may be appended. */
   get hasRoom(): boolean {
-    return this.#state.uncommitted.length < limits.uncommittedBatchesMax
+    return this.failed === null && this.#state.uncommitted.length < limits.uncommittedBatchesMax
+  }
+
+  /** Bytes of payloads that were appended since the open segment began. */
+  get segmentBytes(): number {
+    return this.#segmentBytes
   }
 
   onMoved(moved: () => void): void {
@@ -85,6 +91,7 @@ export class LeaderShell implements ReplicationLeader {
     if (this.failed !== null) return
     const batch = makeBatch(this.#state.last.digest, firstLsn, entryCount, payload)
     this.#o.window.add(batch)
+    this.#segmentBytes += payload.length
     this.#step({ kind: 'append', head: batch })
   }
 
@@ -175,6 +182,7 @@ export class LeaderShell implements ReplicationLeader {
         this.#readers.delete(effect.reader)
         return
       case 'recorded':
+        if (effect.wish.kind === 'roll') this.#segmentBytes = 0
         this.#o.recorded?.(effect.wish, effect.meta)
         return
       case 'refusedWish':

@@ -11,6 +11,8 @@ export interface NodeRecord {
   readonly url: string | null
   /** The end of what it has of the stream, now and then. */
   readonly end: number
+  /** It may need everything behind this entry again, to start from its store. */
+  readonly keepAfter: number
 }
 
 export const encodeNode = (record: NodeRecord): string => JSON.stringify(record)
@@ -22,7 +24,9 @@ export function decodeNode(text: string): NodeRecord | null {
     const isWhole =
       ['id', 'incarnation', 'address', 'host', 'socket'].every(
         (name) => typeof record?.[name as keyof NodeRecord] === 'string',
-      ) && Number.isSafeInteger(record?.end)
+      ) &&
+      Number.isSafeInteger(record?.end) &&
+      Number.isSafeInteger(record?.keepAfter)
     return isWhole ? (record as NodeRecord) : null
   } catch {
     return null

@@ -2,6 +2,7 @@ import type { Transport } from '../ipc/channel.ts'
 import type { JournalStorage } from '../journal/storage.ts'
 import type { Environment, Timer } from '../kernel/environment.ts'
 import { CommanderError, isCommanderError } from '../kernel/errors.ts'
+import { lsn } from '../kernel/identifiers.ts'
 import { BatchWindow } from './batch-window.ts'
 import { type CampaignEvent, type CampaignState, newCampaign, stepCampaign } from './campaign.ts'
 import { CandidateShell } from './candidate-shell.ts'
@@ -18,7 +19,7 @@ import type { RecoveryPlan } from './recovery-state.ts'
 import type { RegisteredServer } from './registered-server.ts'
 import type { ReplicationPolicy } from './replication-policy.ts'
 import { ServerConnections } from './server-connections.ts'
-import { newStreamMeta, openSegmentOf, type Peer, type StreamMeta } from './stream-meta.ts'
+import { newStreamMeta, openSegmentOf, type Peer, type StreamMeta, trimmed } from './stream-meta.ts'
 import { encodeStreamMeta } from './stream-meta-codec.ts'
 import type { StreamPlace } from './stream-place.ts'
 
@@ -32,6 +33,8 @@ export interface ReplicaNodeOptions {
   /** Members of a group may share a device: development only. */
   readonly mayShareDevice: boolean
   readonly leaseMs: number
+  /** The open segment is sealed and another one begun when so much was appended to it. */
+  readonly segmentBytes: number
   readonly openStorage: () => JournalStorage
   /** What the node says of itself to others. Default: nothing. */
   readonly record?: () => NodeRecord
@@ -162,11 +165,31 @@ export class ReplicaNode {
   #look(): void {
     if (this.#isStopped) return
     this.#timer = this.#o.environment.scheduler.after(lookMs, () => this.#look())
+    this.#keepHouse()
     if (!this.#watch.isCurrent || !this.#mayLead) return
     const { isLeased } = this.#watch.view
     const nowMs = this.#nowMs
     this.#step({ kind: 'leaseSeen', isHeld: isLeased, nowMs, chance: this.#chance })
     this.#step({ kind: 'tick', nowMs })
+  }
+
+  /** As leader: sealed segments can be archived, and trimmed once no node needs them. */
+  #keepHouse(): void {
+    const leader = this.#leader
+    if (leader === null || leader.failed !== null || leader.state.wishes.length > 0) return
+    if (leader.segmentBytes >= this.#o.segmentBytes) {
+      const plan = this.#plan()
+      if (plan !== null) leader.wish({ kind: 'roll', group: plan.group, policy: plan.policy })
+    } else if (this.#watch.isCurrent) this.#trim(leader)
+  }
+
+  #trim(leader: LeaderShell): void {
+    const { nodes } = this.#watch.view
+    const own = this.#o.record?.().keepAfter ?? 0
+    const wanted = lsn(Math.min(own, ...[...nodes.values()].map(({ keepAfter }) => keepAfter)))
+    const isArchiving = false
+    if (trimmed(leader.meta, '', wanted, isArchiving) !== null)
+      leader.wish({ kind: 'trim', trimLsn: wanted, isArchiving })
   }
 
   get #nowMs(): number {

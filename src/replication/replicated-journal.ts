@@ -99,7 +99,7 @@ export class ReplicatedJournal implements Journal {
   }
 
   hasRoomFor(payloadBytes: number): boolean {
-    return this.#cache.hasRoomFor(payloadBytes)
+    return this.#cache.hasRoomFor(payloadBytes) && (this.#leader?.hasRoom ?? true)
   }
 
   bytesAfter(after: Lsn): number {
@@ -108,6 +108,7 @@ export class ReplicatedJournal implements Journal {
 
   append(payload: Buffer, firstLsn: Lsn, entryCount: number, committedLsn: Lsn, useReserve = false): void {
     this.#mustBeUsable()
+    if (this.#leader?.hasRoom === false) throw tooManyUnderWay(this.flushedLsn, this.writtenLsn)
     this.#cache.append(payload, firstLsn, entryCount, committedLsn, useReserve)
     this.#leader?.append({ firstLsn, entryCount, payload }) // I2
     if (this.#awaited.length > 0) this.#tellReached()
@@ -227,6 +228,14 @@ export class ReplicatedJournal implements Journal {
     })
   }
 }
+
+const tooManyUnderWay = (committed: Lsn, written: Lsn): CommanderError =>
+  new CommanderError(
+    'journal_full',
+    `the entries ${committed + 1} to ${written} wait for the journal servers, and nothing more is taken before they acknowledge some: ` +
+      'see cluster status for the servers that do not answer',
+    { details: { committed, written } },
+  )
 
 const notCommitted = (committed: Lsn, written: Lsn): CommanderError =>
   new CommanderError(

@@ -12,6 +12,8 @@ export interface AppendedBatch {
 export interface ReplicationLeader {
   /** Takes the next batch; does not throw. Once the lead is lost it does nothing. */
   append(batch: AppendedBatch): void
+  /** Another batch may be appended: not too many are under way. `moved` tells when there is room again. */
+  readonly hasRoom: boolean
   /** Everything up to here is on enough servers: every later leader has it. Only grows. */
   readonly committed: Lsn
   /** Why the lead is over: what is not committed by now may or may not become so. */

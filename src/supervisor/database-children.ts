@@ -82,7 +82,11 @@ export function databaseChildren<Config extends SupervisedConfig>(
   if (replication.journal === 'replicated' && replication.serversOnly) return servers
   return [
     ...servers,
-    child('journal-writer', journalWriter, []),
+    child(
+      'journal-writer',
+      journalWriter,
+      servers.map(({ name }) => name),
+    ),
     child('dispatcher', dispatcher, ['journal-writer']),
     child('projection-applier', projectionApplier, ['journal-writer']),
     ...applications,
