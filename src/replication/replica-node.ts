@@ -19,7 +19,7 @@ import type { RecoveryPlan } from './recovery-state.ts'
 import type { RegisteredServer } from './registered-server.ts'
 import type { ReplicationPolicy } from './replication-policy.ts'
 import { ServerConnections } from './server-connections.ts'
-import { newStreamMeta, openSegmentOf, type Peer, type StreamMeta, trimmed } from './stream-meta.ts'
+import { newStreamMeta, openSegmentOf, type Peer, type StreamMeta } from './stream-meta.ts'
 import { encodeStreamMeta } from './stream-meta-codec.ts'
 import type { StreamPlace } from './stream-place.ts'
 
@@ -187,9 +187,9 @@ export class ReplicaNode {
     const { nodes } = this.#watch.view
     const own = this.#o.record?.().keepAfter ?? 0
     const wanted = lsn(Math.min(own, ...[...nodes.values()].map(({ keepAfter }) => keepAfter)))
-    const isArchiving = false
-    if (trimmed(leader.meta, '', wanted, isArchiving) !== null)
-      leader.wish({ kind: 'trim', trimLsn: wanted, isArchiving })
+    // A whole segment at a time: servers keep segments, not entries.
+    const isWorthIt = leader.meta.segments.some((one) => one.state === 'sealed' && one.tail <= wanted)
+    if (isWorthIt) leader.wish({ kind: 'trim', trimLsn: wanted, isArchiving: false })
   }
 
   get #nowMs(): number {

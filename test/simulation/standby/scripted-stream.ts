@@ -81,6 +81,7 @@ export class ScriptedStream {
 
 /** One node's lead. What it is told arrives at its process, if that still runs. */
 export class StreamLeader implements ReplicationLeader {
+  hasRoom = true
   committed: Lsn
   failed: CommanderError | null = null
   readonly #scheduler: Scheduler
