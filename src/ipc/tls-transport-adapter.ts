@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { isIP, type Socket } from 'node:net'
 import {
   checkServerIdentity,
@@ -19,6 +20,25 @@ export interface TlsIdentity {
   readonly cert: string
   readonly key: string
 }
+
+/** Paths of PEM files, as a configuration has them. @throws CommanderError invalid_config */
+export function readTlsIdentity({ ca, cert, key }: TlsIdentity): TlsIdentity {
+  return { ca: readPem('ca', ca), cert: readPem('cert', cert), key: readPem('key', key) }
+}
+
+function readPem(what: string, path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (cause) {
+    throw unreadable(what, path, cause)
+  }
+}
+
+const unreadable = (what: string, path: string, cause: unknown): CommanderError =>
+  new CommanderError('invalid_config', `replication.tls.${what} cannot be read: ${messageOf(cause)}`, {
+    details: { name: `replication.tls.${what}`, value: path },
+    cause,
+  })
 
 export interface TlsBounds extends LinkBounds {
   /** Connections that one listener holds at a time; further ones are cut. Default 4096. */

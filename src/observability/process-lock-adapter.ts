@@ -13,7 +13,7 @@ import { isSqliteBusy, loadSqlite } from '../kernel/sqlite-adapter.ts'
  * Nothing else may open and close the lock files in the same process: POSIX drops a process's locks on a file when
  * any of its descriptors of that file is closed.
  */
-export type LockName = 'database' | 'journal-writer'
+export type LockName = 'database' | 'journal-writer' | 'journal-server'
 
 export interface LockHolder {
   readonly pid: number
@@ -30,6 +30,7 @@ export interface ProcessLock {
 const files: Readonly<Record<LockName, { readonly lock: string; readonly holder: string }>> = {
   database: { lock: 'lock.sqlite', holder: 'holder.json' },
   'journal-writer': { lock: 'journal-writer.lock', holder: 'journal-writer.holder.json' },
+  'journal-server': { lock: 'journal-server.lock', holder: 'journal-server.holder.json' },
 }
 
 /** SQLite closes a connection that is garbage-collected, which would free the lock of a holder that keeps no reference. */
@@ -98,6 +99,12 @@ function openExclusively(path: string, dataDir: string, name: LockName): Databas
   }
 }
 
+const whatOf: Readonly<Record<LockName, string>> = {
+  database: 'the database in',
+  'journal-writer': 'the journal of',
+  'journal-server': 'the journal server in',
+}
+
 function unusable(path: string, cause: unknown): CommanderError {
   const message = `cannot lock ${path}: ${messageOf(cause)}; check the disk, or move the file away if it is damaged`
   return new CommanderError('internal', message, { cause })
@@ -110,7 +117,7 @@ function lockedError(dataDir: string, name: LockName): CommanderError {
     holder === undefined
       ? 'another process'
       : `process ${holder.pid} on ${holder.host}, running since ${holder.startedAt},`
-  const what = name === 'database' ? 'the database in' : 'the journal of'
+  const what = whatOf[name]
   const advice =
     name === 'database' ? 'stop it first, or choose another --data-dir' : 'wait until it has ended, or end it'
   return new CommanderError('database_locked', `${who} has ${what} ${directory} open; ${advice}`, {

@@ -8,6 +8,9 @@ import type { ServerDisk } from './server-disk.ts'
 /** Directories on their way out: after a crash in between they are removed at the next start. */
 const goneSuffix = '.gone'
 
+/** Which disk a directory lies on, of those of this host: two directories of one are lost together. */
+export const deviceOf = (directory: string): string => attempt('stat', directory, () => `${fs.statSync(directory).dev}`)
+
 /** A journal server's directory in the file system, made when missing. One process may have it. */
 export class FileServerDisk implements ServerDisk {
   readonly place: string

@@ -62,7 +62,15 @@ export interface ReportFields {
   readonly storeTrouble?: WireError | null
   /** The projection applier's, where there is an archive. */
   readonly archive?: ArchiveStatus
+  /** A journal server's. */
+  readonly journalServer?: JournalServerReport
   readonly metrics?: readonly MetricSample[]
+}
+
+export interface JournalServerReport {
+  readonly streams: number
+  /** Since its start; each is in the log, and somebody must look. */
+  readonly alarms: number
 }
 
 /** Sent by every child over the control connection, every second and whenever its state changes. */

@@ -1,0 +1,94 @@
+import type { Transport } from '../ipc/channel.ts'
+import { defaultJournalOptions, type JournalOptions } from '../journal/options.ts'
+import type { Environment } from '../kernel/environment.ts'
+import type { CommanderError } from '../kernel/errors.ts'
+import { ClusterRegistry } from '../replication/cluster-registry.ts'
+import { openServerLog } from '../replication/journal-server-log.ts'
+import { JournalServerShell } from '../replication/journal-server-shell.ts'
+import type { MetadataStore } from '../replication/metadata-store.ts'
+import type { ServerDisk } from '../replication/server-disk.ts'
+import type { ServerLog } from '../replication/server-log.ts'
+import { ServerRegistration } from '../replication/server-registration.ts'
+import type { RunningRole } from './surroundings.ts'
+
+/** What a journal server is configured with. */
+export interface JournalServerSettings {
+  readonly serverId: string
+  /** Default: the cluster that the metadata store is of. */
+  readonly clusterId?: string
+  /** `tls://host:port`, or the path of a socket. */
+  readonly listen: string
+  /** Where others reach it, if that is another address. */
+  readonly advertise?: string
+  /** Default: segments of 16 MiB, zero-filled; no bound but the disk. */
+  readonly journal?: Partial<JournalOptions>
+  /** How long a read waits for entries that are not committed yet. Default 1000. */
+  readonly readWaitMs?: number
+}
+
+export interface JournalServerSurroundings {
+  readonly environment: Environment
+  readonly transport: Transport
+  readonly disk: ServerDisk
+  readonly metadata: MetadataStore
+  readonly host: string
+  readonly device: string
+  /** The server cannot go on: the process ends. */
+  readonly failed: (error: CommanderError) => void
+}
+
+export interface RunningJournalServer extends RunningRole {
+  readonly log: ServerLog
+  readonly shell: JournalServerShell
+  readonly registration: ServerRegistration
+}
+
+const journalDefaults: JournalOptions = {
+  ...defaultJournalOptions,
+  segmentBytes: 16_777_216,
+  maxBytes: Number.MAX_SAFE_INTEGER,
+}
+
+/**
+ * Recovers the log, registers who it is (I17: nobody is answered before that), and listens.
+ * @throws CommanderError as `openServerLog` and `ClusterRegistry.register`
+ */
+export async function startJournalServer(
+  { environment, transport, disk, metadata, host, device, failed }: JournalServerSurroundings,
+  settings: JournalServerSettings,
+): Promise<RunningJournalServer> {
+  const { serverId, listen } = settings
+  const registry = new ClusterRegistry(metadata, environment)
+  const clusterId = await registry.join(settings.clusterId)
+  const options = { ...journalDefaults, ...settings.journal }
+  const log = await openServerLog({ disk, environment, serverId, clusterId, options })
+  const { identity } = log.identity
+  const address = settings.advertise ?? listen
+  const registration = new ServerRegistration({
+    store: metadata,
+    registry,
+    server: { id: serverId, identity, address, host, device, clusterId },
+    lost: failed,
+  })
+  const { readWaitMs } = settings
+  const waiting = readWaitMs === undefined ? {} : { readWaitMs }
+  const shell = new JournalServerShell({ log, environment, transport, failed, ...waiting })
+  const closeLog = (): Promise<void> =>
+    new Promise((resolve, reject) => log.close((error) => (error === null ? resolve() : reject(error))))
+  try {
+    await registration.begin()
+    const listener = await transport.listen(listen, shell.accept)
+    const stop = async (): Promise<void> => {
+      registration.end()
+      shell.stop()
+      await listener.close()
+      await closeLog()
+      await metadata.close()
+    }
+    return { log, shell, registration, stop }
+  } catch (error) {
+    registration.end()
+    await closeLog()
+    throw error
+  }
+}
