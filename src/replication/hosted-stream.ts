@@ -205,7 +205,8 @@ const foundIn = (segment: SegmentSummary): ServerSegment => ({
     baseDigest: segment.baseDigest,
     flushed: segment.flushed,
     flushedDigest: segment.tailDigest,
-    committed: segment.committed,
+    // what was told to be the end is committed
+    committed: lsn(Math.max(segment.committed, segment.finished ?? 0)),
     atLeast: segment.atLeast,
     damaged: segment.damaged,
   }),
