@@ -2,7 +2,7 @@ import type { Entry } from '../../../src/actions/action.ts'
 import { decodeEntry } from '../../../src/actions/decode.ts'
 import { lengthOf, padded } from '../../../src/actions/entry-layout.ts'
 import type { Database } from '../../../src/client/options.ts'
-import { asCommanderError, type ErrorCode } from '../../../src/kernel/errors.ts'
+import { asCommanderError, type ErrorCode, messageOf } from '../../../src/kernel/errors.ts'
 import { emptyRoot, reduce } from '../../../src/state/root.ts'
 import { stateHash } from '../../../src/state/snapshot.ts'
 import type { ScriptedStream } from './scripted-stream.ts'
@@ -74,6 +74,8 @@ export async function simulateStandby(
     await db.agree()
     await checkDeposits(db, deposits, wrong)
     checkLog(db, wrong)
+  } catch (error) {
+    wrong.push(messageOf(error))
   } finally {
     db.close()
   }
