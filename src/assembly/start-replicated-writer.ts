@@ -2,7 +2,7 @@ import type { LeaderAddress, Leadership } from '../ipc/leadership.ts'
 import { JournalWriter } from '../journal-writer/journal-writer.ts'
 import type { StreamFeed } from '../journal-writer/stream-feed.ts'
 import { CommanderError } from '../kernel/errors.ts'
-import type { Lsn } from '../kernel/identifiers.ts'
+import { type Lsn, nextLsn } from '../kernel/identifiers.ts'
 import { ReplicatedJournal, type ReplicationLeader } from '../replication/replicated-journal.ts'
 import { readAppliedFrame } from '../tables/applied-frame.ts'
 import { readCheckpoint, readPosition, readRoot } from '../tables/meta.ts'
@@ -24,9 +24,10 @@ export interface RunningReplicatedWriter extends RunningJournalWriter {
    * This node leads: resolves once the local segments have everything that was committed before, and the writer has said in
    * the journal that it leads. Drafts are taken when that is committed.
    *
+   * @returns false where another node came to lead meanwhile: this one goes on following
    * @throws CommanderError `journal_corrupt`: the store has applied more than the stream holds
    */
-  lead(port: ReplicationLeader, epoch: number, leader: LeaderAddress): Promise<void>
+  lead(port: ReplicationLeader, epoch: number, leader: LeaderAddress): Promise<boolean>
 }
 
 /** The journal writer of a node of a replicated journal: it follows until it is told to lead, and ends when it loses the lead. */
@@ -61,6 +62,7 @@ export async function startReplicatedWriter(
     standby: { batches: feed.open(journal.writtenLsn), leadership },
     ...(attestIntervalMs === undefined ? {} : { attestIntervalMs }),
   })
+  if (journal.writtenLsn < applied) journal.removeBefore(nextLsn(checkpoint)) // room for what is missing
   // Nobody may find less here than the store has applied: it would take itself for one of another history.
   await journal.reaches(applied)
   const listener = await transport.listen(addresses.journal, (channel) => writer.accept(channel))
@@ -71,11 +73,15 @@ export async function startReplicatedWriter(
       journal.close((error) => (error === null ? resolve() : reject(error)))
     })
   }
-  const lead = async (port: ReplicationLeader, epoch: number, leader: LeaderAddress): Promise<void> => {
+  const lead = async (port: ReplicationLeader, epoch: number, leader: LeaderAddress): Promise<boolean> => {
+    if (port.failed !== null) return false
     if (port.committed < writer.applied) throw ahead(writer.applied, port.committed)
     await journal.reaches(port.committed)
+    // What is committed behind it is of a later leader.
+    if (port.failed !== null || journal.writtenLsn > port.committed) return false
     journal.lead(port)
     writer.lead(epoch, leader)
+    return true
   }
   return { writer, journal, report, lead, stop }
 }

@@ -54,7 +54,7 @@ export interface ProcessStatus {
 
 /** What `commanderdb status --json` prints and `GET /v1/status` answers. */
 export interface DatabaseStatus {
-  /** Commands are accepted. */
+  /** All processes are at work: commands are accepted, or, where another node leads, refused in its name. */
   readonly ready: boolean
   /** `follower`: another node leads the replicated journal, or none does; commands are refused, reads answered. */
   readonly role: 'leader' | 'follower'

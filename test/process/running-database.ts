@@ -48,8 +48,14 @@ export class RunningDatabase {
   readonly #clients: Database[] = []
   #supervisor: ChildProcess | null = null
 
-  constructor(config: TestConfig) {
+  readonly #program: string
+  readonly #env: Readonly<Record<string, string>>
+
+  /** @param program of the supervisor, with more environment variables. Default: that of every database. */
+  constructor(config: TestConfig, program = 'processes/supervisor.ts', env: Readonly<Record<string, string>> = {}) {
     this.#config = config
+    this.#program = join(root, program)
+    this.#env = env
   }
 
   static async start(config: TestConfig): Promise<RunningDatabase> {
@@ -66,8 +72,8 @@ export class RunningDatabase {
 
   launch(): ChildProcess {
     const log = openSync(this.#log, 'a')
-    const args = [join(root, 'processes', 'supervisor.ts'), JSON.stringify(this.#resolved())]
-    const env = { ...process.env, COMMANDERDB_LOG_LEVEL: process.env['TEST_LOG_LEVEL'] ?? 'info' }
+    const args = [this.#program, JSON.stringify(this.#resolved())]
+    const env = { ...process.env, ...this.#env, COMMANDERDB_LOG_LEVEL: process.env['TEST_LOG_LEVEL'] ?? 'info' }
     const supervisor = spawn(process.execPath, args, { stdio: ['ignore', log, log], env })
     closeSync(log)
     this.#supervisor = supervisor

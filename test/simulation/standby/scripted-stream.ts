@@ -37,7 +37,7 @@ export class ScriptedStream {
     const former = this.#leader
     for (const batch of former?.endAfter(this.#random) ?? []) this.#commit(batch)
     this.epoch++
-    this.#leader = new StreamLeader(this.tail, scheduler, (batch) => this.#appended(batch))
+    this.#leader = new StreamLeader(this.tail, scheduler, (leader, batch) => this.#appended(leader, batch))
     return this.#leader
   }
 
@@ -65,11 +65,11 @@ export class ScriptedStream {
     }
   }
 
-  #appended(batch: AppendedBatch): void {
-    const leader = this.#leader
+  /** One that was deposed and has not heard of it reaches nobody. */
+  #appended(leader: StreamLeader, batch: AppendedBatch): void {
     this.time.after(this.#random.fraction() * this.commitMs, () => {
       if (this.#leader !== leader) return
-      for (const committed of leader?.committing(lastOf(batch)) ?? []) this.#commit(committed)
+      for (const committed of leader.committing(lastOf(batch))) this.#commit(committed)
     })
   }
 
@@ -85,11 +85,11 @@ export class StreamLeader implements ReplicationLeader {
   committed: Lsn
   failed: CommanderError | null = null
   readonly #scheduler: Scheduler
-  readonly #appended: (batch: AppendedBatch) => void
+  readonly #appended: (leader: StreamLeader, batch: AppendedBatch) => void
   #pending: AppendedBatch[] = []
   #moved: () => void = () => {}
 
-  constructor(committed: Lsn, scheduler: Scheduler, appended: (batch: AppendedBatch) => void) {
+  constructor(committed: Lsn, scheduler: Scheduler, appended: (leader: StreamLeader, batch: AppendedBatch) => void) {
     this.committed = committed
     this.#scheduler = scheduler
     this.#appended = appended
@@ -98,7 +98,7 @@ export class StreamLeader implements ReplicationLeader {
   append(batch: AppendedBatch): void {
     if (this.failed !== null) return
     this.#pending.push(batch)
-    this.#appended(batch)
+    this.#appended(this, batch)
   }
 
   onMoved(moved: () => void): void {

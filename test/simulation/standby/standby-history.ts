@@ -2,7 +2,7 @@ import type { Entry } from '../../../src/actions/action.ts'
 import { decodeEntry } from '../../../src/actions/decode.ts'
 import { lengthOf, padded } from '../../../src/actions/entry-layout.ts'
 import type { Database } from '../../../src/client/options.ts'
-import { asCommanderError, type ErrorCode } from '../../../src/kernel/errors.ts'
+import { asCommanderError, type ErrorCode, messageOf } from '../../../src/kernel/errors.ts'
 import { emptyRoot, reduce } from '../../../src/state/root.ts'
 import { stateHash } from '../../../src/state/snapshot.ts'
 import type { ScriptedStream } from './scripted-stream.ts'
@@ -66,7 +66,7 @@ export async function simulateStandby(
     )
     for (let fault = 0; fault < faults && !areDone; fault++) {
       await db.pass(db.random.integer(1, 80))
-      await disturb(db)
+      await disturb(db, wrong)
       checkStores(db, wrong)
     }
     await haveLeader(db)
@@ -74,6 +74,8 @@ export async function simulateStandby(
     await db.agree()
     await checkDeposits(db, deposits, wrong)
     checkLog(db, wrong)
+  } catch (error) {
+    wrong.push(messageOf(error))
   } finally {
     db.close()
   }
@@ -106,11 +108,11 @@ async function attempt(db: TwoNodes, deposit: Deposit, wrong: string[]): Promise
   }
 }
 
-async function disturb(db: TwoNodes): Promise<void> {
+async function disturb(db: TwoNodes, wrong: string[]): Promise<void> {
   const { random } = db
   const leader = db.a.leads ? db.a : db.b.leads ? db.b : null
   const other = leader === db.a ? db.b : db.a
-  switch (random.integer(0, 6)) {
+  switch (random.integer(0, 7)) {
     case 0:
     case 4:
       await lead(db, other)
@@ -121,6 +123,9 @@ async function disturb(db: TwoNodes): Promise<void> {
       return
     case 2:
       other.losePower()
+      return
+    case 5:
+      await contest(db, other, other === db.a ? db.b : db.a, wrong)
       return
     case 3:
       leader?.losePower()
@@ -134,6 +139,16 @@ async function disturb(db: TwoNodes): Promise<void> {
       await haveLeader(db)
     }
   }
+}
+
+/** One is elected, and another one before it leads. */
+async function contest(db: TwoNodes, first: StandbyNode, second: StandbyNode, wrong: string[]): Promise<void> {
+  await db.until(() => first.writer !== null && second.writer !== null)
+  first.lead().catch((error: unknown) => wrong.push(messageOf(error)))
+  if (db.random.chance(0.5)) await db.pass(db.random.fraction())
+  await db.until(() => second.writer !== null)
+  if (second.leads) await db.until(() => !second.leads && second.writer !== null)
+  await db.lead(second)
 }
 
 async function haveLeader(db: TwoNodes): Promise<void> {

@@ -103,8 +103,8 @@ export class StandbyNode {
     return readPosition(this.host.store.now()).applied
   }
 
-  /** Has the node lead, whoever led before. */
-  lead(): Promise<void> {
+  /** Has the node lead, whoever led before. @returns false where another one was elected meanwhile */
+  lead(): Promise<boolean> {
     const { running, process } = this.#writer ?? {}
     if (running === undefined || process === undefined) throw new Error(`node ${this.id} has no journal writer`)
     const port = this.#stream.elect(process.environment.scheduler)

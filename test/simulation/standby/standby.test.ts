@@ -70,6 +70,33 @@ describe('a standby', () => {
   })
 })
 
+describe('a node that is elected', () => {
+  it('and deposed before it leads goes on following, with the journal writer that it has', async () => {
+    const db = await started()
+    await db.deposit(db.a, '1', 5)
+    const { writer } = db.b
+    const port = db.stream.elect({ soon: (run) => run(), after: () => ({ cancel: () => {} }) })
+    db.stream.elect({ soon: () => {}, after: () => ({ cancel: () => {} }) })
+    expect(port.failed?.code).toBe('fenced')
+    expect(await db.call(writer?.lead(port, 2, db.b.address) as Promise<boolean>)).toBe(false)
+    await db.until(() => db.a.isReady && !db.a.leads)
+    await db.lead(db.a)
+    await db.deposit(db.a, '1', 6)
+    await db.agree()
+    expect([db.b.writer === writer, db.b.leads]).toEqual([true, false])
+  })
+
+  it('does not lead a stream that ends before what its store has applied', async () => {
+    const db = await started()
+    await db.deposit(db.a, '1', 5)
+    await db.agree()
+    const port = db.stream.elect({ soon: () => {}, after: () => ({ cancel: () => {} }) })
+    Object.assign(port, { committed: port.committed - 1 })
+    const leading = db.call(db.b.writer?.lead(port, 2, db.b.address) as Promise<boolean>)
+    await expect(leading).rejects.toMatchObject({ code: 'journal_corrupt', details: { rule: 'R7' } })
+  })
+})
+
 describe('a history of failovers', () => {
   it.each([1, 2, 3, 4, 5, 6, 7, 8])(
     'loses nothing that was acknowledged and does nothing twice, from seed %d',
