@@ -97,6 +97,10 @@ export class CallPipeline {
     })
   }
 
+  get isWaiting(): boolean {
+    return this.#calls.size > 0
+  }
+
   /** The connection is there (again). */
   sendAll(channel: Channel): void {
     this.#frames = []

@@ -16,6 +16,11 @@ export class GatewayAddresses {
     return this.#addresses[this.#at] as string
   }
 
+  /** There is another one to be asked. */
+  get isSeveral(): boolean {
+    return this.#addresses.length > 1
+  }
+
   answered(): void {
     this.#unanswered = 0
   }

@@ -31,6 +31,10 @@ export class PendingQueries {
     })
   }
 
+  get isWaiting(): boolean {
+    return this.#pending.size > 0
+  }
+
   /** The connection is there (again). */
   sendAll(channel: Channel): void {
     for (const [request, { query }] of this.#pending) channel.send(clientFrames.query, encodeQuery(request, query))

@@ -9,7 +9,8 @@ import type { AnyWorkflow } from '../sdk/workflow-types.ts'
 import { workflowType } from '../workflows/workflow-names.ts'
 import { CallPipeline, nameOf } from './call-pipeline.ts'
 import { EventFeeds } from './event-feeds.ts'
-import { GatewayAddresses } from './gateway-addresses.ts'
+import { GatewayConnection } from './gateway-connection.ts'
+import { closed, lateCommand, lateQuery } from './late-errors.ts'
 import { leaderNamedBy } from './named-leader.ts'
 import type {
   ArchiveStreamOptions,
@@ -51,7 +52,6 @@ export interface SocketDatabaseOptions {
 const timeoutDefaultMs = 30_000
 const maxInFlightDefault = 4096
 const sweepMs = 250
-const reconnectDelayMs = 50
 
 /**
  * A client over Unix sockets (or memory): one connection, which it makes again when it is lost; to the node that leads, when
@@ -63,28 +63,38 @@ export class SocketDatabase implements Database, WorkflowConnection {
   readonly #calls: CallPipeline
   readonly #queries = new PendingQueries()
   readonly #feeds = new EventFeeds()
-  readonly #addresses: GatewayAddresses
-  #channel: Channel | null = null
-  #isOpen = false
+  readonly #connection: GatewayConnection
   #isClosed = false
   #sweepTimer: Timer | null = null
-  #lastError: CommanderError | null = null
 
   constructor(options: SocketDatabaseOptions) {
     this.#o = options
     this.#timeoutMs = options.timeoutMs ?? timeoutDefaultMs
-    this.#addresses = new GatewayAddresses(options.addresses)
+    const { environment, transport, addresses } = options
+    this.#connection = new GatewayConnection({
+      environment,
+      transport,
+      addresses,
+      opened: (channel) => {
+        this.#queries.sendAll(channel)
+        this.#feeds.askAll(channel)
+        this.#calls.sendAll(channel)
+      },
+      frame: (channel, kind, body) => this.#frame(channel, kind, body),
+      writable: (channel) => this.#calls.writable(channel),
+      lost: (error) => this.#queries.lost(error),
+    })
     this.#calls = new CallPipeline({
       environment: options.environment,
       maxInFlight: Math.min(options.maxInFlight ?? maxInFlightDefault, limits.sessionWindowMax),
       timeoutMs: this.#timeoutMs,
-      channel: () => this.#openChannel,
+      channel: () => this.#connection.channel,
     })
   }
 
   /** Resolves once the gateway has answered. @throws CommanderError `no_database` when nobody listens there. */
   async open(): Promise<this> {
-    this.#connect()
+    this.#connection.connect()
     this.#sweep()
     await this.#ask({ ask: 'hello' }, true)
     return this
@@ -137,7 +147,7 @@ export class SocketDatabase implements Database, WorkflowConnection {
   }
 
   eventBatches(options: EventsOptions & { readonly follow?: boolean } = {}): AsyncGenerator<readonly ClientEvent[]> {
-    return this.#feeds.read(this.#queries.takeNumber(), options, () => this.#openChannel)
+    return this.#feeds.read(this.#queries.takeNumber(), options, () => this.#connection.channel)
   }
 
   projection(
@@ -224,55 +234,17 @@ export class SocketDatabase implements Database, WorkflowConnection {
     if (this.#isClosed) return
     this.#isClosed = true
     this.#sweepTimer?.cancel()
-    this.#channel?.close()
+    this.#connection.close()
     const error = closed()
     this.#calls.rejectAll(error)
     this.#queries.rejectAll(error)
     this.#feeds.failAll(error)
   }
 
-  get #openChannel(): Channel | null {
-    return this.#isOpen ? this.#channel : null
-  }
-
   #ask(query: Query, isRepeatable: boolean, timeoutMs: number = this.#timeoutMs): Promise<unknown> {
     if (this.#isClosed) return Promise.reject(closed())
     const deadlineMs = this.#o.environment.clock.monotonicMs() + timeoutMs
-    return this.#queries.ask(query, isRepeatable, deadlineMs, this.#openChannel)
-  }
-
-  #connect(): void {
-    if (this.#isClosed) return
-    this.#o.transport.connect(this.#addresses.current, (channel) => {
-      this.#channel = channel
-      return {
-        opened: () => this.#opened(channel),
-        frame: (kind, body) => this.#frame(channel, kind, body),
-        writable: () => {
-          if (channel === this.#openChannel) this.#calls.writable(channel)
-        },
-        closed: (error) => this.#lost(channel, error),
-      }
-    })
-  }
-
-  #opened(channel: Channel): void {
-    this.#isOpen = true
-    this.#addresses.answered()
-    this.#lastError = null
-    this.#queries.sendAll(channel)
-    this.#feeds.askAll(channel)
-    this.#calls.sendAll(channel)
-  }
-
-  #lost(channel: Channel, error: CommanderError | null): void {
-    if (this.#channel !== channel) return
-    this.#channel = null
-    this.#isOpen = false
-    this.#lastError = error
-    if (this.#isClosed) return
-    this.#queries.lost(this.#addresses.lost(error))
-    this.#o.environment.scheduler.after(reconnectDelayMs, () => this.#connect())
+    return this.#queries.ask(query, isRepeatable, deadlineMs, this.#connection.channel)
   }
 
   #frame(channel: Channel, kind: number, body: Buffer): void {
@@ -300,51 +272,29 @@ export class SocketDatabase implements Database, WorkflowConnection {
 
   #failed(request: number, error: CommanderError): void {
     const socket = leaderNamedBy(error)?.socket
-    if (socket !== undefined && this.#goTo(socket, request)) return
+    if (socket !== undefined) {
+      this.#queries.refused(request)
+      if (this.#connection.goTo(socket)) return
+    }
     if (this.#calls.failed(request, error)) return
     this.#queries.reject(request, error)
     this.#feeds.fail(request, error)
   }
 
-  /** @returns false: it is asked already */
-  #goTo(address: string, refused: number): boolean {
-    if (!this.#addresses.goTo(address)) return false
-    const channel = this.#channel
-    this.#channel = null
-    this.#isOpen = false
-    channel?.close()
-    this.#queries.refused(refused)
-    this.#queries.lost(null)
-    this.#connect()
-    return true
-  }
-
   #sweep(): void {
     this.#sweepTimer = this.#o.environment.scheduler.after(sweepMs, () => {
       const nowMs = this.#o.environment.clock.monotonicMs()
-      this.#calls.rejectLate(nowMs, (waitsForEnd) => (waitsForEnd ? notEnded() : this.#lateCommand()))
+      this.#calls.rejectLate(nowMs, (waitsForEnd) =>
+        waitsForEnd ? notEnded() : lateCommand(this.#timeoutMs, this.#connection.trouble),
+      )
       this.#queries.rejectLate(
         nowMs,
-        (ask) => (ask === 'workflowEnd' ? notEnded() : this.#lateQuery()),
-        this.#openChannel,
+        (ask) => (ask === 'workflowEnd' ? notEnded() : lateQuery(this.#timeoutMs, this.#connection.trouble)),
+        this.#connection.channel,
       )
+      const isAnyoneWaiting = this.#calls.isWaiting || this.#queries.isWaiting
+      if (this.#connection.look(isAnyoneWaiting)) void this.#ask({ ask: 'hello' }, true).catch(() => {})
       this.#sweep()
     })
   }
-
-  /** Never that no database runs there: the call may have been sent to one that did. */
-  #lateCommand(): CommanderError {
-    const cause = this.#isOpen ? null : this.#lastError
-    const why = cause === null ? '' : ` (${cause.message})`
-    const message = `the command had no answer within ${this.#timeoutMs} ms${why}; its outcome is unknown: ask again with the same idempotency key`
-    return new CommanderError('timeout', message, cause === null ? {} : { cause })
-  }
-
-  #lateQuery(): CommanderError {
-    if (!this.#isOpen && this.#lastError !== null) return this.#lastError
-    return new CommanderError('timeout', `the query had no answer within ${this.#timeoutMs} ms; ask again`)
-  }
 }
-
-const closed = (): CommanderError =>
-  new CommanderError('connection_lost', 'this connection was closed; connect again', { retryable: false })

@@ -3,6 +3,7 @@ import { lengthOf, padded, sequenceOf } from '../../../src/actions/entry-layout.
 import { HttpDatabase } from '../../../src/client/http-database.ts'
 import { HttpNodes } from '../../../src/client/http-nodes.ts'
 import type { HttpRequester } from '../../../src/client/http-requester.ts'
+import { Liveness } from '../../../src/client/liveness.ts'
 import { SocketDatabase } from '../../../src/client/socket-database.ts'
 import type { Channel } from '../../../src/ipc/channel.ts'
 import { clientFrames, encodeFailed, encodeResult, requestOf } from '../../../src/ipc/client-protocol.ts'
@@ -145,5 +146,27 @@ describe('a client over sockets of a database on several nodes', () => {
     const nobody = new SocketDatabase({ environment, transport, addresses: ['x', 'y'] })
     await expect(nobody.open()).rejects.toMatchObject({ code: 'no_database' })
     await nobody.close()
+  })
+})
+
+describe('a node that stands still', () => {
+  it('is asked whether it is there, once somebody has waited in vain, and then left', () => {
+    const liveness = new Liveness(0)
+    expect([500, 1999].map((nowMs) => liveness.check(nowMs, true))).toEqual(['there', 'there'])
+    expect([2000, 2250, 3999, 4000].map((nowMs) => liveness.check(nowMs, true))).toEqual([
+      'ask',
+      'there',
+      'there',
+      'gone',
+    ])
+  })
+
+  it('is not left while it says anything, nor while nobody waits', () => {
+    const liveness = new Liveness(0)
+    expect(liveness.check(5000, false)).toBe('there')
+    expect(liveness.check(6999, true)).toBe('there')
+    expect(liveness.check(7000, true)).toBe('ask')
+    liveness.heard(7500)
+    expect(liveness.check(9499, true)).toBe('there')
   })
 })

@@ -1,0 +1,113 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { connect, type Database } from '../../src/client.ts'
+import type { ReplicationConfig } from '../../src/sdk/replication-config.ts'
+import type { DatabaseStatus } from '../../src/supervisor/control-protocol.ts'
+import { RunningDatabase, until } from './running-database.ts'
+
+const bank = join(import.meta.dirname, '..', '..', 'src', 'examples', 'bank', 'bank.ts')
+
+/** Two nodes, and three journal servers under a supervisor of their own, so that they outlive any node. */
+export class ClusterWorld {
+  readonly #directory = mkdtempSync(join(tmpdir(), 'cluster-'))
+  readonly servers: RunningDatabase
+  readonly nodes: readonly [RunningDatabase, RunningDatabase]
+  readonly #clients: Database[] = []
+
+  constructor(more: Partial<ReplicationConfig> = {}) {
+    const common = {
+      journal: 'replicated',
+      metadata: `file:${join(this.#directory, 'metadata')}`,
+      dev: true,
+      ...more,
+    } as const
+    const nodeOf = (nodeId: string): RunningDatabase =>
+      new RunningDatabase({ applications: [{ module: bank }], replication: { ...common, nodeId } })
+    this.servers = new RunningDatabase({ replication: { ...common, nodeId: 's', servers: 3, serversOnly: true } })
+    this.nodes = [nodeOf('a'), nodeOf('b')]
+  }
+
+  async start(): Promise<void> {
+    await this.servers.start()
+    await this.nodes[0].start()
+    await this.leader()
+    await this.nodes[1].start()
+  }
+
+  /** The node that leads, and the one that does not. */
+  async leader(): Promise<{
+    readonly leader: RunningDatabase
+    readonly follower: RunningDatabase
+    readonly epoch: number
+  }> {
+    return until('a leader', async () => {
+      const [a, b] = await Promise.all(this.nodes.map((node) => node.status()))
+      const found = leads(a) ? 0 : leads(b) ? 1 : null
+      if (found === null) return null
+      const epoch = [a, b][found]?.replication?.epoch ?? 0
+      return {
+        leader: this.nodes[found] as RunningDatabase,
+        follower: this.nodes[1 - found] as RunningDatabase,
+        epoch,
+      }
+    })
+  }
+
+  /** A client that knows both nodes. */
+  async connect(): Promise<Database> {
+    const client = await connect({ dataDir: this.nodes.map(({ dataDir }) => dataDir), timeoutMs: 120_000 })
+    this.#clients.push(client)
+    return client
+  }
+
+  async remove(): Promise<void> {
+    for (const client of this.#clients) await client.close()
+    for (const database of [...this.nodes, this.servers]) await database.remove()
+    rmSync(this.#directory, { recursive: true, force: true })
+  }
+}
+
+const leads = (status: DatabaseStatus | null | undefined): boolean => status?.ready === true && status.role === 'leader'
+
+/** Callers that deposit one cent after the other, each into an account of its own, and count what was acknowledged. */
+export class Deposits {
+  readonly acknowledged: number[]
+  readonly #client: Database
+  readonly #callers: Promise<void>[]
+  #isOver = false
+
+  constructor(client: Database, callers = 8) {
+    this.#client = client
+    this.acknowledged = Array.from({ length: callers }, () => 0)
+    this.#callers = this.acknowledged.map((_, caller) => this.#deposit(caller))
+  }
+
+  /** Resolves once so many more were acknowledged. */
+  async more(count: number): Promise<void> {
+    const target = this.total + count
+    await until(`${count} more deposits`, () => this.total >= target)
+  }
+
+  get total(): number {
+    return this.acknowledged.reduce((sum, one) => sum + one, 0)
+  }
+
+  async end(): Promise<void> {
+    this.#isOver = true
+    await Promise.all(this.#callers)
+  }
+
+  /** What each account holds: exactly what was acknowledged. */
+  async balances(): Promise<number[]> {
+    const states = await Promise.all(this.acknowledged.map((_, caller) => this.#client.read('account', `${caller}`)))
+    return states.map(({ state }) => (state as { balanceCents: number }).balanceCents)
+  }
+
+  async #deposit(caller: number): Promise<void> {
+    while (!this.#isOver) {
+      await this.#client.execute('account', `${caller}`, 'deposit', { amountCents: 1 })
+      this.acknowledged[caller] = (this.acknowledged[caller] ?? 0) + 1
+    }
+  }
+}

@@ -1,0 +1,59 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { ClusterWorld, Deposits } from './cluster-world.ts'
+import { until } from './running-database.ts'
+
+describe('a database on two nodes and three journal servers', () => {
+  let world: ClusterWorld
+  beforeEach(async () => {
+    world = new ClusterWorld()
+    await world.start()
+  })
+  afterEach(() => world.remove())
+
+  it('goes on at the other node when the leading one is killed, as a whole and under load, and nothing is lost or done twice', async () => {
+    const deposits = new Deposits(await world.connect())
+    for (let kill = 0; kill < 3; kill++) {
+      await deposits.more(200)
+      const { leader, epoch } = await world.leader()
+      await leader.killAll()
+      await deposits.more(200)
+      expect((await world.leader()).epoch).toBeGreaterThan(epoch)
+      // It comes back as the one that follows; what it had written and nobody committed is cut off.
+      await leader.start()
+      await until('the former leader to follow', async () => (await leader.status())?.role === 'follower')
+    }
+    await deposits.end()
+    expect(await deposits.balances()).toEqual(deposits.acknowledged)
+  })
+
+  it('takes nothing from a leader that stood still past its lease', async () => {
+    const deposits = new Deposits(await world.connect())
+    await deposits.more(100)
+    const { leader, follower, epoch } = await world.leader()
+    const status = await leader.status()
+    for (const { name } of status?.processes ?? []) await leader.signal(name, 'SIGSTOP')
+    await until('another leader', async () => (await follower.status())?.role === 'leader')
+    await deposits.more(100)
+    for (const { name, pid } of status?.processes ?? []) if (pid !== null) await leader.signal(name, 'SIGCONT')
+    await until('the former leader to follow', async () => {
+      const now = await leader.status()
+      return now?.ready === true && now.role === 'follower' && (now.replication?.epoch ?? 0) > epoch
+    })
+    await deposits.more(100)
+    await deposits.end()
+    expect(await deposits.balances()).toEqual(deposits.acknowledged)
+  })
+
+  it('goes on with two of three journal servers, and waits with one', async () => {
+    const deposits = new Deposits(await world.connect())
+    await deposits.more(100)
+    await world.servers.signal('journal-server-s-1', 'SIGSTOP')
+    await deposits.more(100)
+    await world.servers.signal('journal-server-s-2', 'SIGKILL')
+    await deposits.more(100)
+    await world.servers.signal('journal-server-s-1', 'SIGCONT')
+    await deposits.more(100)
+    await deposits.end()
+    expect(await deposits.balances()).toEqual(deposits.acknowledged)
+  })
+})
