@@ -9,8 +9,9 @@ export function resetReason(applied: Lsn, { first, written }: Subscribed): Comma
     const message = `the journal begins with entry ${first}, and this process has applied no more than ${applied}: it was too far behind`
     return new CommanderError('stale_state', message)
   }
+  // Written and never flushed, or never committed: what is durable decides, and the store holds nothing else.
   const message = `entry ${applied}, which this process applied, is not in the journal (written: ${written})`
-  return new CommanderError('journal_corrupt', message)
+  return new CommanderError('stale_state', message)
 }
 
 export function unreadable(applied: Lsn, cause: unknown): CommanderError {

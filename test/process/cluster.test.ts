@@ -30,11 +30,11 @@ describe('a database on two nodes and three journal servers', () => {
     const deposits = new Deposits(await world.connect())
     await deposits.more(100)
     const { leader, follower, epoch } = await world.leader()
-    const status = await leader.status()
-    for (const { name } of status?.processes ?? []) await leader.signal(name, 'SIGSTOP')
+    const pids = (await leader.status())?.processes.flatMap(({ pid }) => pid ?? []) ?? []
+    for (const pid of pids) process.kill(pid, 'SIGSTOP')
     await until('another leader', async () => (await follower.status())?.role === 'leader')
     await deposits.more(100)
-    for (const { name, pid } of status?.processes ?? []) if (pid !== null) await leader.signal(name, 'SIGCONT')
+    for (const pid of pids) process.kill(pid, 'SIGCONT')
     await until('the former leader to follow', async () => {
       const now = await leader.status()
       return now?.ready === true && now.role === 'follower' && (now.replication?.epoch ?? 0) > epoch

@@ -225,6 +225,6 @@ describe('a writer that comes to lead', () => {
     standby.crashWriter(true)
     await standby.startWriter()
     standby.run(100)
-    expect(one.resets.map(({ code }) => code)).toEqual(['journal_corrupt'])
+    expect(one.resets.map(({ code }) => code)).toEqual(['stale_state'])
   })
 })

@@ -166,7 +166,7 @@ describe('a follower whose writer crashes', () => {
     await db.startWriter()
     expect(db.journal.writtenLsn).toBeLessThan(applied)
     db.run(500)
-    expect(other.resets).toMatchObject([{ code: 'journal_corrupt' }])
+    expect(other.resets).toMatchObject([{ code: 'stale_state' }])
     expect(other.lsns).toEqual(upTo(applied))
   })
 
@@ -186,7 +186,7 @@ describe('a follower whose writer crashes', () => {
     write(db, next, 5)
     expect(db.journal.writtenLsn).toBe(15)
     db.run(500)
-    expect(other.resets).toMatchObject([{ code: 'journal_corrupt' }])
+    expect(other.resets).toMatchObject([{ code: 'stale_state' }])
     expect(other.lsns).toEqual(upTo(11))
   })
 
