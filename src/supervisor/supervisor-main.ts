@@ -8,6 +8,7 @@ import { lockDatabase } from '../observability/process-lock-adapter.ts'
 import type { ChildSpecification } from './child-specification.ts'
 import { controlAddressOf, type DatabaseStatus } from './control-protocol.ts'
 import { ExecaSpawner } from './execa-spawner-adapter.ts'
+import type { DynamicChildren } from './host-orchestrator.ts'
 import type { SupervisionOutcome } from './supervision.ts'
 import { Supervisor } from './supervisor.ts'
 
@@ -16,6 +17,8 @@ export interface SuperviseOptions {
   readonly logLevel: LogLevel
   /** Called once, with the lock held: may first make what the directory must have. */
   readonly children: () => readonly ChildSpecification[]
+  /** Called once, when they are being started: others may be added from here on. */
+  readonly started?: (children: DynamicChildren) => void
 }
 
 /** Interrupts that follow the first one this soon are the same one. */
@@ -64,6 +67,7 @@ async function supervise(options: SuperviseOptions, output: LogOutput): Promise<
     specifications: options.children(),
     measure: () => ({ eventLoopLagMs: monitor.takeMaxLagMs(), rssBytes: process.memoryUsage.rss() }),
     ready: (status) => output.write(readyLine(status)),
+    ...(options.started === undefined ? {} : { started: options.started }),
   })
   const forget = stopOnSignals(supervisor)
   const outcome = await supervisor.run().finally(() => {

@@ -6,6 +6,7 @@ import type { AttestationReport, ChildReport, JournalUse, JournalWatermarks } fr
 import type { ChildSpecification } from './child-specification.ts'
 import { controlAddressOf, type DatabaseStatus, type ProcessStatus } from './control-protocol.ts'
 import { type ControlTarget, serveControl } from './control-server.ts'
+import type { DynamicChildren } from './host-orchestrator.ts'
 import { JournalHistory } from './journal-history.ts'
 import type { Spawner } from './spawner.ts'
 import type { SupervisedChild } from './supervised-child.ts'
@@ -23,6 +24,8 @@ export interface SupervisorOptions {
   readonly measure: () => { readonly eventLoopLagMs: number; readonly rssBytes: number }
   /** Once, when commands are accepted for the first time. */
   readonly ready: (status: DatabaseStatus) => void
+  /** Once, when the children are being started: others may be added from here on. */
+  readonly started?: (children: DynamicChildren) => void
 }
 
 /** Supervision and its control socket: what `commanderdb start` runs. */
@@ -58,6 +61,7 @@ export class Supervisor implements ControlTarget {
       log: environment.log,
     })
     this.#supervision.start()
+    this.#options.started?.(this.#supervision)
     const outcome = await this.#ended
     await listener.close()
     return outcome
