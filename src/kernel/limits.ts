@@ -106,4 +106,6 @@ export const limits = {
   confirmationsMax: 4096,
   /** Changes of the role of a node that one observer has not taken yet; of more the oldest are dropped. */
   untoldRolesMax: 1024,
+  /** Journal servers that one request has started. */
+  provisionedAtOnceMax: 16,
 } as const

@@ -2,6 +2,7 @@ import type { ArchiveStatus } from '../archive/archive-target.ts'
 import type { Transport } from '../ipc/channel.ts'
 import type { Environment } from '../kernel/environment.ts'
 import type { WireError } from '../kernel/errors.ts'
+import type { Orchestrator } from '../replication/orchestrator.ts'
 import type { AttestationReport, ChildReport, JournalUse, JournalWatermarks } from './child-report.ts'
 import type { ChildSpecification } from './child-specification.ts'
 import { controlAddressOf, type DatabaseStatus, type ProcessStatus } from './control-protocol.ts'
@@ -24,8 +25,8 @@ export interface SupervisorOptions {
   readonly measure: () => { readonly eventLoopLagMs: number; readonly rssBytes: number }
   /** Once, when commands are accepted for the first time. */
   readonly ready: (status: DatabaseStatus) => void
-  /** Once, when the children are being started: others may be added from here on. */
-  readonly started?: (children: DynamicChildren) => void
+  /** Called once, when the children are being started: whoever starts journal servers on this host as well. */
+  readonly orchestrate?: (children: DynamicChildren) => Promise<Orchestrator>
 }
 
 /** Supervision and its control socket: what `commanderdb start` runs. */
@@ -40,6 +41,7 @@ export class Supervisor implements ControlTarget {
   #journal: JournalUse | null = null
   #attestation: AttestationReport | null = null
   readonly #history = new JournalHistory()
+  #orchestrator: Promise<Orchestrator> | undefined
 
   /** @throws CommanderError `invalid_config` if the specifications contradict each other. */
   constructor(options: SupervisorOptions) {
@@ -61,7 +63,10 @@ export class Supervisor implements ControlTarget {
       log: environment.log,
     })
     this.#supervision.start()
-    this.#options.started?.(this.#supervision)
+    this.#orchestrator = this.#options.orchestrate?.(this.#supervision)
+    this.#orchestrator?.catch((error: unknown) => {
+      environment.log.error({ error }, 'the journal servers of this host cannot be started')
+    })
     const outcome = await this.#ended
     await listener.close()
     return outcome
@@ -70,6 +75,10 @@ export class Supervisor implements ControlTarget {
   /** Drains and stops, in order; `run` then resolves. Idempotent. */
   stop(): void {
     this.#supervision.stop()
+  }
+
+  get orchestrator(): Promise<Orchestrator> | undefined {
+    return this.#orchestrator
   }
 
   /** Ends everything at once. */
