@@ -53,7 +53,7 @@ export const folderTable: Readonly<Record<string, readonly string[]>> = {
   backup: ['kernel', 'actions', 'state', 'journal', 'archive', 'store', 'tables', 'sdk'],
   replica: ['kernel', 'actions', 'state', 'journal', 'ipc'],
   replication: ['kernel', 'journal', 'ipc'],
-  supervisor: ['kernel', 'ipc', 'archive', 'observability'],
+  supervisor: ['kernel', 'ipc', 'archive', 'observability', 'replication'],
   'journal-writer': ['kernel', 'actions', 'state', 'journal', 'ipc', 'replication'],
   dispatcher: [...core, 'workflows'],
   'projection-applier': [...roles, 'archive'],

@@ -120,4 +120,8 @@ export const limits = {
   backoffDoublingsMax: 5,
   /** Linearizable reads that wait for a confirmation; further ones are refused. */
   confirmationsMax: 4096,
+  /** Changes of the role of a node that one observer has not taken yet; of more the oldest are dropped. */
+  untoldRolesMax: 1024,
+  /** Journal servers that one request has started. */
+  provisionedAtOnceMax: 16,
 } as const

@@ -1,72 +1,79 @@
-import type { Environment, Timer } from '../kernel/environment.ts'
-import { isCommanderError } from '../kernel/errors.ts'
-import type { Lease, MetadataStore } from './metadata-store.ts'
+import type { Clock } from '../kernel/environment.ts'
+import { asCommanderError } from '../kernel/errors.ts'
+import { type Lease, leaseMarginOf, type MetadataStore, type MetadataValue } from './metadata-store.ts'
 
 export interface LeasedKeyOptions {
-  readonly environment: Environment
-  readonly metadata: MetadataStore
+  readonly store: MetadataStore
+  readonly clock: Clock
   readonly key: string
+  /** Unlike that of anybody else. */
+  readonly value: string
   readonly ttlMs: number
-  /** What it says by now; written again when it has changed. */
-  readonly value: () => string
 }
 
-const retryMs = 500
-
 /**
- * Says that its holder lives, under a key that goes with its lease. A hint: while it cannot be kept its holder goes on. One that was
- * there before, of a former life or of somebody else, is replaced.
+ * A key that says that its holder lives, for as long as it does. Its owner calls `keep` a few times in each time to live, one
+ * call after the other. What the key says is a hint; nobody may decide anything by it.
  */
 export class LeasedKey {
   readonly #o: LeasedKeyOptions
   #lease: Lease | null = null
-  #said: string | null = null
-  #timer: Timer | null = null
-  #isStopped = false
+  #untilMs = 0
 
   constructor(options: LeasedKeyOptions) {
     this.#o = options
-    void this.#keep()
   }
 
-  /** The key goes at once, so that others need not wait for its time to be over. */
-  async stop(): Promise<void> {
-    this.#isStopped = true
-    this.#timer?.cancel()
-    // What is not revoked ends by itself.
-    await this.#lease?.revoke().catch(() => {})
+  get isTaken(): boolean {
+    return this.#lease !== null
   }
 
-  async #keep(): Promise<void> {
-    const isKept = await this.#try()
-    if (this.#isStopped) return
-    const { environment, ttlMs } = this.#o
-    this.#timer = environment.scheduler.after(isKept ? ttlMs / 3 : retryMs, () => void this.#keep())
+  /** For how long others may take the holder for alive, by its own clock. */
+  get leftMs(): number {
+    return this.#lease === null ? 0 : Math.max(0, this.#untilMs - this.#o.clock.monotonicMs())
   }
 
-  async #try(): Promise<boolean> {
-    const { metadata, environment, key, ttlMs } = this.#o
-    try {
-      if (this.#lease === null || (await this.#lease.keepAlive()) <= 0) {
-        this.#said = null
-        this.#lease = await metadata.lease(ttlMs)
-      }
-      return await this.#say(this.#lease)
-    } catch (error) {
-      if (!isCommanderError(error)) throw error
-      environment.log.warn({ key, error: error.message }, `the lease of ${key} could not be renewed; trying again`)
-      this.#lease = null
-      return false
+  /**
+   * @param mayReplace - whether the value of somebody else is replaced
+   * @returns whether the key has our value now
+   * @throws CommanderError `metadata_unavailable`; `not_found`: the lease ended meanwhile, try again
+   */
+  async keep(mayReplace: boolean): Promise<boolean> {
+    if (this.#lease !== null) {
+      const leftMs = await this.#lease.keepAlive()
+      this.#untilMs = this.#o.clock.monotonicMs() + leftMs
+      if (leftMs === 0) this.#lease = null
     }
+    const found = await this.#o.store.get(this.#o.key)
+    if (found?.value === this.#o.value && this.#lease !== null) return true
+    const isOthers = found !== null && found.value !== this.#o.value
+    return isOthers && !mayReplace ? false : this.#put(found)
   }
 
-  async #say(lease: Lease): Promise<boolean> {
-    const { metadata, key, value } = this.#o
-    const text = value()
-    if (text === this.#said) return true
-    const former = await metadata.get(key)
-    const { swapped } = await metadata.compareAndSwap(key, former?.revision ?? 0, text, { lease })
-    this.#said = swapped ? text : null
-    return swapped
+  /** It ends at once, or, where the store cannot be reached, when its time is over. */
+  async release(): Promise<void> {
+    const lease = this.#lease
+    this.#lease = null
+    await lease?.revoke().catch((error: unknown) => {
+      if (asCommanderError(error).code !== 'metadata_unavailable') throw error
+    })
+  }
+
+  async #put(found: MetadataValue | null): Promise<boolean> {
+    const { store, clock, key, value, ttlMs } = this.#o
+    const sentMs = clock.monotonicMs()
+    const isNew = this.#lease === null
+    const lease = this.#lease ?? (await store.lease(ttlMs))
+    // From here on it has to be released, whatever becomes of the swap.
+    this.#lease = lease
+    if (isNew) this.#untilMs = sentMs + ttlMs - leaseMarginOf(ttlMs)
+    try {
+      const result = await store.compareAndSwap(key, found?.revision ?? 0, value, { lease })
+      return result.swapped || result.current?.value === value
+    } catch (error) {
+      // The lease was over before it was used.
+      if (asCommanderError(error).code === 'not_found') this.#lease = null
+      throw error
+    }
   }
 }

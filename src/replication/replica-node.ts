@@ -9,12 +9,12 @@ import { CandidateShell } from './candidate-shell.ts'
 import { ClusterWatch } from './cluster-watch.ts'
 import { LeaderShell } from './leader-shell.ts'
 import type { LeaderState } from './leader-state.ts'
-import { LeasedKey } from './leased-key.ts'
 import type { Member, ServerAnswer } from './messages.ts'
 import { type MetadataStore, metadataKeys } from './metadata-store.ts'
 import { NodeFeed } from './node-feed.ts'
 import { encodeNode, type NodeRecord } from './node-record.ts'
 import { chooseGroup } from './placement.ts'
+import { Presence } from './presence.ts'
 import type { RecoveryPlan } from './recovery-state.ts'
 import type { RegisteredServer } from './registered-server.ts'
 import type { ReplicationPolicy } from './replication-policy.ts'
@@ -65,8 +65,8 @@ export class ReplicaNode {
   readonly feed: NodeFeed
   #candidate: CandidateShell | null = null
   #leader: LeaderShell | null = null
-  #lease: LeasedKey | null = null
-  readonly #presence: LeasedKey | null
+  #lease: Presence | null = null
+  readonly #presence: Presence | null
   #mayLead = false
   #attempts = 0
   #nextReadId = 1
@@ -98,7 +98,7 @@ export class ReplicaNode {
     this.#presence =
       record === undefined
         ? null
-        : new LeasedKey({ environment, metadata, key, ttlMs: leaseMs, value: () => encodeNode(record()) })
+        : new Presence({ environment, metadata, key, ttlMs: leaseMs, value: () => encodeNode(record()) })
     this.#look()
   }
 
@@ -300,7 +300,7 @@ export class ReplicaNode {
     this.#step({ kind: 'led' })
     const holder = JSON.stringify({ id: me.id, incarnation: me.incarnation, epoch: state.meta.epoch })
     const key = metadataKeys.lease(stream)
-    this.#lease = new LeasedKey({ environment, metadata, key, ttlMs: leaseMs, value: () => holder })
+    this.#lease = new Presence({ environment, metadata, key, ttlMs: leaseMs, value: () => holder })
     this.#leader = new LeaderShell({
       environment,
       metadata,

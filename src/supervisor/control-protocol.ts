@@ -2,7 +2,9 @@ import { join } from 'node:path'
 import type { ArchiveStatus } from '../archive/archive-target.ts'
 import type { LeaderAddress } from '../ipc/leadership.ts'
 import { CommanderError, messageOf, type WireError } from '../kernel/errors.ts'
+import { limits } from '../kernel/limits.ts'
 import type { MetricSample } from '../observability/metrics.ts'
+import type { ProvisionedServer } from '../replication/orchestrator.ts'
 import type { AttestationReport, AttestedState, ChildReport, JournalUse, JournalWatermarks } from './child-report.ts'
 import type { Lag } from './journal-history.ts'
 import type { ChildState } from './supervised-child.ts'
@@ -20,15 +22,23 @@ export const kindReport = 1
 export const kindRequest = 2
 export const kindAnswer = 3
 
-export type ControlVerb = 'status' | 'stop'
+/** `servers`, `provision` and `deprovision` are about the journal servers of this host: see HostOrchestrator. */
+export type ControlOrder = { readonly verb: 'status' | 'stop' } | ServerOrder
 
-export interface ControlRequest {
-  readonly id: number
-  readonly verb: ControlVerb
-}
+export type ServerOrder =
+  | { readonly verb: 'servers' }
+  | { readonly verb: 'provision'; readonly count: number }
+  | { readonly verb: 'deprovision'; readonly server: string }
+
+export type ControlVerb = ControlOrder['verb']
+
+export type ControlRequest = ControlOrder & { readonly id: number }
 
 export type ControlAnswer =
   | { readonly id: number; readonly status: DatabaseStatus }
+  | { readonly id: number; readonly servers: readonly ProvisionedServer[] }
+  /** Ids of those that were provisioned, or of the one that was deprovisioned. */
+  | { readonly id: number; readonly changed: readonly string[] }
   | { readonly id: number; readonly error: WireError }
 
 export interface ProcessStatus {
@@ -101,8 +111,14 @@ export function decodeReport(body: Buffer): ChildReport {
 export function decodeRequest(body: Buffer): ControlRequest {
   const request = decode<ControlRequest>(body)
   if (typeof request.id !== 'number') throw violation('a request without id')
+  const { verb } = request
+  if (verb === 'provision' && !isCount(request.count)) throw violation('a request to provision without a count')
+  if (verb === 'deprovision' && typeof request.server !== 'string') throw violation('a request about no server')
   return request
 }
+
+const isCount = (count: unknown): boolean =>
+  Number.isInteger(count) && (count as number) >= 1 && (count as number) <= limits.provisionedAtOnceMax
 
 /** @throws CommanderError `protocol_violation` */
 export function decodeAnswer(body: Buffer): ControlAnswer {

@@ -1,6 +1,7 @@
 import type { Channel, ChannelHandlers, Listener, Transport } from '../ipc/channel.ts'
 import type { Log } from '../kernel/environment.ts'
 import { CommanderError, isCommanderError, toWireError } from '../kernel/errors.ts'
+import type { Orchestrator } from '../replication/orchestrator.ts'
 import type { ChildReport } from './child-report.ts'
 import {
   type ControlAnswer,
@@ -12,6 +13,7 @@ import {
   kindAnswer,
   kindReport,
   kindRequest,
+  type ServerOrder,
 } from './control-protocol.ts'
 
 /** What the control socket lets its peers do. */
@@ -20,6 +22,8 @@ export interface ControlTarget {
   report(report: ChildReport): boolean
   status(): DatabaseStatus
   stop(): void
+  /** Absent where no journal servers are started on this host. */
+  readonly orchestrator?: Promise<Orchestrator> | undefined
 }
 
 export interface ControlServerOptions {
@@ -40,7 +44,7 @@ function controlHandlers(channel: Channel, target: ControlTarget, log: Log): Cha
       channel.release(body.length)
       try {
         if (kind === kindReport) takeReport(channel, target, body)
-        else if (kind === kindRequest) channel.send(kindAnswer, encodeControl(answer(target, decodeRequest(body))))
+        else if (kind === kindRequest) answer(channel, target, decodeRequest(body))
         else throw new CommanderError('protocol_violation', `the control connection carried a frame of kind ${kind}`)
       } catch (error) {
         if (!isCommanderError(error)) throw error
@@ -60,23 +64,47 @@ function takeReport(channel: Channel, target: ControlTarget, body: Buffer): void
   channel.close(new CommanderError('protocol_violation', `process ${report.pid} is not the running ${report.name}`))
 }
 
-function answer(target: ControlTarget, request: ControlRequest): ControlAnswer {
-  const { id, verb } = request
-  switch (verb) {
+function answer(channel: Channel, target: ControlTarget, request: ControlRequest): void {
+  const { id } = request
+  const send = (answered: ControlAnswer): void => {
+    channel.send(kindAnswer, encodeControl(answered))
+  }
+  const sendLater = (answered: Promise<ControlAnswer>): void => {
+    answered.then(send, (error: unknown) => send({ id, error: toWireError(error) }))
+  }
+  switch (request.verb) {
     case 'status':
-      return { id, status: target.status() }
+      return send({ id, status: target.status() })
     case 'stop':
       target.stop()
-      return { id, status: target.status() }
+      return send({ id, status: target.status() })
+    case 'servers':
+    case 'provision':
+    case 'deprovision':
+      return sendLater(orchestrated(target.orchestrator, request))
     default:
-      return { id, error: toWireError(unknownVerb(verb)) }
+      return send({ id, error: toWireError(unknownVerb(request)) })
   }
 }
 
+async function orchestrated(
+  opening: Promise<Orchestrator> | undefined,
+  request: ServerOrder & { readonly id: number },
+): Promise<ControlAnswer> {
+  const { id } = request
+  const orchestrator = await opening
+  if (orchestrator === undefined)
+    throw new CommanderError('not_found', 'no journal servers are started on this host: its config does not say where')
+  if (request.verb === 'servers') return { id, servers: await orchestrator.list() }
+  if (request.verb === 'provision') return { id, changed: await orchestrator.provision(request.count) }
+  await orchestrator.deprovision(request.server)
+  return { id, changed: [request.server] }
+}
+
 /** A newer client may ask for what this supervisor does not know: an answer, not a broken connection. */
-function unknownVerb(verb: never): CommanderError {
+function unknownVerb(request: never): CommanderError {
   return new CommanderError(
     'invalid_input',
-    `the supervisor does not know the request ${String(verb)}; use the same version on both sides`,
+    `the supervisor does not know the request ${String((request as ControlRequest).verb)}; use the same version on both sides`,
   )
 }

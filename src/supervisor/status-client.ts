@@ -1,8 +1,9 @@
 import type { Channel, Transport } from '../ipc/channel.ts'
 import type { Scheduler } from '../kernel/environment.ts'
-import { CommanderError, fromWireError } from '../kernel/errors.ts'
+import { CommanderError, fromWireError, type WireError } from '../kernel/errors.ts'
 import {
-  type ControlVerb,
+  type ControlAnswer,
+  type ControlOrder,
   controlAddressOf,
   type DatabaseStatus,
   decodeAnswer,
@@ -25,19 +26,28 @@ export interface ControlClientOptions {
  *
  * @throws CommanderError `no_database` when none runs there, `timeout` when the supervisor does not answer
  */
-export function requestStatus(options: ControlClientOptions): Promise<DatabaseStatus> {
-  return request(options, 'status')
+export async function requestStatus(options: ControlClientOptions): Promise<DatabaseStatus> {
+  return statusIn(await requestControl(options, { verb: 'status' }))
 }
 
 /** Tells the supervisor to drain and stop; resolves when it has begun to, with the status at that moment. */
-export function requestStop(options: ControlClientOptions): Promise<DatabaseStatus> {
-  return request(options, 'stop')
+export async function requestStop(options: ControlClientOptions): Promise<DatabaseStatus> {
+  return statusIn(await requestControl(options, { verb: 'stop' }))
 }
+
+function statusIn(answer: AnswerOfControl): DatabaseStatus {
+  if ('status' in answer) return answer.status
+  throw new CommanderError('protocol_violation', 'the supervisor answered something else than its status')
+}
+
+export type AnswerOfControl = Exclude<ControlAnswer, { readonly error: WireError }>
 
 const timeoutDefaultMs = 5000
 const requestId = 1
 
-function request(options: ControlClientOptions, verb: ControlVerb): Promise<DatabaseStatus> {
+/** @throws CommanderError as `requestStatus`, and what the supervisor answers */
+export function requestControl(options: ControlClientOptions, order: ControlOrder): Promise<AnswerOfControl> {
+  const { verb } = order
   const { transport, scheduler, dataDir, timeoutMs = timeoutDefaultMs } = options
   return new Promise((resolve, reject) => {
     let channel: Channel | undefined
@@ -52,14 +62,14 @@ function request(options: ControlClientOptions, verb: ControlVerb): Promise<Data
     })
     transport.connect(controlAddressOf(dataDir), (opened) => {
       channel = opened
-      opened.send(kindRequest, encodeControl({ id: requestId, verb }))
+      opened.send(kindRequest, encodeControl({ id: requestId, ...order }))
       return {
         frame(kind, body) {
           opened.release(body.length)
           const answer = kind === kindAnswer ? decodeAnswer(body) : undefined
           if (answer?.id !== requestId) return
           if ('error' in answer) reject(fromWireError(answer.error))
-          else resolve(answer.status)
+          else resolve(answer)
           opened.close()
         },
         closed(error) {

@@ -1,4 +1,4 @@
-import { unreachable } from '../kernel/assert.ts'
+import { assert, unreachable } from '../kernel/assert.ts'
 import type { Environment, Timer } from '../kernel/environment.ts'
 import { CommanderError, type ErrorCode } from '../kernel/errors.ts'
 import type { ChildReport } from './child-report.ts'
@@ -16,6 +16,8 @@ import { SupervisedChild, type SupervisedChildOwner } from './supervised-child.t
  *     damaged or foreign journal at any time.
  * S5. A child is never taken for silent for time in which the supervisor itself did not run.
  * S6. `ended` is called once, when no child is left.
+ * S7. A child that was added later is one of those above, and stops after them: it serves them, though they do not wait for it. One that
+ *     was removed is told to stop, is not started again, and is forgotten when it has ended; nobody may wait for it.
  */
 export interface SupervisionEvents {
   /** Once, when every child is ready for the first time; S1 says what counts as ready. */
@@ -48,12 +50,13 @@ const incurableCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 ])
 
 export class Supervision implements SupervisedChildOwner {
-  /** In start order. */
-  readonly children: readonly SupervisedChild[]
+  #children: readonly SupervisedChild[]
+  readonly #added = new Set<SupervisedChild>()
+  readonly #removals = new Map<SupervisedChild, () => void>()
   readonly #environment: Environment
   readonly #events: SupervisionEvents
   readonly #spawner: Spawner
-  readonly #byName: ReadonlyMap<string, SupervisedChild>
+  readonly #byName: Map<string, SupervisedChild>
   #phase: 'new' | 'running' | 'stopping' | 'ended' = 'new'
   #wasReady = false
   #outcome: SupervisionOutcome = { exitCode: 0 }
@@ -67,14 +70,19 @@ export class Supervision implements SupervisedChildOwner {
     this.#environment = environment
     this.#events = events
     this.#spawner = spawner
-    this.children = orderChildren(specifications).map((each) => new SupervisedChild(each, environment, spawner, this))
-    this.#byName = new Map(this.children.map((child) => [child.name, child]))
+    this.#children = orderChildren(specifications).map((each) => new SupervisedChild(each, environment, spawner, this))
+    this.#byName = new Map(this.#children.map((child) => [child.name, child]))
+  }
+
+  /** In start order. */
+  get children(): readonly SupervisedChild[] {
+    return this.#children
   }
 
   /** Every essential child is ready. */
   get ready(): boolean {
     if (this.#phase !== 'running') return false
-    return this.children.every((child) => !child.specification.essential || child.state === 'ready')
+    return this.#children.every((child) => !child.specification.essential || child.state === 'ready')
   }
 
   get state(): 'starting' | 'ready' | 'stopping' | 'stopped' {
@@ -94,10 +102,41 @@ export class Supervision implements SupervisedChildOwner {
 
   start(): void {
     this.#phase = 'running'
-    for (const { specification } of this.children) this.#spawner.prepare?.(specification)
+    for (const { specification } of this.#children) this.#spawner.prepare?.(specification)
     this.#watchedAtMs = this.#environment.clock.monotonicMs()
     this.#scheduleWatch()
     this.#advance()
+  }
+
+  /**
+   * S7.
+   * @throws CommanderError `invalid_config`: the name is taken, or it waits for one that does not exist; `not_ready`: everything is stopping
+   */
+  add(specification: ChildSpecification): void {
+    if (this.#phase !== 'running') throw new CommanderError('not_ready', 'the supervisor is not running, or stops')
+    orderChildren([...this.#children.map((child) => child.specification), specification])
+    const child = new SupervisedChild(specification, this.#environment, this.#spawner, this)
+    this.#byName.set(child.name, child)
+    this.#children = [...this.#children, child]
+    this.#added.add(child)
+    this.#advance()
+  }
+
+  /** S7. Resolves when it has ended; at once for one that does not exist. */
+  remove(name: string): Promise<void> {
+    const child = this.#byName.get(name)
+    if (child === undefined) return Promise.resolve()
+    const followers = this.#children.filter(({ specification }) => specification.after.includes(name))
+    assert(followers.length === 0, `${name} is waited for by ${followers.map((follower) => follower.name).join()}`)
+    const removal = Promise.withResolvers<void>()
+    const former = this.#removals.get(child)
+    this.#removals.set(child, () => {
+      former?.()
+      removal.resolve()
+    })
+    child.stop()
+    this.#advance()
+    return removal.promise
   }
 
   /** Idempotent. */
@@ -111,7 +150,7 @@ export class Supervision implements SupervisedChildOwner {
   kill(): void {
     if (this.#phase === 'ended') return
     this.#phase = 'stopping'
-    for (const child of this.children) child.kill()
+    for (const child of this.#children) child.kill()
   }
 
   /** @returns false if no such child lives. */
@@ -154,17 +193,30 @@ export class Supervision implements SupervisedChildOwner {
     this.#advancing = true
     while (this.#advanceAgain) {
       this.#advanceAgain = false
+      this.#forget()
       if (this.#phase === 'running') this.#advanceStart()
       else if (this.#phase === 'stopping') this.#advanceStop()
     }
     this.#advancing = false
   }
 
+  /** S7. */
+  #forget(): void {
+    for (const [child, removed] of this.#removals) {
+      if (child.state !== 'stopped') continue
+      this.#removals.delete(child)
+      this.#byName.delete(child.name)
+      this.#added.delete(child)
+      this.#children = this.#children.filter((other) => other !== child)
+      removed()
+    }
+  }
+
   #advanceStart(): void {
-    for (const child of this.children) {
+    for (const child of this.#children) {
       if (child.state === 'waiting' && child.specification.after.every((name) => this.#isSettled(name))) child.start() // S1
     }
-    if (this.#wasReady || !this.children.every((child) => this.#isSettled(child.name))) return
+    if (this.#wasReady || !this.#children.every((child) => this.#isSettled(child.name))) return
     this.#wasReady = true
     this.#events.ready()
   }
@@ -175,14 +227,19 @@ export class Supervision implements SupervisedChildOwner {
   }
 
   #advanceStop(): void {
-    for (const child of this.children) {
-      const followers = this.children.filter((other) => other.specification.after.includes(child.name))
+    for (const child of this.#children) {
+      const followers = this.#children.filter((other) => this.#follows(other, child))
       if (followers.every((other) => other.state === 'stopped')) child.stop() // S2
     }
-    if (!this.children.every((child) => child.state === 'stopped')) return
+    if (!this.#children.every((child) => child.state === 'stopped')) return
     this.#phase = 'ended'
     this.#watchTimer?.cancel()
     this.#events.ended(this.#outcome) // S6
+  }
+
+  /** S2, S7. */
+  #follows(other: SupervisedChild, child: SupervisedChild): boolean {
+    return other.specification.after.includes(child.name) || (this.#added.has(child) && !this.#added.has(other))
   }
 
   /** S3, S4. The first failure is the one to tell; those that follow it are its consequences. */
@@ -211,7 +268,7 @@ export class Supervision implements SupervisedChildOwner {
     this.#watchedAtMs = nowMs
     // S5: stopped by a signal, a suspended host or a starved CPU.
     const excusedMs = elapsedMs > 2 * watchIntervalMs ? elapsedMs - watchIntervalMs : 0
-    for (const child of this.children) child.watch(nowMs, excusedMs)
+    for (const child of this.#children) child.watch(nowMs, excusedMs)
     this.#scheduleWatch()
   }
 }

@@ -5,9 +5,11 @@ import { monitorEventLoop } from '../observability/event-loop.ts'
 import { createLogOutput, type LogOutput } from '../observability/log-output-adapter.ts'
 import { createLogger, type LogLevel } from '../observability/logger-adapter.ts'
 import { lockDatabase } from '../observability/process-lock-adapter.ts'
+import type { Orchestrator } from '../replication/orchestrator.ts'
 import type { ChildSpecification } from './child-specification.ts'
 import { controlAddressOf, type DatabaseStatus } from './control-protocol.ts'
 import { ExecaSpawner } from './execa-spawner-adapter.ts'
+import type { DynamicChildren } from './host-orchestrator.ts'
 import type { SupervisionOutcome } from './supervision.ts'
 import { Supervisor } from './supervisor.ts'
 
@@ -16,6 +18,8 @@ export interface SuperviseOptions {
   readonly logLevel: LogLevel
   /** Called once, with the lock held: may first make what the directory must have. */
   readonly children: () => readonly ChildSpecification[]
+  /** Called once, when they are being started: whoever starts journal servers on this host as well. */
+  readonly orchestrate?: (children: DynamicChildren) => Promise<Orchestrator>
 }
 
 /** Interrupts that follow the first one this soon are the same one. */
@@ -64,6 +68,7 @@ async function supervise(options: SuperviseOptions, output: LogOutput): Promise<
     specifications: options.children(),
     measure: () => ({ eventLoopLagMs: monitor.takeMaxLagMs(), rssBytes: process.memoryUsage.rss() }),
     ready: (status) => output.write(readyLine(status)),
+    ...(options.orchestrate === undefined ? {} : { orchestrate: options.orchestrate }),
   })
   const forget = stopOnSignals(supervisor)
   const outcome = await supervisor.run().finally(() => {

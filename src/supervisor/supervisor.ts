@@ -3,10 +3,12 @@ import type { Transport } from '../ipc/channel.ts'
 import { type Leadership, leadsAlone } from '../ipc/leadership.ts'
 import type { Environment } from '../kernel/environment.ts'
 import type { WireError } from '../kernel/errors.ts'
+import type { Orchestrator } from '../replication/orchestrator.ts'
 import type { AttestationReport, ChildReport, JournalUse, JournalWatermarks } from './child-report.ts'
 import type { ChildSpecification } from './child-specification.ts'
 import { controlAddressOf, type DatabaseStatus, type ProcessStatus } from './control-protocol.ts'
 import { type ControlTarget, serveControl } from './control-server.ts'
+import type { DynamicChildren } from './host-orchestrator.ts'
 import { JournalHistory } from './journal-history.ts'
 import type { Spawner } from './spawner.ts'
 import type { SupervisedChild } from './supervised-child.ts'
@@ -24,6 +26,8 @@ export interface SupervisorOptions {
   readonly measure: () => { readonly eventLoopLagMs: number; readonly rssBytes: number }
   /** Once, when commands are accepted for the first time. */
   readonly ready: (status: DatabaseStatus) => void
+  /** Called once, when the children are being started: whoever starts journal servers on this host as well. */
+  readonly orchestrate?: (children: DynamicChildren) => Promise<Orchestrator>
 }
 
 /** Supervision and its control socket: what `commanderdb start` runs. */
@@ -39,6 +43,7 @@ export class Supervisor implements ControlTarget {
   #attestation: AttestationReport | null = null
   #leadership: Leadership = leadsAlone
   readonly #history = new JournalHistory()
+  #orchestrator: Promise<Orchestrator> | undefined
 
   /** @throws CommanderError `invalid_config` if the specifications contradict each other. */
   constructor(options: SupervisorOptions) {
@@ -60,6 +65,10 @@ export class Supervisor implements ControlTarget {
       log: environment.log,
     })
     this.#supervision.start()
+    this.#orchestrator = this.#options.orchestrate?.(this.#supervision)
+    this.#orchestrator?.catch((error: unknown) => {
+      environment.log.error({ error }, 'the journal servers of this host cannot be started')
+    })
     const outcome = await this.#ended
     await listener.close()
     return outcome
@@ -68,6 +77,10 @@ export class Supervisor implements ControlTarget {
   /** Drains and stops, in order; `run` then resolves. Idempotent. */
   stop(): void {
     this.#supervision.stop()
+  }
+
+  get orchestrator(): Promise<Orchestrator> | undefined {
+    return this.#orchestrator
   }
 
   /** Ends everything at once. */

@@ -268,6 +268,11 @@ async function supervisor(): Promise<Listening> {
     report: () => true,
     status: () => ({}) as ReturnType<ControlTarget['status']>,
     stop: () => {},
+    orchestrator: Promise.resolve({
+      list: async () => [],
+      provision: async () => [],
+      deprovision: async () => {},
+    }),
   }
   await serveControl({ transport, address: 'control', target, log: silentLog })
   const report = { name: 'gateway', pid: 1, state: 'ready', rssBytes: 1, eventLoopLagMs: 1, metrics: [] } as never
@@ -275,6 +280,8 @@ async function supervisor(): Promise<Listening> {
     { kind: kindReport, body: encodeControl(report) },
     { kind: kindRequest, body: encodeControl({ id: 1, verb: 'status' }) },
     { kind: kindRequest, body: encodeControl({ id: 2, verb: 'stop' }) },
+    { kind: kindRequest, body: encodeControl({ id: 3, verb: 'provision', count: 2 }) },
+    { kind: kindRequest, body: encodeControl({ id: 4, verb: 'deprovision', server: 'server-1' }) },
   ]
   return { role: 'accepts', open, opening: [], frames: [...frames, ...always()] }
 }

@@ -73,6 +73,15 @@ export class SupervisedHost {
     return host
   }
 
+  /** One that starts journal servers as well, for which fixture children stand. */
+  startOrchestrating(): ChildProcess {
+    const host = spawn(process.execPath, [join(fixtures, 'orchestrating-host.ts'), this.dataDir, this.#diary], {
+      stdio: ['ignore', 'ignore', 'inherit'],
+    })
+    this.#processes.push(host)
+    return host
+  }
+
   async startReady(
     specifications: readonly ChildSpecification[],
     env: Readonly<Record<string, string>> = {},

@@ -1,9 +1,11 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import type { Channel } from '../../../src/ipc/channel.ts'
 import { createMemoryTransport } from '../../../src/ipc/memory-transport.ts'
-import type { CommanderError } from '../../../src/kernel/errors.ts'
+import { CommanderError } from '../../../src/kernel/errors.ts'
+import type { Orchestrator } from '../../../src/replication/orchestrator.ts'
 import { type ChildLink, type ChildLinkOptions, connectToSupervisor } from '../../../src/supervisor/child-link.ts'
 import type { ChildReport } from '../../../src/supervisor/child-report.ts'
+import { ControlOrchestrator } from '../../../src/supervisor/control-orchestrator.ts'
 import {
   controlAddressOf,
   type DatabaseStatus,
@@ -36,6 +38,7 @@ let transport: ReturnType<typeof createMemoryTransport>
 let reports: ChildReport[]
 let stops: number
 let accepts: boolean
+let orchestrator: Promise<Orchestrator> | undefined
 
 beforeEach(() => {
   time = new FakeTime()
@@ -43,6 +46,7 @@ beforeEach(() => {
   reports = []
   stops = 0
   accepts = true
+  orchestrator = undefined
 })
 
 async function serve(): Promise<void> {
@@ -50,6 +54,7 @@ async function serve(): Promise<void> {
     report: (report: ChildReport) => accepts && reports.push(report) > 0,
     status: () => status,
     stop: () => void stops++,
+    orchestrator,
   }
   await serveControl({ transport, address, target, log: time.environment.log })
 }
@@ -96,6 +101,49 @@ describe('a client', () => {
   })
 })
 
+describe('whoever orchestrates journal servers from another process', () => {
+  const remote = (): ControlOrchestrator =>
+    new ControlOrchestrator({ transport, scheduler: time.environment.scheduler, dataDir })
+
+  it('has the supervisor do it, and hears what came of it', async () => {
+    const asked: unknown[] = []
+    orchestrator = Promise.resolve({
+      list: async () => [{ id: 'server-1', state: 'ready' }],
+      provision: async (count) => {
+        asked.push(count)
+        return ['server-2', 'server-3']
+      },
+      deprovision: async (id) => {
+        asked.push(id)
+        if (id !== 'server-1') throw new CommanderError('not_found', `no ${id}`)
+      },
+    })
+    await serve()
+    const missing = expect(remote().deprovision('server-9')).rejects.toMatchObject({
+      code: 'not_found',
+      message: 'no server-9',
+    })
+    const answers = Promise.all([remote().list(), remote().provision(2), remote().deprovision('server-1')])
+    await settle()
+    await missing
+    expect(await answers).toEqual([[{ id: 'server-1', state: 'ready' }], ['server-2', 'server-3'], undefined])
+    expect(asked).toEqual(['server-9', 2, 'server-1'])
+  })
+
+  it('is told when no journal servers are started there, or why they cannot be', async () => {
+    await serve()
+    const none = expect(remote().list()).rejects.toMatchObject({ code: 'not_found' })
+    await settle()
+    await none
+    orchestrator = Promise.reject(new CommanderError('invalid_config', 'no room'))
+    transport = createMemoryTransport(time.environment)
+    await serve()
+    const broken = expect(remote().provision(1)).rejects.toMatchObject({ code: 'invalid_config' })
+    await settle()
+    await broken
+  })
+})
+
 describe('the server', () => {
   const connect = (): { readonly channel: Channel; readonly closed: (CommanderError | null)[] } => {
     const closed: (CommanderError | null)[] = []
@@ -119,6 +167,9 @@ describe('the server', () => {
       '{"name":"a","pid":1,"state":"idle","rssBytes":1,"eventLoopLagMs":1}',
     ],
     ['a request without an id', kindRequest, '{"verb":"status"}'],
+    ['a request for no number of servers', kindRequest, '{"id":1,"verb":"provision"}'],
+    ['a request for too many servers', kindRequest, '{"id":1,"verb":"provision","count":17}'],
+    ['a request about no server', kindRequest, '{"id":1,"verb":"deprovision","server":1}'],
     ['a frame of an unknown kind', 77, '{}'],
   ])('ends only the connection that sends %s', async (_what, kind, body) => {
     await serve()
