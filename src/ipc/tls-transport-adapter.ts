@@ -79,19 +79,25 @@ async function listen(
 ): Promise<Listener> {
   const { host, port } = parseTlsAddress(address)
   const { log } = environment
-  const sockets = new Set<Socket>()
+  /** In the handshake, by the other end: who does not finish it has no link that would end it. */
+  const greeting = new Map<string, Socket>()
   const links = new Set<Link>()
   if (identity === null) throw withoutCertificates(address)
   const server = makeServer(identity, address)
   server.maxConnections = bounds.connectionsMax ?? connectionsMaxDefault
   server.on('connection', (socket: Socket) => {
-    sockets.add(socket)
-    socket.on('close', () => sockets.delete(socket))
+    const end = endOf(socket)
+    greeting.set(end, socket)
+    socket.on('error', () => undefined)
+    socket.on('close', () => {
+      if (greeting.get(end) === socket) greeting.delete(end)
+    })
   })
   server.on('tlsClientError', (error) => {
     log.warn({ address, err: error }, `no TLS with a client of ${address}: ${handshakeText(error)}`)
   })
   server.on('secureConnection', (socket: TLSSocket) => {
+    greeting.delete(endOf(socket))
     const fault = faultOf(socket)
     const name = nameOf(socket.getPeerCertificate())
     const peer = `${name ?? 'somebody'}, a client of ${address}`
@@ -118,12 +124,13 @@ async function listen(
     isClosing = true
     server.close(() => over())
     for (const link of links) link.close()
-    // who has not finished the handshake has no link that would end it
-    if (links.size === 0) for (const socket of sockets) socket.destroy()
+    for (const socket of greeting.values()) socket.destroy()
     return closed
   }
   return { address, close }
 }
+
+const endOf = ({ remoteAddress, remotePort }: Socket): string => `${remoteAddress} ${remotePort}`
 
 /** Never called: who is refused is not listened to. */
 function noChannel(): never {

@@ -1,5 +1,7 @@
 import { assert } from '../kernel/assert.ts'
+import { CommanderError } from '../kernel/errors.ts'
 import { type Lsn, lsn } from '../kernel/identifiers.ts'
+import { damagedHeader, faultText } from './fault-text.ts'
 import { readSegmentHeader } from './segment-chain.ts'
 import { cursorFromStart } from './segment-cursor.ts'
 import { cleanStopName, type SegmentName, segmentsOf } from './segment-name.ts'
@@ -15,7 +17,7 @@ import { type JournalStorage, temporarySuffix } from './storage.ts'
  * block that was flushed is written again.
  *
  * @param flushedLsn what is above it may not be on the medium yet
- * @throws CommanderError journal_full, nothing has changed; journal_failed
+ * @throws CommanderError journal_full and journal_corrupt, nothing has changed; journal_failed
  */
 export function prepareCut(storage: JournalStorage, after: Lsn, flushedLsn: Lsn): () => void {
   const kept = segmentsOf(storage.list()).filter(({ baseLsn }) => baseLsn <= after)
@@ -41,13 +43,13 @@ export function prepareCut(storage: JournalStorage, after: Lsn, flushedLsn: Lsn)
 /** Where the frame of this LSN ends, and the seal behind it if there is one. */
 function endOf(storage: JournalStorage, { name }: SegmentName, last: Lsn): { end: number; sealedEnd: number } {
   const header = readSegmentHeader(storage, name)
-  assert(header !== null, `${name} has a sound header`)
+  if (header === null) throw damaged(name, 0, last, damagedHeader)
   const file = storage.openReadOnly(name)
   try {
     const cursor = cursorFromStart(file, header, 'none')
     while (cursor.nextLsn <= last) {
       const frame = cursor.next()
-      assert(typeof frame !== 'string', `there is no frame of LSN ${cursor.nextLsn} in ${name}: ${String(frame)}`)
+      if (typeof frame === 'string') throw damaged(name, cursor.position, cursor.nextLsn, faultText[frame])
     }
     assert(cursor.nextLsn === last + 1, `LSN ${last} does not end a frame`)
     const end = cursor.position
@@ -56,6 +58,14 @@ function endOf(storage: JournalStorage, { name }: SegmentName, last: Lsn): { end
   } finally {
     file.close()
   }
+}
+
+function damaged(segment: string, offset: number, at: Lsn, reason: string): CommanderError {
+  return new CommanderError(
+    'journal_corrupt',
+    `the journal cannot be cut: segment ${segment} is damaged at byte ${offset}, where LSN ${at} should be: ${reason}`,
+    { details: { segment, offset, lsn: at, rule: 'R6', reason } },
+  )
 }
 
 function copyBeginning(storage: JournalStorage, name: string, bytes: number): void {

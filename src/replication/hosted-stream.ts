@@ -168,7 +168,8 @@ export class HostedStream {
       this.surroundings.log.append(this.state.stream, segmentEpoch, batches.slice(skip), committed)
       return true
     } catch (error) {
-      if (isCommanderError(error) && error.code === 'journal_full') return false
+      // found damaged just now: the next one is told so
+      if (isCommanderError(error) && (error.code === 'journal_full' || error.code === 'journal_corrupt')) return false
       throw error
     }
   }
@@ -187,14 +188,22 @@ export class HostedStream {
   private undo(before: ServerStream, event: ServerEvent, error: unknown): void {
     const { log, failed } = this.surroundings
     if (!isCommanderError(error)) throw error
-    if (error.code !== 'journal_full' || event.kind !== 'request') return failed(error)
+    const refusal = refusalBecause(error)
+    if (refusal === null || event.kind !== 'request') return failed(error)
     this.state = { ...before, promised: log.promised(before.stream) }
-    this.refuse(event.from, event.request as ServerRequest, { reason: 'full' })
+    this.refuse(event.from, event.request as ServerRequest, refusal)
   }
 
   private summaryOf(segmentEpoch: Epoch): SegmentSummary | undefined {
     return this.surroundings.log.segments(this.state.stream).find(({ epoch }) => epoch === segmentEpoch)
   }
+}
+
+function refusalBecause({ code, details }: CommanderError): Refusal | null {
+  if (code === 'journal_full') return { reason: 'full' }
+  if (code !== 'journal_corrupt') return null
+  const { from, to, lsn: at = lsn(0) } = details as { readonly from?: Lsn; readonly to?: Lsn; readonly lsn?: Lsn }
+  return { reason: 'damaged', from: from ?? at, to: to ?? at }
 }
 
 /** At the start everything that is there is flushed. */

@@ -220,7 +220,13 @@ export class StoredSegment implements SegmentSummary {
       if (this.isPast) this.spare.stop(() => undefined)
     }
     const appending = { ...this.parts, segEpoch: this.epoch, spare: this.spare }
-    this.appender = openDurable(appending, journalBaseOf(this.mark))
+    try {
+      this.appender = openDurable(appending, journalBaseOf(this.mark))
+    } catch (error) {
+      this.noteDamage(error)
+      this.remains = this.remainsNow()
+      throw error
+    }
     this.spare.prepare()
     return this.appender
   }

@@ -327,6 +327,17 @@ function cutTests(setUp: SetUp): void {
     sameBatches((await open()).read('s', e3, lsn(1), lsn(99), 1e9), [...batches.slice(0, 2), ...others])
   })
 
+  it('drops what lies above an LSN that had been vouched for', async () => {
+    const { open } = setUp()
+    const log = await open()
+    const batches = batchesAfter(fromStart, 4)
+    await withBatches(log, batches)
+    log.promise('s', e7)
+    const end = batches[1] as ReplicatedBatch
+    log.truncate('s', e3, lastLsnOf(end))
+    expect((await open()).segments('s')[0]).toMatchObject({ tail: lastLsnOf(end), damaged: [], atLeast: false })
+  })
+
   it('drops everything, and begins at the base again', async () => {
     const { open } = setUp()
     const log = await open()

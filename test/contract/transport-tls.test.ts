@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { connect as connectTls } from 'node:tls'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
-import type { Transport } from '../../src/ipc/channel.ts'
+import type { Listener, Transport } from '../../src/ipc/channel.ts'
 import { createNodeIpcTransport } from '../../src/ipc/node-ipc-transport-adapter.ts'
 import { createRoutedTransport } from '../../src/ipc/routed-transport.ts'
 import { parseTlsAddress, tlsAddressOf } from '../../src/ipc/tls-address.ts'
@@ -31,6 +31,7 @@ interface Meeting {
   readonly servers: Recorder[]
   readonly serverLog: RecordingLog
   readonly address: string
+  readonly listener: Listener
 }
 
 /** A server and a client with these certificates; `address` as the client writes it. */
@@ -57,7 +58,7 @@ async function meet(
     recorder.live.close()
     await listener.close()
   })
-  return { client: recorder, servers, serverLog, address }
+  return { client: recorder, servers, serverLog, address, listener }
 }
 
 /** As a process would be that has no certificate. */
@@ -142,6 +143,17 @@ describe('mutual TLS', () => {
     await new Promise((resolve) => stranger.resume().on('close', resolve))
     expect(serverLog.lines.map(({ message }) => message).join()).toMatch(/no TLS with a client/)
     client.live.send(1)
+  })
+
+  it('closes a listener although somebody has not finished the handshake, and somebody else has', async () => {
+    const { client, address, listener } = await meet(ours.identity('s1'), ours.identity('node-a'))
+    await client.until(() => client.told.includes('opened'))
+    const { host, port } = parseTlsAddress(address)
+    const silent = connectPlain(port, host)
+    await new Promise((resolve) => silent.on('connect', resolve))
+    const isOver = new Promise((resolve) => silent.resume().on('close', resolve))
+    await listener.close()
+    await isOver
   })
 
   it('says that certificates are missing, or are none', async () => {

@@ -68,6 +68,9 @@ export class RecordedDisk {
         return this.#renamed(call)
       case 'unlink':
         return this.#removed(call)
+      case 'mkdir':
+        // of a tree, see there: what is recorded here is one directory
+        return false
       default:
         throw new Error(`the recording has a call that nobody knows here: ${call.name}`)
     }

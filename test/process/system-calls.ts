@@ -11,7 +11,7 @@ export interface SystemCall {
   readonly ended: number
 }
 
-const traced = 'openat,close,write,pwrite64,pwritev,ftruncate,fdatasync,fsync,rename,unlink'
+const traced = 'openat,close,write,pwrite64,pwritev,ftruncate,fdatasync,fsync,rename,unlink,mkdir'
 
 /** Runs a program under strace and reads back what it asked of the file system, in full. */
 export async function recordCalls(args: readonly string[], file: string): Promise<SystemCall[]> {

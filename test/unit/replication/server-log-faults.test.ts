@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import type { MemoryStorage } from '../../../src/journal/memory-storage.ts'
 import { defaultJournalOptions } from '../../../src/journal/options.ts'
 import type { StorageFault, StorageOperation } from '../../../src/journal/storage-faults.ts'
 import { epoch, lsn } from '../../../src/kernel/identifiers.ts'
@@ -6,7 +7,8 @@ import { createSystemEnvironment } from '../../../src/kernel/system-environment.
 import { emptyDigest, lastLsnOf, type ReplicatedBatch } from '../../../src/replication/batch.ts'
 import { openServerLog } from '../../../src/replication/journal-server-log.ts'
 import { MemoryServerDisk } from '../../../src/replication/memory-server-disk.ts'
-import { batchesAfter, flushed, fromStart, withBatches } from '../../contract/server-log-contract.ts'
+import { segmentDirectory } from '../../../src/replication/stored-stream.ts'
+import { batchesAfter, flushed, fromStart, segmentFiles, withBatches } from '../../contract/server-log-contract.ts'
 
 const environment = createSystemEnvironment()
 const options = { ...defaultJournalOptions, segmentBytes: 1 << 20, maxBytes: Number.POSITIVE_INFINITY }
@@ -66,6 +68,25 @@ describe('the log of a journal server on a full disk', () => {
     expect([again.promised('s'), again.segments('s').length]).toEqual([3, 1])
     again.promise('s', epoch(9))
     again.createSegment('s', { epoch: epoch(9), base: lsn(2), baseDigest: emptyDigest })
+  })
+})
+
+describe('a damaged segment that was not flushed', () => {
+  it('is on the medium before anybody is told what is left of it (R8)', async () => {
+    const { log, open, disk } = await world()
+    const batches = batchesAfter(fromStart, 6)
+    await withBatches(log, batches.slice(0, 3))
+    log.append('s', e3, batches.slice(3), lsn(0))
+    const directory = segmentDirectory('s', e3)
+    const storage = disk.storages.get(directory) as MemoryStorage
+    const [name = ''] = segmentFiles(disk)
+    const at = storage.readWhole(name)?.indexOf((batches[1] as ReplicatedBatch).payload) ?? 0
+    storage.flipBit(name, 8 * (at + 5))
+    disk.kill()
+    const left = (await open()).segments('s')[0]
+    expect(left).toMatchObject({ flushed: lastLsnOf(batches[5] as ReplicatedBatch) })
+    disk.crash({ uint32: () => 0, uuid: () => '' })
+    expect((await open()).segments('s')[0]).toMatchObject({ flushed: left?.flushed, damaged: left?.damaged })
   })
 })
 
