@@ -3,6 +3,7 @@ import { journalMutants } from './journal-mutants.ts'
 import type { Mutant } from './mutant.ts'
 import { restoreMutants } from './restore-mutants.ts'
 import { roleMutants } from './role-mutants.ts'
+import { standbyMutants } from './standby-mutants.ts'
 import { stateMutants } from './state-mutants.ts'
 
 export const mutants: readonly Mutant[] = [
@@ -11,4 +12,5 @@ export const mutants: readonly Mutant[] = [
   ...restoreMutants,
   ...stateMutants,
   ...roleMutants,
+  ...standbyMutants,
 ]
