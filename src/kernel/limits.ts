@@ -82,4 +82,20 @@ export const limits = {
   crashesMax: 2,
   /** Journal servers in a group of a replicated stream. */
   replicasMax: 16,
+  /** Entries that may be under way to one journal server beyond what it acknowledged. */
+  replicationWindowEntries: 65_536,
+  /** Batches that a leader has appended and that are not committed; further ones wait. */
+  uncommittedBatchesMax: 4096,
+  /** What a journal server does not answer is sent again after so long. Milliseconds. */
+  replicationRetryMs: 200,
+  /** A server of a chain that was served around it comes back after so long with nothing to catch up on. Milliseconds. */
+  chainRestMs: 1000,
+  /** Sealed segments whose laggards a leader serves; of older ones whoever repairs takes care. */
+  sealedTracksMax: 16,
+  /** A candidate that has not opened the stream by then lets others try. Milliseconds. */
+  recoveryPatienceMs: 5_000,
+  /** How often the pause between tries to lead is doubled. */
+  backoffDoublingsMax: 5,
+  /** Linearizable reads that wait for a confirmation; further ones are refused. */
+  confirmationsMax: 4096,
 } as const

@@ -87,6 +87,8 @@ export interface ReadRequest extends AboutSegment {
   readonly until: Lsn
   readonly bytesMax: number
   readonly purpose: 'known' | 'repair'
+  /** What the reader knows to be committed: from the tail of a sealed segment, or from the leader. 0 for nothing. */
+  readonly committed: Lsn
 }
 
 /** The digest at `lsn`, which must be the last entry of a batch. -> `digestIs` */

@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util'
+import { simulateReplication } from './replication/simulation.ts'
 import { simulate } from './simulation.ts'
 import { simulateStandby } from './standby/standby-history.ts'
 import { simulateWorkflows } from './workflow-history.ts'
@@ -10,20 +11,24 @@ interface Result {
   readonly events: number
 }
 
-const usage = `npm run simulate -- [--seeds N] [--seed S] [--workflows | --standby] [--trace] [--keep-going]
+const usage = `npm run simulate -- [--seeds N] [--seed S] [--workflows | --replication | --standby] [--trace] [--keep-going]
   --seeds N      so many histories, one seed after the other (default 1)
   --seed S       the first of them (default 1)
   --workflows    histories with workflows
-  --standby      histories of two nodes, of which one stands by
+  --replication  histories of a replicated stream: servers, leaders and followers under faults
+  --standby      histories of two nodes of a database that lead in turn
   --trace        print everything that happens
   --keep-going   do not stop at the first history that fails
 Exit code 0: all went well. 1: a history failed. 2: wrong use.`
 
+const kinds = ['workflows', 'replication', 'standby'] as const
+
+type Kind = 'commands' | (typeof kinds)[number]
+
 interface RunOptions {
   readonly seeds: number
   readonly seed: number
-  readonly workflows: boolean
-  readonly standby: boolean
+  readonly kind: Kind
   readonly trace: boolean
   readonly keepGoing: boolean
 }
@@ -48,6 +53,7 @@ function optionsOf(args: string[]): RunOptions | null {
         seeds: { type: 'string', default: '1' },
         seed: { type: 'string', default: '1' },
         workflows: { type: 'boolean', default: false },
+        replication: { type: 'boolean', default: false },
         standby: { type: 'boolean', default: false },
         trace: { type: 'boolean', default: false },
         'keep-going': { type: 'boolean', default: false },
@@ -56,8 +62,9 @@ function optionsOf(args: string[]): RunOptions | null {
     })
     const seeds = numberOf('--seeds', values.seeds)
     const seed = numberOf('--seed', values.seed)
-    const { workflows, standby } = values
-    if (!values.help) return { seeds, seed, workflows, standby, trace: values.trace, keepGoing: values['keep-going'] }
+    const [kind = 'commands', another] = kinds.filter((one) => values[one])
+    if (another !== undefined) throw new Error(`--${kind} and --${another} are two kinds of histories`)
+    if (!values.help) return { seeds, seed, kind, trace: values.trace, keepGoing: values['keep-going'] }
     write(usage)
   } catch (error) {
     process.stderr.write(`simulate: ${(error as Error).message}; --help shows what there is\n`)
@@ -72,27 +79,20 @@ function numberOf(name: string, text: string): number {
   throw new Error(`${name} is ${JSON.stringify(text)}; it must be an integer from 1 to 4294967295`)
 }
 
-function simulated(seed: number, what: 'workflows' | 'standby' | 'commands', trace: boolean): Promise<Result> {
-  const print = trace ? write : null
-  if (what === 'workflows') return simulateWorkflows(seed, print)
-  if (what === 'standby') return simulateStandby(seed, print)
-  return simulate({ seed, ...(print === null ? {} : { print }) })
-}
-
-async function run({ seeds, seed: first, workflows, standby, trace, keepGoing }: RunOptions): Promise<number> {
+async function run({ seeds, seed: first, kind, trace, keepGoing }: RunOptions): Promise<number> {
   const started = process.cpuUsage()
   let failed = 0
   let events = 0
   let ran = 0
   for (let seed = first; seed < first + seeds; seed++) {
-    const result = await simulated(seed, workflows ? 'workflows' : standby ? 'standby' : 'commands', trace)
+    const result = await history(kind, seed, trace)
     ran++
     events += result.events
     if (trace || seeds === 1) write(JSON.stringify(result))
     if (result.violations.length === 0) continue
     failed++
     process.exitCode = 1
-    tell(result, workflows ? '--workflows ' : standby ? '--standby ' : '')
+    tell(result, kind)
     if (!keepGoing) break
   }
   const { user, system } = process.cpuUsage(started)
@@ -100,8 +100,22 @@ async function run({ seeds, seed: first, workflows, standby, trace, keepGoing }:
   return failed === 0 ? 0 : 1
 }
 
-function tell({ seed, traceHash, violations }: Result, kind: string): void {
+async function history(kind: Kind, seed: number, trace: boolean): Promise<Result> {
+  const print = trace ? { print: write } : {}
+  switch (kind) {
+    case 'commands':
+      return simulate({ seed, ...print })
+    case 'workflows':
+      return simulateWorkflows(seed, trace ? write : null)
+    case 'replication':
+      return simulateReplication({ seed, ...print })
+    case 'standby':
+      return simulateStandby(seed, trace ? write : null)
+  }
+}
+
+function tell({ seed, traceHash, violations }: Result, kind: Kind): void {
   write(`seed ${seed} failed, trace ${traceHash}: ${violations[0]}`)
   for (const violation of violations.slice(1)) write(`  and ${violation}`)
-  write(`replay: npm run simulate -- ${kind}--seed ${seed} --trace`)
+  write(`replay: npm run simulate -- ${kind === 'commands' ? '' : `--${kind} `}--seed ${seed} --trace`)
 }

@@ -1,0 +1,3 @@
+import { describeReplicationSeeds } from './seeds.ts'
+
+describeReplicationSeeds(1, 500)
