@@ -100,6 +100,7 @@ export class JournalWriter {
       flushed: (flushed) => {
         this.#audience.announce(true)
         this.#tenure.flushedUpTo(flushed)
+        if (!this.#inbox.isEmpty) this.#scheduleDrain()
       },
       failed: (error) => this.fail(error),
     })
@@ -326,7 +327,7 @@ export class JournalWriter {
 
   #appendFailed(drafts: readonly Drafts[], cause: unknown): void {
     if (!isCommanderError(cause)) throw cause
-    if (cause.code !== 'journal_full') {
+    if (cause.code !== 'journal_full' && cause.code !== 'overloaded') {
       this.fail(cause)
       return
     }

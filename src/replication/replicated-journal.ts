@@ -98,8 +98,9 @@ export class ReplicatedJournal implements Journal {
     return this.#cache.sealedLsn
   }
 
+  /** False as well while too much is under way to the servers. */
   hasRoomFor(payloadBytes: number): boolean {
-    return this.#cache.hasRoomFor(payloadBytes)
+    return this.#leader?.isFull !== true && this.#cache.hasRoomFor(payloadBytes)
   }
 
   bytesAfter(after: Lsn): number {
@@ -108,6 +109,7 @@ export class ReplicatedJournal implements Journal {
 
   append(payload: Buffer, firstLsn: Lsn, entryCount: number, committedLsn: Lsn, useReserve = false): void {
     this.#mustBeUsable()
+    if (this.#leader?.isFull === true) throw tooMuchUnderWay(this.#leader.committed, this.writtenLsn)
     this.#cache.append(payload, firstLsn, entryCount, committedLsn, useReserve)
     this.#leader?.append({ firstLsn, entryCount, payload }) // I2
     if (this.#awaited.length > 0) this.#tellReached()
@@ -227,6 +229,14 @@ export class ReplicatedJournal implements Journal {
     })
   }
 }
+
+/** Nothing was appended. */
+const tooMuchUnderWay = (committed: Lsn, written: Lsn): CommanderError =>
+  new CommanderError(
+    'overloaded',
+    `the journal servers are behind: entries ${committed + 1} to ${written} are under way to them; try again later`,
+    { details: { committed, written, retryAfterMs: 1000 } },
+  )
 
 const notCommitted = (committed: Lsn, written: Lsn): CommanderError =>
   new CommanderError(

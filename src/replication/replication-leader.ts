@@ -10,7 +10,9 @@ export interface AppendedBatch {
 
 /** This node's lead of a stream, as the journal sees it: what it appends is on its way at once, and committed in order. */
 export interface ReplicationLeader {
-  /** Takes the next batch; does not throw. Once the lead is lost it does nothing. */
+  /** So much is under way that no further batch is taken until some of it is committed. */
+  readonly isFull: boolean
+  /** Takes the next batch, unless it is full; does not throw. Once the lead is lost it does nothing. */
   append(batch: AppendedBatch): void
   /** Everything up to here is on enough servers: every later leader has it. Only grows. */
   readonly committed: Lsn

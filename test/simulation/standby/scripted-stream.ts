@@ -83,6 +83,7 @@ export class ScriptedStream {
 export class StreamLeader implements ReplicationLeader {
   committed: Lsn
   failed: CommanderError | null = null
+  readonly isFull = false
   readonly #scheduler: Scheduler
   readonly #appended: (leader: StreamLeader, batch: AppendedBatch) => void
   #pending: AppendedBatch[] = []

@@ -72,6 +72,18 @@ describe('the journal of a node that leads', () => {
     expect(journal.removeBefore(lsn(8))).toBe(2)
   })
 
+  test('takes nothing while too much is under way, and goes on as it is committed', () => {
+    append(journal)
+    leader.isFull = true
+    expect(journal.hasRoomFor(64)).toBe(false)
+    expect(codeOf(() => append(journal))).toBe('overloaded')
+    expect([journal.writtenLsn, journal.failed, leader.batches.length]).toEqual([1, null, 1])
+    leader.isFull = false
+    expect(journal.hasRoomFor(64)).toBe(true)
+    append(journal)
+    expect(leader.batches.map(({ firstLsn }) => firstLsn)).toEqual([1, 2])
+  })
+
   test('fails when it is deposed: whoever waits is told, and nothing is appended', () => {
     append(journal)
     flush()

@@ -8,6 +8,7 @@ export class ScriptedLeader implements ReplicationLeader {
   readonly batches: AppendedBatch[] = []
   committed: Lsn
   failed: CommanderError | null = null
+  isFull = false
   /** Commit by itself. Default true. */
   isPrompt = true
   /** The next commit depose it. */
