@@ -72,6 +72,15 @@ describe('the journal of a node that leads', () => {
     expect(journal.removeBefore(lsn(8))).toBe(2)
   })
 
+  test('has a segment of the cache flushed as soon as it is sealed, so that it may go', () => {
+    append(journal, 1, 600_000)
+    world.scheduler.runDue()
+    expect(cache.flushedLsn).toBe(0)
+    append(journal, 1, 600_000)
+    world.scheduler.runDue()
+    expect(cache.flushedLsn).toBe(2)
+  })
+
   test('takes nothing while too much is under way, and goes on as it is committed', () => {
     append(journal)
     leader.isFull = true
