@@ -100,6 +100,7 @@ export class JournalWriter {
       flushed: (flushed) => {
         this.#audience.announce(true)
         this.#tenure.flushedUpTo(flushed)
+        // What waited for others to acknowledge something may be appended now.
         if (!this.#inbox.isEmpty) this.#scheduleDrain()
       },
       failed: (error) => this.fail(error),
@@ -327,7 +328,7 @@ export class JournalWriter {
 
   #appendFailed(drafts: readonly Drafts[], cause: unknown): void {
     if (!isCommanderError(cause)) throw cause
-    if (cause.code !== 'journal_full' && cause.code !== 'overloaded') {
+    if (cause.code !== 'journal_full') {
       this.fail(cause)
       return
     }

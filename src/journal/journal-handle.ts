@@ -25,8 +25,7 @@ export interface Journal {
    * Writes these entries as one frame: all of them will be there, or none. `payload` is a multiple of 8 bytes, at most
    * `framePayloadBytesMax`; `firstLsn` is the LSN after the last one. `useReserve` lets it have the room that is kept for
    * what makes room again (checkpoints) and for saying that the disk is full.
-   * @throws CommanderError journal_full: nothing was appended, try again when there is room on the disk or below `maxBytes`; overloaded: nothing was
-   * appended, those who keep a replicated journal are behind; journal_failed: the journal is
+   * @throws CommanderError journal_full: nothing was appended, try again when there is room on the disk or below `maxBytes`; journal_failed: the journal is
    * closed for writing, whatever was written and not flushed is indeterminate; payload_too_large
    */
   append(payload: Buffer, firstLsn: Lsn, entryCount: number, committedLsn: Lsn, useReserve?: boolean): void

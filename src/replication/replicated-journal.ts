@@ -100,9 +100,8 @@ export class ReplicatedJournal implements Journal {
     return this.#cache.sealedLsn
   }
 
-  /** False as well while too much is under way to the servers. */
   hasRoomFor(payloadBytes: number): boolean {
-    return this.#leader?.isFull !== true && this.#cache.hasRoomFor(payloadBytes)
+    return this.#cache.hasRoomFor(payloadBytes) && (this.#leader?.hasRoom ?? true)
   }
 
   bytesAfter(after: Lsn): number {
@@ -111,7 +110,7 @@ export class ReplicatedJournal implements Journal {
 
   append(payload: Buffer, firstLsn: Lsn, entryCount: number, committedLsn: Lsn, useReserve = false): void {
     this.#mustBeUsable()
-    if (this.#leader?.isFull === true) throw tooMuchUnderWay(this.#leader.committed, this.writtenLsn)
+    if (this.#leader?.hasRoom === false) throw tooManyUnderWay(this.flushedLsn, this.writtenLsn)
     const { sealedLsn } = this.#cache
     this.#cache.append(payload, firstLsn, entryCount, committedLsn, useReserve)
     this.#leader?.append({ firstLsn, entryCount, payload }) // I2
@@ -242,12 +241,12 @@ export class ReplicatedJournal implements Journal {
   }
 }
 
-/** Nothing was appended. */
-const tooMuchUnderWay = (committed: Lsn, written: Lsn): CommanderError =>
+const tooManyUnderWay = (committed: Lsn, written: Lsn): CommanderError =>
   new CommanderError(
-    'overloaded',
-    `the journal servers are behind: entries ${committed + 1} to ${written} are under way to them; try again later`,
-    { details: { committed, written, retryAfterMs: 1000 } },
+    'journal_full',
+    `the entries ${committed + 1} to ${written} wait for the journal servers, and nothing more is taken before they acknowledge some: ` +
+      'see cluster status for the servers that do not answer',
+    { details: { committed, written } },
   )
 
 const notCommitted = (committed: Lsn, written: Lsn): CommanderError =>

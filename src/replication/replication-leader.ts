@@ -10,10 +10,10 @@ export interface AppendedBatch {
 
 /** This node's lead of a stream, as the journal sees it: what it appends is on its way at once, and committed in order. */
 export interface ReplicationLeader {
-  /** So much is under way that no further batch is taken until some of it is committed. */
-  readonly isFull: boolean
-  /** Takes the next batch, unless it is full; does not throw. Once the lead is lost it does nothing. */
+  /** Takes the next batch; does not throw. Once the lead is lost it does nothing. */
   append(batch: AppendedBatch): void
+  /** Another batch may be appended: not too many are under way. `moved` tells when there is room again. */
+  readonly hasRoom: boolean
   /** Everything up to here is on enough servers: every later leader has it. Only grows. */
   readonly committed: Lsn
   /** Why the lead is over: what is not committed by now may or may not become so. */

@@ -83,7 +83,7 @@ export class ScriptedStream {
 export class StreamLeader implements ReplicationLeader {
   committed: Lsn
   failed: CommanderError | null = null
-  readonly isFull = false
+  readonly hasRoom = true
   readonly #scheduler: Scheduler
   readonly #appended: (leader: StreamLeader, batch: AppendedBatch) => void
   #pending: AppendedBatch[] = []

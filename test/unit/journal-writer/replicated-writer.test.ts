@@ -51,11 +51,11 @@ describe('the writer of a node that leads', () => {
   it('holds drafts back while the servers are behind, and goes on as soon as they are not', () => {
     one.draft(received('a'))
     db.run(1)
-    leader.isFull = true
+    leader.hasRoom = false
     one.draft(received('b'))
     db.run(500)
     expect([one.lsns, one.refusals]).toEqual([[1], []])
-    leader.isFull = false
+    leader.hasRoom = true
     leader.commit(1)
     db.run(1)
     expect(one.lsns).toEqual(upTo(2))
@@ -64,11 +64,11 @@ describe('the writer of a node that leads', () => {
   it('refuses them where that takes too long: nothing was taken', () => {
     one.draft(received('a'))
     db.run(1)
-    leader.isFull = true
+    leader.hasRoom = false
     const [sequence] = one.draft(received('b'))
     db.run(5000)
-    expect(one.refusals).toMatchObject([{ sequence, error: { code: 'overloaded', retryable: true } }])
-    leader.isFull = false
+    expect(one.refusals).toMatchObject([{ sequence, error: { code: 'journal_full', retryable: true } }])
+    leader.hasRoom = true
     leader.commit(1)
     one.draft(received('c'))
     db.run(1)

@@ -44,8 +44,8 @@ export class MachineLeader implements ReplicationLeader {
     return this.#state.committed.lsn
   }
 
-  get isFull(): boolean {
-    return isFull(this.#state, limits.uncommittedBatchesMax)
+  get hasRoom(): boolean {
+    return !isFull(this.#state, limits.uncommittedBatchesMax)
   }
 
   append({ firstLsn, entryCount, payload }: AppendedBatch): void {

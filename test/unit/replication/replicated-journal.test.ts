@@ -83,11 +83,11 @@ describe('the journal of a node that leads', () => {
 
   test('takes nothing while too much is under way, and goes on as it is committed', () => {
     append(journal)
-    leader.isFull = true
+    leader.hasRoom = false
     expect(journal.hasRoomFor(64)).toBe(false)
-    expect(codeOf(() => append(journal))).toBe('overloaded')
+    expect(codeOf(() => append(journal))).toBe('journal_full')
     expect([journal.writtenLsn, journal.failed, leader.batches.length]).toEqual([1, null, 1])
-    leader.isFull = false
+    leader.hasRoom = true
     expect(journal.hasRoomFor(64)).toBe(true)
     append(journal)
     expect(leader.batches.map(({ firstLsn }) => firstLsn)).toEqual([1, 2])

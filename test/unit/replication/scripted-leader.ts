@@ -8,7 +8,7 @@ export class ScriptedLeader implements ReplicationLeader {
   readonly batches: AppendedBatch[] = []
   committed: Lsn
   failed: CommanderError | null = null
-  isFull = false
+  hasRoom = true
   /** Commit by itself. Default true. */
   isPrompt = true
   /** The next commit depose it. */
