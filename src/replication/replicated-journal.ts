@@ -37,6 +37,8 @@ export class ReplicatedJournal implements Journal {
   #cacheFailure: CommanderError | null = null
   #cacheTimer: Timer | null = null
   #isCacheFlushing = false
+  /** Not to be put off any longer. */
+  #isCacheFlushDue = false
   #cacheFlushedBytes = 0
   #hasToldLoss = false
   #closing: (() => void) | null = null
@@ -109,10 +111,13 @@ export class ReplicatedJournal implements Journal {
   append(payload: Buffer, firstLsn: Lsn, entryCount: number, committedLsn: Lsn, useReserve = false): void {
     this.#mustBeUsable()
     if (this.#leader?.hasRoom === false) throw tooManyUnderWay(this.flushedLsn, this.writtenLsn)
+    const { sealedLsn } = this.#cache
     this.#cache.append(payload, firstLsn, entryCount, committedLsn, useReserve)
     this.#leader?.append({ firstLsn, entryCount, payload }) // I2
     if (this.#awaited.length > 0) this.#tellReached()
-    this.#flushCacheLater()
+    // Sealed segments may go once it is flushed that they are: at the limit everything waits for that.
+    if (this.#cache.sealedLsn > sealedLsn) this.#flushCacheSoon()
+    else this.#flushCacheLater()
   }
 
   flush(done: FlushDone): void {
@@ -207,6 +212,11 @@ export class ReplicatedJournal implements Journal {
     this.#cache.close((cacheError) => done(error ?? cacheError))
   }
 
+  #flushCacheSoon(): void {
+    this.#isCacheFlushDue = true
+    if (!this.#isCacheFlushing) this.#flushCache()
+  }
+
   #flushCacheLater(): void {
     if (this.#isCacheFlushing) return
     if (this.writtenBytes - this.#cacheFlushedBytes >= cacheFlushBytes) this.#flushCache()
@@ -218,12 +228,14 @@ export class ReplicatedJournal implements Journal {
     this.#cacheTimer = null
     if (this.#closing !== null || this.#cache.failed !== null) return
     this.#isCacheFlushing = true
+    this.#isCacheFlushDue = false
     const covered = this.writtenBytes
     this.#cache.flush((_flushed, error) => {
       this.#isCacheFlushing = false
       this.#cacheFlushedBytes = covered
       if (error !== null) this.#cacheFailure = error
       if (error !== null) this.#moved()
+      else if (this.#isCacheFlushDue) this.#flushCache()
       else if (this.writtenBytes > covered) this.#flushCacheLater()
     })
   }

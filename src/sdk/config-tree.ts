@@ -55,7 +55,10 @@ export function checkTogether(config: ResolvedConfig, originOf: (key: string) =>
   }
   checkArchive(config.archive, originOf)
   const fault = replicationFault(config.replication, config.archive !== null)
-  if (fault !== null) throw wrong(...fault, originOf)
+  if (fault !== null) {
+    const [key, what, because] = fault
+    throw wrong(key, what, () => originOf(because))
+  }
   checkModules(config, originOf)
   checkTokens(config, originOf)
 }

@@ -61,31 +61,46 @@ export const replicationOf = (leaves: Leaves): ResolvedReplication =>
 /**
  * What no single key can check.
  *
- * @returns the key that is wrong, and what is wrong with it; null when all is well
+ * @returns the key that is wrong, what is wrong with it, and the key whose place is to be named; null when all is well
  */
-export function replicationFault(replication: ResolvedReplication, hasArchive: boolean): [string, string] | null {
+export function replicationFault(
+  replication: ResolvedReplication,
+  hasArchive: boolean,
+): readonly [key: string, what: string, because: string] | null {
   const { journal, nodeId, metadata, policy, tls } = replication
   const { replicas, ackQuorum } = policy
   if (ackQuorum > replicas) {
     const what = `is ${ackQuorum}, but there are only ${replicas} replicas to acknowledge (replication.policy.replicas)`
-    return ['replication.policy.ackQuorum', what]
+    const key = 'replication.policy.ackQuorum'
+    return [key, what, key]
   }
-  const missing = tls === null ? undefined : (['ca', 'cert', 'key'] as const).find((name) => tls[name] === undefined)
-  if (missing !== undefined) return [`replication.tls.${missing}`, 'is missing: give ca, cert and key, or none of them']
+  const names = ['ca', 'cert', 'key'] as const
+  const given = names.find((name) => tls?.[name] !== undefined)
+  const missing = names.find((name) => tls?.[name] === undefined)
+  if (given !== undefined && missing !== undefined) {
+    const what = 'is missing: give ca, cert and key, or none of them'
+    return [`replication.tls.${missing}`, what, `replication.tls.${given}`]
+  }
   if (journal === 'local') return null
+  const because = 'replication.journal'
   const needed = (what: string): string => `is missing, and a replicated journal needs it: ${what}`
-  if (nodeId === null) return ['replication.nodeId', needed('the name of this node, for example --node-id a')]
-  if (metadata === null) return ['replication.metadata', needed('for example --metadata etcd://127.0.0.1:2379')]
+  if (nodeId === null) return ['replication.nodeId', needed('the name of this node, for example --node-id a'), because]
+  if (metadata === null)
+    return ['replication.metadata', needed('for example --metadata etcd://127.0.0.1:2379'), because]
   if (tls === null && !replication.dev && !isLoopback(replication.listen)) {
     const what = `is "${replication.listen}", which other hosts reach, but there is no replication.tls: give it, or listen on 127.0.0.1`
-    return ['replication.listen', what]
+    return ['replication.listen', what, 'replication.listen']
   }
   if (replication.serversOnly && replication.servers === 0) {
     const what = 'is 0, but this node is to run journal servers only: say how many, for example --journal-servers 1'
-    return ['replication.servers', what]
+    return ['replication.servers', what, 'replication.serversOnly']
   }
   if (hasArchive)
-    return ['archive', 'is given, but a node does not archive the segments of a replicated journal: leave it out']
+    return [
+      'archive',
+      'is given, but a node does not archive the segments of a replicated journal: leave it out',
+      because,
+    ]
   return null
 }
 

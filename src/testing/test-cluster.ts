@@ -10,7 +10,7 @@ import {
 import { startProjectionApplier } from '../assembly/start-projection-applier.ts'
 import type { RunningRole, Surroundings } from '../assembly/surroundings.ts'
 import type { Journal } from '../journal/journal.ts'
-import { defaultJournalOptions } from '../journal/options.ts'
+import { defaultJournalOptions, type JournalOptions } from '../journal/options.ts'
 import { defaultFlushOptions } from '../journal-writer/options.ts'
 import { defaultRetentionSettings } from '../journal-writer/retention.ts'
 import { isCommanderError } from '../kernel/errors.ts'
@@ -47,6 +47,8 @@ export interface TestClusterOptions {
   readonly bug: (what: string, error: unknown) => void
   /** Default: that of a database whose journal one node keeps alone. */
   readonly startWriter?: (surroundings: Surroundings, settings: JournalWriterSettings) => Promise<RunningJournalWriter>
+  /** Default: segments that a virtual disk can keep, and room for many. */
+  readonly journal?: JournalOptions
   /** A role that ends with one of these starts again as well. */
   readonly survives?: readonly string[]
 }
@@ -56,7 +58,7 @@ const dayMs = 86_400_000
 /** Housekeeping is rare: a month of virtual time has to pass within a moment. */
 const rarely = { checkpointTimeoutMs: dayMs, sweepMs: 60_000, lookMs: dayMs }
 /** What a virtual disk can keep. */
-const journal = { ...defaultJournalOptions, segmentBytes: 1 << 22, maxBytes: 1 << 30 }
+const usualJournal = { ...defaultJournalOptions, segmentBytes: 1 << 22, maxBytes: 1 << 30 }
 /** A role that ends with one of these starts again, and goes on. */
 const survivable: readonly string[] = ['journal_failed', 'store_failed', 'not_ready', 'stale_state']
 
@@ -166,10 +168,11 @@ export class TestCluster {
   }
 
   async #run(slot: Slot, process: SimulatedProcess, surroundings: Surroundings): Promise<Running> {
-    const { applications, isolation, tap } = this.#o
+    const { applications, isolation, tap, journal = usualJournal } = this.#o
     switch (slot.role) {
       case 'journal-writer': {
-        const retention = { ...defaultRetentionSettings, checkpointTimeoutMs: rarely.checkpointTimeoutMs }
+        const { checkpointTimeoutMs } = rarely
+        const retention = { ...defaultRetentionSettings, maxJournalBytes: journal.maxBytes, checkpointTimeoutMs }
         const start = this.#o.startWriter ?? startJournalWriter
         const running = await start(surroundings, { journal, flush: defaultFlushOptions, retention })
         this.journal = running.journal

@@ -5,12 +5,13 @@ import { FileStorage } from '../../src/journal/file-storage.ts'
 import { type Journal, openJournal } from '../../src/journal/journal.ts'
 import { MemoryStorage, type StorageFault } from '../../src/journal/memory-storage.ts'
 import type { JournalFile, JournalStorage } from '../../src/journal/storage.ts'
-import { type Environment, silentLog } from '../../src/kernel/environment.ts'
+import { type Environment, type Scheduler, silentLog } from '../../src/kernel/environment.ts'
 import { CommanderError } from '../../src/kernel/errors.ts'
-import { lsn, noLsn } from '../../src/kernel/identifiers.ts'
+import { type Lsn, lsn, noLsn } from '../../src/kernel/identifiers.ts'
 import { createSystemEnvironment } from '../../src/kernel/system-environment.ts'
-import { ReplicatedJournal } from '../../src/replication/replicated-journal.ts'
+import { ReplicatedJournal, type ReplicationLeader } from '../../src/replication/replicated-journal.ts'
 import { journalId, ManualScheduler, seededRandom, serverId } from '../unit/journal/journal-world.ts'
+import { MachineLeader } from '../unit/replication/machine-leader.ts'
 import { ScriptedLeader } from '../unit/replication/scripted-leader.ts'
 import { contractOptions, type JournalFixture, journalContract } from './journal-contract.ts'
 
@@ -112,24 +113,41 @@ async function fileFixture(
   }
 }
 
+type MakeLeader = (
+  tail: Lsn,
+  scheduler: Scheduler,
+) => { readonly leader: ReplicationLeader; readonly depose: () => void }
+
 /** Of a node that leads, over servers that commit in the next turn, until they depose it. */
-async function leaderFixture(world = new MemoryWorld()): Promise<JournalFixture> {
+async function leaderFixture(makeLeader: MakeLeader, world = new MemoryWorld()): Promise<JournalFixture> {
   const cache = await world.open()
   const journal = new ReplicatedJournal(cache, world.environment, () => {})
-  const leader = new ScriptedLeader(cache.writtenLsn, world.scheduler)
+  const { leader, depose } = makeLeader(cache.writtenLsn, world.scheduler)
   journal.lead(leader)
   return {
     journal,
     storage: world.storage,
     settle: world.settle,
-    failFlushes: () => {
-      leader.isDeposed = true
-    },
-    reopen: () => leaderFixture(world),
+    failFlushes: depose,
+    reopen: () => leaderFixture(makeLeader, world),
     remove: () => {},
   }
 }
 
 journalContract('a virtual disk', () => memoryFixture())
 journalContract('a directory', () => fileFixture())
-journalContract('a stream that this node leads', () => leaderFixture())
+journalContract('a stream that this node leads', () =>
+  leaderFixture((tail, scheduler) => {
+    const leader = new ScriptedLeader(tail, scheduler)
+    const depose = (): void => {
+      leader.isDeposed = true
+    }
+    return { leader, depose }
+  }),
+)
+journalContract('a stream on three journal servers', () =>
+  leaderFixture((tail, scheduler) => {
+    const leader = new MachineLeader(tail, scheduler)
+    return { leader, depose: () => leader.depose() }
+  }),
+)

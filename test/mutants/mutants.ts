@@ -4,6 +4,7 @@ import { journalServerMutants } from './journal-server-mutants.ts'
 import type { Mutant } from './mutant.ts'
 import { restoreMutants } from './restore-mutants.ts'
 import { roleMutants } from './role-mutants.ts'
+import { standbyMutants } from './standby-mutants.ts'
 import { stateMutants } from './state-mutants.ts'
 
 export const mutants: readonly Mutant[] = [
@@ -13,4 +14,5 @@ export const mutants: readonly Mutant[] = [
   ...stateMutants,
   ...roleMutants,
   ...journalServerMutants,
+  ...standbyMutants,
 ]

@@ -11,17 +11,19 @@ interface Result {
   readonly events: number
 }
 
-const usage = `npm run simulate -- [--seeds N] [--seed S] [--workflows | --standby | --replication] [--trace] [--keep-going]
+const usage = `npm run simulate -- [--seeds N] [--seed S] [--workflows | --replication | --standby] [--trace] [--keep-going]
   --seeds N      so many histories, one seed after the other (default 1)
   --seed S       the first of them (default 1)
   --workflows    histories with workflows
-  --standby      histories of two nodes, of which one stands by
   --replication  histories of a replicated stream: servers, leaders and followers under faults
+  --standby      histories of two nodes of a database that lead in turn
   --trace        print everything that happens
   --keep-going   do not stop at the first history that fails
 Exit code 0: all went well. 1: a history failed. 2: wrong use.`
 
-type Kind = 'commands' | 'workflows' | 'standby' | 'replication'
+const kinds = ['workflows', 'replication', 'standby'] as const
+
+type Kind = 'commands' | (typeof kinds)[number]
 
 interface RunOptions {
   readonly seeds: number
@@ -51,8 +53,8 @@ function optionsOf(args: string[]): RunOptions | null {
         seeds: { type: 'string', default: '1' },
         seed: { type: 'string', default: '1' },
         workflows: { type: 'boolean', default: false },
-        standby: { type: 'boolean', default: false },
         replication: { type: 'boolean', default: false },
+        standby: { type: 'boolean', default: false },
         trace: { type: 'boolean', default: false },
         'keep-going': { type: 'boolean', default: false },
         help: { type: 'boolean', short: 'h', default: false },
@@ -60,9 +62,8 @@ function optionsOf(args: string[]): RunOptions | null {
     })
     const seeds = numberOf('--seeds', values.seeds)
     const seed = numberOf('--seed', values.seed)
-    const kinds = (['workflows', 'standby', 'replication'] as const).filter((one) => values[one])
-    if (kinds.length > 1) throw new Error(`--${kinds.join(' and --')} are different kinds of histories`)
-    const kind = kinds[0] ?? 'commands'
+    const [kind = 'commands', another] = kinds.filter((one) => values[one])
+    if (another !== undefined) throw new Error(`--${kind} and --${another} are two kinds of histories`)
     if (!values.help) return { seeds, seed, kind, trace: values.trace, keepGoing: values['keep-going'] }
     write(usage)
   } catch (error) {
@@ -106,10 +107,10 @@ async function history(kind: Kind, seed: number, trace: boolean): Promise<Result
       return simulate({ seed, ...print })
     case 'workflows':
       return simulateWorkflows(seed, trace ? write : null)
-    case 'standby':
-      return simulateStandby(seed, trace ? write : null)
     case 'replication':
       return simulateReplication({ seed, ...print })
+    case 'standby':
+      return simulateStandby(seed, trace ? write : null)
   }
 }
 

@@ -81,9 +81,9 @@ export class ScriptedStream {
 
 /** One node's lead. What it is told arrives at its process, if that still runs. */
 export class StreamLeader implements ReplicationLeader {
-  hasRoom = true
   committed: Lsn
   failed: CommanderError | null = null
+  readonly hasRoom = true
   readonly #scheduler: Scheduler
   readonly #appended: (leader: StreamLeader, batch: AppendedBatch) => void
   #pending: AppendedBatch[] = []

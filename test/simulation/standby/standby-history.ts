@@ -51,7 +51,7 @@ export async function simulateStandby(
   seed: number,
   print: ((line: string) => void) | null = null,
 ): Promise<StandbyResult> {
-  const db = await TwoNodes.started(seed, print)
+  const db = await TwoNodes.started({ seed, print })
   db.stream.commitMs = db.random.pick([0.5, 2, 20])
   const deposits: Deposit[] = []
   const wrong: string[] = []

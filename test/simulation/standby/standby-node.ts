@@ -1,6 +1,8 @@
 import { type RunningReplicatedWriter, startReplicatedWriter } from '../../../src/assembly/start-replicated-writer.ts'
 import { SocketDatabase } from '../../../src/client/socket-database.ts'
 import type { LeaderAddress, Leadership } from '../../../src/ipc/leadership.ts'
+import type { JournalOptions } from '../../../src/journal/options.ts'
+import { segmentsOf } from '../../../src/journal/segment-name.ts'
 import type { Application } from '../../../src/sdk/application.ts'
 import { stateHash } from '../../../src/state/snapshot.ts'
 import { readPosition } from '../../../src/tables/meta.ts'
@@ -15,6 +17,8 @@ export interface NodeOptions {
   readonly seed: number
   readonly stream: ScriptedStream
   readonly application: Application
+  /** Default: with room for everything. */
+  readonly journal?: JournalOptions | undefined
   readonly bug: (what: string, error: unknown) => void
   /** Gets everything that happens. */
   readonly print: ((line: string) => void) | null
@@ -30,7 +34,7 @@ export class StandbyNode {
   #writer: { readonly running: RunningReplicatedWriter; readonly process: SimulatedProcess } | null = null
   #leader: LeaderAddress | null = null
 
-  constructor({ id, seed, stream, application, bug, print }: NodeOptions) {
+  constructor({ id, seed, stream, application, journal, bug, print }: NodeOptions) {
     this.id = id
     this.#stream = stream
     this.host = new SimulatedHost({
@@ -48,6 +52,7 @@ export class StandbyNode {
       host: this.host,
       applications: [application],
       isolation: null,
+      ...(journal === undefined ? {} : { journal }),
       tap: (process) => () => process.isAlive,
       bug: (what, error) => bug(`${id}: ${what}`, error),
       // Deposed; and what had acted on entries that were not committed.
@@ -96,6 +101,11 @@ export class StandbyNode {
   hashOf(role: 'dispatcher' | 'gateway' | 'application' | 'projection-applier'): string | null {
     const state = this.#cluster.stateOf(role)
     return state === null ? null : `${state.lsn} ${stateHash(state)}`
+  }
+
+  /** How many segments it keeps. */
+  get segments(): number {
+    return segmentsOf(this.host.disk.list()).length
   }
 
   /** What the store has applied. */

@@ -1,16 +1,17 @@
 import { afterEach, describe, expect, it } from 'vitest'
+import { defaultJournalOptions } from '../../../src/journal/options.ts'
 import { restMs } from './bank-and-orders.ts'
 import { simulateStandby } from './standby-history.ts'
 import type { StandbyNode } from './standby-node.ts'
-import { TwoNodes } from './two-nodes.ts'
+import { TwoNodes, type WorldOptions } from './two-nodes.ts'
 
 const worlds: TwoNodes[] = []
 afterEach(() => {
   for (const world of worlds.splice(0)) world.close()
 })
 
-async function started(): Promise<TwoNodes> {
-  const world = await TwoNodes.started()
+async function started(options: WorldOptions = {}): Promise<TwoNodes> {
+  const world = await TwoNodes.started(options)
   worlds.push(world)
   return world
 }
@@ -24,6 +25,23 @@ describe('a standby', () => {
     const refused = db.call(db.b.client.execute('account', '1', 'deposit', { amount: 1, mark: '' }, { timeoutMs: 500 }))
     await expect(refused).rejects.toMatchObject({ code: 'not_leader', details: { leader: { id: 'a' }, epoch: 1 } })
     expect(await db.accountOf(db.a, '1')).toEqual({ balance: 5, deposits: 1 })
+  })
+
+  it('keeps no more segments than its journal may take, by checkpoints of its own, and follows to the end', async () => {
+    const journal = { ...defaultJournalOptions, segmentBytes: 1 << 20, maxBytes: 4 << 20 }
+    const db = await started({ journal })
+    let most = 0
+    for (let i = 0; i < 40; i++) {
+      await db.call(db.a.client.execute('account', '2', 'deposit', { amount: 1, mark: 'z'.repeat(300_000) }))
+      most = Math.max(most, db.b.segments)
+    }
+    await db.agree()
+    expect(db.stream.log.reduce((sum, { payload }) => sum + payload.length, 0)).toBeGreaterThan(20 << 20)
+    expect([most, db.b.segments].every((count) => count <= 5)).toBe(true)
+    db.a.losePower()
+    await db.lead(db.b)
+    expect(await db.accountOf(db.b, '2')).toEqual({ balance: 40, deposits: 40 })
+    await db.agree()
   })
 
   it('that leads goes on where the former leader was, with the processes that it had', async () => {

@@ -1,10 +1,19 @@
 import type { ClientOutcome } from '../../../src/ipc/call-codec.ts'
+import type { JournalOptions } from '../../../src/journal/options.ts'
 import { messageOf } from '../../../src/kernel/errors.ts'
 import { SeededRandom } from '../../../src/testing/seeded-random.ts'
 import { VirtualTime } from '../../../src/testing/virtual-time.ts'
 import { bankAndOrders, Payments } from './bank-and-orders.ts'
 import { ScriptedStream } from './scripted-stream.ts'
 import { StandbyNode } from './standby-node.ts'
+
+export interface WorldOptions {
+  readonly seed?: number
+  /** Gets everything that happens. */
+  readonly print?: ((line: string) => void) | null
+  /** Of both nodes. Default: with room for everything. */
+  readonly journal?: JournalOptions
+}
 
 /** Two nodes of one database over a stream in virtual time. */
 export class TwoNodes {
@@ -16,7 +25,7 @@ export class TwoNodes {
   readonly b: StandbyNode
   #failure: Error | null = null
 
-  constructor(seed: number, print: ((line: string) => void) | null) {
+  constructor({ seed = 1, print = null, journal }: WorldOptions) {
     this.random = new SeededRandom(seed)
     this.time = new VirtualTime(this.random)
     this.stream = new ScriptedStream(this.time, this.random)
@@ -25,14 +34,14 @@ export class TwoNodes {
     }
     const application = bankAndOrders(this.payments)
     const node = (id: string, at: number): StandbyNode =>
-      new StandbyNode({ id, seed: seed * 2 + at, stream: this.stream, application, bug, print })
+      new StandbyNode({ id, seed: seed * 2 + at, stream: this.stream, application, journal, bug, print })
     this.a = node('a', 0)
     this.b = node('b', 1)
   }
 
   /** Node a leads, node b stands by, and both are ready. */
-  static async started(seed = 1, print: ((line: string) => void) | null = null): Promise<TwoNodes> {
-    const world = new TwoNodes(seed, print)
+  static async started(options: WorldOptions = {}): Promise<TwoNodes> {
+    const world = new TwoNodes(options)
     for (const node of [world.a, world.b]) node.start()
     await world.until(() => world.a.isReady && world.b.isReady)
     await world.lead(world.a)

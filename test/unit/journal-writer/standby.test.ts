@@ -209,6 +209,29 @@ describe('a writer that comes to lead', () => {
     ).toEqual(['application/registered', 'command/started', 'command/completed'])
   })
 
+  it('knows which workflows of the former leader are at work: they go on here, under a new assignment', async () => {
+    const { standby, feed, write } = await twoNodes()
+    const one = standby.follow('one')
+    const aggregate = { type: 'workflow:w', id: 'a' }
+    write(registered('test-1'), received('a', 'start', {}, { aggregate }))
+    write(started(2))
+    write({ ...completed(2, 3), aggregate, workflow: { activates: true } } as Action)
+    feed.commit(4)
+    standby.run(1)
+    standby.writer.lead(2, leader)
+    standby.run(1)
+    const step = (under: number): Action => ({
+      type: 'workflow/advanced',
+      ...{ aggregate, activation: lsn(2), token: token(under), atMs: 0, baseRevision: revision(0) },
+      ...{ events: [], messages: [], snapshot: null },
+    })
+    const [stale] = one.draft(step(3))
+    one.draft(registered('test-1', 2), { type: 'workflow/resumed', instance: 'test-1', activations: [lsn(2)] }, step(7))
+    standby.run(1)
+    expect(one.refusals.map(({ sequence }) => sequence)).toEqual([stale])
+    expect(standby.entries().at(-1)?.action).toMatchObject({ type: 'workflow/advanced', token: 7 })
+  })
+
   it('fails as it would with its disk when it is deposed, and its processes begin anew where they had acted on what is lost', async () => {
     const { standby, feed, write } = await twoNodes()
     const one = standby.follow('one')

@@ -16,6 +16,7 @@ import { JournalWriter } from '../../../src/journal-writer/journal-writer.ts'
 import type { JournalWriterOptions } from '../../../src/journal-writer/journal-writer-options.ts'
 import { defaultFlushOptions } from '../../../src/journal-writer/options.ts'
 import { defaultRetentionSettings } from '../../../src/journal-writer/retention.ts'
+import type { Environment } from '../../../src/kernel/environment.ts'
 import type { CommanderError } from '../../../src/kernel/errors.ts'
 import { type Lsn, lsn, noLsn } from '../../../src/kernel/identifiers.ts'
 import { Follower, type FollowerOptions } from '../../../src/replica/follower.ts'
@@ -34,6 +35,8 @@ export interface WriterOptions {
   /** Of the journal. */
   readonly maxBytes?: number
   readonly segmentBytes?: number
+  /** What the writer appends to, over these segments. Default: they themselves. */
+  readonly over?: (segments: Journal, environment: Environment) => Journal
   /** Another node leads. */
   readonly standby?: JournalWriterOptions['standby']
 }
@@ -81,7 +84,7 @@ export class WriterWorld {
   async startWriter(): Promise<void> {
     const { environment } = this.world
     const guard = new TokenGuard()
-    const { journal } = await this.#drive(
+    const { journal: segments } = await this.#drive(
       openJournal({
         storage: this.storage,
         environment,
@@ -95,6 +98,7 @@ export class WriterWorld {
         },
       }),
     )
+    const journal = this.#options.over?.(segments, environment) ?? segments
     const endpoint = this.transport.endpoint(environment)
     const writer = new JournalWriter({
       environment,

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { prepareCut } from '../../../src/journal/cut.ts'
-import { segmentsOf } from '../../../src/journal/segment-name.ts'
+import { cleanStopName, segmentsOf } from '../../../src/journal/segment-name.ts'
 import { PowerLoss } from '../../../src/journal/storage-faults.ts'
 import { lsn } from '../../../src/kernel/identifiers.ts'
 import { append, flush, JournalWorld, smallSegments } from './journal-world.ts'
@@ -69,6 +69,13 @@ describe('a stopped journal that is cut', () => {
     expect(seen).toContain('writeWhole other')
     expect(seen).toContain('rename other')
     expect(seen).not.toContain('write segment')
+  })
+
+  test('has no mark of a clean stop any more, which would vouch for what is gone', async () => {
+    const { world } = await stopped()
+    expect(world.storage.list()).toContain(cleanStopName)
+    prepareCut(world.storage, lsn(33), lsn(75))()
+    expect(world.storage.list()).not.toContain(cleanStopName)
   })
 
   test('is refused in the middle of a batch', async () => {

@@ -72,6 +72,27 @@ describe('the journal of a node that leads', () => {
     expect(journal.removeBefore(lsn(8))).toBe(2)
   })
 
+  test('has a segment of the cache flushed as soon as it is sealed, so that it may go', () => {
+    append(journal, 1, 600_000)
+    world.scheduler.runDue()
+    expect(cache.flushedLsn).toBe(0)
+    append(journal, 1, 600_000)
+    world.scheduler.runDue()
+    expect(cache.flushedLsn).toBe(2)
+  })
+
+  test('takes nothing while too much is under way, and goes on as it is committed', () => {
+    append(journal)
+    leader.hasRoom = false
+    expect(journal.hasRoomFor(64)).toBe(false)
+    expect(codeOf(() => append(journal))).toBe('journal_full')
+    expect([journal.writtenLsn, journal.failed, leader.batches.length]).toEqual([1, null, 1])
+    leader.hasRoom = true
+    expect(journal.hasRoomFor(64)).toBe(true)
+    append(journal)
+    expect(leader.batches.map(({ firstLsn }) => firstLsn)).toEqual([1, 2])
+  })
+
   test('fails when it is deposed: whoever waits is told, and nothing is appended', () => {
     append(journal)
     flush()

@@ -5,10 +5,10 @@ import type { AppendedBatch, ReplicationLeader } from '../../../src/replication/
 
 /** A lead whose servers do what the test says: commit in the next turn, only when told to, or never again. */
 export class ScriptedLeader implements ReplicationLeader {
-  hasRoom = true
   readonly batches: AppendedBatch[] = []
   committed: Lsn
   failed: CommanderError | null = null
+  hasRoom = true
   /** Commit by itself. Default true. */
   isPrompt = true
   /** The next commit depose it. */

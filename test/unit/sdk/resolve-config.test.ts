@@ -370,7 +370,7 @@ describe('a replicated journal', () => {
     [{ journal: 'replicated', nodeId: 'a' }, 'replication.metadata is missing, and a replicated journal needs it'],
     [{ tls: { ca: 'a', cert: 'b' } }, 'replication.tls.key is missing: give ca, cert and key, or none of them'],
   ])('%j lacks something', (replication, message) => {
-    expect(messageFrom(() => resolveFile({ replication }))).toContain(message)
+    expect(messageFrom(() => resolveFile({ replication }))).toContain(`${fileName}: ${message}`)
   })
 
   it('has no archive for its segments, and says so', () => {

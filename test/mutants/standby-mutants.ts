@@ -1,0 +1,119 @@
+import { by, type Mutant } from './mutant.ts'
+
+const standby = 'test/unit/journal-writer/standby.test.ts'
+const journal = 'test/unit/replication/replicated-journal.test.ts'
+const cache = 'test/unit/assembly/stream-cache.test.ts'
+const epochs = 'test/unit/state/epochs.test.ts'
+const guard = 'test/unit/state/token-guard.test.ts'
+const gateway = 'test/unit/gateway/gateway.test.ts'
+const cut = 'test/unit/journal/cut.test.ts'
+
+/** What goes wrong when the lead of a replicated journal goes from one node to another. */
+export const standbyMutants: readonly Mutant[] = [
+  {
+    name: 'what is written at the leader counts as committed',
+    attacks: 'G1, standby',
+    file: 'src/replication/replicated-journal.ts',
+    text: 'return this.#leader?.committed ?? this.writtenLsn // I1',
+    replacement: 'return this.writtenLsn',
+    foundBy: [
+      by(
+        journal,
+        'the journal of a node that leads is flushed when all that was written at the flush is committed, and not before',
+      ),
+    ],
+  },
+  {
+    name: 'a writer leads before the entry that says so is flushed',
+    attacks: 'standby',
+    file: 'src/journal-writer/tenure.ts',
+    text: '    this.#next = { at: lsn(at), leadership: { leads: true, epoch, leader } }\n',
+    replacement:
+      '    this.#next = { at: lsn(at), leadership: { leads: true, epoch, leader } }\n    this.flushedUpTo(at)\n',
+    foundBy: [
+      by(
+        standby,
+        'a writer that comes to lead says so in the journal first, and to those that follow once that is flushed',
+      ),
+    ],
+  },
+  {
+    name: 'a writer that stands by takes drafts',
+    attacks: 'G3, standby',
+    file: 'src/journal-writer/journal-writer.ts',
+    text: '        if (!this.#tenure.leads)',
+    replacement: '        if (this.#stopped)',
+    foundBy: [by(standby, 'a writer that stands by takes no drafts, whoever sends some')],
+  },
+  {
+    name: 'a writer that stands by does not learn who is assigned what',
+    attacks: 'G3, G5, standby',
+    file: 'src/journal-writer/standby.ts',
+    text: 'guard.apply(payload, o) // I1',
+    replacement: 'payload.fill(payload, o, o)',
+    foundBy: [
+      by(
+        standby,
+        'a writer that comes to lead knows which workflows of the former leader are at work: they go on here, under a new assignment',
+      ),
+    ],
+  },
+  {
+    name: 'assignments outlive the leader that made them',
+    attacks: 'G5, standby',
+    file: 'src/state/root.ts',
+    text: '      releaseEverything(state)\n      deregisterAll(',
+    replacement: '      deregisterAll(',
+    foundBy: [
+      by(
+        epochs,
+        'when another node leads commands stay pending and are started nowhere, with the attempts and the delay that they had',
+      ),
+    ],
+  },
+  {
+    name: 'the guard forgets what it knew of instances although the entry could not be written',
+    attacks: 'G5, standby',
+    file: 'src/state/token-guard.ts',
+    text: '      for (const instance of former) this.#instances.add(instance)\n',
+    replacement: '',
+    foundBy: [by(guard, 'the guard takes back that another node leads when that could not be written')],
+  },
+  {
+    name: 'entries that were not committed stay in the segments of a node that led',
+    attacks: 'standby',
+    file: 'src/assembly/common-end.ts',
+    text: 'if (ours === undefined || !isSame(ours, theirs)) break',
+    replacement: 'if (ours === undefined) break',
+    foundBy: [
+      by(
+        cache,
+        'the local segments of a replicated journal lose what is not known to be committed, and what another leader has put something else in place of',
+      ),
+    ],
+  },
+  {
+    name: 'a call that was under way when the lead was lost is never answered',
+    attacks: 'G1, standby',
+    file: 'src/gateway/gateway.ts',
+    text: 'for (const call of this.#sender.drafted.forsake()) this.#refuse(call, indeterminate(leadership))',
+    replacement:
+      'if (leadership.leads) for (const call of this.#sender.drafted.forsake()) this.#refuse(call, indeterminate(leadership))',
+    foundBy: [
+      by(
+        gateway,
+        'while another node leads a call that was drafted when this one led is told that nobody knows, and its entry may still come',
+      ),
+    ],
+  },
+  {
+    name: 'the mark of a clean stop outlives the entries that it vouches for',
+    attacks: 'R4, R7, standby',
+    file: 'src/journal/cut.ts',
+    text: '  if (storage.list().includes(cleanStopName)) storage.remove(cleanStopName)\n',
+    replacement: '',
+    foundBy: [
+      by(cut, 'a stopped journal that is cut has no mark of a clean stop any more, which would vouch for what is gone'),
+    ],
+  },
+]
