@@ -38,6 +38,7 @@ const refusedDelayMs = 100
  * I2. Nothing here is needed after a crash: `restart` builds it from the state alone.
  */
 export class Dispatcher implements FollowerRole {
+  readonly waitsForRoom = true
   readonly #environment: Environment
   readonly #state: RootState
   readonly #options: DispatcherOptions
@@ -121,7 +122,8 @@ export class Dispatcher implements FollowerRole {
   }
 
   refused({ error }: Refused): void {
-    this.#environment.log.warn({ code: error.code }, `a draft was refused: ${error.message}`)
+    if (error.code !== 'journal_full')
+      this.#environment.log.warn({ code: error.code }, `a draft was refused: ${error.message}`)
     this.#restartTimer ??= this.#environment.scheduler.after(refusedDelayMs, () => {
       this.#restartTimer = null
       this.#restart()

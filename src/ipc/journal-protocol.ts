@@ -31,6 +31,8 @@ export const journalFrames = {
   attest: 12,
   /** follower -> writer: the state's hash after an entry that was asked about. */
   attested: 13,
+  /** writer -> follower: there is room again for drafts such as were refused as `journal_full`. */
+  room: 14,
 } as const
 
 export interface Subscribe {

@@ -19,6 +19,7 @@ import { Bridge } from './bridge.ts'
 import { DraftInbox, type Drafts, draftTooLarge } from './draft-inbox.ts'
 import { DraftIntake, type GatheredBatch } from './draft-intake.ts'
 import { FlushSchedule } from './flush-schedule.ts'
+import { FullSpell } from './full-spell.ts'
 import type { JournalWriterOptions } from './journal-writer-options.ts'
 import { isOurs } from './own-history.ts'
 import { Quarantine } from './quarantine.ts'
@@ -47,6 +48,7 @@ export class JournalWriter {
   readonly #intake: DraftIntake
   readonly retention: Retention
   readonly #room: Room
+  readonly #fullSpell: FullSpell
   /** Compares the states of those that follow. */
   readonly attestation: Attestation
   readonly #quarantine: Quarantine
@@ -76,6 +78,7 @@ export class JournalWriter {
       full: () => this.#announce(false),
       over: () => this.#drain(),
     })
+    this.#fullSpell = new FullSpell(log)
     this.#quarantine = new Quarantine(log)
     this.attestation = new Attestation({
       environment,
@@ -166,6 +169,8 @@ export class JournalWriter {
       return
     }
     this.#announce(false)
+    const { isOfLimit, isOn, leastBytes } = this.#fullSpell
+    if (isOn && isOfLimit && this.#o.journal.hasRoomFor(leastBytes)) this.#fullSpell.over()
     this.#scheduleDrain()
   }
 
@@ -225,6 +230,7 @@ export class JournalWriter {
     const subscriber = this.#subscribers.get(channel)
     if (subscriber === undefined) return
     this.#subscribers.delete(channel)
+    this.#fullSpell.gone(channel)
     this.attestation.gone(subscriber.name)
     this.#inbox.drop(subscriber)
   }
@@ -267,23 +273,23 @@ export class JournalWriter {
       journal.append(written, firstLsn, count, journal.flushedLsn, isOfApplier) // I5
     } catch (error) {
       guard.rollback()
-      this.#appendFailed(drafts, error)
+      this.#appendFailed(drafts, bytes, error)
       return
     }
+    if (!isOfApplier && this.#fullSpell.isOn) this.#fullSpell.appended(bytes, sendersOf(drafts))
     this.#fanOut({ firstLsn, lastLsn, payload: written })
     this.#schedule.written(batch.flush)
   }
 
-  #appendFailed(drafts: readonly Drafts[], cause: unknown): void {
+  #appendFailed(drafts: readonly Drafts[], bytes: number, cause: unknown): void {
     if (!isCommanderError(cause)) throw cause
     if (cause.code !== 'journal_full') {
       this.#fail(cause)
       return
     }
-    this.#intake.refuseAll(
-      drafts.filter(({ from }) => this.#subscribers.get(from.channel) === from),
-      cause,
-    )
+    const present = drafts.filter(({ from }) => this.#subscribers.get(from.channel) === from)
+    this.#fullSpell.refused(sendersOf(present), bytes, { cause, isOfLimit: !this.#o.journal.hasRoomFor(bytes) })
+    this.#intake.refuseAll(present, cause)
   }
 
   #fanOut(batch: { readonly firstLsn: Lsn; readonly lastLsn: Lsn; readonly payload: Buffer }): void {
@@ -330,3 +336,5 @@ export class JournalWriter {
     this.#o.failed(error)
   }
 }
+
+const sendersOf = (drafts: readonly Drafts[]): ReadonlySet<Subscriber> => new Set(drafts.map(({ from }) => from))

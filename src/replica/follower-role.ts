@@ -32,6 +32,11 @@ export interface FollowerRole {
    */
   connected?(): void
   disconnected?(): void
+  /**
+   * It drafts anew what was refused: so it may send nothing (`isWritable`) while the journal has no room, and hears by
+   * `writable` when to go on. Default: false.
+   */
+  readonly waitsForRoom?: boolean
   /** Drafts can be sent again: the journal writer had taken none for a while. */
   writable?(): void
   /** The state is not of this journal (R9): it must be thrown away; the process ends or starts anew from the store. */

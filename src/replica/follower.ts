@@ -12,6 +12,7 @@ import {
   encodeNumber,
   encodeSubscribe,
   journalFrames,
+  type Refused,
   type Subscribed,
   type Watermark,
 } from '../ipc/journal-protocol.ts'
@@ -24,6 +25,7 @@ import { foldBatch } from './fold-batch.ts'
 import type { FollowerOptions } from './follower-role.ts'
 import { identityOf, type QueuedBatch, queuedBatchOf } from './queued-batch.ts'
 import { resetReason, unreadable } from './reset-reason.ts'
+import { RoomWait } from './room-wait.ts'
 import type { SegmentReader } from './segment-source.ts'
 
 export type { FollowerOptions, FollowerRole } from './follower-role.ts'
@@ -55,11 +57,15 @@ export class Follower {
   #isConnected = false
   #stopped = false
   #nextSequence = 0
+  readonly #roomWait: RoomWait
   readonly #drainDue: () => void
 
   constructor(options: FollowerOptions) {
     this.#o = options
     this.#applied = options.after
+    this.#roomWait = new RoomWait(options.environment, () => {
+      if (this.isWritable) options.role.writable?.()
+    })
     this.#mark = { written: options.after, flushed: lsn(0), applied: lsn(0), checkpointWanted: lsn(0) }
     this.#drainDue = () => {
       this.#scheduled = false
@@ -86,7 +92,7 @@ export class Follower {
   }
 
   get isWritable(): boolean {
-    return this.#isConnected && this.#channel?.writable === true
+    return this.#isConnected && this.#channel?.writable === true && !this.#roomWait.isOn
   }
 
   start(): void {
@@ -95,6 +101,7 @@ export class Follower {
 
   stop(): void {
     this.#stopped = true
+    this.#roomWait.reset()
     this.#reader?.close()
     this.#reader = null
     this.#channel?.close()
@@ -156,7 +163,7 @@ export class Follower {
         if (this.#channel === channel) this.#frame(channel, kind, body)
       },
       writable: () => {
-        if (this.#channel === channel && this.#isConnected) this.#o.role.writable?.()
+        if (this.#channel === channel && this.isWritable) this.#o.role.writable?.()
       },
       closed: (error) => {
         if (this.#channel === channel) this.#closed(error)
@@ -171,6 +178,7 @@ export class Follower {
     this.#queue = []
     this.#connectedAt = null
     this.#attestAt = 0
+    this.#roomWait.reset()
     const was = this.#isConnected
     this.#isConnected = false
     if (this.#stopped) return
@@ -189,47 +197,37 @@ export class Follower {
 
   #subscribe(): void {
     const { name, origin, ordered, followsFlush } = this.#o
-    this.#channel?.send(
-      journalFrames.subscribe,
-      encodeSubscribe({
-        name,
-        origin,
-        ordered,
-        followsFlush,
-        from: this.#applied + 1,
-        nextSequence: this.#nextSequence,
-        last: identityOf(this.#lastBatch),
-      }),
-    )
+    const place = { from: this.#applied + 1, nextSequence: this.#nextSequence, last: identityOf(this.#lastBatch) }
+    const hello = encodeSubscribe({ name, origin, ordered, followsFlush, ...place })
+    this.#channel?.send(journalFrames.subscribe, hello)
   }
 
   #frame(channel: Channel, kind: number, body: Buffer): void {
+    if (kind === journalFrames.entries) {
+      this.#enqueue(queuedBatchOf(body)) // released when it is applied
+      return
+    }
+    channel.release(body.length)
     switch (kind) {
-      case journalFrames.entries:
-        this.#enqueue(queuedBatchOf(body))
-        return
       case journalFrames.watermark:
-        channel.release(body.length)
         this.#queueMark(decodeWatermark(body))
         return
       case journalFrames.subscribed:
-        channel.release(body.length)
         this.#subscribed(decodeSubscribed(body))
         return
       case journalFrames.refused:
-        channel.release(body.length)
-        this.#o.role.refused?.(decodeRefused(body))
+        this.#refused(decodeRefused(body))
+        return
+      case journalFrames.room:
+        this.#roomWait.end()
         return
       case journalFrames.switched:
-        channel.release(body.length)
         this.#o.role.switched?.(decodeSwitched(body))
         return
       case journalFrames.attest:
-        channel.release(body.length)
         this.#attestAt = decodeNumber(body)
         return
       case journalFrames.lagged:
-        channel.release(body.length)
         this.#readSegments()
         return
       default:
@@ -237,11 +235,14 @@ export class Follower {
     }
   }
 
+  #refused(refused: Refused): void {
+    const { role } = this.#o
+    if (role.waitsForRoom === true && refused.error.code === 'journal_full') this.#roomWait.refused()
+    role.refused?.(refused)
+  }
+
   #subscribed(answer: Subscribed): void {
-    if (answer.mode === 'reset') {
-      this.#giveUp(resetReason(this.#applied, answer))
-      return
-    }
+    if (answer.mode === 'reset') return this.#giveUp(resetReason(this.#applied, answer))
     const { written, flushed, applied } = answer
     const mark = { ...this.#mark, written: lsn(written), flushed: lsn(flushed), applied: lsn(applied) }
     this.#mark = mark
@@ -321,10 +322,7 @@ export class Follower {
     }
     assert(batch.firstLsn === this.#applied + 1, `batch ${batch.firstLsn} follows entry ${this.#applied}`) // I1
     const reason = foldBatch(this.#o.role, batch)
-    if (reason !== null) {
-      this.#giveUp(reason)
-      return
-    }
+    if (reason !== null) return this.#giveUp(reason)
     this.#applied = batch.lastLsn
     this.#lastBatch = batch
     if (batch.lastLsn === this.#attestAt) attest(this.#o.role, batch.lastLsn, this)

@@ -172,6 +172,10 @@ export class TestFollower implements FollowerRole {
   appliedAtConnection: number[] = []
   disconnections = 0
   isBusy = false
+  /** It drafts anew what was refused. */
+  waitsForRoom = false
+  /** How often it was told to go on. */
+  resumptions = 0
 
   constructor(world: WriterWorld, name: string, options: Partial<FollowerOptions>) {
     this.origin = options.origin ?? 100 + name.length
@@ -221,6 +225,10 @@ export class TestFollower implements FollowerRole {
 
   refused(refused: Refused): void {
     this.refusals.push(refused)
+  }
+
+  writable(): void {
+    this.resumptions++
   }
 
   connected(): void {
