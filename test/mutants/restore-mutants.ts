@@ -6,6 +6,19 @@ const limits = 'test/unit/backup/restore-limits.test.ts'
 
 export const restoreMutants: readonly Mutant[] = [
   {
+    name: 'a loss is accepted without saying so before',
+    attacks: 'R6, accept-loss',
+    file: 'src/backup/accept-loss.ts',
+    text: '  writeGivingUp(storage, begun) // I1\n',
+    replacement: '',
+    foundBy: [
+      by(
+        'test/unit/backup/accept-loss.test.ts',
+        'giving up that is cut short has changed nothing or says what it gives up, and is ended by the next one (store behind, kill)',
+      ),
+    ],
+  },
+  {
     name: 'a restore takes segments of a timeline that was left',
     attacks: 'restore',
     file: 'src/backup/lineage.ts',
