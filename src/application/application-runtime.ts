@@ -126,7 +126,7 @@ export class ApplicationRuntime implements FollowerRole {
 
   watermark(mark: Watermark): void {
     this.#workflows.requests.flushedUpTo(mark.flushed)
-    if (!this.#aggregates.storeApplied(mark.applied)) return
+    if (!this.#aggregates.storeApplied(mark)) return
     forgetSavedKeys(this.#o.state.idempotency, mark.applied)
     this.#restoreWaiting()
     this.#aggregates.passivate()

@@ -119,6 +119,11 @@ export class Dispatcher implements FollowerRole {
 
   disconnected(): void {
     this.#commands.clear()
+    this.#housekeeping.roll.clear()
+  }
+
+  present(names: readonly string[]): void {
+    this.#housekeeping.roll.called(names)
   }
 
   refused({ error }: Refused): void {
@@ -237,6 +242,7 @@ export class Dispatcher implements FollowerRole {
       if (this.#follower?.isWritable === true) {
         for (const action of this.#housekeeping.due()) this.#draft(action)
         this.#send()
+        if (this.#housekeeping.roll.isWanted) this.#follower.callRoll()
       }
       this.#sweepLater()
     })

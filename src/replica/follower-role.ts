@@ -24,6 +24,8 @@ export interface FollowerRole {
   watermark?(mark: Watermark): void
   /** One of this process's drafts was refused. */
   refused?(refused: Refused): void
+  /** The answer to `callRoll`: names of those who follow and are alive. */
+  present?(names: readonly string[]): void
   /** The answer to `switchSegment`. */
   switched?(switched: Switched): void
   /**

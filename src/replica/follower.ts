@@ -3,6 +3,7 @@ import {
   type Applied,
   type Attested,
   decodeNumber,
+  decodePresent,
   decodeRefused,
   decodeSubscribed,
   decodeSwitched,
@@ -17,13 +18,14 @@ import {
   type Watermark,
 } from '../ipc/journal-protocol.ts'
 import { assert } from '../kernel/assert.ts'
-import { CommanderError, messageOf } from '../kernel/errors.ts'
+import { CommanderError, isCommanderError, messageOf } from '../kernel/errors.ts'
 import { type Lsn, lsn, nextLsn } from '../kernel/identifiers.ts'
 import { limits } from '../kernel/limits.ts'
 import { attest } from './attest.ts'
 import { foldBatch } from './fold-batch.ts'
 import type { FollowerOptions } from './follower-role.ts'
 import { identityOf, type QueuedBatch, queuedBatchOf } from './queued-batch.ts'
+import { readSlice } from './read-slice.ts'
 import { resetReason, unreadable } from './reset-reason.ts'
 import { RoomWait } from './room-wait.ts'
 import type { SegmentReader } from './segment-source.ts'
@@ -66,7 +68,8 @@ export class Follower {
     this.#roomWait = new RoomWait(options.environment, () => {
       if (this.isWritable) options.role.writable?.()
     })
-    this.#mark = { written: options.after, flushed: lsn(0), applied: lsn(0), checkpointWanted: lsn(0) }
+    const none = lsn(0)
+    this.#mark = { written: options.after, flushed: none, applied: none, checkpointWanted: none, storeAgrees: false }
     this.#drainDue = () => {
       this.#scheduled = false
       this.#drain()
@@ -145,6 +148,11 @@ export class Follower {
     return true
   }
 
+  /** Asks who of those who follow is alive; the role's `present` is called. */
+  callRoll(): void {
+    this.#channel?.send(journalFrames.rollCall, Buffer.alloc(0))
+  }
+
   sendAttested(at: Lsn, hash: string): void {
     this.#attested = { at, hash }
     this.#channel?.send(journalFrames.attested, encodeAttested(this.#attested))
@@ -182,10 +190,7 @@ export class Follower {
     const was = this.#isConnected
     this.#isConnected = false
     if (this.#stopped) return
-    if (error?.code === 'state_diverged') {
-      this.#giveUp(error)
-      return
-    }
+    if (error?.code === 'state_diverged') return this.#giveUp(error)
     if (was) {
       this.#o.environment.log.warn({ error: error === null ? null : messageOf(error) }, 'the journal writer is gone')
       this.#o.role.disconnected?.()
@@ -221,6 +226,12 @@ export class Follower {
       case journalFrames.room:
         this.#roomWait.end()
         return
+      case journalFrames.areYouThere:
+        channel.send(journalFrames.here, Buffer.alloc(0))
+        return
+      case journalFrames.present:
+        this.#o.role.present?.(decodePresent(body))
+        return
       case journalFrames.switched:
         this.#o.role.switched?.(decodeSwitched(body))
         return
@@ -243,8 +254,8 @@ export class Follower {
 
   #subscribed(answer: Subscribed): void {
     if (answer.mode === 'reset') return this.#giveUp(resetReason(this.#applied, answer))
-    const { written, flushed, applied } = answer
-    const mark = { ...this.#mark, written: lsn(written), flushed: lsn(flushed), applied: lsn(applied) }
+    const { written, flushed, applied, storeAgrees } = answer
+    const mark = { ...this.#mark, written: lsn(written), flushed: lsn(flushed), applied: lsn(applied), storeAgrees }
     this.#mark = mark
     if (!this.#isConnected) this.#connectedAt ??= mark.written
     if (answer.mode === 'behind') this.#readSegments()
@@ -297,7 +308,7 @@ export class Follower {
       if (this.#stopped) return
     }
     if (taken > 0) this.#queue = taken === this.#queue.length ? [] : this.#queue.slice(taken)
-    if (this.#queue.length === 0 && this.#reader !== null && this.#accepts()) this.#readSlice()
+    if (this.#queue.length === 0 && this.#reader !== null && this.#accepts()) this.#readSlice(this.#reader)
     if (this.#stopped) return
     if (this.#connectedAt !== null && this.#applied >= this.#connectedAt && this.#reader === null) this.#nowConnected()
     role.watermark?.(this.#mark)
@@ -330,26 +341,16 @@ export class Follower {
   }
 
   /** One slice from disk; at its end the writer is asked for what came after. */
-  #readSlice(): void {
-    let batches: ReturnType<SegmentReader['read']>
-    try {
-      batches = this.#reader?.read(limits.catchUpSliceBytes, this.#mark.written) ?? []
-    } catch (error) {
-      this.#giveUp(unreadable(this.#applied, error))
-      return
-    }
-    for (const { firstLsn, entryCount, payload } of batches) {
-      this.#applyBatch({ payload, offset: 0, firstLsn, lastLsn: lsn(firstLsn + entryCount - 1), bytes: 0 })
+  #readSlice(reader: SegmentReader): void {
+    const batches = readSlice(reader, this.#applied, this.#mark.written)
+    if (isCommanderError(batches)) return this.#giveUp(batches)
+    for (const batch of batches) {
+      this.#applyBatch(batch)
       if (this.#stopped) return
     }
     if (batches.length > 0 && this.#applied < this.#mark.written) return
-    this.#reader?.close()
+    reader.close()
     this.#reader = null
-    if (this.#applied < this.#mark.written && batches.length === 0) {
-      const text = `the segments end at ${this.#applied}, not ${this.#mark.written}`
-      this.#giveUp(unreadable(this.#applied, new CommanderError('journal_corrupt', text)))
-      return
-    }
     this.#subscribe()
   }
 }

@@ -146,6 +146,65 @@ describe('a draft under an assignment that is over', () => {
   })
 })
 
+describe('what the store holds', () => {
+  const applied = (at: number) => ({ applied: lsn(at), checkpoint: lsn(0), archived: null, atOnce: false })
+
+  it('counts as compared once the applier has said it to this writer, and not to the one before', async () => {
+    const db = await WriterWorld.start()
+    const [a, applier] = [db.follow('a'), db.follow('projection-applier')]
+    db.run()
+    a.draft(received('a'))
+    db.run(1000)
+    expect(a.follower.mark.storeAgrees).toBe(false)
+    applier.follower.sendApplied(applied(1))
+    db.run()
+    expect(a.follower.mark).toMatchObject({ applied: 1, storeAgrees: true })
+    db.crashWriter()
+    await db.startWriter()
+    db.run(1000)
+    expect([a.connections, a.follower.mark.storeAgrees]).toEqual([2, false])
+    applier.follower.sendApplied(applied(1))
+    db.run()
+    expect(a.follower.mark.storeAgrees).toBe(true)
+  })
+
+  it('ends the writer when it is more than the journal has', async () => {
+    const db = await WriterWorld.start()
+    const [a, applier] = [db.follow('a'), db.follow('projection-applier')]
+    db.run()
+    a.draft(received('a'))
+    db.run(1000)
+    applier.follower.sendApplied(applied(2))
+    db.run()
+    expect(db.failures).toMatchObject([{ code: 'journal_corrupt', details: { rule: 'R7', lsn: 2, floorLsn: 2 } }])
+  })
+})
+
+describe('who asks who is there', () => {
+  it('is told of those who follow and have answered, and of nobody who is silent or gone', async () => {
+    const db = await WriterWorld.start()
+    const [asks, alive, leaves] = [db.follow('asks'), db.follow('alive'), db.follow('leaves')]
+    // Says nothing by itself, as a process that is stopped.
+    const stopped = new RawPeer(db)
+    stopped.send(journalFrames.subscribe, hello({ name: 'stopped' }))
+    db.run()
+    asks.follower.callRoll()
+    db.run()
+    asks.follower.callRoll()
+    leaves.follower.stop()
+    db.run()
+    asks.follower.callRoll()
+    db.run()
+    expect(asks.rolls.map((names) => [...names].sort())).toEqual([
+      ['alive', 'leaves', 'stopped'],
+      ['alive', 'leaves'],
+      ['alive'],
+    ])
+    expect(alive.rolls).toEqual([])
+    expect(stopped.frames.filter(({ kind }) => kind === journalFrames.areYouThere)).toHaveLength(1)
+  })
+})
+
 describe('a full disk', () => {
   const isAppend = ({ kind, bytes = 0 }: { kind: string; bytes?: number }): boolean => kind === 'write' && bytes > 0
 

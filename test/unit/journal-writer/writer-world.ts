@@ -174,6 +174,8 @@ export class TestFollower implements FollowerRole {
   isBusy = false
   /** It drafts anew what was refused. */
   waitsForRoom = false
+  /** Who was there, each time that it asked. */
+  readonly rolls: (readonly string[])[] = []
   /** How often it was told to go on. */
   resumptions = 0
 
@@ -225,6 +227,10 @@ export class TestFollower implements FollowerRole {
 
   refused(refused: Refused): void {
     this.refusals.push(refused)
+  }
+
+  present(names: readonly string[]): void {
+    this.rolls.push(names)
   }
 
   writable(): void {
