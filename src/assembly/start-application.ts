@@ -2,6 +2,7 @@ import type { EndOfIncarnation } from '../actions/action.ts'
 import { ApplicationRuntime } from '../application/application-runtime.ts'
 import type { JournalOptions } from '../journal/options.ts'
 import type { Follower } from '../replica/follower.ts'
+import { followerOfInstance } from '../replica/follower-names.ts'
 import type { Application } from '../sdk/application.ts'
 import { ArchivedStreams } from '../tables/archived-streams.ts'
 import { keyLookup } from '../tables/idempotency-keys.ts'
@@ -52,7 +53,7 @@ export function startApplication(surroundings: Surroundings, settings: Applicati
     reset: failed,
     ...(settings.isolation === undefined ? {} : { isolation: settings.isolation }),
   })
-  const name = `application-${instance}`
+  const name = followerOfInstance(instance)
   // What workflows do outside waits until it is flushed that they do it.
   const followsFlush = settings.application.workflows.length > 0
   const follower = followerOf(surroundings, runtime, { name, origin, ordered: true, followsFlush, after: state.lsn })

@@ -7,7 +7,7 @@ import { segmentsOf } from '../journal/segment-name.ts'
 import type { JournalStorage } from '../journal/storage.ts'
 import { JournalWriter } from '../journal-writer/journal-writer.ts'
 import type { FlushOptions } from '../journal-writer/options.ts'
-import type { ReadBatch } from '../journal-writer/own-history.ts'
+import { type ReadBatch, storeIsBeyond } from '../journal-writer/own-history.ts'
 import type { RetentionSettings } from '../journal-writer/retention.ts'
 import { CommanderError } from '../kernel/errors.ts'
 import type { Lsn } from '../kernel/identifiers.ts'
@@ -101,12 +101,7 @@ async function nothingCameIn(openStore: Surroundings['openStore'], journal: Jour
   await store.close()
   if (applied <= journal.writtenLsn) return
   await new Promise<void>((resolve) => journal.close(() => resolve()))
-  throw new CommanderError(
-    'journal_corrupt',
-    `the journal ends at LSN ${journal.writtenLsn}, but the store has applied entries up to LSN ${applied} meanwhile (R7): ` +
-      'acknowledged entries are missing; start again to see what can be done',
-    { details: { segment: null, offset: null, lsn: journal.writtenLsn + 1, rule: 'R7', floorLsn: applied } },
-  )
+  throw storeIsBeyond(applied, journal.writtenLsn)
 }
 
 function replay(guard: TokenGuard, payload: Buffer, firstLsn: Lsn, after: Lsn): void {

@@ -34,6 +34,7 @@ export async function giveUpDamage(terminal: Terminal, config: ResolvedConfig): 
     const journalId = Buffer.from(identity.databaseId.replaceAll('-', ''), 'hex')
     const archive = await archiveOfLoss(terminal, config, storage, journalId)
     const position = await positionOf(dataDir, storage)
+    let kept: Kept = { record: '', store: null }
     const loss = await acceptLoss({
       storage,
       environment,
@@ -42,9 +43,12 @@ export async function giveUpDamage(terminal: Terminal, config: ResolvedConfig): 
       ...position,
       archived: lsn(Math.max(position.archived, archive.archived)),
       claim: archive.claim,
+      keep: (lost) => {
+        kept = keep(dataDir, lost)
+      },
     }).finally(() => archive.close())
     if (loss === null) terminal.error(`commanderdb: nothing of ${dataDir} has to be given up: it starts as it is\n`)
-    else tell(terminal, loss, keep(dataDir, loss))
+    else tell(terminal, loss, kept)
   } finally {
     for (const lock of locks) lock.release()
   }
@@ -72,7 +76,7 @@ interface Kept {
   readonly store: string | null
 }
 
-/** The record first: what it says has happened to the journal already. */
+/** The record first: what it says has happened to the journal already. Once more when it was cut short. */
 function keep(dataDir: string, loss: Loss): Kept {
   const stamp = loss.at.replace(/[:.]/g, '-')
   const store = loss.storeIsAhead ? `lost-store-${stamp}` : null
@@ -83,7 +87,7 @@ function keep(dataDir: string, loss: Loss): Kept {
     const claim: TimelineClaim = { timeline, parent, fromLsn: lost.fromLsn, reason: 'accept-loss', at }
     put(dataDir, archiveNames.timeline(timeline), claim)
   }
-  if (store !== null) {
+  if (store !== null && !existsSync(join(dataDir, store))) {
     renameSync(join(dataDir, 'store'), join(dataDir, store))
     syncDirectory(dataDir)
   }

@@ -321,6 +321,10 @@ const keeping: readonly VerbDefinition[] = [
       { flag: '--to-lsn <N>', help: 'up to this entry' },
       { flag: '--to-time <TIME>', help: 'up to the last entries written by then, for example 2026-01-31T12:00:00Z' },
       { flag: '--timeline <N>', help: 'default: the newest' },
+      {
+        flag: '--accept-difference',
+        help: 'make the database although its state is not what checkpoints say it was: it is what the journal says',
+      },
       { flag: '--drill', help: 'only show that it can be done: restore to a temporary directory, compare, remove it' },
       config,
       json,

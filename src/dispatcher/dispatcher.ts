@@ -38,6 +38,7 @@ const refusedDelayMs = 100
  * I2. Nothing here is needed after a crash: `restart` builds it from the state alone.
  */
 export class Dispatcher implements FollowerRole {
+  readonly waitsForRoom = true
   readonly #environment: Environment
   readonly #state: RootState
   readonly #options: DispatcherOptions
@@ -118,10 +119,16 @@ export class Dispatcher implements FollowerRole {
 
   disconnected(): void {
     this.#commands.clear()
+    this.#housekeeping.roll.clear()
+  }
+
+  present(names: readonly string[]): void {
+    this.#housekeeping.roll.called(names)
   }
 
   refused({ error }: Refused): void {
-    this.#environment.log.warn({ code: error.code }, `a draft was refused: ${error.message}`)
+    if (error.code !== 'journal_full')
+      this.#environment.log.warn({ code: error.code }, `a draft was refused: ${error.message}`)
     this.#restartTimer ??= this.#environment.scheduler.after(refusedDelayMs, () => {
       this.#restartTimer = null
       this.#restart()
@@ -235,6 +242,7 @@ export class Dispatcher implements FollowerRole {
       if (this.#follower?.isWritable === true) {
         for (const action of this.#housekeeping.due()) this.#draft(action)
         this.#send()
+        if (this.#housekeeping.roll.isWanted) this.#follower.callRoll()
       }
       this.#sweepLater()
     })

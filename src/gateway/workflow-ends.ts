@@ -4,7 +4,7 @@ import { eventsOf } from '../actions/decode.ts'
 import { codeOf, entryFlags, eventCountOf, flagsOf, isRemoved, keyOf, lsnOf, nameOf } from '../actions/entry-layout.ts'
 import { waitModes } from '../ipc/client-protocol.ts'
 import { asCommanderError, CommanderError } from '../kernel/errors.ts'
-import type { Lsn } from '../kernel/identifiers.ts'
+import { type Lsn, lsn } from '../kernel/identifiers.ts'
 import { limits } from '../kernel/limits.ts'
 import type { Application } from '../sdk/application.ts'
 import type { KeyValueStore } from '../store/key-value-store.ts'
@@ -105,6 +105,14 @@ export class WorkflowEnds {
     else this.#look(call)
   }
 
+  /** An answer to it was put off, so the store has it, unless the workflow was retried since. @param at as for `await` */
+  again(call: Call, at: Lsn): void {
+    if (!isListening(call)) return
+    this.#waits.add(call, call.workflow) // I1
+    this.#look(call)
+    if (this.#waits.holds(call) && at > this.#o.answers.applied) this.#looks.push({ call, neededLsn: at })
+  }
+
   /** Nobody listens any more: to one request, or to any. */
   forget(replier: Replier, request?: number): void {
     this.#waits.forget(replier, request)
@@ -181,7 +189,7 @@ export class WorkflowEnds {
   #fail(call: Call, error: unknown): void {
     if (!this.#waits.holds(call)) return
     this.#waits.remove(call)
-    this.#o.answers.fail(call.replier, call.request, asCommanderError(error))
+    this.#o.answers.refuse(call, asCommanderError(error), lsn(0))
   }
 
   #later(answer: () => void): void {

@@ -31,6 +31,16 @@ export const journalFrames = {
   attest: 12,
   /** follower -> writer: the state's hash after an entry that was asked about. */
   attested: 13,
+  /** writer -> follower: there is room again for drafts such as were refused as `journal_full`. */
+  room: 14,
+  /** follower -> writer: who of those who follow is alive? */
+  rollCall: 15,
+  /** writer -> follower: say that you are there. */
+  areYouThere: 16,
+  /** follower -> writer: the answer to it. */
+  here: 17,
+  /** writer -> follower: the answer to `rollCall`. */
+  present: 18,
 } as const
 
 export interface Subscribe {
@@ -63,6 +73,7 @@ export interface Subscribed {
   readonly written: number
   readonly flushed: number
   readonly applied: number
+  readonly storeAgrees: boolean
 }
 
 export const encodeSubscribe = (message: Subscribe): Buffer => Buffer.from(pack(message))
@@ -87,14 +98,20 @@ export interface Watermark {
   applied: Lsn
   /** The journal has grown: a checkpoint at this entry or behind it is due; 0 when none is. */
   checkpointWanted: Lsn
+  /**
+   * The applier has told this writer what the store holds. Before that the store may get entries that this journal has lost,
+   * from an applier that had heard of them from the writer before (R9): what it shows beyond `applied` is not to be decided on.
+   */
+  storeAgrees: boolean
 }
 
 export function encodeWatermark(mark: Watermark): Buffer {
-  const body = Buffer.allocUnsafe(32)
+  const body = Buffer.allocUnsafe(33)
   writeUint64(body, mark.written, 0)
   writeUint64(body, mark.flushed, 8)
   writeUint64(body, mark.applied, 16)
   writeUint64(body, mark.checkpointWanted, 24)
+  body[32] = mark.storeAgrees ? 1 : 0
   return body
 }
 
@@ -103,6 +120,7 @@ export const decodeWatermark = (body: Buffer): Watermark => ({
   flushed: lsn(readUint64(body, 8)),
   applied: lsn(readUint64(body, 16)),
   checkpointWanted: lsn(readUint64(body, 24)),
+  storeAgrees: body[32] === 1,
 })
 
 export interface Refused {
@@ -124,6 +142,10 @@ export interface Applied {
   /** The checkpoint was taken by hand: what became stale goes at once, and not little by little. */
   readonly atOnce: boolean
 }
+
+/** Names of those who follow and have answered since the call before. */
+export const encodePresent = (names: readonly string[]): Buffer => Buffer.from(pack(names))
+export const decodePresent = (body: Buffer): readonly string[] => unpack(body, 0, body.length) as readonly string[]
 
 /** Up to where the segments are sealed now; or why the current one could not be. */
 export type Switched = { readonly sealed: number } | { readonly error: WireError }

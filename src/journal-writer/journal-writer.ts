@@ -19,10 +19,12 @@ import { Bridge } from './bridge.ts'
 import { DraftInbox, type Drafts, draftTooLarge } from './draft-inbox.ts'
 import { DraftIntake, type GatheredBatch } from './draft-intake.ts'
 import { FlushSchedule } from './flush-schedule.ts'
+import { FullSpell } from './full-spell.ts'
 import type { JournalWriterOptions } from './journal-writer-options.ts'
-import { isOurs } from './own-history.ts'
+import { isOurs, storeIsBeyond } from './own-history.ts'
 import { Quarantine } from './quarantine.ts'
 import { Retention } from './retention.ts'
+import { RollCall } from './roll-call.ts'
 import { Room } from './room.ts'
 import { Subscriber } from './subscriber.ts'
 import { switchSegment } from './switch-segment.ts'
@@ -37,6 +39,7 @@ import { switchSegment } from './switch-segment.ts'
  * I4. Of a follower's drafts that arrive before its successor of the same name subscribes, none is appended after.
  * I5. What makes room in the journal again (checkpoints) may use the room that is kept for it.
  * I6. Of a process whose state diverged nothing becomes an entry any more (G7).
+ * I7. Nobody decides on what the store holds beyond this journal (R9): it is told whether the applier has compared them.
  */
 export class JournalWriter {
   readonly #o: JournalWriterOptions
@@ -47,12 +50,16 @@ export class JournalWriter {
   readonly #intake: DraftIntake
   readonly retention: Retention
   readonly #room: Room
+  readonly #fullSpell: FullSpell
+  readonly #rollCall = new RollCall()
   /** Compares the states of those that follow. */
   readonly attestation: Attestation
   readonly #quarantine: Quarantine
   #drainScheduled = false
   /** What the store has committed. */
   applied: Lsn
+  /** The applier has said so to this writer, and not to the one before. */
+  #storeAgrees = false
   #stopped = false
 
   constructor(options: JournalWriterOptions) {
@@ -76,6 +83,7 @@ export class JournalWriter {
       full: () => this.#announce(false),
       over: () => this.#drain(),
     })
+    this.#fullSpell = new FullSpell(log)
     this.#quarantine = new Quarantine(log)
     this.attestation = new Attestation({
       environment,
@@ -144,6 +152,15 @@ export class JournalWriter {
         channel.release(body.length)
         this.#switchSegment(channel)
         return
+      case journalFrames.rollCall:
+        if (subscriber === undefined) break
+        channel.release(body.length)
+        this.#rollCall.call(subscriber, this.#subscribers.values())
+        return
+      case journalFrames.here:
+        channel.release(body.length)
+        this.#rollCall.answered(channel)
+        return
       case journalFrames.attested:
         channel.release(body.length)
         if (subscriber !== undefined) this.attestation.vote(subscriber.name, decodeAttested(body))
@@ -157,6 +174,9 @@ export class JournalWriter {
 
   #said(applied: Applied): void {
     if (this.#stopped) return
+    const { flushedLsn } = this.#o.journal
+    if (applied.applied > flushedLsn) return this.#fail(storeIsBeyond(applied.applied, flushedLsn)) // I7
+    this.#storeAgrees = true
     this.applied = applied.applied
     try {
       this.retention.said(applied)
@@ -166,6 +186,8 @@ export class JournalWriter {
       return
     }
     this.#announce(false)
+    const { isOfLimit, isOn, leastBytes } = this.#fullSpell
+    if (isOn && isOfLimit && this.#o.journal.hasRoomFor(leastBytes)) this.#fullSpell.over()
     this.#scheduleDrain()
   }
 
@@ -207,7 +229,8 @@ export class JournalWriter {
     this.#subscribers.set(channel, subscriber)
     const ours = hello.from >= journal.firstLsn && isOurs(hello, journal.writtenLsn, this.#o.readBatch)
     const reaches = hello.from > journal.writtenLsn || this.#bridge.startingAt(lsn(hello.from)) !== null
-    const marks = { written: journal.writtenLsn, flushed: journal.flushedLsn, applied: this.applied }
+    const { writtenLsn: written, flushedLsn: flushed } = journal
+    const marks = { written, flushed, applied: this.applied, storeAgrees: this.#storeAgrees }
     const mode = ours ? (reaches ? 'live' : 'behind') : 'reset'
     channel.send(journalFrames.subscribed, encodeSubscribed({ mode, first: journal.firstLsn, ...marks }))
     if (mode === 'live') subscriber.catchUp(this.#bridge, journal.writtenLsn)
@@ -225,6 +248,8 @@ export class JournalWriter {
     const subscriber = this.#subscribers.get(channel)
     if (subscriber === undefined) return
     this.#subscribers.delete(channel)
+    this.#fullSpell.gone(channel)
+    this.#rollCall.answered(channel)
     this.attestation.gone(subscriber.name)
     this.#inbox.drop(subscriber)
   }
@@ -267,23 +292,23 @@ export class JournalWriter {
       journal.append(written, firstLsn, count, journal.flushedLsn, isOfApplier) // I5
     } catch (error) {
       guard.rollback()
-      this.#appendFailed(drafts, error)
+      this.#appendFailed(drafts, bytes, error)
       return
     }
+    if (!isOfApplier && this.#fullSpell.isOn) this.#fullSpell.appended(bytes, sendersOf(drafts))
     this.#fanOut({ firstLsn, lastLsn, payload: written })
     this.#schedule.written(batch.flush)
   }
 
-  #appendFailed(drafts: readonly Drafts[], cause: unknown): void {
+  #appendFailed(drafts: readonly Drafts[], bytes: number, cause: unknown): void {
     if (!isCommanderError(cause)) throw cause
     if (cause.code !== 'journal_full') {
       this.#fail(cause)
       return
     }
-    this.#intake.refuseAll(
-      drafts.filter(({ from }) => this.#subscribers.get(from.channel) === from),
-      cause,
-    )
+    const present = drafts.filter(({ from }) => this.#subscribers.get(from.channel) === from)
+    this.#fullSpell.refused(sendersOf(present), bytes, { cause, isOfLimit: !this.#o.journal.hasRoomFor(bytes) })
+    this.#intake.refuseAll(present, cause)
   }
 
   #fanOut(batch: { readonly firstLsn: Lsn; readonly lastLsn: Lsn; readonly payload: Buffer }): void {
@@ -320,6 +345,7 @@ export class JournalWriter {
       flushed: journal.flushedLsn,
       applied: this.applied,
       checkpointWanted: this.retention.checkpointWanted,
+      storeAgrees: this.#storeAgrees,
     })
   }
 
@@ -330,3 +356,5 @@ export class JournalWriter {
     this.#o.failed(error)
   }
 }
+
+const sendersOf = (drafts: readonly Drafts[]): ReadonlySet<Subscriber> => new Set(drafts.map(({ from }) => from))

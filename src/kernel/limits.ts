@@ -33,6 +33,9 @@ export const limits = {
   reduceSliceEntries: 2048,
   /** Bytes that a child reads from a segment in one slice while catching up. */
   catchUpSliceBytes: 2_097_152,
+  /** A process whose drafts the journal had no room for tries again after so long, doubling, unless it is told before. Milliseconds. */
+  roomWaitMsMin: 100,
+  roomWaitMsMax: 5_000,
   /** Client sessions remembered for retries; the least recently used one is forgotten first. */
   sessionsMax: 4096,
   /** Calls one client session may have under way. */

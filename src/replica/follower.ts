@@ -3,6 +3,7 @@ import {
   type Applied,
   type Attested,
   decodeNumber,
+  decodePresent,
   decodeRefused,
   decodeSubscribed,
   decodeSwitched,
@@ -12,18 +13,21 @@ import {
   encodeNumber,
   encodeSubscribe,
   journalFrames,
+  type Refused,
   type Subscribed,
   type Watermark,
 } from '../ipc/journal-protocol.ts'
 import { assert } from '../kernel/assert.ts'
-import { CommanderError, messageOf } from '../kernel/errors.ts'
+import { CommanderError, isCommanderError, messageOf } from '../kernel/errors.ts'
 import { type Lsn, lsn, nextLsn } from '../kernel/identifiers.ts'
 import { limits } from '../kernel/limits.ts'
 import { attest } from './attest.ts'
 import { foldBatch } from './fold-batch.ts'
 import type { FollowerOptions } from './follower-role.ts'
 import { identityOf, type QueuedBatch, queuedBatchOf } from './queued-batch.ts'
+import { readSlice } from './read-slice.ts'
 import { resetReason, unreadable } from './reset-reason.ts'
+import { RoomWait } from './room-wait.ts'
 import type { SegmentReader } from './segment-source.ts'
 
 export type { FollowerOptions, FollowerRole } from './follower-role.ts'
@@ -55,12 +59,17 @@ export class Follower {
   #isConnected = false
   #stopped = false
   #nextSequence = 0
+  readonly #roomWait: RoomWait
   readonly #drainDue: () => void
 
   constructor(options: FollowerOptions) {
     this.#o = options
     this.#applied = options.after
-    this.#mark = { written: options.after, flushed: lsn(0), applied: lsn(0), checkpointWanted: lsn(0) }
+    this.#roomWait = new RoomWait(options.environment, () => {
+      if (this.isWritable) options.role.writable?.()
+    })
+    const none = lsn(0)
+    this.#mark = { written: options.after, flushed: none, applied: none, checkpointWanted: none, storeAgrees: false }
     this.#drainDue = () => {
       this.#scheduled = false
       this.#drain()
@@ -86,7 +95,7 @@ export class Follower {
   }
 
   get isWritable(): boolean {
-    return this.#isConnected && this.#channel?.writable === true
+    return this.#isConnected && this.#channel?.writable === true && !this.#roomWait.isOn
   }
 
   start(): void {
@@ -95,6 +104,7 @@ export class Follower {
 
   stop(): void {
     this.#stopped = true
+    this.#roomWait.reset()
     this.#reader?.close()
     this.#reader = null
     this.#channel?.close()
@@ -138,6 +148,11 @@ export class Follower {
     return true
   }
 
+  /** Asks who of those who follow is alive; the role's `present` is called. */
+  callRoll(): void {
+    this.#channel?.send(journalFrames.rollCall, Buffer.alloc(0))
+  }
+
   sendAttested(at: Lsn, hash: string): void {
     this.#attested = { at, hash }
     this.#channel?.send(journalFrames.attested, encodeAttested(this.#attested))
@@ -156,7 +171,7 @@ export class Follower {
         if (this.#channel === channel) this.#frame(channel, kind, body)
       },
       writable: () => {
-        if (this.#channel === channel && this.#isConnected) this.#o.role.writable?.()
+        if (this.#channel === channel && this.isWritable) this.#o.role.writable?.()
       },
       closed: (error) => {
         if (this.#channel === channel) this.#closed(error)
@@ -171,13 +186,11 @@ export class Follower {
     this.#queue = []
     this.#connectedAt = null
     this.#attestAt = 0
+    this.#roomWait.reset()
     const was = this.#isConnected
     this.#isConnected = false
     if (this.#stopped) return
-    if (error?.code === 'state_diverged') {
-      this.#giveUp(error)
-      return
-    }
+    if (error?.code === 'state_diverged') return this.#giveUp(error)
     if (was) {
       this.#o.environment.log.warn({ error: error === null ? null : messageOf(error) }, 'the journal writer is gone')
       this.#o.role.disconnected?.()
@@ -189,47 +202,43 @@ export class Follower {
 
   #subscribe(): void {
     const { name, origin, ordered, followsFlush } = this.#o
-    this.#channel?.send(
-      journalFrames.subscribe,
-      encodeSubscribe({
-        name,
-        origin,
-        ordered,
-        followsFlush,
-        from: this.#applied + 1,
-        nextSequence: this.#nextSequence,
-        last: identityOf(this.#lastBatch),
-      }),
-    )
+    const place = { from: this.#applied + 1, nextSequence: this.#nextSequence, last: identityOf(this.#lastBatch) }
+    const hello = encodeSubscribe({ name, origin, ordered, followsFlush, ...place })
+    this.#channel?.send(journalFrames.subscribe, hello)
   }
 
   #frame(channel: Channel, kind: number, body: Buffer): void {
+    if (kind === journalFrames.entries) {
+      this.#enqueue(queuedBatchOf(body)) // released when it is applied
+      return
+    }
+    channel.release(body.length)
     switch (kind) {
-      case journalFrames.entries:
-        this.#enqueue(queuedBatchOf(body))
-        return
       case journalFrames.watermark:
-        channel.release(body.length)
         this.#queueMark(decodeWatermark(body))
         return
       case journalFrames.subscribed:
-        channel.release(body.length)
         this.#subscribed(decodeSubscribed(body))
         return
       case journalFrames.refused:
-        channel.release(body.length)
-        this.#o.role.refused?.(decodeRefused(body))
+        this.#refused(decodeRefused(body))
+        return
+      case journalFrames.room:
+        this.#roomWait.end()
+        return
+      case journalFrames.areYouThere:
+        channel.send(journalFrames.here, Buffer.alloc(0))
+        return
+      case journalFrames.present:
+        this.#o.role.present?.(decodePresent(body))
         return
       case journalFrames.switched:
-        channel.release(body.length)
         this.#o.role.switched?.(decodeSwitched(body))
         return
       case journalFrames.attest:
-        channel.release(body.length)
         this.#attestAt = decodeNumber(body)
         return
       case journalFrames.lagged:
-        channel.release(body.length)
         this.#readSegments()
         return
       default:
@@ -237,13 +246,16 @@ export class Follower {
     }
   }
 
+  #refused(refused: Refused): void {
+    const { role } = this.#o
+    if (role.waitsForRoom === true && refused.error.code === 'journal_full') this.#roomWait.refused()
+    role.refused?.(refused)
+  }
+
   #subscribed(answer: Subscribed): void {
-    if (answer.mode === 'reset') {
-      this.#giveUp(resetReason(this.#applied, answer))
-      return
-    }
-    const { written, flushed, applied } = answer
-    const mark = { ...this.#mark, written: lsn(written), flushed: lsn(flushed), applied: lsn(applied) }
+    if (answer.mode === 'reset') return this.#giveUp(resetReason(this.#applied, answer))
+    const { written, flushed, applied, storeAgrees } = answer
+    const mark = { ...this.#mark, written: lsn(written), flushed: lsn(flushed), applied: lsn(applied), storeAgrees }
     this.#mark = mark
     if (!this.#isConnected) this.#connectedAt ??= mark.written
     if (answer.mode === 'behind') this.#readSegments()
@@ -296,7 +308,7 @@ export class Follower {
       if (this.#stopped) return
     }
     if (taken > 0) this.#queue = taken === this.#queue.length ? [] : this.#queue.slice(taken)
-    if (this.#queue.length === 0 && this.#reader !== null && this.#accepts()) this.#readSlice()
+    if (this.#queue.length === 0 && this.#reader !== null && this.#accepts()) this.#readSlice(this.#reader)
     if (this.#stopped) return
     if (this.#connectedAt !== null && this.#applied >= this.#connectedAt && this.#reader === null) this.#nowConnected()
     role.watermark?.(this.#mark)
@@ -321,10 +333,7 @@ export class Follower {
     }
     assert(batch.firstLsn === this.#applied + 1, `batch ${batch.firstLsn} follows entry ${this.#applied}`) // I1
     const reason = foldBatch(this.#o.role, batch)
-    if (reason !== null) {
-      this.#giveUp(reason)
-      return
-    }
+    if (reason !== null) return this.#giveUp(reason)
     this.#applied = batch.lastLsn
     this.#lastBatch = batch
     if (batch.lastLsn === this.#attestAt) attest(this.#o.role, batch.lastLsn, this)
@@ -332,26 +341,16 @@ export class Follower {
   }
 
   /** One slice from disk; at its end the writer is asked for what came after. */
-  #readSlice(): void {
-    let batches: ReturnType<SegmentReader['read']>
-    try {
-      batches = this.#reader?.read(limits.catchUpSliceBytes, this.#mark.written) ?? []
-    } catch (error) {
-      this.#giveUp(unreadable(this.#applied, error))
-      return
-    }
-    for (const { firstLsn, entryCount, payload } of batches) {
-      this.#applyBatch({ payload, offset: 0, firstLsn, lastLsn: lsn(firstLsn + entryCount - 1), bytes: 0 })
+  #readSlice(reader: SegmentReader): void {
+    const batches = readSlice(reader, this.#applied, this.#mark.written)
+    if (isCommanderError(batches)) return this.#giveUp(batches)
+    for (const batch of batches) {
+      this.#applyBatch(batch)
       if (this.#stopped) return
     }
     if (batches.length > 0 && this.#applied < this.#mark.written) return
-    this.#reader?.close()
+    reader.close()
     this.#reader = null
-    if (this.#applied < this.#mark.written && batches.length === 0) {
-      const text = `the segments end at ${this.#applied}, not ${this.#mark.written}`
-      this.#giveUp(unreadable(this.#applied, new CommanderError('journal_corrupt', text)))
-      return
-    }
     this.#subscribe()
   }
 }

@@ -42,8 +42,8 @@ const account = defineAggregate({
       if (balanceCents >= data.amountCents) return { type: 'withdrawn', data }
       throw new CommandRejected('insufficient_funds', 'the balance is too low', { balanceCents })
     },
-    charge: () => {
-      if (faults.charge) throw new Error('the fee table is missing')
+    charge: (missing: unknown) => {
+      if (faults.charge) throw new Error(typeof missing === 'string' ? missing : 'the fee table is missing')
       return { type: 'withdrawn', data: { amountCents: 1 } }
     },
     /** Any JSON at all, or none. */
