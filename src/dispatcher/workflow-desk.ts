@@ -154,8 +154,9 @@ export class WorkflowDesk {
         this.#draftResumed(instance, some)
       }
     }
-    for (const { key, crashes } of poisonous) {
-      const message = `the application process crashed ${crashes} times while it worked on this workflow`
+    for (const { key } of poisonous) {
+      const message =
+        'the application process crashed again and again while it worked on this workflow, at last on nothing else'
       this.#o.batch.add(this.#received(key, 'park', pack({ message })), this.#o.takeSequence())
     }
   }
