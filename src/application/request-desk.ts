@@ -3,6 +3,7 @@ import { type Lsn, lsn } from '../kernel/identifiers.ts'
 import { limits } from '../kernel/limits.ts'
 import { Queue } from '../kernel/queue.ts'
 import type { WorkflowExecution } from '../workflows/execution.ts'
+import type { Failure } from '../workflows/failure.ts'
 import type { RequestOperation } from '../workflows/operation.ts'
 import { unrecordable } from '../workflows/value-size.ts'
 import type { EventOfType } from '../workflows/workflow-events.ts'
@@ -185,6 +186,13 @@ export class RequestDesk {
       const error = { code: 'result_invalid', message: `the result of ${id} ${problem}` }
       return afterFailure(operation, attempt, 0, { error, isTerminal: true, retryAfterMs: null }, atMs)
     }
-    return afterFailure(operation, attempt, stateOf(aggregate).operations[id]?.failures ?? 0, result, atMs)
+    const failed = { ...result, error: recordable(result.error) }
+    return afterFailure(operation, attempt, stateOf(aggregate).operations[id]?.failures ?? 0, failed, atMs)
   }
+}
+
+/** An error whose details are too large is one all the same. */
+function recordable(error: Failure): Failure {
+  const problem = unrecordable(error.details)
+  return problem === null ? error : { ...error, details: { leftOut: `what was here ${problem}` } }
 }

@@ -3,7 +3,6 @@ import type { Environment } from '../kernel/environment.ts'
 import { type Lsn, lsn, token } from '../kernel/identifiers.ts'
 import { limits } from '../kernel/limits.ts'
 import type { DecidedEvent } from '../sdk/aggregate-types.ts'
-import type { AnyWorkflow } from '../sdk/workflow-types.ts'
 import type { Activation } from '../state/activations.ts'
 import type { RootState } from '../state/root.ts'
 import { isArchivedElsewhere } from '../tables/archived-streams.ts'
@@ -298,7 +297,11 @@ export class WorkflowRunner {
     execution.isLive = true
     // The history's time never falls: a clock that was put back makes no timer wait for it to catch up.
     const atMs = Math.max(this.#o.environment.clock.wallMs(), execution.nowMs)
-    const { changes, requests } = advance(execution, stateOf(aggregate), atMs, this.#newestVersion(execution.workflow))
+    const { name, version } = execution.workflow
+    const newest = this.#o.versions.newest(name) ?? version
+    const { changes, requests } = advance(execution, stateOf(aggregate), atMs, newest)
+    const failure = this.#o.drafts.tooLarge(changes)
+    if (failure !== null) return this.#park(aggregate, failure)
     for (const change of changes) record(aggregate, change)
     const started: StartedRequest[] = requests.map((operation) => ({ operation, attempt: 1 }))
     const { outcome } = execution
@@ -328,10 +331,6 @@ export class WorkflowRunner {
     const data = { error, operation: null, atMs: this.#o.environment.clock.wallMs() }
     record(aggregate, { event: { type: 'workflow/parked', data } })
     this.#end(aggregate)
-  }
-
-  #newestVersion({ name, version }: AnyWorkflow): number {
-    return this.#o.versions.newest(name) ?? version
   }
 
   #draft(aggregate: LiveAggregate, requests: readonly StartedRequest[], releases: boolean): void {

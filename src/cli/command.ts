@@ -4,7 +4,7 @@ import { exitCodes } from './exit-code.ts'
 import type { Flags } from './settings.ts'
 import { list, table } from './table.ts'
 import { withDatabase } from './target.ts'
-import type { Terminal } from './terminal.ts'
+import { oneLine, type Terminal } from './terminal.ts'
 
 /** Prints what is known of one command. */
 export async function getCommand(terminal: Terminal, id: string, flags: Flags): Promise<number> {
@@ -25,8 +25,8 @@ export async function listCommands(terminal: Terminal, flags: Flags): Promise<nu
   const most = limit === undefined ? undefined : parseInteger('--limit', limit, 1)
   const first = after === undefined ? 0 : parseInteger('--after', after)
   const views = await withDatabase(flags, (db) => db.commands(state, most, first))
-  const rows = views.map((view) => [view.id, view.status, whereOf(view), view.command, view.attempts, reasonOf(view)])
-  const head = ['id', 'status', 'aggregate', 'command', 'attempts', 'reason']
+  const rows = views.map((view) => [view.id, view.status, whereOf(view), view.command, view.attempts, whyOf(view)])
+  const head = ['id', 'status', 'aggregate', 'command', 'attempts', state === 'parked' ? 'reason' : 'waits for']
   await terminal.out(flags['json'] === true ? `${JSON.stringify(views)}\n` : table(head, rows))
   return exitCodes.done
 }
@@ -56,6 +56,9 @@ const whereOf = ({ aggregate }: CommandView): string | null =>
 const reasonOf = ({ reason }: CommandView): string | null =>
   reason === undefined ? null : `${reason.code}: ${reason.message}`
 
+const whyOf = (view: CommandView): string | null =>
+  view.waitingFor === undefined ? reasonOf(view) : oneLine(view.waitingFor)
+
 function forPeople(view: CommandView): string {
   const { id, status, command, attempts, endLsn, events = [] } = view
   const facts = list([
@@ -66,6 +69,7 @@ function forPeople(view: CommandView): string {
     ['attempts', attempts],
     ['ended at', endLsn],
     ['reason', reasonOf(view)],
+    ...(view.waitingFor === undefined ? [] : [['waits for', oneLine(view.waitingFor)] as const]),
   ])
   if (events.length === 0) return facts
   const rows = events.map(({ globalPosition, revision, type, data }) => [

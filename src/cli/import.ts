@@ -75,8 +75,13 @@ function sizeOf(file: string): number {
 
 function importerOf(db: Database, concurrency: number, timeoutMs: number, bar: Progress | null): Importer {
   return new Importer({
-    execute: ({ aggregate, id, command, data }, idempotencyKey) =>
-      db.execute(aggregate, id, command, data, { idempotencyKey, timeoutMs: Math.min(askMs, timeoutMs) }),
+    execute: ({ aggregate, id, command, data, priority, delayMs = 0 }, idempotencyKey) =>
+      db.execute(aggregate, id, command, data, {
+        idempotencyKey,
+        timeoutMs: Math.min(askMs, timeoutMs),
+        ...(priority === undefined ? {} : { priority }),
+        ...(delayMs > 0 ? { delayMs, wait: 'received' } : {}),
+      }),
     newKey: randomUUID,
     concurrency,
     timeoutMs,

@@ -12,6 +12,8 @@ export interface ImportCounts {
   completed: number
   rejected: number
   parked: number
+  /** Received by this run, and put off. */
+  delayed: number
   /** Carried out by an earlier call with the same idempotency key. */
   duplicates: number
 }
@@ -48,7 +50,7 @@ interface Waiting {
  */
 export class Importer {
   readonly #o: ImporterOptions
-  readonly counts: ImportCounts = { read: 0, completed: 0, rejected: 0, parked: 0, duplicates: 0 }
+  readonly counts: ImportCounts = { read: 0, completed: 0, rejected: 0, parked: 0, delayed: 0, duplicates: 0 }
   /** By aggregate that has a row under way: the rows behind it. */
   readonly #queues = new Map<string, Waiting[]>()
   #underWay = 0
@@ -190,11 +192,12 @@ function isPassing(error: unknown): error is CommanderError {
   return isCommanderError(error) && (error.retryable || error.code === 'no_database')
 }
 
-function countOf({ outcome }: ClientOutcome): 'completed' | 'rejected' | 'parked' {
+function countOf({ outcome }: ClientOutcome): 'completed' | 'rejected' | 'parked' | 'delayed' {
   switch (outcome) {
     case 'completed':
-    case 'received':
       return 'completed'
+    case 'received':
+      return 'delayed'
     case 'rejected':
       return 'rejected'
     case 'parked':

@@ -3,6 +3,7 @@ import type { ClientOutcome } from '../ipc/call-codec.ts'
 import { unreachable } from '../kernel/assert.ts'
 import { parseAggregate, parseInteger, readJson } from './arguments.ts'
 import { exitCodes } from './exit-code.ts'
+import { isPutOff, queueingOf } from './queueing.ts'
 import type { Flags } from './settings.ts'
 import { table } from './table.ts'
 import { timeoutOf, withDatabase } from './target.ts'
@@ -31,9 +32,12 @@ function executeOptionsOf(flags: Flags): ExecuteOptions {
     readonly durability?: NonNullable<ExecuteOptions['durability']>
     readonly expectRevision?: string
   }
+  const queueing = queueingOf(flags)
   return {
     timeoutMs: timeoutOf(flags),
+    ...queueing,
     ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
+    ...(isPutOff(queueing) ? { wait: 'received' } : {}),
     ...(wait === undefined ? {} : { wait }),
     ...(durability === undefined ? {} : { durability }),
     ...(expectRevision === undefined ? {} : { expectedRevision: parseInteger('--expect-revision', expectRevision) }),

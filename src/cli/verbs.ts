@@ -1,4 +1,5 @@
 import { configKeys } from '../sdk/config-schema.ts'
+import { queueingFlags } from './queueing.ts'
 import type { FlagDefinition, VerbDefinition } from './verb-definition.ts'
 import { workflowVerbs } from './workflow-verbs.ts'
 
@@ -97,16 +98,21 @@ const writing: readonly VerbDefinition[] = [
     ],
     flags: [
       { flag: '--idempotency-key <KEY>', help: 'the same key with the same command gives the first outcome' },
-      { flag: '--wait <WHAT>', help: 'when to answer', choices: ['received', 'completed', 'applied'] },
+      {
+        flag: '--wait <WHAT>',
+        help: 'when to answer; default completed, or received with --delay',
+        choices: ['received', 'completed', 'applied'],
+      },
       { flag: '--durability <WHAT>', help: 'what to wait for', choices: ['flushed', 'written'] },
       { flag: '--expect-revision <N>', help: 'decide only if the aggregate is at this revision' },
+      ...queueingFlags,
       ...ofDatabase,
     ],
     load: async () => (await import('./send.ts')).send,
   },
   {
     path: 'import',
-    help: 'send the commands of a file: NDJSON of { aggregate, id, command, data, idempotencyKey }, or CSV with --map',
+    help: 'send the commands of a file: NDJSON of { aggregate, id, command, data, idempotencyKey, priority, delayMs }, or CSV with --map',
     arguments: [['<FILE>', 'its path; - reads standard input']],
     flags: [
       { flag: '--map <MODULE>', help: 'module whose toCommand(row) makes a command of each row of a CSV file' },

@@ -1,4 +1,5 @@
 import { workflowStatuses } from '../workflows/workflow-view.ts'
+import { queueingFlags } from './queueing.ts'
 import type { FlagDefinition, VerbDefinition } from './verb-definition.ts'
 
 const workflowArgument = ['<NAME/ID>', 'for example order/17'] as const
@@ -18,7 +19,7 @@ export const workflowVerbs = (ofDatabase: readonly FlagDefinition[]): readonly V
     path: 'workflow start',
     help: 'start a workflow; again with the same id and input it is the same one',
     arguments: [workflowArgument, ['[JSON]', 'its input; - reads standard input']],
-    flags: [wait, key, ...ofDatabase],
+    flags: [wait, key, ...queueingFlags, ...ofDatabase],
     load: async () => (await import('./workflow.ts')).start,
   },
   {

@@ -3,11 +3,13 @@ import type {
   StartedWorkflowStatus,
   WorkflowRequestView,
   WorkflowSendOptions,
+  WorkflowSummary,
   WorkflowView,
 } from '../client/options.ts'
 import { isCommanderError } from '../kernel/errors.ts'
 import { parseInteger, parseWorkflow, readJson } from './arguments.ts'
 import { exitCodes } from './exit-code.ts'
+import { queueingOf } from './queueing.ts'
 import type { Flags } from './settings.ts'
 import { type Cell, list, table } from './table.ts'
 import { timeoutOf, withDatabase } from './target.ts'
@@ -22,10 +24,14 @@ export async function start(
 ): Promise<number> {
   const { name, id } = parseWorkflow(workflow)
   const input = (await readJson(terminal.input, 'the input', json)) ?? null
-  const options = sendOptionsOf(flags)
+  const options = { ...sendOptionsOf(flags), ...queueingOf(flags) }
   return withDatabase(flags, async (db) => {
+    if (flags['wait'] === true) {
+      const run = (): Promise<unknown> =>
+        db.workflow(name).execute(id, input, { ...options, timeoutMs: timeoutOf(flags) })
+      return ended(terminal, db, name, id, flags, run)
+    }
     const started = await db.workflow(name).start(id, input, options)
-    if (flags['wait'] === true) return ended(terminal, db, name, id, flags)
     const note = started.alreadyStarted ? ' (it was started before)' : ''
     const text = `${name}/${id} is ${started.status}${note}\n`
     await terminal.out(flags['json'] === true ? `${JSON.stringify({ name, ...started })}\n` : text)
@@ -37,7 +43,9 @@ export async function start(
 export async function get(terminal: Terminal, workflow: string, flags: Flags): Promise<number> {
   const { name, id } = parseWorkflow(workflow)
   return withDatabase(flags, (db) =>
-    flags['wait'] === true ? ended(terminal, db, name, id, flags) : print(terminal, db, name, id, flags),
+    flags['wait'] === true
+      ? ended(terminal, db, name, id, flags, () => db.workflow(name).result(id, { timeoutMs: timeoutOf(flags) }))
+      : print(terminal, db, name, id, flags),
   )
 }
 
@@ -53,10 +61,19 @@ export async function listWorkflows(terminal: Terminal, name: string, flags: Fla
     ...(status === undefined ? {} : { status }),
     ...(after === undefined ? {} : { after }),
     limit: limit === undefined ? limitDefault : parseInteger('--limit', limit, 1),
+    waiting: true,
   }
   const found = await withDatabase(flags, (db) => db.workflows(options))
-  const rows = found.map((one) => [one.id, one.status, one.version, one.run, one.startedAt, one.endedAt])
-  const head = ['id', 'status', 'version', 'run', 'started', 'ended']
+  const rows = found.map((one) => [
+    one.id,
+    one.status,
+    one.version,
+    one.run,
+    one.startedAt,
+    one.endedAt,
+    waitingText(one),
+  ])
+  const head = ['id', 'status', 'version', 'run', 'started', 'ended', 'waits for']
   await terminal.out(flags['json'] === true ? `${JSON.stringify(found)}\n` : table(head, rows))
   return exitCodes.done
 }
@@ -122,9 +139,16 @@ async function said(terminal: Terminal, flags: Flags, forPrograms: object, forPe
 }
 
 /** Prints the workflow when it has ended. One that failed, was cancelled or parked has exit code 1. */
-async function ended(terminal: Terminal, db: Database, name: string, id: string, flags: Flags): Promise<number> {
+async function ended(
+  terminal: Terminal,
+  db: Database,
+  name: string,
+  id: string,
+  flags: Flags,
+  wait: () => Promise<unknown>,
+): Promise<number> {
   try {
-    await db.workflow(name).result(id, { timeoutMs: timeoutOf(flags) })
+    await wait()
   } catch (error) {
     if (!isCommanderError(error) || !endCodes.has(error.code)) throw error
     await print(terminal, db, name, id, flags)
@@ -174,6 +198,15 @@ function requestsTable(total: number, requests: WorkflowView['requests']): strin
 /** What undoes a request has its name. */
 const nameOf = ({ name, operation }: WorkflowRequestView): string =>
   operation.startsWith('compensation/') ? `undo ${name}` : name
+
+/** In one cell; the view of the workflow tells all. */
+function waitingText({ waitingFor = [] }: WorkflowSummary): string | null {
+  const [first, ...others] = waitingFor
+  if (first === undefined) return null
+  const due = first.dueAt === null ? '' : ` until ${first.dueAt}`
+  const more = others.length === 0 ? '' : `, and ${others.length} more`
+  return `${first.child ?? first.operation}${due}${more}`
+}
 
 function waitingTable(waitingFor: WorkflowView['waitingFor']): string {
   if (waitingFor.length === 0) return ''

@@ -7,7 +7,7 @@ import type { AnyWorkflow } from '../sdk/workflow-types.ts'
 import { bodyOrError, outcomeOf } from './http-answers.ts'
 import { closedError, HttpCalls, waitMsMax } from './http-calls.ts'
 import { readLines, readMessages } from './http-events.ts'
-import { bodyOf, keyHeader, query, segment } from './http-names.ts'
+import { bodyOf, keyHeader, query, queueingHeaders, segment } from './http-names.ts'
 import type { HttpAnswer, HttpRequester } from './http-requester.ts'
 import { HttpWorkflows } from './http-workflows.ts'
 import type {
@@ -275,6 +275,7 @@ function headersOf(options: ExecuteOptions, key: string): Readonly<Record<string
     ...(prefer === null ? {} : { prefer }),
     ...(expectedRevision === undefined ? {} : { 'if-match': `"${expectedRevision}"` }),
     ...(metadata === undefined ? {} : traceOf(metadata)),
+    ...queueingHeaders(options),
   }
 }
 

@@ -2,7 +2,7 @@ import type { ClientEvent, ClientOutcome } from '../ipc/call-codec.ts'
 import type { CommandView, ProjectionView, StreamView } from '../ipc/client-views.ts'
 import type { AnyAggregate, CommandData, CommandName, EventsOf, StateOf } from '../sdk/aggregate-types.ts'
 import type { AnyWorkflow, InputOf, OutputOf } from '../sdk/workflow-types.ts'
-import type { WorkflowHandle, Workflows } from './workflow-options.ts'
+import type { QueueingOptions, WorkflowHandle, Workflows } from './workflow-options.ts'
 
 /** Where the database is: its data directory, its socket, or its HTTP address. */
 export type ConnectOptions = {
@@ -16,10 +16,13 @@ export type ConnectOptions = {
   | { readonly url: string; readonly token?: string; readonly dataDir?: never; readonly socket?: never }
 )
 
-export interface ExecuteOptions {
+export interface ExecuteOptions extends QueueingOptions {
   /** The same key with the same command gives the first outcome; with another command `idempotency_conflict`. 1 to 256 bytes. */
   readonly idempotencyKey?: string
-  /** received: durable and queued. completed (default): decided. applied: readers see it. */
+  /**
+   * received: durable and queued. completed (default): decided. applied: readers see it. What is put off by `delayMs` for
+   * longer than `timeoutMs` can only be waited for until it is received.
+   */
   readonly wait?: 'received' | 'completed' | 'applied'
   /** written: answer before the flush; a crash of the host may undo it, and the answer says so. Default: flushed. */
   readonly durability?: 'written' | 'flushed'

@@ -21,7 +21,7 @@ import type {
   StreamView,
   WorkflowEnd,
   WorkflowHandle,
-  WorkflowSendOptions,
+  WorkflowStartOptions,
   WorkflowSummary,
   WorkflowsOptions,
   WorkflowView,
@@ -188,7 +188,7 @@ export class SocketDatabase implements Database, WorkflowConnection {
     name: string,
     id: string,
     input: unknown,
-    options: WorkflowSendOptions & WorkflowWaitOptions,
+    options: WorkflowStartOptions & WorkflowWaitOptions,
   ): Promise<WorkflowEnd> {
     if (this.#isClosed) throw closed()
     const data = startData(input)

@@ -10,6 +10,7 @@ import type {
   WorkflowHandle,
   WorkflowSendOptions,
   WorkflowStarted,
+  WorkflowStartOptions,
   WorkflowWaitOptions,
 } from './workflow-options.ts'
 
@@ -27,7 +28,7 @@ export interface WorkflowConnection {
     name: string,
     id: string,
     input: unknown,
-    options: WorkflowSendOptions & WorkflowWaitOptions,
+    options: WorkflowStartOptions & WorkflowWaitOptions,
   ): Promise<WorkflowEnd>
   workflowEnd(name: string, id: string, options: WorkflowWaitOptions): Promise<WorkflowEnd>
   workflowView(name: string, id: string): Promise<WorkflowView>
@@ -44,15 +45,22 @@ export class WorkflowClient implements WorkflowHandle<unknown, never> {
     this.#connection = connection
   }
 
-  async start(id: string, input: unknown, options: WorkflowSendOptions = {}): Promise<WorkflowStarted> {
-    const outcome = await this.#send(id, 'start', startData(input), options)
+  async start(id: string, input: unknown, options: WorkflowStartOptions = {}): Promise<WorkflowStarted> {
+    const isPutOff = options.delayMs !== undefined && options.delayMs > 0
+    const outcome = await this.#send(
+      id,
+      'start',
+      startData(input),
+      isPutOff ? { ...options, wait: 'received' } : options,
+    )
+    if (outcome.outcome === 'received') return { id, status: 'pending', alreadyStarted: outcome.duplicate }
     const isNew = !outcome.duplicate && outcome.outcome === 'completed' && outcome.events.length > 0
     if (isNew) return { id, status: 'running', alreadyStarted: false }
     const { status } = await this.#connection.workflowStatus(this.name, id)
     return { id, status, alreadyStarted: true }
   }
 
-  async execute(id: string, input: unknown, options: WorkflowSendOptions & WorkflowWaitOptions = {}): Promise<never> {
+  async execute(id: string, input: unknown, options: WorkflowStartOptions & WorkflowWaitOptions = {}): Promise<never> {
     return outputOf(await this.#connection.runWorkflow(this.name, id, input, options)) as never
   }
 
@@ -76,7 +84,7 @@ export class WorkflowClient implements WorkflowHandle<unknown, never> {
     await this.#send(id, 'retry', {})
   }
 
-  async #send(id: string, command: string, data: unknown, options: WorkflowSendOptions = {}): Promise<ClientOutcome> {
+  async #send(id: string, command: string, data: unknown, options: ExecuteOptions = {}): Promise<ClientOutcome> {
     return done(
       `${command} on workflow ${this.name}/${id}`,
       await this.#connection.execute(workflowType(this.name), id, command, data, options),

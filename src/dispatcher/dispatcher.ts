@@ -51,6 +51,7 @@ export class Dispatcher implements FollowerRole {
   #sweepTimer: Timer | null = null
   #restartTimer: Timer | null = null
   #keysAppliedUpTo: Lsn = lsn(0)
+  #isLetGo = false
   readonly #reset: (reason: CommanderError) => void
 
   constructor(
@@ -71,7 +72,8 @@ export class Dispatcher implements FollowerRole {
     this.#commands = new CommandDesk({ ...hooks, startedPerInstance, isRestarting })
     this.#housekeeping = new Housekeeping(environment, state, this.#commands.loads, this.#options)
     const takeSequence = (): number => this.#follower?.takeSequence() ?? 0
-    this.#workflows = new WorkflowDesk({ ...hooks, batch: this.#batch, takeSequence, readTimers, lookMs })
+    const commands = { hold: (instance: string) => this.#commands.hold(instance), letGo: () => this.#letGo() }
+    this.#workflows = new WorkflowDesk({ ...hooks, batch: this.#batch, takeSequence, readTimers, lookMs, commands })
     this.#schedules = new ScheduleDesk(hooks)
   }
 
@@ -223,8 +225,16 @@ export class Dispatcher implements FollowerRole {
       this.#commands.draft()
       this.#workflows.draft()
       this.#schedules.draft()
+      if (this.#isLetGo) this.#commands.draft()
+      this.#isLetGo = false
     }
     this.#send()
+  }
+
+  /** What was held is drafted with what comes next. */
+  #letGo(): void {
+    this.#commands.letGo()
+    this.#isLetGo = true
   }
 
   #draft(action: Action): void {

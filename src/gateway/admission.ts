@@ -166,10 +166,17 @@ export class Admission {
   /** null: it is started as soon as it can be. */
   #queueing(b: Buffer, o: number, { priority, delayMs }: Envelope, changed: Changed | null): QueueFields | null {
     const queue = this.#admittedQueue
-    if (queue === null) return priority === undefined && delayMs === undefined ? null : {}
+    if (queue === null && priority === undefined && delayMs === undefined) return null
     const { type, id } = parseAggregateKey(keyOf(b, o))
+    const command = nameOf(b, o)
+    if (delayMs !== undefined && delayMs > 0 && isWorkflowType(type) && command !== startCommand)
+      throw notPutOff(command, type, id, delayMs)
+    if (queue === null) {
+      if (priority !== undefined && priority > 0) throw withoutQueue(command, type, priority)
+      return {}
+    }
     const data = changed === null ? dataOf(b, o) : changed.data
-    return { partition: partitionOf(queue, data, id, `${nameOf(b, o)} of ${type}`) }
+    return { partition: partitionOf(queue, data, id, `${command} of ${type}`) }
   }
 
   #checkRoom({ commands }: RootState, drafted: number, key: string): void {
@@ -205,6 +212,17 @@ function unknownType(type: string, known: readonly string[]): CommanderError {
 }
 
 const startCommand = 'start'
+
+function withoutQueue(command: string, type: string, priority: number): CommanderError {
+  const message = `priority is ${priority}, but ${command} of ${type} has no queue in which it could go before others: leave it out, or define a queue`
+  return new CommanderError('invalid_input', message)
+}
+
+/** Whatever comes behind it waits as well: its timers, and that it is cancelled. */
+function notPutOff(command: string, type: string, id: string, delayMs: number): CommanderError {
+  const message = `delayMs is ${delayMs}, but of a workflow only the start can be put off: ${command} would hold back all that comes to ${workflowNameOf(type)}/${id} meanwhile; send it later`
+  return new CommanderError('invalid_input', message)
+}
 
 /** Those that sleep or wait do not count: they take no memory. */
 function checkActive({ activations }: RootState): void {

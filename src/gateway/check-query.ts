@@ -39,7 +39,13 @@ const fieldsByQuestion: { readonly [Ask in Query['ask']]: Readonly<Record<string
   workflow: { name: text, id: text, minLsn: optional(whole(0)) },
   workflowRecord: { name: text, id: text, minLsn: optional(whole(0)) },
   workflowEnd: { name: text, id: text },
-  workflows: { name: text, status: optional(workflowStatus), limit: whole(1), after: optional(text) },
+  workflows: {
+    name: text,
+    status: optional(workflowStatus),
+    limit: whole(1),
+    after: optional(text),
+    waiting: optional(flag),
+  },
   events: { after: whole(0), follow: flag },
 }
 

@@ -82,7 +82,8 @@ export const components: Readonly<Record<string, JsonSchema>> = {
   Workflow: object({
     name: text('Name of the workflow'),
     id: text('Its id'),
-    status: { enum: workflowStatuses },
+    status: { enum: [...workflowStatuses, 'pending'] },
+    'command?': text('pending: id of the command that will start it'),
     'version?': integer('Of its code', 1),
     'run?': integer('1, 2, 3… with continueAsNew', 1),
     'startedAt?': text('ISO 8601, UTC'),

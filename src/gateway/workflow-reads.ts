@@ -10,13 +10,16 @@ import { isoTime, isoTimeOrNull } from '../workflows/iso-time.ts'
 import { unknownWorkflow } from '../workflows/workflow-end.ts'
 import type { WorkflowEvent } from '../workflows/workflow-events.ts'
 import { workflowNameOf, workflowType } from '../workflows/workflow-names.ts'
-import type { WorkflowSummary, WorkflowView } from '../workflows/workflow-view.ts'
+import type { WorkflowSummary, WorkflowView, WorkflowWaiting } from '../workflows/workflow-view.ts'
 import { WorkflowViewFold } from '../workflows/workflow-view-fold.ts'
+import { waitingOf } from '../workflows/workflow-waiting.ts'
 import type { Queries } from './queries.ts'
 
 /** Events that are folded, and rows of the index that are looked at, before the event loop is given back. */
 const eventsPerTurn = 2000
 const rowsPerTurn = 2000
+/** Each has to be folded. */
+const lookedAtPerTurn = 20
 
 export interface WorkflowListQuery {
   readonly name: string
@@ -24,6 +27,8 @@ export interface WorkflowListQuery {
   readonly limit: number
   /** Id after which to go on. */
   readonly after?: string | undefined
+  /** Whether to say what those wait for that are running. */
+  readonly waiting?: boolean | undefined
 }
 
 /** What the store knows of workflows: their index, and their histories, read a portion at a time. */
@@ -40,8 +45,9 @@ export class WorkflowReads {
 
   /** @throws CommanderError `unknown_workflow`, `workflow_unknown`, `stream_deleted` */
   record(name: string, id: string): WorkflowSummary {
-    const record = readWorkflowRecord(this.#store, this.#queries.present(workflowType(name), id))
-    if (record === null) throw unknownWorkflow(name, id)
+    const key = this.#queries.present(workflowType(name), id)
+    const record = readWorkflowRecord(this.#store, key)
+    if (record === null) throw unknownWorkflow(name, id, this.#queries.pendingStart(key))
     return summaryOf(name, id, record)
   }
 
@@ -52,12 +58,12 @@ export class WorkflowReads {
     const key = this.#queries.present(type, id)
     while (await this.#foldSome(fold, key)) await this.#turn()
     const view = fold.view()
-    if (view === null) throw unknownWorkflow(name, id)
+    if (view === null) throw unknownWorkflow(name, id, this.#queries.pendingStart(key))
     return view
   }
 
-  /** In the order of their ids. @throws CommanderError `unknown_workflow` */
-  async list({ name, status, limit, after = '' }: WorkflowListQuery): Promise<WorkflowSummary[]> {
+  /** In the order of their ids. @throws CommanderError `unknown_workflow`, and `archive_unavailable` with `waiting` */
+  async list({ name, status, limit, after = '', waiting = false }: WorkflowListQuery): Promise<WorkflowSummary[]> {
     const type = workflowType(name)
     this.#queries.known(type)
     const most = Math.min(limit, limits.pageEventsMax)
@@ -69,7 +75,29 @@ export class WorkflowReads {
       })
       if (last !== null) await this.#turn()
     }
-    return found
+    return waiting ? this.#withWaiting(found) : found
+  }
+
+  async #withWaiting(found: readonly WorkflowSummary[]): Promise<WorkflowSummary[]> {
+    const all: WorkflowSummary[] = []
+    for (const one of found) {
+      all.push(one.status === 'running' ? { ...one, waitingFor: await this.#waitingFor(one) } : one)
+      if (all.length % lookedAtPerTurn === 0) await this.#turn()
+    }
+    return all
+  }
+
+  /** Nothing of one that has ended meanwhile, or was deleted. */
+  async #waitingFor({ name, id }: WorkflowSummary): Promise<readonly WorkflowWaiting[]> {
+    for (;;) {
+      try {
+        const state = this.#queries.workflowState(name, id)
+        return state === null ? [] : waitingOf(`${workflowType(name)}/${id}`, state)
+      } catch (error) {
+        if (!isArchivedElsewhere(error)) throw error
+        await this.#queries.archived.load(error)
+      }
+    }
   }
 
   /** @returns the id after which to go on; null at the end */

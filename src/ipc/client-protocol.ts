@@ -115,6 +115,7 @@ export type Query =
       readonly status?: string
       readonly limit: number
       readonly after?: string
+      readonly waiting?: boolean
     }
   /** Blocks of the event log after a position; for ever with `follow`. */
   | { readonly ask: 'events'; readonly after: number; readonly follow: boolean }

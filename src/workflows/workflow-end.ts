@@ -1,4 +1,4 @@
-import { CommanderError } from '../kernel/errors.ts'
+import { CommanderError, isCommanderError } from '../kernel/errors.ts'
 import type { WorkflowEvent } from './workflow-events.ts'
 import { workflowNameOf } from './workflow-names.ts'
 import type { WorkflowEnd } from './workflow-view.ts'
@@ -42,5 +42,25 @@ export function endError({ name, id, status, error }: WorkflowEnd): CommanderErr
   return new CommanderError(code, `workflow ${name}/${id} ${what}${why}${advice}`, { details: error })
 }
 
-export const unknownWorkflow = (name: string, id: string): CommanderError =>
-  new CommanderError('workflow_unknown', `there is no workflow ${name}/${id}; start it first, or correct the id`)
+/** The command that starts a workflow, while it is pending. */
+export interface PendingStart {
+  readonly command: string
+  readonly waitingFor: string | null
+}
+
+export function unknownWorkflow(name: string, id: string, start: PendingStart | null): CommanderError {
+  if (start === null) {
+    const message = `there is no workflow ${name}/${id}; start it first, or correct the id`
+    return new CommanderError('workflow_unknown', message)
+  }
+  const reason = start.waitingFor === null ? 'it is about to be' : `waiting for: ${start.waitingFor}`
+  const message = `workflow ${name}/${id} is not started yet by command ${start.command}, ${reason}`
+  return new CommanderError('workflow_unknown', message, { details: start })
+}
+
+/** Why there is no such workflow yet; null where it was never started. */
+export function pendingStartIn(error: unknown): PendingStart | null {
+  if (!isCommanderError(error) || error.code !== 'workflow_unknown') return null
+  const { command } = (error.details ?? {}) as Partial<PendingStart>
+  return typeof command === 'string' ? (error.details as PendingStart) : null
+}

@@ -1,15 +1,10 @@
 import { limits } from '../kernel/limits.ts'
 import { isoTime, isoTimeOrNull } from './iso-time.ts'
 import type { EventOfType, WorkflowEvent } from './workflow-events.ts'
-import { awakeableId, workflowNameOf } from './workflow-names.ts'
-import {
-  foldWorkflow,
-  hasEnded,
-  initialWorkflowState,
-  type PendingOperation,
-  type WorkflowState,
-} from './workflow-state.ts'
-import type { WorkflowRequestView, WorkflowView, WorkflowWaiting } from './workflow-view.ts'
+import { workflowNameOf } from './workflow-names.ts'
+import { foldWorkflow, initialWorkflowState, type WorkflowState } from './workflow-state.ts'
+import type { WorkflowRequestView, WorkflowView } from './workflow-view.ts'
+import { waitingOf } from './workflow-waiting.ts'
 
 interface RequestRecord {
   readonly operation: string
@@ -72,7 +67,7 @@ export class WorkflowViewFold {
       isCancelled: state.isCancelled || state.isTimedOut,
       requests: requests.sort((a, b) => a.startedAtMs - b.startedAtMs).map(requestView),
       requestCounts: { total: this.#total, completed: state.completedRequests, failed: this.#failed },
-      waitingFor: this.#waitingFor(),
+      waitingFor: waitingOf(`${this.#type}/${this.#id}`, state),
     }
   }
 
@@ -131,32 +126,6 @@ export class WorkflowViewFold {
     if (this.#ended.length >= 2 * limits.workflowRequestsShown)
       this.#ended = this.#ended.slice(-limits.workflowRequestsShown)
   }
-
-  #waitingFor(): WorkflowWaiting[] {
-    if (hasEnded(this.#state)) return []
-    const key = `${this.#type}/${this.#id}`
-    const { operations, run } = this.#state
-    return Object.entries(operations).flatMap(([operation, pending]) => waitingOf(key, run, operation, pending))
-  }
-}
-
-function waitingOf(
-  key: string,
-  run: number,
-  operation: string,
-  { kind, startedAtMs, dueMs, child }: PendingOperation,
-): WorkflowWaiting[] {
-  if (kind === 'request') return []
-  return [
-    {
-      kind: kind === 'timer' && operation.startsWith('signal/') ? 'signal' : kind,
-      operation,
-      since: isoTime(startedAtMs),
-      dueAt: isoTimeOrNull(dueMs),
-      ...(kind === 'awakeable' ? { awakeable: awakeableId(key, run, operation) } : {}),
-      ...(child === null ? {} : { child: workflowNameOf(child) }),
-    },
-  ]
 }
 
 const requestView = ({ operation, run, attempt, status, error, ...times }: RequestRecord): WorkflowRequestView => ({

@@ -14,6 +14,8 @@ export interface WorkflowSummary {
   readonly run: number
   readonly startedAt: string
   readonly endedAt: string | null
+  /** Of one that is running, where a list was asked for it. */
+  readonly waitingFor?: readonly WorkflowWaiting[]
 }
 
 /** One side effect of a workflow, or what undoes one. */

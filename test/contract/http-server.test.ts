@@ -313,6 +313,8 @@ describe('the server', () => {
       'Idempotency-Key',
       'If-Match',
       'Prefer',
+      'Command-Priority',
+      'Command-Delay-Ms',
       'traceparent',
     ])
   })

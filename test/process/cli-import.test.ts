@@ -89,7 +89,7 @@ describe('import of CSV with a map', () => {
     const file = write('transactions.csv', expected.lines, '\r\n')
     const first = jsonOf<Report>(await importFile(file, '--map', map, '--json'))
     expect(first).toMatchObject(counts(2000))
-    const names = ['read', 'completed', 'rejected', 'parked', 'duplicates', 'seconds', 'commandsPerSecond']
+    const names = ['read', 'completed', 'rejected', 'parked', 'delayed', 'duplicates', 'seconds', 'commandsPerSecond']
     expect(Object.keys(first)).toEqual(names)
     expect(Math.abs(first.commandsPerSecond - 2000 / first.seconds)).toBeLessThan(0.01 * first.commandsPerSecond + 1)
     await expectMovements(expected)

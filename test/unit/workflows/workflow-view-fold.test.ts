@@ -132,7 +132,8 @@ describe('the view of a workflow', () => {
   it('keeps the latest requests and all that are under way, and counts the rest', () => {
     viewAfter(started, requested('request/first#1', 1, 0))
     const count = 5 * limits.workflowRequestsShown
-    for (let i = 1; i <= count; i++) viewAfter(requested(`request/r#${i}`, 1, i), done(`request/r#${i}`))
+    for (let i = 1; i <= count; i++)
+      for (const event of [requested(`request/r#${i}`, 1, i), done(`request/r#${i}`)]) fold.add(event)
     const { requests, requestCounts } = fold.view() as WorkflowView
     expect(requests).toHaveLength(limits.workflowRequestsShown + 1)
     expect(requests[0]).toMatchObject({ name: 'first', status: 'running' })
