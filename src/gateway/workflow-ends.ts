@@ -106,7 +106,7 @@ export class WorkflowEnds {
   await(call: Call, key: string, at: Lsn): void {
     if (!isListening(call)) return
     this.#waits.add(call, key) // I1
-    const look = { call, neededLsn: at, isPending: pendingStartOf(this.#o.state, key) !== undefined }
+    const look = this.#lookOf(call, key, at)
     if (at > this.#o.answers.applied) this.#looks.push(look)
     else this.#look(look)
   }
@@ -115,8 +115,13 @@ export class WorkflowEnds {
   again(call: Call, at: Lsn): void {
     if (!isListening(call)) return
     this.#waits.add(call, call.workflow) // I1
-    this.#look(call)
-    if (this.#waits.holds(call) && at > this.#o.answers.applied) this.#looks.push({ call, neededLsn: at })
+    const look = this.#lookOf(call, call.workflow, at)
+    this.#look(look)
+    if (this.#waits.holds(call) && at > this.#o.answers.applied) this.#looks.push(look)
+  }
+
+  #lookOf(call: Call, key: string, neededLsn: Lsn): Look {
+    return { call, neededLsn, isPending: pendingStartOf(this.#o.state, key) !== undefined }
   }
 
   /** Nobody listens any more: to one request, or to any. */
