@@ -19,6 +19,7 @@ import type { Compensation } from './compensation.ts'
 import { ContinueAsNew } from './continue-as-new.ts'
 import type { Operation, OperationNameKind, SignalOperation } from './operation.ts'
 import { partitionOf } from './partition.ts'
+import { recordedOrThrow } from './recorded-value.ts'
 import type { RunStart } from './run-start.ts'
 import { awakeableId, workflowType } from './workflow-names.ts'
 
@@ -79,18 +80,23 @@ export class RunContext implements WorkflowContext {
   ): Promise<WorkflowCommandOutcome> {
     const type = typeof aggregate === 'string' ? aggregate : aggregate.name
     const to = { type, id }
+    const sent = recordedOrThrow(data, () => `the data of command ${command} on ${type}/${id}`)
+    const undoing =
+      compensate === undefined
+        ? null
+        : recordedOrThrow(compensate.data, () => `the data of command ${compensate.command} on ${type}/${id}`)
     const name = this.#execution.nameOf('command', `${command} ${type}/${id}`)
     const outcome = await this.#execution.open<WorkflowCommandOutcome>({
       kind: 'command',
       id: name,
       to,
       command,
-      data: data ?? null,
+      data: sent,
       expectedRevision: expectedRevision ?? null,
-      ...partitionIn(typeof aggregate === 'string' ? undefined : aggregate.queues?.[command], data ?? null, to),
+      ...partitionIn(typeof aggregate === 'string' ? undefined : aggregate.queues?.[command], sent, to),
     })
     if (compensate !== undefined && outcome.outcome === 'completed')
-      this.#execution.compensateBy({ to, command: compensate.command, data: compensate.data ?? null })
+      this.#execution.compensateBy({ to, command: compensate.command, data: undoing })
     return outcome
   }
 
@@ -130,10 +136,11 @@ export class RunContext implements WorkflowContext {
   async startChild(workflow: AnyWorkflow, id: string, input: unknown): Promise<ChildHandle<never>> {
     const execution = this.#execution
     const type = workflowType(workflow.name)
+    const sent = recordedOrThrow(input, () => `the input of workflow ${workflow.name}/${id}`)
     const operation = execution.nameOf('child', `${workflow.name}/${id}`)
     const to = { type, id }
-    const partition = partitionIn(workflow.queue, input, to)
-    const result = execution.open<never>({ kind: 'child', id: operation, to, input, ...partition })
+    const partition = partitionIn(workflow.queue, sent, to)
+    const result = execution.open<never>({ kind: 'child', id: operation, to, input: sent, ...partition })
     await Promise.race([execution.childStarted(operation), result])
     const send = async (command: string, data: unknown): Promise<void> => {
       await this.command(type, id, command, data)
@@ -176,7 +183,7 @@ export class RunContext implements WorkflowContext {
   }
 
   setStatus(value: unknown): void {
-    this.#execution.setStatus(value ?? null)
+    this.#execution.setStatus(recordedOrThrow(value, () => 'what setStatus was given'))
   }
 
   get isCancelled(): boolean {
@@ -193,7 +200,7 @@ export class RunContext implements WorkflowContext {
   }
 
   continueAsNew(input: unknown): never {
-    throw new ContinueAsNew(input)
+    throw new ContinueAsNew(recordedOrThrow(input, () => 'the input of continueAsNew'))
   }
 }
 
