@@ -174,7 +174,7 @@ export const workflowList: JsonSchema = list(reference('Workflow'))
 
 export const aggregateParams: Parameters = {
   type: text('Aggregate type'),
-  id: text(`Aggregate id, 1 to ${limits.aggregateIdBytesMax} bytes of UTF-8; percent-encoded, "/" too`),
+  id: text(`Aggregate id, 1 to ${limits.aggregateIdBytesMax} bytes of UTF-8; percent-encoded, "/" and ":" too`),
 }
 
 export const minLsn: JsonSchema = integer('Wait until the store has applied this entry: read your writes')
