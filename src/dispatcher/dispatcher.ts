@@ -71,7 +71,7 @@ export class Dispatcher implements FollowerRole {
     this.#housekeeping = new Housekeeping(environment, state, this.#commands.loads, this.#options)
     const takeSequence = (): number => this.#follower?.takeSequence() ?? 0
     this.#workflows = new WorkflowDesk({ ...hooks, batch: this.#batch, takeSequence, readTimers, lookMs })
-    this.#schedules = new ScheduleDesk(hooks)
+    this.#schedules = new ScheduleDesk({ ...hooks, lookMs })
   }
 
   get state(): RootState {
