@@ -54,7 +54,10 @@ export const workflowVerbs = (ofDatabase: readonly FlagDefinition[]): readonly V
     arguments: [workflowArgument],
     flags: [
       { flag: '--reason <TEXT>', help: 'kept in its history' },
-      { flag: '--force', help: 'end it at once: nothing is undone' },
+      {
+        flag: '--force',
+        help: 'end it at once: nothing is undone, and its code is not asked; for one that stays parked',
+      },
       ...ofDatabase,
     ],
     load: async () => (await import('./workflow.ts')).cancel,

@@ -126,7 +126,7 @@ function commands(desk: WorkflowDesk): HttpRoute[] {
       path: '/v1/workflows/{name}/{id}:cancel',
       operation: 'cancelWorkflow',
       summary: 'Cancel a workflow: it undoes what it did, and ends',
-      description: 'With `force` it ends at once, and nothing is undone. What has ended stays as it is.',
+      description: 'With `force` it ends at once, and nothing is undone.',
       scopes: ['send', 'operate'],
       params,
       headers: key,

@@ -290,6 +290,12 @@ export class WorkflowExecution implements RunHost {
     if (error.code === 'cancelled') this.isCancelled = true
     if (this.#isCompensating) return
     this.abortController.abort(error)
+    if (this.outcome?.kind === 'broken' && this.mismatch === null) {
+      // It was parked by what it threw, and waits for nothing: what it did until then is undone.
+      this.outcome = null
+      void this.#threw(error)
+      return
+    }
     const interrupted = [...this.#open.values()]
     this.#open.clear()
     this.#startedChildren.clear()

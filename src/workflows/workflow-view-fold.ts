@@ -80,7 +80,7 @@ export class WorkflowViewFold {
       case 'request/failed':
         return this.#failedAttempt(event.data)
       case 'workflow/retried':
-        for (const request of this.#open.values()) if (request.status === 'waiting') request.status = 'running'
+        for (const request of this.#open.values()) if (request.status === 'parked') request.status = 'running'
         return
       case 'workflow/cancel-requested':
       case 'workflow/continued':
@@ -115,14 +115,15 @@ export class WorkflowViewFold {
     if (next === 'final') {
       this.#failed++
       this.#end(operation, 'failed', atMs)
-    } else Object.assign(request, { status: next === 'again' ? 'retrying' : 'waiting', retryAtMs })
+    } else Object.assign(request, { status: next === 'again' ? 'retrying' : 'parked', retryAtMs })
   }
 
   #end(operation: string, status: RequestRecord['status'], atMs: number): void {
     const request = this.#open.get(operation)
     if (request === undefined) return
     this.#open.delete(operation)
-    this.#ended.push(Object.assign(request, { status, endedAtMs: atMs, retryAtMs: null }))
+    const error = status === 'completed' ? null : request.error
+    this.#ended.push(Object.assign(request, { status, error, endedAtMs: atMs, retryAtMs: null }))
     if (this.#ended.length >= 2 * limits.workflowRequestsShown)
       this.#ended = this.#ended.slice(-limits.workflowRequestsShown)
   }

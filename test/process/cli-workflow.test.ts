@@ -97,6 +97,8 @@ describe.each(reaches)('workflow with %s', (name, reach) => {
     await workflow('start', id('cancel'), '{"waitsFor":"approval"}')
     expect((await workflow('cancel', id('cancel'), '--reason', 'changed my mind')).exitCode).toBe(0)
     expectError(await workflow('get', id('cancel'), '--wait'), 1, 'was cancelled: cancelled: changed my mind')
+    expectError(await workflow('cancel', id('cancel')), 1, 'has ended: it is cancelled')
+    expectError(await workflow('cancel', id('cancel'), '--force'), 1, 'has ended: it is cancelled')
   })
 
   it('says what is wrong', async () => {

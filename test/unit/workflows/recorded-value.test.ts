@@ -30,8 +30,9 @@ const leaf = fc.oneof(
   fc.date({ noInvalidDate: false }),
   fc.uint8Array(),
 )
+const key = fc.string({ unit: 'binary' }).filter((text) => text !== '__proto__')
 const anyValue = fc.letrec((tie) => ({
-  value: fc.oneof({ depthSize: 'small' }, leaf, fc.array(tie('value')), fc.dictionary(fc.string(), tie('value'))),
+  value: fc.oneof({ depthSize: 'small' }, leaf, fc.array(tie('value')), fc.dictionary(key, tie('value'))),
 })).value
 
 describe('what is recorded of a value', () => {
