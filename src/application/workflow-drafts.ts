@@ -14,6 +14,7 @@ import { endsWorkflow, isIndexed, type WorkflowEvent } from '../workflows/workfl
 import { draftOverheadBytes } from './draft-overhead.ts'
 import type { LiveAggregate } from './live-aggregates.ts'
 import { isSnapshotDue, snapshotOf } from './snapshot-of.ts'
+import type { UndefinedTargets } from './undefined-targets.ts'
 
 const nothing = Buffer.alloc(0)
 
@@ -47,15 +48,23 @@ export class WorkflowDrafts {
   readonly #clock: Clock
   readonly #bytesMax: number
   readonly #takeSequence: () => number
+  readonly #targets: UndefinedTargets
   readonly #fields: EntryFields = emptyFields()
   /** In the order of their sequences. */
   readonly #drafted = new Queue<DraftedStep>()
 
-  constructor(batch: EntryBatch, clock: Clock, bytesMax: number, takeSequence: () => number) {
+  constructor(
+    batch: EntryBatch,
+    clock: Clock,
+    bytesMax: number,
+    takeSequence: () => number,
+    targets: UndefinedTargets,
+  ) {
     this.#batch = batch
     this.#clock = clock
     this.#bytesMax = bytesMax - draftOverheadBytes
     this.#takeSequence = takeSequence
+    this.#targets = targets
   }
 
   /** The aggregate's state and revision are those after the changes. What is too large for one draft takes several. */
@@ -152,6 +161,7 @@ export class WorkflowDrafts {
     for (const { message } of changes) {
       if (message === undefined) continue
       messages.push(message)
+      this.#targets.look(aggregate, message.to, message.command)
       room -= message.data.length + draftOverheadBytes
     }
     const isSnapshot = base + events.length === aggregate.revision && isSnapshotDue(aggregate, base)

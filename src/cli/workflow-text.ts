@@ -28,7 +28,8 @@ export function waitingText({ waitingFor = [] }: WorkflowSummary): string | null
   if (first === undefined) return null
   const due = first.dueAt === null ? '' : ` until ${first.dueAt}`
   const more = others.length === 0 ? '' : `, and ${others.length} more`
-  return `${first.child ?? first.operation}${due}${more}`
+  const because = first.because === undefined ? '' : `, but ${first.because}`
+  return `${first.child ?? first.operation}${due}${because}${more}`
 }
 
 function errorFacts({ code, message, causes = [], places = [], notCompensated = [] }: Failure): [string, Cell][] {
@@ -83,11 +84,14 @@ const nameOf = ({ name, operation }: WorkflowRequestView): string =>
 
 function waitingTable(waitingFor: WorkflowView['waitingFor']): string {
   if (waitingFor.length === 0) return ''
-  const rows = waitingFor.map(({ kind, operation, since, dueAt, awakeable, child }) => [
+  const rows = waitingFor.map(({ kind, operation, since, dueAt, awakeable, child, because }) => [
     kind,
     awakeable ?? child ?? operation,
     since,
     dueAt,
+    because ?? null,
   ])
-  return `\n${table(['waits for', '', 'since', 'due'], rows)}`
+  const isHeldUp = waitingFor.some(({ because }) => because !== undefined)
+  const head = ['waits for', '', 'since', 'due', ...(isHeldUp ? ['but'] : [])]
+  return `\n${table(head, isHeldUp ? rows : rows.map((row) => row.slice(0, -1)))}`
 }

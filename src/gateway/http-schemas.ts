@@ -119,6 +119,7 @@ export const components: Readonly<Record<string, JsonSchema>> = {
     dueAt: { type: ['string', 'null'], description: 'When its timer is due' },
     'awakeable?': text('What the callback has to name'),
     'child?': text('Name and id of the child'),
+    'because?': text('Why nothing comes of it for now: no application defines what it was sent to'),
   }),
   Projection: object({
     name: text('Name of the projection'),

@@ -4,7 +4,7 @@ import type { EventOfType, WorkflowEvent } from './workflow-events.ts'
 import { workflowNameOf } from './workflow-names.ts'
 import { foldWorkflow, initialWorkflowState, type WorkflowState } from './workflow-state.ts'
 import type { WorkflowRequestView, WorkflowView } from './workflow-view.ts'
-import { waitingOf } from './workflow-waiting.ts'
+import { type Obstacle, waitingOf } from './workflow-waiting.ts'
 
 interface RequestRecord {
   readonly operation: string
@@ -48,7 +48,7 @@ export class WorkflowViewFold {
   }
 
   /** null: it was never started. */
-  view(): WorkflowView | null {
+  view(obstacle?: Obstacle): WorkflowView | null {
     const state = this.#state
     if (state.status === 'none') return null
     const requests = [...this.#ended.slice(-limits.workflowRequestsShown), ...this.#open.values()]
@@ -67,7 +67,7 @@ export class WorkflowViewFold {
       isCancelled: state.isCancelled || state.isTimedOut,
       requests: requests.sort((a, b) => a.startedAtMs - b.startedAtMs).map(requestView),
       requestCounts: { total: this.#total, completed: state.completedRequests, failed: this.#failed },
-      waitingFor: waitingOf(`${this.#type}/${this.#id}`, state),
+      waitingFor: waitingOf(`${this.#type}/${this.#id}`, state, obstacle),
     }
   }
 

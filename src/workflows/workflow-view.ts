@@ -48,6 +48,8 @@ export interface WorkflowWaiting {
   readonly awakeable?: string
   /** child: its name and id. */
   readonly child?: string
+  /** Why nothing comes of it for now: no application defines what it was sent to. */
+  readonly because?: string
 }
 
 /** All that is known of a workflow. */
