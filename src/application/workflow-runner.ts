@@ -3,7 +3,6 @@ import type { Environment } from '../kernel/environment.ts'
 import { type Lsn, lsn, token } from '../kernel/identifiers.ts'
 import { limits } from '../kernel/limits.ts'
 import type { DecidedEvent } from '../sdk/aggregate-types.ts'
-import type { AnyWorkflow } from '../sdk/workflow-types.ts'
 import type { Activation } from '../state/activations.ts'
 import type { RootState } from '../state/root.ts'
 import { isArchivedElsewhere } from '../tables/archived-streams.ts'
@@ -298,8 +297,10 @@ export class WorkflowRunner {
     execution.isLive = true
     // The history's time never falls: a clock that was put back makes no timer wait for it to catch up.
     const atMs = Math.max(this.#o.environment.clock.wallMs(), execution.nowMs)
-    const { changes, requests } = advance(execution, stateOf(aggregate), atMs, this.#newestVersion(execution.workflow))
+    const step = advance(execution, stateOf(aggregate), atMs, this.#o.versions.newestOf(execution.workflow))
+    const { changes, requests, dropped } = step
     for (const change of changes) record(aggregate, change)
+    if (dropped.length > 0) this.#adrift.dropped(aggregate, dropped)
     const started: StartedRequest[] = requests.map((operation) => ({ operation, attempt: 1 }))
     const { outcome } = execution
     if (outcome === null) {
@@ -328,10 +329,6 @@ export class WorkflowRunner {
     const data = { error, operation: null, atMs: this.#o.environment.clock.wallMs() }
     record(aggregate, { event: { type: 'workflow/parked', data } })
     this.#end(aggregate)
-  }
-
-  #newestVersion({ name, version }: AnyWorkflow): number {
-    return this.#o.versions.newest(name) ?? version
   }
 
   #draft(aggregate: LiveAggregate, requests: readonly StartedRequest[], releases: boolean): void {
