@@ -1,5 +1,7 @@
 import type { Database, StartedWorkflowStatus, WorkflowSendOptions } from '../client/options.ts'
+import { isNotEnded } from '../client/workflow-client.ts'
 import { isCommanderError } from '../kernel/errors.ts'
+import { pendingStartIn } from '../workflows/workflow-end.ts'
 import { parseInteger, parseWorkflow, readJson } from './arguments.ts'
 import { exitCodes } from './exit-code.ts'
 import { queueingOf } from './queueing.ts'
@@ -145,12 +147,29 @@ async function ended(
   try {
     await wait()
   } catch (error) {
+    if (isNotEnded(error)) return notEnded(terminal, db, name, id, flags)
     if (!isCommanderError(error) || !endCodes.has(error.code)) throw error
     await print(terminal, db, name, id, flags)
     terminal.error(`commanderdb: ${oneLine(error.message)}\n`)
     return exitCodes.failed
   }
   return print(terminal, db, name, id, flags)
+}
+
+/** Prints how far it is by now. */
+async function notEnded(terminal: Terminal, db: Database, name: string, id: string, flags: Flags): Promise<number> {
+  try {
+    await print(terminal, db, name, id, flags)
+  } catch (error) {
+    // Its start is put off, or waits its turn.
+    if (pendingStartIn(error) === null) throw error
+    await said(terminal, flags, { name, id, status: 'pending' }, `${name}/${id} is pending`)
+  }
+  const advice = `wait longer with --timeout, or look at it with workflow get ${name}/${id}`
+  terminal.error(
+    `commanderdb: workflow ${name}/${id} has not ended after ${timeoutOf(flags) / 1000} s, and goes on: ${advice}\n`,
+  )
+  return exitCodes.failed
 }
 
 const endCodes: ReadonlySet<string> = new Set(['workflow_failed', 'workflow_cancelled', 'workflow_parked'])

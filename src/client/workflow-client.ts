@@ -1,5 +1,5 @@
 import type { ClientOutcome } from '../ipc/call-codec.ts'
-import { CommanderError } from '../kernel/errors.ts'
+import { CommanderError, isCommanderError } from '../kernel/errors.ts'
 import type { AnyWorkflow } from '../sdk/workflow-types.ts'
 import { handedOut, recordedOrThrow } from '../workflows/recorded-value.ts'
 import { endOf, outputOf } from '../workflows/workflow-end.ts'
@@ -135,11 +135,14 @@ export function ended(name: string, id: string, outcome: ClientOutcome): Workflo
   )
 }
 
-export const notEnded = (): CommanderError =>
-  new CommanderError(
-    'timeout',
-    'the workflow has not ended in time, and goes on: wait for its result again, with a longer timeoutMs, or look at it with get',
-  )
+export function notEnded(name: string, id: string, timeoutMs: number): CommanderError {
+  const message = `workflow ${name}/${id} has not ended after ${timeoutMs} ms, and goes on: wait for its result again, for longer, or look at it with get`
+  return new CommanderError('timeout', message, { details: { name, id, timeoutMs } })
+}
+
+/** Whether it says that a workflow was waited for, and has not ended in time. */
+export const isNotEnded = (error: unknown): boolean =>
+  isCommanderError(error) && error.code === 'timeout' && 'timeoutMs' in ((error.details ?? {}) as object)
 
 /** Deciders of workflows reject with errors only, which the connection has thrown by now; others are for a person to see. */
 export function done(what: string, outcome: ClientOutcome): ClientOutcome {

@@ -3,6 +3,7 @@ import { CommanderError } from '../kernel/errors.ts'
 import { hash32 } from '../kernel/hash.ts'
 import { SeededNumbers } from '../kernel/seeded-numbers.ts'
 import type { AnyAggregate } from '../sdk/aggregate-types.ts'
+import { describe } from '../sdk/definition.ts'
 import type { AnyQueue } from '../sdk/queue.ts'
 import { requestPolicyOf } from '../sdk/workflow.ts'
 import type {
@@ -21,7 +22,7 @@ import type { Operation, OperationNameKind, SignalOperation } from './operation.
 import { partitionOf } from './partition.ts'
 import { recordedOrThrow } from './recorded-value.ts'
 import type { RunStart } from './run-start.ts'
-import { awakeableId, workflowType } from './workflow-names.ts'
+import { awakeableId, isWorkflowType, workflowNameOf, workflowType } from './workflow-names.ts'
 
 const nameLengthMax = 128
 
@@ -101,7 +102,9 @@ export class RunContext implements WorkflowContext {
   }
 
   sleep(ms: number): Promise<void> {
-    if (typeof ms !== 'number' || !(ms >= 0)) throw invalid(`sleep(${String(ms)}): milliseconds must be 0 or more`)
+    if (typeof ms !== 'number')
+      throw invalid(`sleep takes a number of milliseconds, 0 or more, and not ${describe(ms)}`)
+    if (!(ms >= 0)) throw invalid(`sleep(${ms}): milliseconds must be 0 or more`)
     return this.#sleepUntil(this.#execution.nowMs + ms, false)
   }
 
@@ -209,7 +212,9 @@ function partitionIn(
   data: unknown,
   { type, id }: AggregateReference,
 ): { partition?: string } {
-  return queue === undefined ? {} : { partition: partitionOf(queue, data, id, `${type}/${id}`) }
+  if (queue === undefined) return {}
+  const subject = isWorkflowType(type) ? `workflow ${workflowNameOf(type)}/${id}` : `${type}/${id}`
+  return { partition: partitionOf(queue, data, id, subject) }
 }
 
 function assertOperationName(kind: string, name: unknown): void {
