@@ -16,7 +16,9 @@ import type {
   EventsOptions,
   ExecuteOptions,
   ProjectionView,
+  QueueView,
   ReadOptions,
+  ScheduleView,
   StreamOptions,
   StreamView,
   WorkflowEnd,
@@ -138,6 +140,14 @@ export class SocketDatabase implements Database, WorkflowConnection {
     options: { readonly minLsn?: number } = {},
   ): ReturnType<Database['projection']> {
     return this.#ask({ ask: 'projection', name, key, ...options }, true) as ReturnType<Database['projection']>
+  }
+
+  schedules(): Promise<readonly ScheduleView[]> {
+    return this.#ask({ ask: 'schedules' }, true) as Promise<readonly ScheduleView[]>
+  }
+
+  queues(): Promise<readonly QueueView[]> {
+    return this.#ask({ ask: 'queues' }, true) as Promise<readonly QueueView[]>
   }
 
   projections(): Promise<readonly ProjectionView[]> {

@@ -23,7 +23,7 @@ export function object(properties: Readonly<Record<string, JsonSchema>>, descrip
 }
 
 export const list = (items: JsonSchema): JsonSchema => ({ type: 'array', items })
-const reference = (name: string): JsonSchema => ({ $ref: `#/components/schemas/${name}` })
+export const reference = (name: string): JsonSchema => ({ $ref: `#/components/schemas/${name}` })
 
 const aggregate = object({ type: text('Aggregate type'), id: text('Aggregate id') })
 
@@ -120,6 +120,28 @@ export const components: Readonly<Record<string, JsonSchema>> = {
     'awakeable?': text('What the callback has to name'),
     'child?': text('Name and id of the child'),
     'because?': text('Why nothing comes of it for now: no application defines what it was sent to'),
+  }),
+  Schedule: object({
+    name: text('Name of the schedule'),
+    application: text('Its application'),
+    workflow: text('Name of the workflow that it starts'),
+    cron: text('Its pattern'),
+    timezone: text('Its time zone'),
+    overlap: { enum: ['skip', 'queue', 'allow'] },
+    catchUp: { enum: ['latest', 'none', 'all'] },
+    isHosted: { type: 'boolean', description: 'false: no instance runs its workflow, and times are missed' },
+    nextAt: { type: ['string', 'null'], description: 'When it fires next; null: never again' },
+    lastAt: { type: ['string', 'null'], description: 'The last of its times that has fired' },
+    running: { type: ['string', 'null'], description: 'The workflow that the next time would overlap with' },
+    waiting: integer('Times that wait for it to end'),
+  }),
+  Queue: object({
+    queue: text('Name of the workflow, or aggregate and command'),
+    partition: text('Its partition; empty where it has none'),
+    waiting: integer('Pending in it'),
+    running: integer('Those that hold a slot'),
+    concurrency: { type: ['integer', 'null'], description: 'At once' },
+    rateLimit: { type: ['object', 'null'], description: '{ limit, periodMs }' },
   }),
   Projection: object({
     name: text('Name of the projection'),

@@ -12,7 +12,7 @@ export function partitionOf(
   data: unknown,
   id: string,
   subject: string,
-  given = data,
+  given: unknown = data,
 ): string {
   if (partitionKey === undefined) return ''
   const key = keyOf(partitionKey, data, id, subject, given)
