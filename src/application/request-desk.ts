@@ -5,7 +5,7 @@ import { Queue } from '../kernel/queue.ts'
 import type { WorkflowExecution } from '../workflows/execution.ts'
 import type { Failure } from '../workflows/failure.ts'
 import type { RequestOperation } from '../workflows/operation.ts'
-import { unrecordable } from '../workflows/value-size.ts'
+import { recordedValue } from '../workflows/recorded-value.ts'
 import type { EventOfType } from '../workflows/workflow-events.ts'
 import { workflowNameOf } from '../workflows/workflow-names.ts'
 import type { LiveAggregate } from './live-aggregates.ts'
@@ -180,10 +180,10 @@ export class RequestDesk {
     const atMs = Math.max(this.#o.environment.clock.wallMs(), nowMs)
     const { id } = operation
     if ('result' in result) {
-      const value = result.result ?? null
-      const problem = unrecordable(value)
-      if (problem === null) return { type: 'request/completed', data: { operation: id, result: value, atMs } }
-      const error = { code: 'result_invalid', message: `the result of ${id} ${problem}` }
+      const recorded = recordedValue(result.result)
+      if ('value' in recorded)
+        return { type: 'request/completed', data: { operation: id, result: recorded.value, atMs } }
+      const error = { code: 'result_invalid', message: `the result of ${id} ${recorded.problem}` }
       return afterFailure(operation, attempt, 0, { error, isTerminal: true, retryAfterMs: null }, atMs)
     }
     const failed = { ...result, error: recordable(result.error) }

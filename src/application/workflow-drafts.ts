@@ -17,6 +17,7 @@ import { endsWorkflow, isIndexed, type WorkflowEvent } from '../workflows/workfl
 import { draftOverheadBytes } from './draft-overhead.ts'
 import type { LiveAggregate } from './live-aggregates.ts'
 import { isSnapshotDue, snapshotOf } from './snapshot-of.ts'
+import type { UndefinedTargets } from './undefined-targets.ts'
 
 const nothing = Buffer.alloc(0)
 
@@ -84,15 +85,23 @@ export class WorkflowDrafts {
   readonly #clock: Clock
   readonly #bytesMax: number
   readonly #takeSequence: () => number
+  readonly #targets: UndefinedTargets
   readonly #fields: EntryFields = emptyFields()
   /** In the order of their sequences. */
   readonly #drafted = new Queue<DraftedStep>()
 
-  constructor(batch: EntryBatch, clock: Clock, bytesMax: number, takeSequence: () => number) {
+  constructor(
+    batch: EntryBatch,
+    clock: Clock,
+    bytesMax: number,
+    takeSequence: () => number,
+    targets: UndefinedTargets,
+  ) {
     this.#batch = batch
     this.#clock = clock
     this.#bytesMax = bytesMax - draftOverheadBytes
     this.#takeSequence = takeSequence
+    this.#targets = targets
   }
 
   /** What is wrong with changes that are larger than an entry can be; null: nothing. */
@@ -201,6 +210,7 @@ export class WorkflowDrafts {
     for (const { message } of changes) {
       if (message === undefined) continue
       messages.push(message)
+      this.#targets.look(aggregate, message.to, message.command)
       room -= message.data.length + draftOverheadBytes
     }
     const isSnapshot = base + events.length === aggregate.revision && isSnapshotDue(aggregate, base)

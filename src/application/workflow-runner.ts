@@ -297,12 +297,12 @@ export class WorkflowRunner {
     execution.isLive = true
     // The history's time never falls: a clock that was put back makes no timer wait for it to catch up.
     const atMs = Math.max(this.#o.environment.clock.wallMs(), execution.nowMs)
-    const { name, version } = execution.workflow
-    const newest = this.#o.versions.newest(name) ?? version
-    const { changes, requests } = advance(execution, stateOf(aggregate), atMs, newest)
+    const step = advance(execution, stateOf(aggregate), atMs, this.#o.versions.newestOf(execution.workflow))
+    const { changes, requests, dropped } = step
     const failure = this.#o.drafts.tooLarge(changes)
     if (failure !== null) return this.#park(aggregate, failure)
     for (const change of changes) record(aggregate, change)
+    if (dropped.length > 0) this.#adrift.dropped(aggregate, dropped)
     const started: StartedRequest[] = requests.map((operation) => ({ operation, attempt: 1 }))
     const { outcome } = execution
     if (outcome === null) {

@@ -25,7 +25,10 @@ const minLsn: FlagDefinition = { flag: '--min-lsn <LSN>', help: 'wait until read
 const ofDirectory: readonly FlagDefinition[] = [
   { flag: '--data-dir <DIR>', help: 'directory of the database; default: that of the config, or ./data' },
   config,
-  { flag: '--timeout <SECONDS>', help: 'how long to wait' },
+  {
+    flag: '--timeout <SECONDS>',
+    help: 'how long to wait; default 30, for stop 60, for checkpoint and import 120, for archive 300',
+  },
   json,
 ]
 

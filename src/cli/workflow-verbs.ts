@@ -13,7 +13,7 @@ const key: FlagDefinition = {
   help: 'the same key with the same call takes effect once',
 }
 
-/** What can be done with workflows. @param ofDatabase flags that say which database */
+/** What can be done with workflows, and what is known of when they are started. @param ofDatabase flags that say which database */
 export const workflowVerbs = (ofDatabase: readonly FlagDefinition[]): readonly VerbDefinition[] => [
   {
     path: 'workflow start',
@@ -54,7 +54,10 @@ export const workflowVerbs = (ofDatabase: readonly FlagDefinition[]): readonly V
     arguments: [workflowArgument],
     flags: [
       { flag: '--reason <TEXT>', help: 'kept in its history' },
-      { flag: '--force', help: 'end it at once: nothing is undone' },
+      {
+        flag: '--force',
+        help: 'end it at once: nothing is undone, and its code is not asked; for one that stays parked',
+      },
       ...ofDatabase,
     ],
     load: async () => (await import('./workflow.ts')).cancel,
@@ -79,5 +82,17 @@ export const workflowVerbs = (ofDatabase: readonly FlagDefinition[]): readonly V
     arguments: [awakeableArgument, ['<MESSAGE>', 'what went wrong']],
     flags: ofDatabase,
     load: async () => (await import('./workflow.ts')).reject,
+  },
+  {
+    path: 'schedule list',
+    help: 'all schedules, with the next and the last time of each',
+    flags: ofDatabase,
+    load: async () => (await import('./queueing-lists.ts')).listSchedules,
+  },
+  {
+    path: 'queue list',
+    help: 'partitions of queues: what waits in them, what runs, and their limits',
+    flags: ofDatabase,
+    load: async () => (await import('./queueing-lists.ts')).listQueues,
   },
 ]

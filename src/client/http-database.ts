@@ -17,7 +17,9 @@ import type {
   EventsOptions,
   ExecuteOptions,
   ProjectionView,
+  QueueView,
   ReadOptions,
+  ScheduleView,
   StreamOptions,
   StreamView,
   WorkflowHandle,
@@ -164,6 +166,14 @@ export class HttpDatabase implements Database, WorkflowConnection {
   ): ReturnType<Database['projection']> {
     const path = `/v1/projections/${segment('projection', name)}/${segment('key', key)}${query({ minLsn })}`
     return this.#get(path) as ReturnType<Database['projection']>
+  }
+
+  async schedules(): Promise<readonly ScheduleView[]> {
+    return ((await this.#get('/v1/schedules')) as { readonly schedules: readonly ScheduleView[] }).schedules
+  }
+
+  async queues(): Promise<readonly QueueView[]> {
+    return ((await this.#get('/v1/queues')) as { readonly queues: readonly QueueView[] }).queues
   }
 
   async projections(): Promise<readonly ProjectionView[]> {

@@ -42,11 +42,11 @@ export class HttpWorkflows {
       repeat: 'always',
       take: bodyOrError,
     })
-    return isEnd(came) ? came : this.#end(name, id, endsAtMs)
+    return isEnd(came) ? came : this.#end(name, id, endsAtMs, timeoutMs)
   }
 
   end(name: string, id: string, { timeoutMs = this.#timeoutMs }: WorkflowWaitOptions): Promise<WorkflowEnd> {
-    return this.#end(name, id, this.#environment.clock.monotonicMs() + timeoutMs)
+    return this.#end(name, id, this.#environment.clock.monotonicMs() + timeoutMs, timeoutMs)
   }
 
   view(name: string, id: string): Promise<WorkflowView> {
@@ -64,11 +64,11 @@ export class HttpWorkflows {
     return workflows
   }
 
-  async #end(name: string, id: string, endsAtMs: number): Promise<WorkflowEnd> {
+  async #end(name: string, id: string, endsAtMs: number, timeoutMs: number): Promise<WorkflowEnd> {
     const { clock } = this.#environment
     for (;;) {
       const leftMs = endsAtMs - clock.monotonicMs()
-      if (leftMs <= 0) throw notEnded()
+      if (leftMs <= 0) throw notEnded(name, id, timeoutMs)
       const wait = Math.min(leftMs, waitMsMax) / 1000
       const path = `${pathOf(name, id)}${query({ wait })}`
       const came = await this.#get(path, this.#timeoutMs + wait * 1000, true).catch(unlessPending)

@@ -1,5 +1,5 @@
 import type { ClientEvent, ClientOutcome } from '../ipc/call-codec.ts'
-import type { CommandView, ProjectionView, StreamView } from '../ipc/client-views.ts'
+import type { CommandView, ProjectionView, QueueView, ScheduleView, StreamView } from '../ipc/client-views.ts'
 import type { AnyAggregate, CommandData, CommandName, EventsOf, StateOf } from '../sdk/aggregate-types.ts'
 import type { AnyWorkflow, InputOf, OutputOf } from '../sdk/workflow-types.ts'
 import type { QueueingOptions, WorkflowHandle, Workflows } from './workflow-options.ts'
@@ -66,7 +66,7 @@ export interface EventsOptions {
   readonly signal?: AbortSignal
 }
 
-export type { CommandView, ProjectionView, StreamView } from '../ipc/client-views.ts'
+export type { CommandView, ProjectionView, QueueView, ScheduleView, StreamView } from '../ipc/client-views.ts'
 export type * from './workflow-options.ts'
 
 /** The events that an aggregate's commands can decide on, each with its own data. */
@@ -155,6 +155,10 @@ export interface Database extends Workflows {
   ): Promise<{ readonly version: number; readonly value: unknown }>
   projections(): Promise<readonly ProjectionView[]>
   rebuildProjection(name: string): Promise<void>
+  /** All schedules, with the next and the last time of each. */
+  schedules(): Promise<readonly ScheduleView[]>
+  /** Partitions of queues, those in which most waits first. */
+  queues(): Promise<readonly QueueView[]>
   /** A workflow by its definition, whose types it then has, or by its name. */
   workflow<W extends AnyWorkflow>(definition: W): WorkflowHandle<InputOf<W>, OutputOf<W>>
   workflow(name: string): WorkflowHandle<unknown, unknown>

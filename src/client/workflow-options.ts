@@ -89,7 +89,10 @@ export interface WorkflowHandle<Input, Output> {
   get(id: string): Promise<WorkflowView>
   /** Resolves when the signal is durable. @throws CommanderError `workflow_unknown`, `workflow_ended` */
   signal(id: string, name: string, data?: unknown, options?: WorkflowSendOptions): Promise<void>
-  /** Cancelling what has ended is no error. @throws CommanderError `workflow_unknown` */
+  /**
+   * Tells a workflow to undo what it did, and to end; with `force` it ends at once. Resolves when that is durable.
+   * @throws CommanderError `workflow_unknown`, `workflow_ended`
+   */
   cancel(id: string, reason?: string, options?: WorkflowCancelOptions): Promise<void>
   /** Has a parked workflow go on. @throws CommanderError `workflow_unknown`, `workflow_not_parked` */
   retry(id: string): Promise<void>

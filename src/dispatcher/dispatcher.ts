@@ -74,7 +74,7 @@ export class Dispatcher implements FollowerRole {
     const takeSequence = (): number => this.#follower?.takeSequence() ?? 0
     const commands = { hold: (instance: string) => this.#commands.hold(instance), letGo: () => this.#letGo() }
     this.#workflows = new WorkflowDesk({ ...hooks, batch: this.#batch, takeSequence, readTimers, lookMs, commands })
-    this.#schedules = new ScheduleDesk(hooks)
+    this.#schedules = new ScheduleDesk({ ...hooks, lookMs })
   }
 
   get state(): RootState {

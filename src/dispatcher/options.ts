@@ -16,7 +16,7 @@ export interface DispatcherOptions {
   readonly keysKeptMs: number
   /** How often expiries and silence are looked after. Default 5,000. */
   readonly sweepMs: number
-  /** While timers wait, whether the wall clock has jumped is looked at so often. Default 1,000. */
+  /** While timers or schedules wait, whether the wall clock has jumped is looked at so often. Default 1,000. */
   readonly lookMs: number
   /** The timers in the store behind a place, in their order. Default: there are none. */
   readonly readTimers: TimerQueueOptions['read']

@@ -29,6 +29,7 @@ import { hostedDefinitions } from '../workflows/workflow-aggregate.ts'
 import { internalCommands, isWorkflowType, workflowNameOf } from '../workflows/workflow-names.ts'
 import { checkEnvelope, type Envelope } from './check-envelope.ts'
 import type { Rewriting } from './rewrite-draft.ts'
+import { wrongId } from './wrong-id.ts'
 
 export interface AdmissionLimits {
   /** Bytes of one command's data. */
@@ -107,12 +108,17 @@ export class Admission {
     }
     const key = keyOf(b, o)
     const slash = key.indexOf('/')
-    const idBytes = keyBytesOf(b, o) - slash - 1
-    if (slash < 1 || idBytes < 1 || idBytes > limits.aggregateIdBytesMax || !key.isWellFormed()) {
-      const most = limits.aggregateIdBytesMax
-      throw new CommanderError('invalid_input', `"${key}" is not a type, a slash and an id of 1 to ${most} bytes`)
+    if (slash < 1) {
+      const message = `${JSON.stringify(key.slice(0, keyShownMax))} is not a type, a slash and an id`
+      throw new CommanderError('invalid_input', message)
     }
     const type = key.slice(0, slash)
+    const idBytes = keyBytesOf(b, o) - slash - 1
+    if (idBytes < 1 || idBytes > limits.aggregateIdBytesMax || !key.isWellFormed())
+      throw new CommanderError(
+        'invalid_input',
+        wrongId(type, key.slice(slash + 1)) ?? `the type of ${key} is malformed`,
+      )
     const known = this.#aggregates.get(type)
     if (known === undefined) this.aggregate(type)
     const command = nameOf(b, o)
@@ -176,7 +182,9 @@ export class Admission {
       return {}
     }
     const data = changed === null ? dataOf(b, o) : changed.data
-    return { partition: partitionOf(queue, data, id, `${command} of ${type}`) }
+    if (!isWorkflowType(type)) return { partition: partitionOf(queue, data, id, `${command} of ${type}`) }
+    const { input } = (data ?? {}) as { readonly input?: unknown }
+    return { partition: partitionOf(queue, data, id, `workflow ${workflowNameOf(type)}`, input) }
   }
 
   #checkRoom({ commands }: RootState, drafted: number, key: string): void {
@@ -212,6 +220,7 @@ function unknownType(type: string, known: readonly string[]): CommanderError {
 }
 
 const startCommand = 'start'
+const keyShownMax = 64
 
 function withoutQueue(command: string, type: string, priority: number): CommanderError {
   const message = `priority is ${priority}, but ${command} of ${type} has no queue in which it could go before others: leave it out, or define a queue`

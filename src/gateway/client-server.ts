@@ -24,6 +24,7 @@ import type { Gateway } from './gateway.ts'
 import { HeldCalls } from './held-calls.ts'
 import { type Later, laterAnswer } from './later-answers.ts'
 import { commandLsn, type Queries } from './queries.ts'
+import { queuesOf, schedulesOf } from './queueing-views.ts'
 import { StalledClient, stalledLooks, tooManyConnections } from './stalled-client.ts'
 import type { StreamOperations } from './stream-operations.ts'
 import type { WorkflowReads } from './workflow-reads.ts'
@@ -236,6 +237,10 @@ class ClientConnection implements Replier {
         return this.#result(request, queries.projection(query.name, query.key))
       case 'projections':
         return this.#result(request, queries.projections())
+      case 'schedules':
+        return this.#result(request, schedulesOf(gateway.state, gateway.wallMs()))
+      case 'queues':
+        return this.#result(request, queuesOf(gateway.state))
       case 'command':
         return this.#command(request, query.id, Math.min(query.waitMs ?? 0, questionLimits.commandWaitMs))
       case 'commands':

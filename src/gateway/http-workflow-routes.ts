@@ -17,7 +17,7 @@ import type { HttpWorkflowWaits } from './http-workflow-waits.ts'
 
 const params = {
   name: text('Name of the workflow'),
-  id: text(`Id, 1 to ${limits.aggregateIdBytesMax} bytes of UTF-8; percent-encoded, "/" too`),
+  id: text(`Id, 1 to ${limits.aggregateIdBytesMax} bytes of UTF-8; percent-encoded, "/" and ":" too`),
 }
 const key = { 'Idempotency-Key': text('The same key with the same call takes effect once. 1 to 256 bytes') }
 const sent = (description: string): HttpRoute['answers'] => ({
@@ -126,7 +126,7 @@ function commands(desk: WorkflowDesk): HttpRoute[] {
       path: '/v1/workflows/{name}/{id}:cancel',
       operation: 'cancelWorkflow',
       summary: 'Cancel a workflow: it undoes what it did, and ends',
-      description: 'With `force` it ends at once, and nothing is undone. What has ended stays as it is.',
+      description: 'With `force` it ends at once, and nothing is undone.',
       scopes: ['send', 'operate'],
       params,
       headers: key,

@@ -1,7 +1,8 @@
+import { aggregateTypeOf } from '../actions/aggregate-key.ts'
 import { eventsOf } from '../actions/decode.ts'
 import { isRemoved, revisionOf } from '../actions/entry-layout.ts'
 import type { Environment } from '../kernel/environment.ts'
-import { CommanderError } from '../kernel/errors.ts'
+import { CommanderError, messageOf } from '../kernel/errors.ts'
 import { limits } from '../kernel/limits.ts'
 import type { KeyValueStore } from '../store/key-value-store.ts'
 import { isArchivedElsewhere } from '../tables/archived-streams.ts'
@@ -57,7 +58,7 @@ export class WorkflowReads {
     const fold = new WorkflowViewFold(type, id)
     const key = this.#queries.present(type, id)
     while (await this.#foldSome(fold, key)) await this.#turn()
-    const view = fold.view()
+    const view = fold.view(this.#obstacle)
     if (view === null) throw unknownWorkflow(name, id, this.#queries.pendingStart(key))
     return view
   }
@@ -92,7 +93,7 @@ export class WorkflowReads {
     for (;;) {
       try {
         const state = this.#queries.workflowState(name, id)
-        return state === null ? [] : waitingOf(`${workflowType(name)}/${id}`, state)
+        return state === null ? [] : waitingOf(`${workflowType(name)}/${id}`, state, this.#obstacle)
       } catch (error) {
         if (!isArchivedElsewhere(error)) throw error
         await this.#queries.archived.load(error)
@@ -125,6 +126,15 @@ export class WorkflowReads {
       if (!isArchivedElsewhere(error)) throw error
       await this.#queries.archived.load(error)
       return true
+    }
+  }
+
+  readonly #obstacle = (key: string): string | null => {
+    try {
+      this.#queries.known(aggregateTypeOf(key))
+      return null
+    } catch (error) {
+      return messageOf(error)
     }
   }
 

@@ -84,7 +84,7 @@ export type Query =
       readonly minLsn?: number
     }
   | { readonly ask: 'projection'; readonly name: string; readonly key: string; readonly minLsn?: number }
-  | { readonly ask: 'projections' }
+  | { readonly ask: 'projections' | 'schedules' | 'queues' }
   | { readonly ask: 'rebuild'; readonly name: string }
   | { readonly ask: 'command'; readonly id: string; readonly waitMs?: number }
   | {

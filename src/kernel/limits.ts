@@ -51,6 +51,8 @@ export const limits = {
   attemptsMax: 100,
   /** What a workflow records at once: an input, a result, the data of a command, in MessagePack. */
   workflowValueBytesMax: 1_048_576,
+  /** Levels of objects and lists in such a value. */
+  workflowValueDepthMax: 200,
   /** Workflows without anything to do whose code an application process keeps in memory, so that it need not run again. */
   idleExecutionsMax: 1000,
   /** Workflows that have something to do at once, in the whole database: further ones are not started. */

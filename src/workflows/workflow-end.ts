@@ -35,7 +35,8 @@ export function outputOf(end: WorkflowEnd): unknown {
 /** What whoever waits for the output of a workflow is told; its details are the recorded error. */
 export function endError({ name, id, status, error }: WorkflowEnd): CommanderError {
   const code = codes[status as keyof typeof codes]
-  const why = error === null ? '' : `: ${error.code}: ${error.message}`
+  const why =
+    error === null ? '' : `: ${[`${error.code}: ${error.message}`, ...(error.causes ?? [])].join('; caused by ')}`
   const what = { failed: 'failed', cancelled: 'was cancelled', parked: 'is parked' }[status as keyof typeof codes]
   const advice =
     status === 'parked' ? `; mend the cause, and have it go on by commanderdb workflow retry ${name}/${id}` : ''

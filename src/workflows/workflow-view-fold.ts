@@ -4,7 +4,7 @@ import type { EventOfType, WorkflowEvent } from './workflow-events.ts'
 import { workflowNameOf } from './workflow-names.ts'
 import { foldWorkflow, initialWorkflowState, type WorkflowState } from './workflow-state.ts'
 import type { WorkflowRequestView, WorkflowView } from './workflow-view.ts'
-import { waitingOf } from './workflow-waiting.ts'
+import { type Obstacle, waitingOf } from './workflow-waiting.ts'
 
 interface RequestRecord {
   readonly operation: string
@@ -48,7 +48,7 @@ export class WorkflowViewFold {
   }
 
   /** null: it was never started. */
-  view(): WorkflowView | null {
+  view(obstacle?: Obstacle): WorkflowView | null {
     const state = this.#state
     if (state.status === 'none') return null
     const requests = [...this.#ended.slice(-limits.workflowRequestsShown), ...this.#open.values()]
@@ -67,7 +67,7 @@ export class WorkflowViewFold {
       isCancelled: state.isCancelled || state.isTimedOut,
       requests: requests.sort((a, b) => a.startedAtMs - b.startedAtMs).map(requestView),
       requestCounts: { total: this.#total, completed: state.completedRequests, failed: this.#failed },
-      waitingFor: waitingOf(`${this.#type}/${this.#id}`, state),
+      waitingFor: waitingOf(`${this.#type}/${this.#id}`, state, obstacle),
     }
   }
 
@@ -80,7 +80,7 @@ export class WorkflowViewFold {
       case 'request/failed':
         return this.#failedAttempt(event.data)
       case 'workflow/retried':
-        for (const request of this.#open.values()) if (request.status === 'waiting') request.status = 'running'
+        for (const request of this.#open.values()) if (request.status === 'parked') request.status = 'running'
         return
       case 'workflow/cancel-requested':
       case 'workflow/continued':
@@ -115,14 +115,15 @@ export class WorkflowViewFold {
     if (next === 'final') {
       this.#failed++
       this.#end(operation, 'failed', atMs)
-    } else Object.assign(request, { status: next === 'again' ? 'retrying' : 'waiting', retryAtMs })
+    } else Object.assign(request, { status: next === 'again' ? 'retrying' : 'parked', retryAtMs })
   }
 
   #end(operation: string, status: RequestRecord['status'], atMs: number): void {
     const request = this.#open.get(operation)
     if (request === undefined) return
     this.#open.delete(operation)
-    this.#ended.push(Object.assign(request, { status, endedAtMs: atMs, retryAtMs: null }))
+    const error = status === 'completed' ? null : request.error
+    this.#ended.push(Object.assign(request, { status, error, endedAtMs: atMs, retryAtMs: null }))
     if (this.#ended.length >= 2 * limits.workflowRequestsShown)
       this.#ended = this.#ended.slice(-limits.workflowRequestsShown)
   }

@@ -181,7 +181,7 @@ describe.each([socketTwin, httpTwin])('a client $name', (of) => {
       await db.workflow(order).execute('1', plain)
       await expectError(db.workflow(order).signal('1', 'approved'), 'workflow_ended', /completed.*another/)
       await expectError(db.workflow(order).retry('1'), 'workflow_not_parked', /completed/)
-      await db.workflow(order).cancel('1')
+      await expectError(db.workflow(order).cancel('1'), 'workflow_ended', /completed.*another/)
     })
 
     it('that they are cancelled', async () => {

@@ -43,6 +43,20 @@ describe.each([
     expect(stdout).toMatch(new RegExp(`^${behind} .*command ${id}, which is before it on ${box}$`, 'm'))
   })
 
+  it('schedule list and queue list say what comes next, and what waits', async () => {
+    const schedules = await at('schedule', 'list')
+    expect(schedules.stdout).toMatch(/^schedule +cron +time zone +workflow +next +last +running +waiting$/m)
+    expect(schedules.stdout).toMatch(/^yearly +0 0 29 2 \* +UTC +job +\d{4}-02-29T00:00:00\.000Z +- +- +0$/m)
+    expect(jsonOf(await at('schedule', 'list', '--json'))).toMatchObject([{ name: 'yearly', lastAt: null, waiting: 0 }])
+    await at('send', `mailbox/queued${name}`, 'send', '{"n":1}', '--delay', '2h')
+    const queues = await at('queue', 'list')
+    expect(queues.stdout).toMatch(/^queue +partition +waiting +running +at once +rate limit$/m)
+    expect(queues.stdout).toMatch(/^mailbox\/send +- +[1-9] +0 +5 +-$/m)
+    expect(jsonOf(await at('queue', 'list', '--json'))).toContainEqual(
+      expect.objectContaining({ queue: 'job', waiting: 0, concurrency: 1, rateLimit: null }),
+    )
+  })
+
   it('send --delay --wait waits until it was decided', async () => {
     const sent = await at('send', `mailbox/soon${name}`, 'send', '{"n":1}', '--delay', '50ms', '--wait', 'completed')
     expect([sent.exitCode, sent.stdout]).toEqual([0, expect.stringMatching(/^completed /)])

@@ -66,7 +66,13 @@ describe.each(reaches)('workflow with %s', (name, reach) => {
 
   it('start --wait waits no longer than --timeout', async () => {
     const late = await workflow('start', id('late'), '{"waitsFor":"approval"}', '--wait', '--timeout', '0.5')
-    expectError(late, 1, 'goes on')
+    expectError(late, 1, `workflow ${id('late')} has not ended after 0.5 s, and goes on`, '--timeout')
+    expect(late.stdout).toMatch(/^status {4}running$/m)
+    const json = await workflow('get', id('late'), '--wait', '--timeout', '0.5', '--json')
+    expect(json.exitCode).toBe(1)
+    expect(JSON.parse(json.stdout)).toMatchObject({ name: 'order', status: 'running' })
+    const pending = ['start', id('later'), '--delay', '1h', '--wait', '--timeout', '0.5', '--json'] as const
+    expect(JSON.parse((await workflow(...pending)).stdout)).toMatchObject({ status: 'pending' })
   })
 
   it('retry has a parked one go on, after it was mended', async () => {
@@ -97,6 +103,8 @@ describe.each(reaches)('workflow with %s', (name, reach) => {
     await workflow('start', id('cancel'), '{"waitsFor":"approval"}')
     expect((await workflow('cancel', id('cancel'), '--reason', 'changed my mind')).exitCode).toBe(0)
     expectError(await workflow('get', id('cancel'), '--wait'), 1, 'was cancelled: cancelled: changed my mind')
+    expectError(await workflow('cancel', id('cancel')), 1, 'has ended: it is cancelled')
+    expectError(await workflow('cancel', id('cancel'), '--force'), 1, 'has ended: it is cancelled')
   })
 
   it('says what is wrong', async () => {

@@ -98,7 +98,9 @@ describe('a command with a queue', () => {
     const { code, message } = refusal(() => draft('start', { type: 'workflow:job', data: { input: null } }))
     expect([code, message]).toEqual([
       'invalid_input',
-      expect.stringMatching(/partitionKey of start of workflow:job threw/),
+      expect.stringMatching(
+        /partitionKey of workflow job threw: .*; it was given nothing: send the data that it reads/,
+      ),
     ])
   })
 })
