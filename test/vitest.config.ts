@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config'
 
-const results = process.env['COMMANDERDB_TEST_RESULTS']
+const results = process.env['TEST_RESULTS']
 
 /**
  * Two projects: `fast` needs no processes of its own; `process` starts, kills and measures real processes, which mostly

@@ -5,7 +5,7 @@ import type { ResolvedConfig } from '../sdk/resolved-config.ts'
 import { readIdentity } from '../store/identity-adapter.ts'
 import type { SupervisionOutcome } from '../supervisor/supervision.ts'
 import { type Flags, readSettings } from './settings.ts'
-import { oneLine, type Terminal } from './terminal.ts'
+import type { Terminal } from './terminal.ts'
 
 interface SupervisorProgram {
   runSupervisor(config: ResolvedConfig): Promise<SupervisionOutcome>
@@ -20,7 +20,7 @@ export async function start(terminal: Terminal, flags: Flags): Promise<number> {
   if (flags['acceptLoss'] === true) await (await import('./accept-loss.ts')).giveUpDamage(terminal, config)
   const { runSupervisor } = (await import(program.href)) as SupervisorProgram
   const { exitCode, error } = await runSupervisor(config)
-  if (error !== undefined) terminal.error(`commanderdb: ${oneLine(error.message)}\n`)
+  if (error !== undefined) terminal.fail(fromWireError(error))
   return exitCode
 }
 

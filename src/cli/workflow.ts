@@ -9,11 +9,12 @@ import type {
 import { isCommanderError } from '../kernel/errors.ts'
 import { parseInteger, parseWorkflow, readJson } from './arguments.ts'
 import { exitCodes } from './exit-code.ts'
+import { oneLine } from './failure-text.ts'
 import { queueingOf } from './queueing.ts'
 import type { Flags } from './settings.ts'
 import { type Cell, list, table } from './table.ts'
 import { timeoutOf, withDatabase } from './target.ts'
-import { oneLine, type Terminal } from './terminal.ts'
+import type { Terminal } from './terminal.ts'
 
 /** Starts a workflow, and with `--wait` waits for its end. */
 export async function start(
@@ -152,7 +153,7 @@ async function ended(
   } catch (error) {
     if (!isCommanderError(error) || !endCodes.has(error.code)) throw error
     await print(terminal, db, name, id, flags)
-    terminal.error(`commanderdb: ${oneLine(error.message)}\n`)
+    terminal.fail(error)
     return exitCodes.failed
   }
   return print(terminal, db, name, id, flags)

@@ -89,7 +89,7 @@ describe('the documents', () => {
 })
 
 /** Read elsewhere than in the config. */
-const otherVariables = ['COMMANDERDB_LOG_LEVEL', 'COMMANDERDB_TOKEN', 'COMMANDERDB_TEST_RESULTS']
+const otherVariables = ['COMMANDERDB_LOG_LEVEL', 'COMMANDERDB_TOKEN']
 
 /** As GitHub makes them. */
 function anchorsOf(markdown: string): readonly string[] {
