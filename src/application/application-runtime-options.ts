@@ -15,5 +15,7 @@ export interface ApplicationRuntimeOptions extends Registrant {
   readonly draftBytesMax: number
   /** Tells which workflow's code is running. Default: nobody is told. */
   readonly isolation?: Isolation
+  /** An effect of a workflow failed in every attempt. */
+  readonly effectFailed?: () => void
   readonly reset: (reason: CommanderError) => void
 }

@@ -24,6 +24,7 @@ export function createWorkflowRunner(
     versions: new WorkflowVersions(application.workflows),
     history: new WorkflowHistory(environment, store, archived),
     isolation: options.isolation ?? noIsolation,
+    failed: options.effectFailed ?? (() => {}),
     drafts: new WorkflowDrafts(batch, environment.clock, draftBytesMax, takeSequence),
     ...hooks,
   })

@@ -1,3 +1,4 @@
+import { BoundedWarnings } from '../kernel/bounded-warnings.ts'
 import type { Environment } from '../kernel/environment.ts'
 import { type Lsn, lsn } from '../kernel/identifiers.ts'
 import { limits } from '../kernel/limits.ts'
@@ -8,7 +9,7 @@ import { unrecordable } from '../workflows/value-size.ts'
 import type { EventOfType } from '../workflows/workflow-events.ts'
 import { workflowNameOf } from '../workflows/workflow-names.ts'
 import type { LiveAggregate } from './live-aggregates.ts'
-import { afterFailure } from './request-failures.ts'
+import { afterFailure, isGivenUp } from './request-failures.ts'
 import type { RequestResult } from './running-requests.ts'
 import type { DraftedStep, StartedRequest } from './workflow-drafts.ts'
 import { liveOf, record, stateOf } from './workflow-records.ts'
@@ -17,6 +18,8 @@ export interface RequestDeskOptions {
   readonly environment: Environment
   /** Something happened to the workflow that its code is to be told. */
   readonly gotOn: (aggregate: LiveAggregate) => void
+  /** An effect failed in every attempt, or its result cannot be recorded. */
+  readonly failed: () => void
   /** A request was given up, and the workflow is parked. */
   readonly ended: (aggregate: LiveAggregate) => void
 }
@@ -44,9 +47,14 @@ export class RequestDesk {
   /** Flushed, and waiting for others to end. */
   readonly #ready = new Queue<ReadyRequest>()
   #underWay = 0
+  readonly #warnings: BoundedWarnings
 
   constructor(options: RequestDeskOptions) {
     this.#o = options
+    this.#warnings = new BoundedWarnings(
+      options.environment,
+      'further effects failed for good, which are not logged for a while',
+    )
   }
 
   /** The entry of a step is written. */
@@ -155,6 +163,7 @@ export class RequestDesk {
     if (live.execution !== execution || live.token === 0 || !isAwaited) return
     const event = this.#eventOf(aggregate, operation, attempt, result, execution.nowMs)
     record(aggregate, { event })
+    if (event.type === 'request/failed' && isGivenUp(event)) this.#warn(aggregate, event)
     if (event.type === 'request/failed' && event.data.next === 'exhausted') {
       const { error } = event.data
       const parked = { error, operation: operation.id, atMs: event.data.atMs }
@@ -167,6 +176,16 @@ export class RequestDesk {
     // Fed in a turn of its own, as when it runs again: what code does after one event comes before the next one.
     live.queue.push(event)
     this.#o.gotOn(aggregate)
+  }
+
+  #warn(aggregate: LiveAggregate, { data }: EventOfType<'request/failed'>): void {
+    this.#o.failed()
+    const { operation, attempt, error } = data
+    const workflow = workflowNameOf(aggregate.key)
+    this.#warnings.warn(
+      { code: 'request_failed', workflow, operation, attempt, error },
+      `${operation} of workflow ${workflow} failed for the last time, in attempt ${attempt}: ${error.message}`,
+    )
   }
 
   #eventOf(

@@ -22,6 +22,8 @@ export interface ApplicationSettings {
   readonly journal?: JournalOptions | undefined
   /** Tells which workflow's code is running. Default: nobody is told. */
   readonly isolation?: Isolation
+  /** An effect of a workflow failed in every attempt. Default: nobody is told. */
+  readonly effectFailed?: () => void
 }
 
 export interface RunningApplication extends RunningRole {
@@ -50,6 +52,7 @@ export function startApplication(surroundings: Surroundings, settings: Applicati
     liveBytesMax: settings.liveBytesMax ?? liveBytesDefault,
     draftBytesMax: draftBytesMax(settings.journal),
     reset: failed,
+    effectFailed: settings.effectFailed ?? (() => {}),
     ...(settings.isolation === undefined ? {} : { isolation: settings.isolation }),
   })
   const name = `application-${instance}`

@@ -50,15 +50,15 @@ export async function get(terminal: Terminal, workflow: string, flags: Flags): P
   )
 }
 
-/** Lists the workflows of one name. */
-export async function listWorkflows(terminal: Terminal, name: string, flags: Flags): Promise<number> {
+/** Lists the workflows of one name, or of all. */
+export async function listWorkflows(terminal: Terminal, name: string | undefined, flags: Flags): Promise<number> {
   const { status, limit, after } = flags as {
     readonly status?: StartedWorkflowStatus
     readonly limit?: string
     readonly after?: string
   }
   const options = {
-    name,
+    ...(name === undefined ? {} : { name }),
     ...(status === undefined ? {} : { status }),
     ...(after === undefined ? {} : { after }),
     limit: limit === undefined ? limitDefault : parseInteger('--limit', limit, 1),
@@ -66,7 +66,7 @@ export async function listWorkflows(terminal: Terminal, name: string, flags: Fla
   }
   const found = await withDatabase(flags, (db) => db.workflows(options))
   const rows = found.map((one) => [
-    one.id,
+    name === undefined ? `${one.name}/${one.id}` : one.id,
     one.status,
     one.version,
     one.run,
@@ -74,7 +74,7 @@ export async function listWorkflows(terminal: Terminal, name: string, flags: Fla
     one.endedAt,
     waitingText(one),
   ])
-  const head = ['id', 'status', 'version', 'run', 'started', 'ended', 'waits for']
+  const head = [name === undefined ? 'workflow' : 'id', 'status', 'version', 'run', 'started', 'ended', 'waits for']
   await terminal.out(flags['json'] === true ? `${JSON.stringify(found)}\n` : table(head, rows))
   return exitCodes.done
 }

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { bank, CommandLine, jsonOf, linesOf, type Result, type StartedDatabase, till } from './command-line.ts'
+import { until } from './running-database.ts'
 
 let cli: CommandLine
 let database: StartedDatabase
@@ -272,6 +273,21 @@ describe.each(reaches)('with %s', (name, reach) => {
     const [parked] = await listed()
     expect(parked?.reason.message).toContain('the drawer is jammed')
     const id = parked?.id as string
+    const logged = linesOf<Record<string, unknown>>(
+      database.command.stdout
+        .split('\n')
+        .filter((line) => line.startsWith('{'))
+        .join('\n'),
+    ).filter(({ code, command }) => code === 'command_parked' && command === id)
+    expect(logged).toMatchObject([{ level: 'warn', aggregate: `till/${key('jam')}`, name: 'jam', attempts: 2 }])
+    await until('a status that counts it', async () => {
+      const { stdout } = await cli.run('status', ...reach())
+      return /^parked +1 command \(commanderdb command list\)$/m.test(stdout)
+    })
+    await until('metrics that count it', async () => {
+      const metrics = await (await fetch(`${database.url}/metrics`)).text()
+      return /^commanderdb_parked_commands\{.*\} 1$/m.test(metrics)
+    })
     expect(jsonOf(await cli.run('command', 'get', id, '--json', ...reach()))).toMatchObject({ id, status: 'parked' })
     expect((await cli.run('command', 'get', id, ...reach())).stdout).toMatch(/^parked at +LSN \d+$/m)
     expect(await cli.run('command', 'retry', id, ...reach())).toMatchObject({ exitCode: 0 })
