@@ -23,6 +23,7 @@ export function createWorkflowRunner(
     instance,
     versions: new WorkflowVersions(application.workflows),
     history: new WorkflowHistory(environment, store, archived),
+    keyPrefix: options.effectKeyPrefix,
     isolation: options.isolation ?? noIsolation,
     failed: options.effectFailed ?? (() => {}),
     drafts: new WorkflowDrafts(batch, environment.clock, draftBytesMax, takeSequence),

@@ -16,6 +16,8 @@ import { liveOf, record, stateOf } from './workflow-records.ts'
 
 export interface RequestDeskOptions {
   readonly environment: Environment
+  /** Begins the keys of all effects, so that two databases never hand the same one to another system. */
+  readonly keyPrefix: string
   /** Something happened to the workflow that its code is to be told. */
   readonly gotOn: (aggregate: LiveAggregate) => void
   /** An effect failed in every attempt, or its result cannot be recorded. */
@@ -133,7 +135,7 @@ export class RequestDesk {
   #begin({ aggregate, execution, operation, attempt }: ReadyRequest): void {
     const live = liveOf(aggregate)
     if (live.execution !== execution) return
-    const effectKey = `${workflowNameOf(aggregate.key)}/${execution.start.run}/${operation.id}`
+    const effectKey = `${this.#o.keyPrefix}/${workflowNameOf(aggregate.key)}/${execution.start.run}/${operation.id}`
     this.#underWay++
     const isBegun = live.requests.begin(
       operation,

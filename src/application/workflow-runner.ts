@@ -26,7 +26,7 @@ import type { WorkflowVersions } from './workflow-versions.ts'
 /** Steps taken before the event loop is given back. */
 const stepsPerTurn = 512
 
-export interface WorkflowRunnerOptions extends Pick<RequestDeskOptions, 'environment' | 'failed'> {
+export interface WorkflowRunnerOptions extends Pick<RequestDeskOptions, 'environment' | 'failed' | 'keyPrefix'> {
   readonly state: RootState
   readonly instance: string
   readonly versions: WorkflowVersions

@@ -34,8 +34,11 @@ export interface RunningApplication extends RunningRole {
 const liveBytesDefault = 67_108_864
 const goodbyeMs = 20
 
+/** Half of the database's id: enough to tell apart those that call the same systems. */
+const effectKeyPrefixOf = (journalId: Uint8Array): string => Buffer.from(journalId).toString('hex').slice(0, 16)
+
 export function startApplication(surroundings: Surroundings, settings: ApplicationSettings): RunningApplication {
-  const { environment, openStore, failed } = surroundings
+  const { environment, openStore, failed, journalId } = surroundings
   const store = openStore('read')
   const state = readRoot(store, { lookup: keyLookup(store), keepsPayloads: true })
   const origin = newOrigin(surroundings)
@@ -52,6 +55,7 @@ export function startApplication(surroundings: Surroundings, settings: Applicati
     liveBytesMax: settings.liveBytesMax ?? liveBytesDefault,
     draftBytesMax: draftBytesMax(settings.journal),
     reset: failed,
+    effectKeyPrefix: effectKeyPrefixOf(journalId),
     effectFailed: settings.effectFailed ?? (() => {}),
     ...(settings.isolation === undefined ? {} : { isolation: settings.isolation }),
   })
