@@ -4,7 +4,7 @@ import { LongestFirst } from './longest-first.ts'
 
 /** As the command line and the supervisor have it for the processes that they start: those of tests strip no types anew either. */
 const compileCache = compileCacheDirectory()
-const results = process.env['COMMANDERDB_TEST_RESULTS']
+const results = process.env['TEST_RESULTS']
 
 /**
  * Two projects: `fast` needs no processes of its own; `process` starts, kills and measures real processes, which mostly

@@ -28,7 +28,9 @@ export function createWorkflowRunner(
     instance,
     versions: new WorkflowVersions(workflows),
     history: new WorkflowHistory(environment, store, archived),
+    keyPrefix: options.effectKeyPrefix,
     isolation: options.isolation ?? noIsolation,
+    failed: options.effectFailed ?? (() => {}),
     drafts: new WorkflowDrafts(batch, environment.clock, draftBytesMax, takeSequence, targets),
     ...hooks,
   })

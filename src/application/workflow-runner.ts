@@ -1,5 +1,4 @@
 import { assert } from '../kernel/assert.ts'
-import type { Environment } from '../kernel/environment.ts'
 import { type Lsn, lsn, token } from '../kernel/identifiers.ts'
 import { limits } from '../kernel/limits.ts'
 import type { DecidedEvent } from '../sdk/aggregate-types.ts'
@@ -16,7 +15,7 @@ import { AdriftWorkflows } from './adrift-workflows.ts'
 import { type Completing, completingOf } from './completing.ts'
 import type { LiveAggregate, Work } from './live-aggregates.ts'
 import { asWorkflowEvent, emptyLiveWorkflow, nextEvent } from './live-workflow.ts'
-import { RequestDesk } from './request-desk.ts'
+import { RequestDesk, type RequestDeskOptions } from './request-desk.ts'
 import { RunningRequests } from './running-requests.ts'
 import type { StartedRequest, WorkflowDrafts } from './workflow-drafts.ts'
 import type { WorkflowHistory } from './workflow-history.ts'
@@ -26,8 +25,7 @@ import type { WorkflowVersions } from './workflow-versions.ts'
 /** Steps taken before the event loop is given back. */
 const stepsPerTurn = 512
 
-export interface WorkflowRunnerOptions {
-  readonly environment: Environment
+export interface WorkflowRunnerOptions extends Pick<RequestDeskOptions, 'environment' | 'failed' | 'keyPrefix'> {
   readonly state: RootState
   readonly instance: string
   readonly versions: WorkflowVersions
@@ -66,7 +64,7 @@ export class WorkflowRunner {
     this.#o = options
     this.#adrift = new AdriftWorkflows(options.environment.log)
     this.requests = new RequestDesk({
-      environment: options.environment,
+      ...options,
       gotOn: (aggregate) => this.#isDue(aggregate),
       ended: (aggregate) => {
         this.#end(aggregate)

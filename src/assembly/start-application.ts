@@ -23,6 +23,8 @@ export interface ApplicationSettings {
   readonly journal?: JournalOptions | undefined
   /** Tells which workflow's code is running. Default: nobody is told. */
   readonly isolation?: Isolation
+  /** An effect of a workflow failed in every attempt. Default: nobody is told. */
+  readonly effectFailed?: () => void
 }
 
 export interface RunningApplication extends RunningRole {
@@ -33,8 +35,11 @@ export interface RunningApplication extends RunningRole {
 const liveBytesDefault = 67_108_864
 const goodbyeMs = 20
 
+/** Half of the database's id: enough to tell apart those that call the same systems. */
+const effectKeyPrefixOf = (journalId: Uint8Array): string => Buffer.from(journalId).toString('hex').slice(0, 16)
+
 export function startApplication(surroundings: Surroundings, settings: ApplicationSettings): RunningApplication {
-  const { environment, openStore, failed } = surroundings
+  const { environment, openStore, failed, journalId } = surroundings
   const store = openStore('read')
   const state = readRoot(store, { lookup: keyLookup(store), keepsPayloads: true })
   const origin = newOrigin(surroundings)
@@ -51,6 +56,8 @@ export function startApplication(surroundings: Surroundings, settings: Applicati
     liveBytesMax: settings.liveBytesMax ?? liveBytesDefault,
     draftBytesMax: draftBytesMax(settings.journal),
     reset: failed,
+    effectKeyPrefix: effectKeyPrefixOf(journalId),
+    effectFailed: settings.effectFailed ?? (() => {}),
     ...(settings.isolation === undefined ? {} : { isolation: settings.isolation }),
   })
   const name = followerOfInstance(instance)

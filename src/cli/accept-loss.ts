@@ -47,7 +47,7 @@ export async function giveUpDamage(terminal: Terminal, config: ResolvedConfig): 
         kept = keep(dataDir, lost)
       },
     }).finally(() => archive.close())
-    if (loss === null) terminal.error(`commanderdb: nothing of ${dataDir} has to be given up: it starts as it is\n`)
+    if (loss === null) terminal.warn(`nothing of ${dataDir} has to be given up: it starts as it is`)
     else tell(terminal, loss, kept)
   } finally {
     for (const lock of locks) lock.release()
@@ -116,7 +116,7 @@ function tell(terminal: Terminal, loss: Loss, { record, store }: Kept): void {
   const aside = keptAside.length === 0 ? '' : `; ${bytes} bytes are kept aside in the journal's directory as ${files}`
   const rebuilt =
     store === null ? '' : `; the store knew of them, is kept as ${store}, and is built again from the journal`
-  terminal.error(
-    `commanderdb: ${what}${aside}${rebuilt}. The journal goes on behind LSN ${endLsn} on timeline ${timeline}; ${record} says all of this\n`,
+  terminal.warn(
+    `${what}${aside}${rebuilt}. The journal goes on behind LSN ${endLsn} on timeline ${timeline}; ${record} says all of this`,
   )
 }

@@ -1,10 +1,11 @@
 import type { CommandView } from '../client/options.ts'
 import { parseInteger, parseSeconds } from './arguments.ts'
 import { exitCodes } from './exit-code.ts'
+import { oneLine } from './failure-text.ts'
 import type { Flags } from './settings.ts'
 import { list, table } from './table.ts'
 import { withDatabase } from './target.ts'
-import { oneLine, type Terminal } from './terminal.ts'
+import type { Terminal } from './terminal.ts'
 
 /** Prints what is known of one command. */
 export async function getCommand(terminal: Terminal, id: string, flags: Flags): Promise<number> {
@@ -67,7 +68,7 @@ function forPeople(view: CommandView): string {
     ['aggregate', whereOf(view)],
     ['name', command],
     ['attempts', attempts],
-    ['ended at', endLsn],
+    [status === 'parked' ? 'parked at' : 'ended at', endLsn === undefined ? null : `LSN ${endLsn}`],
     ['reason', reasonOf(view)],
     ...(view.waitingFor === undefined ? [] : [['waits for', oneLine(view.waitingFor)] as const]),
   ])

@@ -4,6 +4,7 @@ import { type CommanderError, isCommanderError, messageOf } from '../kernel/erro
 import type { ImportCommand } from '../sdk/import-map.ts'
 import { LineError } from './csv-adapter.ts'
 import type { ImportRow } from './import-row.ts'
+import { Rejections } from './rejections.ts'
 
 export interface ImportCounts {
   /** Rows of the file that are done with; those that the map leaves out are not counted. */
@@ -51,6 +52,7 @@ interface Waiting {
 export class Importer {
   readonly #o: ImporterOptions
   readonly counts: ImportCounts = { read: 0, completed: 0, rejected: 0, parked: 0, delayed: 0, duplicates: 0 }
+  readonly rejections: Rejections = new Rejections()
   /** By aggregate that has a row under way: the rows behind it. */
   readonly #queues = new Map<string, Waiting[]>()
   #underWay = 0
@@ -124,7 +126,9 @@ export class Importer {
       const { row, command } = next
       if (this.#isCut(row)) continue
       try {
-        this.#count(await this.#ask(command))
+        const outcome = await this.#ask(command)
+        this.#count(outcome)
+        this.rejections.note(command, row.line, outcome)
       } catch (error) {
         const message = isCommanderError(error) ? `${error.code}: ${error.message}` : messageOf(error)
         this.#fail(new LineError(message, { line: row.line, cause: error }))

@@ -58,7 +58,7 @@ export async function build(
     journal: () => new FileStorage(join(path, 'journal')),
     clock: environment.clock,
     progress: (what) => terminal.isInteractive && terminal.error(`restore: ${what}\n`),
-    warn: (what) => terminal.error(`commanderdb: ${what}\n`),
+    warn: (what) => terminal.warn(what),
   }
   try {
     const result = await restore(request)

@@ -1,6 +1,6 @@
 import type { WorkflowRequestView, WorkflowSummary, WorkflowView } from '../client/options.ts'
+import { oneLine } from './failure-text.ts'
 import { type Cell, list, table } from './table.ts'
-import { oneLine } from './terminal.ts'
 
 type Failure = NonNullable<WorkflowView['error']>
 

@@ -31,12 +31,12 @@ export const workflowVerbs = (ofDatabase: readonly FlagDefinition[]): readonly V
   },
   {
     path: 'workflow list',
-    help: 'the workflows of one name, by their ids',
-    arguments: [['<NAME>', 'of the workflow']],
+    help: 'the workflows of one name, or of all, by their ids',
+    arguments: [['[NAME]', 'of the workflow; default: all']],
     flags: [
       { flag: '--status <STATUS>', help: 'only those', choices: workflowStatuses },
       { flag: '--limit <N>', help: 'at most so many; default 100' },
-      { flag: '--after <ID>', help: 'go on after this one' },
+      { flag: '--after <ID>', help: 'go on after this one; without a name NAME/ID' },
       ...ofDatabase,
     ],
     load: async () => (await import('./workflow.ts')).listWorkflows,

@@ -8,7 +8,7 @@ import { queueingOf } from './queueing.ts'
 import type { Flags } from './settings.ts'
 import { table } from './table.ts'
 import { timeoutOf, withDatabase } from './target.ts'
-import { oneLine, type Terminal } from './terminal.ts'
+import type { Terminal } from './terminal.ts'
 import { waitingText, workflowText } from './workflow-text.ts'
 
 /** Starts a workflow, and with `--wait` waits for its end. */
@@ -45,15 +45,15 @@ export async function get(terminal: Terminal, workflow: string, flags: Flags): P
   )
 }
 
-/** Lists the workflows of one name. */
-export async function listWorkflows(terminal: Terminal, name: string, flags: Flags): Promise<number> {
+/** Lists the workflows of one name, or of all. */
+export async function listWorkflows(terminal: Terminal, name: string | undefined, flags: Flags): Promise<number> {
   const { status, limit, after } = flags as {
     readonly status?: StartedWorkflowStatus
     readonly limit?: string
     readonly after?: string
   }
   const options = {
-    name,
+    ...(name === undefined ? {} : { name }),
     ...(status === undefined ? {} : { status }),
     ...(after === undefined ? {} : { after }),
     limit: limit === undefined ? limitDefault : parseInteger('--limit', limit, 1),
@@ -61,7 +61,7 @@ export async function listWorkflows(terminal: Terminal, name: string, flags: Fla
   }
   const found = await withDatabase(flags, (db) => db.workflows(options))
   const rows = found.map((one) => [
-    one.id,
+    name === undefined ? `${one.name}/${one.id}` : one.id,
     one.status,
     one.version,
     one.run,
@@ -69,7 +69,7 @@ export async function listWorkflows(terminal: Terminal, name: string, flags: Fla
     one.endedAt,
     waitingText(one),
   ])
-  const head = ['id', 'status', 'version', 'run', 'started', 'ended', 'waits for']
+  const head = [name === undefined ? 'workflow' : 'id', 'status', 'version', 'run', 'started', 'ended', 'waits for']
   await terminal.out(flags['json'] === true ? `${JSON.stringify(found)}\n` : table(head, rows))
   return exitCodes.done
 }
@@ -150,7 +150,7 @@ async function ended(
     if (isNotEnded(error)) return notEnded(terminal, db, name, id, flags)
     if (!isCommanderError(error) || !endCodes.has(error.code)) throw error
     await print(terminal, db, name, id, flags)
-    terminal.error(`commanderdb: ${oneLine(error.message)}\n`)
+    terminal.fail(error)
     return exitCodes.failed
   }
   return print(terminal, db, name, id, flags)

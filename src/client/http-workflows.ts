@@ -59,7 +59,7 @@ export class HttpWorkflows {
 
   async list({ name, status, limit, after, waiting }: WorkflowsOptions): Promise<readonly WorkflowSummary[]> {
     const asked = query({ status, limit, after, waiting: waiting === undefined ? undefined : String(waiting) })
-    const path = `/v1/workflows/${segment('workflow', name)}${asked}`
+    const path = `/v1/workflows${name === undefined ? '' : `/${segment('workflow', name)}`}${asked}`
     const { workflows } = (await this.#get(path, this.#timeoutMs, false)) as { readonly workflows: WorkflowSummary[] }
     return workflows
   }

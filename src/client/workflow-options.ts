@@ -47,12 +47,12 @@ export interface WorkflowCancelOptions {
 }
 
 export interface WorkflowsOptions {
-  /** Name of the workflow. */
-  readonly name: string
+  /** Name of the workflow. Default: those of all names, also of such as no application defines any more. */
+  readonly name?: string
   readonly status?: StartedWorkflowStatus
   /** Default and most: 10,000. */
   readonly limit?: number
-  /** Go on after the workflow with this id. */
+  /** Go on after the workflow with this id; without `name` after `name/id`. */
   readonly after?: string
   /** Say of those that are running what they wait for; each has to be looked at. Default false. */
   readonly waiting?: boolean

@@ -209,11 +209,15 @@ export class Admission {
 const noteQueueing = (b: Buffer, o: number): number =>
   b.writeUInt16LE(flagsOf(b, o) | entryFlags.queues, o + entryOffsets.flags)
 
+const noApplication =
+  'none, as the database was started without an application: name its module by --app, or as one of applications in the config'
+
 function unknownType(type: string, known: readonly string[]): CommanderError {
   const isWorkflow = isWorkflowType(type)
   const alike = known.filter((name) => isWorkflowType(name) === isWorkflow)
   const name = isWorkflow ? workflowNameOf(type) : type
-  const names = (isWorkflow ? alike.map(workflowNameOf) : alike).join(', ') || 'none'
+  const listed = (isWorkflow ? alike.map(workflowNameOf) : alike).join(', ')
+  const names = listed !== '' ? listed : known.length > 0 ? 'none' : noApplication
   return isWorkflow
     ? new CommanderError('unknown_workflow', `no application defines workflow "${name}"; there are: ${names}`)
     : new CommanderError('unknown_aggregate', `no application defines aggregate "${name}"; there are: ${names}`)

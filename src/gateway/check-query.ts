@@ -42,7 +42,7 @@ const fieldsByQuestion: { readonly [Ask in Query['ask']]: Readonly<Record<string
   workflowRecord: { name: text, id: text, minLsn: optional(whole(0)) },
   workflowEnd: { name: text, id: text },
   workflows: {
-    name: text,
+    name: optional(text),
     status: optional(workflowStatus),
     limit: whole(1),
     after: optional(text),

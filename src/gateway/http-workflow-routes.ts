@@ -91,16 +91,27 @@ function startAndRead(context: HttpContext, desk: WorkflowDesk): HttpRoute[] {
       summary: 'Workflows of one name, by their ids',
       scopes: ['read', 'operate'],
       params: { name: params.name },
-      query: {
-        status: { enum: workflowStatuses, description: 'Only those' },
-        after: text('Go on after the workflow with this id'),
-        waiting: { enum: ['true', 'false'], description: 'true: say what those wait for that are running' },
-        limit: integer(`At most this many; default ${httpLimits.pageItemsDefault}, most ${limits.pageEventsMax}`, 1),
-      },
+      query: { ...listQuery, after: text('Go on after the workflow with this id') },
       answers: { 200: json('The workflows', object({ workflows: workflowList })), 404: problem('Unknown workflow') },
       handle: (exchange) => listed(context, exchange),
     },
+    {
+      method: 'GET',
+      path: '/v1/workflows',
+      operation: 'listAllWorkflows',
+      summary: 'Workflows of all names, by those and their ids',
+      scopes: ['read', 'operate'],
+      query: { ...listQuery, after: text('Go on after this workflow, as order/17') },
+      answers: { 200: json('The workflows', object({ workflows: workflowList })) },
+      handle: (exchange) => listed(context, exchange),
+    },
   ]
+}
+
+const listQuery = {
+  status: { enum: workflowStatuses, description: 'Only those' },
+  waiting: { enum: ['true', 'false'], description: 'true: say what those wait for that are running' },
+  limit: integer(`At most this many; default ${httpLimits.pageItemsDefault}, most ${limits.pageEventsMax}`, 1),
 }
 
 function commands(desk: WorkflowDesk): HttpRoute[] {
@@ -278,7 +289,7 @@ function listed({ waiter, workflows }: HttpContext, exchange: HttpExchange): voi
     readonly limit?: number
     readonly waiting?: string
   }
-  const query = { ...rest, name: exchange.params['name'] ?? '', limit, waiting: waiting === 'true' }
+  const query = { ...rest, name: exchange.params['name'], limit, waiting: waiting === 'true' }
   waiter.wait(undefined, httpLimits.readWaitMs, (error) => {
     if (error !== null) return exchange.fail(error)
     workflows.list(query).then(

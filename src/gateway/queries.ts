@@ -169,7 +169,7 @@ export class Queries {
     key: string,
   ): { readonly name: string; readonly key: string; readonly version: number; readonly value: unknown } {
     const progress = readProgress(this.#store, name)
-    if (progress === null) throw new CommanderError('unknown_projection', `no application defines projection "${name}"`)
+    if (progress === null) throw unknownProjection(name, this.projections())
     if (progress.live === null) throw notBuilt(name, progress)
     const value = readRow(this.#store, name, progress.live, key)
     if (value === null) throw new CommanderError('not_found', `projection "${name}" has no row "${key}"`)
@@ -330,6 +330,12 @@ function viewOf(name: string, { live, building, failed }: ProjectionProgress): P
     return { name, version: live, status: 'failed', position: failed.position, message: failed.message }
   if (building !== null) return { name, version: live, status: 'rebuilding', position: Math.max(0, building.position) }
   return { name, version: live, status: 'live', position: null }
+}
+
+function unknownProjection(name: string, known: readonly { readonly name: string }[]): CommanderError {
+  const names = known.map((one) => one.name).join(', ')
+  const message = `no application defines projection "${name}"; there are: ${names === '' ? 'none' : names}`
+  return new CommanderError('unknown_projection', message)
 }
 
 function notBuilt(name: string, { building, failed }: ProjectionProgress): CommanderError {

@@ -6,7 +6,14 @@ import { CommanderError, messageOf } from '../kernel/errors.ts'
 import { limits } from '../kernel/limits.ts'
 import type { KeyValueStore } from '../store/key-value-store.ts'
 import { isArchivedElsewhere } from '../tables/archived-streams.ts'
-import { listWorkflows, readWorkflowRecord, type WorkflowRecord } from '../tables/workflow-index.ts'
+import {
+  listAllWorkflows,
+  listWorkflows,
+  readWorkflowRecord,
+  type WorkflowListing,
+  type WorkflowPlace,
+  type WorkflowRecord,
+} from '../tables/workflow-index.ts'
 import { isoTime, isoTimeOrNull } from '../workflows/iso-time.ts'
 import { unknownWorkflow } from '../workflows/workflow-end.ts'
 import type { WorkflowEvent } from '../workflows/workflow-events.ts'
@@ -23,10 +30,11 @@ const rowsPerTurn = 2000
 const lookedAtPerTurn = 20
 
 export interface WorkflowListQuery {
-  readonly name: string
+  /** Absent: of all names; also of those that no application defines any more. */
+  readonly name?: string | undefined
   readonly status?: string | undefined
   readonly limit: number
-  /** Id after which to go on. */
+  /** Id after which to go on; without a name `name/id`. */
   readonly after?: string | undefined
   /** Whether to say what those wait for that are running. */
   readonly waiting?: boolean | undefined
@@ -63,20 +71,31 @@ export class WorkflowReads {
     return view
   }
 
-  /** In the order of their ids. @throws CommanderError `unknown_workflow`, and `archive_unavailable` with `waiting` */
+  /** In the order of their names and ids. @throws CommanderError `unknown_workflow`, and `archive_unavailable` with `waiting` */
   async list({ name, status, limit, after = '', waiting = false }: WorkflowListQuery): Promise<WorkflowSummary[]> {
-    const type = workflowType(name)
-    this.#queries.known(type)
+    if (name !== undefined) this.#queries.known(workflowType(name))
     const most = Math.min(limit, limits.pageEventsMax)
     const found: WorkflowSummary[] = []
-    for (let last: string | null = after; last !== null; ) {
-      last = this.#listSome(type, last, (id, record) => {
-        if (status === undefined || record.status === status) found.push(summaryOf(name, id, record))
-        return found.length < most
-      })
-      if (last !== null) await this.#turn()
+    let place = after === '' ? null : name === undefined ? placeOf(after) : { type: workflowType(name), id: after }
+    for (let isOver = false; !isOver; ) {
+      isOver = true
+      let rows = 0
+      for (const { type, id, ...record } of this.#listed(name, place, status === 'parked')) {
+        if (status === undefined || record.status === status) found.push(summaryOf(workflowNameOf(type), id, record))
+        if (found.length === most) break
+        if (++rows < rowsPerTurn) continue
+        place = { type, id }
+        isOver = false
+        break
+      }
+      if (!isOver) await this.#turn()
     }
     return waiting ? this.#withWaiting(found) : found
+  }
+
+  #listed(name: string | undefined, after: WorkflowPlace | null, isParked: boolean): Iterable<WorkflowListing> {
+    if (name === undefined) return listAllWorkflows(this.#store, after, isParked)
+    return listWorkflows(this.#store, workflowType(name), after?.id ?? '')
   }
 
   async #withWaiting(found: readonly WorkflowSummary[]): Promise<WorkflowSummary[]> {
@@ -99,16 +118,6 @@ export class WorkflowReads {
         await this.#queries.archived.load(error)
       }
     }
-  }
-
-  /** @returns the id after which to go on; null at the end */
-  #listSome(type: string, after: string, take: (id: string, record: WorkflowRecord) => boolean): string | null {
-    let rows = 0
-    for (const { id, ...record } of listWorkflows(this.#store, type, after)) {
-      if (!take(id, record)) return null
-      if (++rows === rowsPerTurn) return id
-    }
-    return null
   }
 
   /** @returns whether there is more */
@@ -141,6 +150,15 @@ export class WorkflowReads {
   #turn(): Promise<void> {
     return new Promise((resolve) => this.#environment.scheduler.soon(resolve))
   }
+}
+
+/** @throws CommanderError `invalid_input` */
+function placeOf(after: string): WorkflowPlace {
+  const slash = after.indexOf('/')
+  if (slash > 0 && slash < after.length - 1)
+    return { type: workflowType(after.slice(0, slash)), id: after.slice(slash + 1) }
+  const message = `"after" is "${after}", but must be NAME/ID, as order/17, where the workflows of all names are listed`
+  throw new CommanderError('invalid_input', message)
 }
 
 const summaryOf = (name: string, id: string, record: WorkflowRecord): WorkflowSummary => ({

@@ -111,7 +111,7 @@ export type Query =
   | { readonly ask: 'workflowEnd'; readonly name: string; readonly id: string }
   | {
       readonly ask: 'workflows'
-      readonly name: string
+      readonly name?: string
       readonly status?: string
       readonly limit: number
       readonly after?: string

@@ -83,6 +83,9 @@ export const limits = {
   priorityMax: 9,
   /** How long a command may be put off: a year, in milliseconds. */
   delayMsMax: 31_622_400_000,
+  /** Warnings of one kind that are logged within a period; then once that there are more. */
+  warningsPerPeriodMax: 20,
+  warningsPeriodMs: 10_000,
   /** How often a command may take its process down with it before it is parked. */
   crashesMax: 2,
 } as const

@@ -49,7 +49,7 @@ export class StoreReplay {
     this.state = readRoot(store, { lookup: this.#keys.lookup, keepsPayloads: true })
     this.#tablesAt = applied
     this.#positionAtStart = globalPosition
-    this.#writer = new TableWriter(this.state, store, { apply: () => {} }, globalPosition + 1)
+    this.#writer = new TableWriter({ state: this.state, store }, { apply: () => {} }, globalPosition + 1)
   }
 
   /** The entry that `apply` must be given next. */

@@ -135,7 +135,7 @@ export interface Config {
     readonly gateway?: ProcessResources
   }
   readonly limits?: LimitsConfig
-  /** Where stale segments go before they are removed. Default: nowhere. */
+  /** Where sealed segments of the journal are archived. Default: nowhere. */
   readonly archive?: { readonly directory: string } | { readonly s3: S3ArchiveConfig }
   /** Without tokens, whoever reaches the HTTP port may do everything. */
   readonly security?: { readonly tokens?: readonly TokenConfig[] }

@@ -15,7 +15,10 @@ export interface RequestRetry extends RetryOptions {
 
 /** What an effect gets. */
 export interface EffectContext {
-  /** The same in every attempt, and in no other request: hand it to the other side as its idempotency key. */
+  /**
+   * The same in every attempt, and in no other request of any database: hand it to the other side as its idempotency key.
+   * It begins with half of the id in `identity.json`, which a database that is restored from a backup has again.
+   */
   readonly effectKey: string
   /** 1, 2, 3… A crash in the middle counts as an attempt. */
   readonly attempt: number

@@ -2,7 +2,7 @@ import type { ArchiveStatus } from '../archive/archive-target.ts'
 import type { Transport } from '../ipc/channel.ts'
 import type { Environment } from '../kernel/environment.ts'
 import type { WireError } from '../kernel/errors.ts'
-import type { AttestationReport, ChildReport, JournalUse, JournalWatermarks } from './child-report.ts'
+import type { AttestationReport, ChildReport, JournalUse, JournalWatermarks, ParkedCounts } from './child-report.ts'
 import type { ChildSpecification } from './child-specification.ts'
 import { controlAddressOf, type DatabaseStatus, type ProcessStatus } from './control-protocol.ts'
 import { type ControlTarget, serveControl } from './control-server.ts'
@@ -35,6 +35,7 @@ export class Supervisor implements ControlTarget {
   #archive: ArchiveStatus | null = null
   #storeTrouble: WireError | null = null
   #journal: JournalUse | null = null
+  #parked: ParkedCounts | null = null
   #attestation: AttestationReport | null = null
   readonly #history = new JournalHistory()
 
@@ -78,6 +79,7 @@ export class Supervisor implements ControlTarget {
     this.#archive = report.archive ?? this.#archive
     if (report.storeTrouble !== undefined) this.#storeTrouble = report.storeTrouble
     this.#journal = report.journal ?? this.#journal
+    this.#parked = report.parked ?? this.#parked
     this.#attestation = report.attestation ?? this.#attestation
     if (report.lsn === undefined) return true
     this.#lsn = report.lsn
@@ -97,6 +99,7 @@ export class Supervisor implements ControlTarget {
       lsn: this.#lsn,
       archive: this.#archive,
       journal: this.#journal,
+      parked: this.#parked,
       storeTrouble: this.#storeTrouble,
       degraded: children.some((child) => this.#isDegraded(child)) || this.#isStoreBad,
       attestation: this.#attestation,

@@ -273,6 +273,7 @@ describe('the server', () => {
       'get /v1/status',
       'get /v1/streams/{type}/{id}',
       'get /v1/streams/{type}/{id}/life',
+      'get /v1/workflows',
       'get /v1/workflows/{name}',
       'get /v1/workflows/{name}/{id}',
       'post /v1/aggregates/{type}/{id}/commands/{command}',

@@ -203,9 +203,11 @@ describe('a database whose state went wrong while it ran', () => {
     expect(report).toMatchObject({ ok: false, hashes: { compared: 1, differing: [{ lsn: expect.any(Number) }] } })
     const { lsn, expected, found } = report.hashes.differing[0] as Difference
     expect(found).not.toBe(expected)
-    expect(result.stderr).toBe(
-      `commanderdb: what was restored is not what was: at LSN ${lsn} the state has the hash ${found}, but had ${expected} while the database ran\n`,
-    )
+    const message = `what was restored is not what was: at LSN ${lsn} the state has the hash ${found}, but had ${expected} while the database ran`
+    const { differing } = report.hashes
+    expect(JSON.parse(result.stderr)).toEqual({
+      error: { code: 'archive_corrupt', message, retryable: false, details: { differing } },
+    })
     expect((await drill(wrong)).stdout).toMatch(/^drill +not ok$/m)
     expectNothingLeft()
   })
@@ -226,6 +228,7 @@ describe('a database whose state went wrong while it ran', () => {
     const result = await run('restore', wrong, '--data-dir', dataDir, '--accept-difference', '--json')
     expect(result.exitCode).toBe(0)
     expect(JSON.parse(result.stdout)).toMatchObject({ hashes: { differing: [expect.anything()] } })
-    expect(result.stderr).toMatch(/^commanderdb: at LSN \d+ the state has the hash [0-9a-f]+, but had [0-9a-f]+ while/)
+    const message = /^at LSN \d+ the state has the hash [0-9a-f]+, but had [0-9a-f]+ while/
+    expect(JSON.parse(result.stderr)).toEqual({ warning: { message: expect.stringMatching(message) } })
   })
 })
