@@ -22,6 +22,11 @@ const sleeping = defineWorkflow({
   },
 })
 
+const napping = defineWorkflow({
+  name: 'napping',
+  run: (context, { ms }: { readonly ms: number }) => context.sleep(ms),
+})
+
 /** Its request takes long the first time, so that the process can be killed in the middle of it. */
 const interrupted = defineWorkflow({
   name: 'interrupted',
@@ -33,5 +38,5 @@ const interrupted = defineWorkflow({
 export default defineApplication({
   name: 'bench',
   aggregates: [account],
-  workflows: [threeRequests, sleeping, interrupted],
+  workflows: [threeRequests, sleeping, napping, interrupted],
 })

@@ -93,7 +93,8 @@ async function measurePair(options: WorkflowOptions, n: number): Promise<Pair> {
   }
 }
 
-const settleMs = 3000
+/** Processes that rest give memory back after two to three seconds. */
+const settleMs = 5000
 const startsUnderWay = 512
 /** Long enough for all of them to be started and the database to be stopped. */
 const sleepMs = 45_000

@@ -19,9 +19,11 @@ await runChild<ChildSettings<ResolvedConfig>>(async (child) => {
   const detector = detectorInDevelopment([application], ({ workflow, place, message }) => {
     child.environment.log.warn({ code: 'non_deterministic_call', workflow, place }, message)
   })
+  const effects = child.metrics.counter('effects_failed_total', 'Effects that failed in every attempt.')
   const { runtime, follower, stop } = startApplication(surroundingsOf(child), {
     application,
     instance: settings.instance,
+    effectFailed: () => effects.increment(),
     former: formerOf(child.previousExit),
     journal: journalOptionsOf(child.config.config),
     ...(detector === null ? {} : { isolation: detector }),

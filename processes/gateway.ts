@@ -72,9 +72,11 @@ function reportCounts({ link, metrics }: GatewayChild, { gateway, follower }: Ru
     return [kind, metrics.gauge(`commands_${kind}`, `Commands ${kind} since the database was made.`)] as const
   })
   const events = metrics.gauge('events', 'Events in the database.')
+  const active = metrics.gauge('workflows_active', 'Workflows that have something to do; not those that sleep or wait.')
   link.sample(() => {
-    const { commands, globalPosition } = gateway.state
+    const { commands, globalPosition, activations } = gateway.state
     pending.set(commands.byLsn.size)
+    active.set(activations.byKey.size)
     events.set(globalPosition)
     for (const [kind, gauge] of ended) gauge.set(commands[kind])
     return progressOf(follower)

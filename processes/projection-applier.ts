@@ -2,6 +2,7 @@ import { openArchiveTarget } from '../src/archive/open-target-adapter.ts'
 import { archiveReport } from '../src/assembly/archive-report.ts'
 import { surroundingsOf } from '../src/assembly/file-surroundings-adapter.ts'
 import { loadApplications } from '../src/assembly/load-applications.ts'
+import { parkedReport } from '../src/assembly/parked-report.ts'
 import { startProjectionApplier } from '../src/assembly/start-projection-applier.ts'
 import { toWireError } from '../src/kernel/errors.ts'
 import type { ResolvedConfig } from '../src/sdk/resolved-config.ts'
@@ -21,11 +22,13 @@ await runChild<ChildSettings<ResolvedConfig>>(async (child) => {
     ...(archive === null ? {} : { openArchive: () => openArchiveTarget(archive) }),
   })
   const measureArchive = running.archiver === null ? () => ({}) : archiveReport(running.archiver, child.metrics)
+  const measureParked = parkedReport(running, child.metrics)
   child.link.onStop(running.stop)
   child.link.sample(() => ({
     ...progressOf(running.follower),
     appliedLsn: running.applier.committed,
     storeTrouble: running.trouble === null ? null : toWireError(running.trouble),
+    ...measureParked(),
     ...measureArchive(),
   }))
   // Nobody may append before the archive had its chance to say that entries are missing here.

@@ -6,15 +6,23 @@ import { dirname, join } from 'node:path'
  * node_modules. So package.json points into src/ in the repository and into dist/ while `npm pack` reads it.
  */
 interface Manifest {
+  scripts: Record<string, string>
   bin: Record<string, string>
   exports: Record<string, string | Record<string, string>>
 }
 
 const compiledTarget = (target: string): string => `dist/${target.replace(/^\.\//, '').replace(/\.ts$/, '.js')}`
 
-/** The text of the package's package.json, from that of the repository's. Only `bin` and `exports` differ. */
+/**
+ * The text of the package's package.json, from that of the repository's. `bin` and `exports` point to compiled files, and of
+ * the scripts, whose files are not packed, stays what mends a tree in which a pack was interrupted: by the next `npm pack`, and
+ * by `npm ci` or `npm install`. Those run `postprepare` in the tree itself only; of a package that has `prepare` npm says,
+ * wherever it is installed, that it wants to run scripts.
+ */
 export function packagedManifest(repositoryManifest: string): string {
   const manifest = JSON.parse(repositoryManifest) as Manifest
+  const { prepack = '', postpack = '', prepare = '' } = manifest.scripts
+  manifest.scripts = { prepack, postpack, postprepare: prepare }
   for (const [name, target] of Object.entries(manifest.bin)) manifest.bin[name] = compiledTarget(target)
   for (const [name, target] of Object.entries(manifest.exports)) {
     if (typeof target !== 'string' || !target.endsWith('.ts')) continue

@@ -1,6 +1,10 @@
 import { defineConfig } from 'vitest/config'
+import { compileCacheDirectory } from '../src/supervisor/compile-cache-adapter.ts'
+import { LongestFirst } from './longest-first.ts'
 
-const results = process.env['COMMANDERDB_TEST_RESULTS']
+/** As the command line and the supervisor have it for the processes that they start: those of tests strip no types anew either. */
+const compileCache = compileCacheDirectory()
+const results = process.env['TEST_RESULTS']
 
 /**
  * Two projects: `fast` needs no processes of its own; `process` starts, kills and measures real processes, which mostly
@@ -11,6 +15,7 @@ export default defineConfig({
     // The second one for whoever counts results, such as .ci/run.
     reporters: results ? ['default', ['json', { outputFile: results }]] : ['default'],
     maxWorkers: 2,
+    sequence: { sequencer: LongestFirst },
     projects: [
       {
         extends: true,
@@ -26,6 +31,7 @@ export default defineConfig({
         test: {
           name: 'process',
           sequence: { groupOrder: 1 },
+          env: compileCache === undefined ? {} : { NODE_COMPILE_CACHE: compileCache },
           include: ['test/process/**/*.test.ts'],
           testTimeout: 180_000,
           hookTimeout: 180_000,

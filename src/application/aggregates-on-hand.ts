@@ -1,5 +1,7 @@
+import type { Watermark } from '../ipc/journal-protocol.ts'
 import { type Lsn, lsn } from '../kernel/identifiers.ts'
 import { type HostedAggregate, hostedAggregates } from '../tables/hosted-aggregates.ts'
+import { readPosition } from '../tables/meta.ts'
 import { isWorkflowKey } from '../workflows/workflow-names.ts'
 import { AggregateLoader } from './aggregate-loader.ts'
 import type { ApplicationRuntimeOptions } from './application-runtime-options.ts'
@@ -23,6 +25,8 @@ export interface AggregatesOnHandOptions
  *     own; it leaves memory only when the store has applied this process's own.
  * I2. None is in memory twice: one that is on its way into memory is not forgotten meanwhile, and one that was forgotten
  *     does not come back.
+ * I3. What is decided on is the journal's: while the journal writer has not heard from the applier, a store that shows
+ *     more than the writer found in it when it began may hold what the journal has lost (R9).
  */
 export class AggregatesOnHand {
   readonly #o: AggregatesOnHandOptions
@@ -33,6 +37,9 @@ export class AggregatesOnHand {
   /** To be restored, or to go on with their backlogs. */
   readonly #waiting = new Set<LiveAggregate>()
   #stored: Lsn = lsn(0)
+  #storeAgrees = false
+  /** Of the store as it was read last (I3). */
+  #isOfJournal = false
 
   constructor(options: AggregatesOnHandOptions) {
     this.#o = options
@@ -40,6 +47,7 @@ export class AggregatesOnHand {
     this.#aggregates = new LiveAggregates(options.liveBytesMax)
     this.#loader = new AggregateLoader(options.store, options.archived, options.arrived)
     this.#elsewhere = new CompletionsElsewhere(options.state.lsn)
+    this.#refresh()
   }
 
   get size(): number {
@@ -70,7 +78,7 @@ export class AggregatesOnHand {
 
   /** False when the store is not there yet (I1), or the archive is asked. */
   restore(aggregate: LiveAggregate): boolean {
-    if (this.#stored < this.#elsewhere.neededBy(aggregate) || aggregate.inFlight > 0) return false
+    if (!this.#isOfJournal || this.#stored < this.#elsewhere.neededBy(aggregate) || aggregate.inFlight > 0) return false
     if (!this.#loader.load(aggregate)) {
       this.#waiting.add(aggregate)
       return false
@@ -83,7 +91,7 @@ export class AggregatesOnHand {
 
   /** Restores what waits for that, and has it go on, for as long as drafts are taken. */
   restoreWaiting(canSend: () => boolean, goOn: (aggregate: LiveAggregate) => void): void {
-    this.#o.store.refresh()
+    this.#refresh()
     for (const aggregate of this.#waiting) {
       if (!canSend()) return
       if (aggregate.readiness === 'cold' && !this.restore(aggregate)) continue
@@ -114,11 +122,18 @@ export class AggregatesOnHand {
   }
 
   /** @returns false when that is nothing new */
-  storeApplied(mark: Lsn): boolean {
-    if (mark === this.#stored) return false
-    this.#stored = mark
-    this.#o.store.refresh() // I1: or it might show what it was before
+  storeApplied({ applied, storeAgrees }: Pick<Watermark, 'applied' | 'storeAgrees'>): boolean {
+    if (applied === this.#stored && storeAgrees === this.#storeAgrees) return false
+    this.#stored = applied
+    this.#storeAgrees = storeAgrees
+    this.#refresh() // I1: or it might show what it was before
     return true
+  }
+
+  #refresh(): void {
+    const { store } = this.#o
+    store.refresh()
+    this.#isOfJournal = this.#storeAgrees || readPosition(store).applied <= this.#stored // I3
   }
 
   passivate(): void {

@@ -19,5 +19,9 @@ export interface ApplicationRuntimeOptions extends Registrant {
   readonly draftBytesMax: number
   /** Tells which workflow's code is running. Default: nobody is told. */
   readonly isolation?: Isolation
+  /** Begins the keys of all effects: says which database they are of. */
+  readonly effectKeyPrefix: string
+  /** An effect of a workflow failed in every attempt. */
+  readonly effectFailed?: () => void
   readonly reset: (reason: CommanderError) => void
 }

@@ -30,6 +30,8 @@ import { Speculation } from './speculation.ts'
 import { WorkQueue } from './work-queue.ts'
 import type { WorkflowRunner } from './workflow-runner.ts'
 
+const usualRefusals: ReadonlySet<string> = new Set(['stale_token', 'journal_full'])
+
 /**
  * Runs user code: follows the journal, decides the commands that are started here, and drafts what they decide.
  *
@@ -38,6 +40,7 @@ import type { WorkflowRunner } from './workflow-runner.ts'
  *     draft is refused or lost, what was built on it is dropped, and decided again from the store.
  */
 export class ApplicationRuntime implements FollowerRole {
+  readonly waitsForRoom = true
   readonly #o: ApplicationRuntimeOptions
   readonly #aggregates: AggregatesOnHand
   readonly #batch: EntryBatch
@@ -120,7 +123,7 @@ export class ApplicationRuntime implements FollowerRole {
 
   watermark(mark: Watermark): void {
     this.#workflows.requests.flushedUpTo(mark.flushed)
-    if (!this.#aggregates.storeApplied(mark.applied)) return
+    if (!this.#aggregates.storeApplied(mark)) return
     forgetSavedKeys(this.#o.state.idempotency, mark.applied)
     this.#restoreWaiting()
     this.#aggregates.passivate()
@@ -142,7 +145,7 @@ export class ApplicationRuntime implements FollowerRole {
   }
 
   refused({ sequence, error }: Refused): void {
-    if (error.code !== 'stale_token') this.#o.environment.log.warn({ code: error.code, sequence }, error.message)
+    if (!usualRefusals.has(error.code)) this.#o.environment.log.warn({ code: error.code, sequence }, error.message)
     this.#dropSpeculation(sequence)
     // Before anything is decided anew: what is sent ahead of it is dropped with the rest.
     this.#follower?.resumeDrafts()
@@ -243,10 +246,7 @@ export class ApplicationRuntime implements FollowerRole {
 
   /** Instances came or went. */
   #membershipChanged(code: number, instance: string, origin: number): void {
-    if (instance !== this.#o.instance) {
-      this.#aggregates.forgetIdle()
-      return
-    }
+    if (instance !== this.#o.instance) return this.#aggregates.forgetIdle()
     // Whatever was started under this name is released, and is started again if it still has to be done.
     this.#forgetAll()
     this.#registered = code === actionCodes['application/registered'] && origin === this.#o.origin
@@ -264,6 +264,7 @@ export class ApplicationRuntime implements FollowerRole {
   #register(): void {
     this.#registrar.cancel()
     if (this.#follower?.isConnected !== true) return
+    if (!this.#canSend) return this.#registrar.later()
     encodeAction(this.#batch, registrationOf(this.#o), this.#follower.takeSequence())
     this.#send()
   }

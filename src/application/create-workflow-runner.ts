@@ -1,6 +1,8 @@
 import type { EntryBatch } from '../actions/entry-batch.ts'
 import { noIsolation } from '../workflows/isolation.ts'
+import { workflowType } from '../workflows/workflow-names.ts'
 import type { ApplicationRuntimeOptions } from './application-runtime-options.ts'
+import { UndefinedTargets } from './undefined-targets.ts'
 import { WorkflowDrafts } from './workflow-drafts.ts'
 import { WorkflowHistory } from './workflow-history.ts'
 import { WorkflowRunner, type WorkflowRunnerOptions } from './workflow-runner.ts'
@@ -17,14 +19,19 @@ export function createWorkflowRunner(
   { takeSequence, ...hooks }: Hooks,
 ): WorkflowRunner {
   const { environment, state, instance, store, archived, application, draftBytesMax } = options
+  const { aggregates, workflows } = application
+  const own = new Set([...aggregates.map(({ name }) => name), ...workflows.map(({ name }) => workflowType(name))])
+  const targets = new UndefinedTargets(environment.log, state, own)
   return new WorkflowRunner({
     environment,
     state,
     instance,
-    versions: new WorkflowVersions(application.workflows),
+    versions: new WorkflowVersions(workflows),
     history: new WorkflowHistory(environment, store, archived),
+    keyPrefix: options.effectKeyPrefix,
     isolation: options.isolation ?? noIsolation,
-    drafts: new WorkflowDrafts(batch, environment.clock, draftBytesMax, takeSequence),
+    failed: options.effectFailed ?? (() => {}),
+    drafts: new WorkflowDrafts(batch, environment.clock, draftBytesMax, takeSequence, targets),
     ...hooks,
   })
 }

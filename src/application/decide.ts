@@ -1,3 +1,4 @@
+import { causesOf } from '../kernel/error-causes.ts'
 import { CommanderError, isCommanderError, messageOf } from '../kernel/errors.ts'
 import { limits } from '../kernel/limits.ts'
 import type { AnyAggregate, CommandContext, DecidedEvent } from '../sdk/aggregate-types.ts'
@@ -128,12 +129,13 @@ function evolveAll(
   return next
 }
 
-/** For a person who looks at a parked command: the error with the first places in the user's code. */
+/** For a person who looks at a parked command: the error, what it came of, and the first places in the user's code. */
 function describe(error: unknown): string {
   if (!(error instanceof Error) || error.stack === undefined) return messageOf(error)
+  const causes = causesOf(error).map((cause) => `, caused by ${cause}`)
   const places = error.stack
     .split('\n')
     .filter((line) => line.trimStart().startsWith('at '))
     .slice(0, 3)
-  return [`${error.name}: ${error.message}`, ...places.map((line) => line.trim())].join(' ')
+  return [`${error.name}: ${error.message}${causes.join('')}`, ...places.map((line) => line.trim())].join(' ')
 }

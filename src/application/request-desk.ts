@@ -1,22 +1,28 @@
+import { BoundedWarnings } from '../kernel/bounded-warnings.ts'
 import type { Environment } from '../kernel/environment.ts'
 import { type Lsn, lsn } from '../kernel/identifiers.ts'
 import { limits } from '../kernel/limits.ts'
 import { Queue } from '../kernel/queue.ts'
 import type { WorkflowExecution } from '../workflows/execution.ts'
+import type { Failure } from '../workflows/failure.ts'
 import type { RequestOperation } from '../workflows/operation.ts'
-import { unrecordable } from '../workflows/value-size.ts'
+import { recordedValue } from '../workflows/recorded-value.ts'
 import type { EventOfType } from '../workflows/workflow-events.ts'
 import { workflowNameOf } from '../workflows/workflow-names.ts'
 import type { LiveAggregate } from './live-aggregates.ts'
-import { afterFailure } from './request-failures.ts'
+import { afterFailure, isGivenUp } from './request-failures.ts'
 import type { RequestResult } from './running-requests.ts'
 import type { DraftedStep, StartedRequest } from './workflow-drafts.ts'
 import { liveOf, record, stateOf } from './workflow-records.ts'
 
 export interface RequestDeskOptions {
   readonly environment: Environment
+  /** Begins the keys of all effects, so that two databases never hand the same one to another system. */
+  readonly keyPrefix: string
   /** Something happened to the workflow that its code is to be told. */
   readonly gotOn: (aggregate: LiveAggregate) => void
+  /** An effect failed in every attempt, or its result cannot be recorded. */
+  readonly failed: () => void
   /** A request was given up, and the workflow is parked. */
   readonly ended: (aggregate: LiveAggregate) => void
 }
@@ -44,9 +50,14 @@ export class RequestDesk {
   /** Flushed, and waiting for others to end. */
   readonly #ready = new Queue<ReadyRequest>()
   #underWay = 0
+  readonly #warnings: BoundedWarnings
 
   constructor(options: RequestDeskOptions) {
     this.#o = options
+    this.#warnings = new BoundedWarnings(
+      options.environment,
+      'further effects failed for good, which are not logged for a while',
+    )
   }
 
   /** The entry of a step is written. */
@@ -125,7 +136,7 @@ export class RequestDesk {
   #begin({ aggregate, execution, operation, attempt }: ReadyRequest): void {
     const live = liveOf(aggregate)
     if (live.execution !== execution) return
-    const effectKey = `${workflowNameOf(aggregate.key)}/${execution.start.run}/${operation.id}`
+    const effectKey = `${this.#o.keyPrefix}/${workflowNameOf(aggregate.key)}/${execution.start.run}/${operation.id}`
     this.#underWay++
     const isBegun = live.requests.begin(
       operation,
@@ -155,6 +166,7 @@ export class RequestDesk {
     if (live.execution !== execution || live.token === 0 || !isAwaited) return
     const event = this.#eventOf(aggregate, operation, attempt, result, execution.nowMs)
     record(aggregate, { event })
+    if (event.type === 'request/failed' && isGivenUp(event)) this.#warn(aggregate, event)
     if (event.type === 'request/failed' && event.data.next === 'exhausted') {
       const { error } = event.data
       const parked = { error, operation: operation.id, atMs: event.data.atMs }
@@ -169,6 +181,16 @@ export class RequestDesk {
     this.#o.gotOn(aggregate)
   }
 
+  #warn(aggregate: LiveAggregate, { data }: EventOfType<'request/failed'>): void {
+    this.#o.failed()
+    const { operation, attempt, error } = data
+    const workflow = workflowNameOf(aggregate.key)
+    this.#warnings.warn(
+      { code: 'request_failed', workflow, operation, attempt, error },
+      `${operation} of workflow ${workflow} failed for the last time, in attempt ${attempt}: ${error.message}`,
+    )
+  }
+
   #eventOf(
     aggregate: LiveAggregate,
     operation: RequestOperation,
@@ -179,12 +201,19 @@ export class RequestDesk {
     const atMs = Math.max(this.#o.environment.clock.wallMs(), nowMs)
     const { id } = operation
     if ('result' in result) {
-      const value = result.result ?? null
-      const problem = unrecordable(value)
-      if (problem === null) return { type: 'request/completed', data: { operation: id, result: value, atMs } }
-      const error = { code: 'result_invalid', message: `the result of ${id} ${problem}` }
+      const recorded = recordedValue(result.result)
+      if ('value' in recorded)
+        return { type: 'request/completed', data: { operation: id, result: recorded.value, atMs } }
+      const error = { code: 'result_invalid', message: `the result of ${id} ${recorded.problem}` }
       return afterFailure(operation, attempt, 0, { error, isTerminal: true, retryAfterMs: null }, atMs)
     }
-    return afterFailure(operation, attempt, stateOf(aggregate).operations[id]?.failures ?? 0, result, atMs)
+    const failed = { ...result, error: recordable(result.error) }
+    return afterFailure(operation, attempt, stateOf(aggregate).operations[id]?.failures ?? 0, failed, atMs)
   }
+}
+
+/** An error whose details are too large, or no values that can be recorded, is one all the same. */
+function recordable(error: Failure): Failure {
+  const details = recordedValue(error.details)
+  return 'value' in details ? error : { ...error, details: { leftOut: `what was here ${details.problem}` } }
 }

@@ -27,3 +27,7 @@ export function afterFailure(
   const retryAtMs = Math.ceil(atMs + delayMs)
   return { type: 'request/failed', data: { ...base, next: 'again', retryAtMs, isTimer: delayMs > pauseInMemoryMs } }
 }
+
+/** It failed in every attempt, or its result cannot be recorded. A `TerminalError` is an answer, and not meant. */
+export const isGivenUp = ({ data: { next, error } }: EventOfType<'request/failed'>): boolean =>
+  next === 'exhausted' || (next === 'final' && (error.code === 'request_failed' || error.code === 'result_invalid'))

@@ -1,9 +1,7 @@
 import { assert } from '../kernel/assert.ts'
-import type { Environment } from '../kernel/environment.ts'
 import { type Lsn, lsn, token } from '../kernel/identifiers.ts'
 import { limits } from '../kernel/limits.ts'
 import type { DecidedEvent } from '../sdk/aggregate-types.ts'
-import type { AnyWorkflow } from '../sdk/workflow-types.ts'
 import type { Activation } from '../state/activations.ts'
 import type { RootState } from '../state/root.ts'
 import { isArchivedElsewhere } from '../tables/archived-streams.ts'
@@ -17,7 +15,7 @@ import { AdriftWorkflows } from './adrift-workflows.ts'
 import { type Completing, completingOf } from './completing.ts'
 import type { LiveAggregate, Work } from './live-aggregates.ts'
 import { asWorkflowEvent, emptyLiveWorkflow, nextEvent } from './live-workflow.ts'
-import { RequestDesk } from './request-desk.ts'
+import { RequestDesk, type RequestDeskOptions } from './request-desk.ts'
 import { RunningRequests } from './running-requests.ts'
 import type { StartedRequest, WorkflowDrafts } from './workflow-drafts.ts'
 import type { WorkflowHistory } from './workflow-history.ts'
@@ -27,8 +25,7 @@ import type { WorkflowVersions } from './workflow-versions.ts'
 /** Steps taken before the event loop is given back. */
 const stepsPerTurn = 512
 
-export interface WorkflowRunnerOptions {
-  readonly environment: Environment
+export interface WorkflowRunnerOptions extends Pick<RequestDeskOptions, 'environment' | 'failed' | 'keyPrefix'> {
   readonly state: RootState
   readonly instance: string
   readonly versions: WorkflowVersions
@@ -67,7 +64,7 @@ export class WorkflowRunner {
     this.#o = options
     this.#adrift = new AdriftWorkflows(options.environment.log)
     this.requests = new RequestDesk({
-      environment: options.environment,
+      ...options,
       gotOn: (aggregate) => this.#isDue(aggregate),
       ended: (aggregate) => {
         this.#end(aggregate)
@@ -298,8 +295,12 @@ export class WorkflowRunner {
     execution.isLive = true
     // The history's time never falls: a clock that was put back makes no timer wait for it to catch up.
     const atMs = Math.max(this.#o.environment.clock.wallMs(), execution.nowMs)
-    const { changes, requests } = advance(execution, stateOf(aggregate), atMs, this.#newestVersion(execution.workflow))
+    const step = advance(execution, stateOf(aggregate), atMs, this.#o.versions.newestOf(execution.workflow))
+    const { changes, requests, dropped } = step
+    const failure = this.#o.drafts.tooLarge(changes)
+    if (failure !== null) return this.#park(aggregate, failure)
     for (const change of changes) record(aggregate, change)
+    if (dropped.length > 0) this.#adrift.dropped(aggregate, dropped)
     const started: StartedRequest[] = requests.map((operation) => ({ operation, attempt: 1 }))
     const { outcome } = execution
     if (outcome === null) {
@@ -328,10 +329,6 @@ export class WorkflowRunner {
     const data = { error, operation: null, atMs: this.#o.environment.clock.wallMs() }
     record(aggregate, { event: { type: 'workflow/parked', data } })
     this.#end(aggregate)
-  }
-
-  #newestVersion({ name, version }: AnyWorkflow): number {
-    return this.#o.versions.newest(name) ?? version
   }
 
   #draft(aggregate: LiveAggregate, requests: readonly StartedRequest[], releases: boolean): void {

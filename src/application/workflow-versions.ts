@@ -17,9 +17,9 @@ export class WorkflowVersions {
     return this.#byName.get(name)?.get(version)
   }
 
-  newest(name: string): number | undefined {
-    const versions = this.#byName.get(name)
-    return versions === undefined ? undefined : Math.max(...versions.keys())
+  /** The newest version of a workflow that is here: that of its next run. */
+  newestOf({ name, version }: AnyWorkflow): number {
+    return Math.max(version, ...(this.#byName.get(name)?.keys() ?? []))
   }
 
   /** Why a workflow of a version that is not here cannot go on. */
@@ -29,7 +29,7 @@ export class WorkflowVersions {
       code: 'version_missing',
       message:
         `the workflow was started with version ${version} of "${name}", and the application has only ${known}: ` +
-        `put version ${version} back into the application's workflows, beside the newer one, and then retry the workflow`,
+        `put version ${version} back into the application's workflows, beside the newer one, start the database again, and then retry the workflow`,
     }
   }
 }

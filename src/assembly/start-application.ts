@@ -2,6 +2,7 @@ import type { EndOfIncarnation } from '../actions/action.ts'
 import { ApplicationRuntime } from '../application/application-runtime.ts'
 import type { JournalOptions } from '../journal/options.ts'
 import type { Follower } from '../replica/follower.ts'
+import { followerOfInstance } from '../replica/follower-names.ts'
 import type { Application } from '../sdk/application.ts'
 import { ArchivedStreams } from '../tables/archived-streams.ts'
 import { keyLookup } from '../tables/idempotency-keys.ts'
@@ -22,6 +23,8 @@ export interface ApplicationSettings {
   readonly journal?: JournalOptions | undefined
   /** Tells which workflow's code is running. Default: nobody is told. */
   readonly isolation?: Isolation
+  /** An effect of a workflow failed in every attempt. Default: nobody is told. */
+  readonly effectFailed?: () => void
 }
 
 export interface RunningApplication extends RunningRole {
@@ -32,8 +35,11 @@ export interface RunningApplication extends RunningRole {
 const liveBytesDefault = 67_108_864
 const goodbyeMs = 20
 
+/** Half of the database's id: enough to tell apart those that call the same systems. */
+const effectKeyPrefixOf = (journalId: Uint8Array): string => Buffer.from(journalId).toString('hex').slice(0, 16)
+
 export function startApplication(surroundings: Surroundings, settings: ApplicationSettings): RunningApplication {
-  const { environment, openStore, failed } = surroundings
+  const { environment, openStore, failed, journalId } = surroundings
   const store = openStore('read')
   const state = readRoot(store, { lookup: keyLookup(store), keepsPayloads: true })
   const origin = newOrigin(surroundings)
@@ -50,9 +56,11 @@ export function startApplication(surroundings: Surroundings, settings: Applicati
     liveBytesMax: settings.liveBytesMax ?? liveBytesDefault,
     draftBytesMax: draftBytesMax(settings.journal),
     reset: failed,
+    effectKeyPrefix: effectKeyPrefixOf(journalId),
+    effectFailed: settings.effectFailed ?? (() => {}),
     ...(settings.isolation === undefined ? {} : { isolation: settings.isolation }),
   })
-  const name = `application-${instance}`
+  const name = followerOfInstance(instance)
   // What workflows do outside waits until it is flushed that they do it.
   const followsFlush = settings.application.workflows.length > 0
   const follower = followerOf(surroundings, runtime, { name, origin, ordered: true, followsFlush, after: state.lsn })

@@ -4,6 +4,7 @@ import type { JournalOptions } from '../journal/options.ts'
 import { segmentsOf } from '../journal/segment-name.ts'
 import { JournalWriter } from '../journal-writer/journal-writer.ts'
 import type { FlushOptions } from '../journal-writer/options.ts'
+import { storeIsBeyond } from '../journal-writer/own-history.ts'
 import type { RetentionSettings } from '../journal-writer/retention.ts'
 import { CommanderError } from '../kernel/errors.ts'
 import { TokenGuard } from '../state/token-guard.ts'
@@ -97,10 +98,5 @@ async function nothingCameIn(openStore: Surroundings['openStore'], journal: Jour
   await store.close()
   if (applied <= journal.writtenLsn) return
   await new Promise<void>((resolve) => journal.close(() => resolve()))
-  throw new CommanderError(
-    'journal_corrupt',
-    `the journal ends at LSN ${journal.writtenLsn}, but the store has applied entries up to LSN ${applied} meanwhile (R7): ` +
-      'acknowledged entries are missing; start again to see what can be done',
-    { details: { segment: null, offset: null, lsn: journal.writtenLsn + 1, rule: 'R7', floorLsn: applied } },
-  )
+  throw storeIsBeyond(applied, journal.writtenLsn)
 }

@@ -6,6 +6,7 @@ import type { CommanderError } from '../kernel/errors.ts'
 import type { Lsn } from '../kernel/identifiers.ts'
 import { ApplierServer } from '../projection-applier/applier-server.ts'
 import { ArchiveByHand, type ArchiveOfApplier } from '../projection-applier/archive-by-hand.ts'
+import { ParkingWatch } from '../projection-applier/parking-watch.ts'
 import { ProjectionApplier } from '../projection-applier/projection-applier.ts'
 import type { Follower } from '../replica/follower.ts'
 import type { Application } from '../sdk/application.ts'
@@ -13,6 +14,7 @@ import type { KeyValueStore } from '../store/key-value-store.ts'
 import { ArchivedStreams } from '../tables/archived-streams.ts'
 import { WriterKeyLookup } from '../tables/idempotency-keys.ts'
 import { readRoot } from '../tables/meta.ts'
+import { countParked } from '../tables/workflow-index.ts'
 import { startArchiver } from './start-archiver.ts'
 import { followerOf, newOrigin } from './start-follower.ts'
 import type { RunningRole, Surroundings } from './surroundings.ts'
@@ -36,6 +38,10 @@ export interface RunningProjectionApplier extends RunningRole {
 export interface RestartingProjectionApplier extends RunningProjectionApplier {
   /** Why nothing is applied for now; null while it is. */
   readonly trouble: CommanderError | null
+  /** What was parked since the role began. */
+  readonly parkings: ParkingWatch
+  /** How many commands and workflows wait for a person, by the store. */
+  readonly parked: ReturnType<typeof countParked>
 }
 
 /** From a transaction for which the disk had no room to the next try. */
@@ -62,6 +68,7 @@ export async function startProjectionApplier(
 /** The archiver goes on meanwhile. */
 class RestartingApplier implements RestartingProjectionApplier {
   readonly archiver: Archiver | null
+  readonly parkings: ParkingWatch
   readonly #surroundings: Surroundings
   readonly #settings: ProjectionApplierSettings
   readonly #store: KeyValueStore
@@ -76,6 +83,7 @@ class RestartingApplier implements RestartingProjectionApplier {
     this.#surroundings = surroundings
     this.#settings = settings
     this.#store = surroundings.openStore('write')
+    this.parkings = new ParkingWatch(surroundings.environment)
     const moved = (): void => this.#current?.applier.archivedMoved()
     this.archiver = target && startArchiver(surroundings, this.#store, target, moved, surroundings.failed)
   }
@@ -88,6 +96,10 @@ class RestartingApplier implements RestartingProjectionApplier {
     return this.#running.follower
   }
 
+  get parked(): ReturnType<typeof countParked> {
+    return countParked(this.#store)
+  }
+
   get trouble(): CommanderError | null {
     if (this.#trouble === null) return null
     const { error, atMs, committed } = this.#trouble
@@ -97,7 +109,13 @@ class RestartingApplier implements RestartingProjectionApplier {
 
   async begin(): Promise<void> {
     const failed = (error: CommanderError): void => this.#failed(error)
-    this.#current = await beginApplier(this.#surroundings, this.#settings, this.#store, this.archiver, failed)
+    this.#current = await beginApplier(
+      this.#surroundings,
+      { ...this.#settings, parkings: this.parkings },
+      this.#store,
+      this.archiver,
+      failed,
+    )
   }
 
   readonly stop = async (): Promise<void> => {
@@ -144,7 +162,7 @@ class RestartingApplier implements RestartingProjectionApplier {
 
 async function beginApplier(
   surroundings: Surroundings,
-  settings: ProjectionApplierSettings,
+  settings: ProjectionApplierSettings & { readonly parkings: ParkingWatch },
   store: KeyValueStore,
   archiver: Archiver | null,
   failed: (error: CommanderError) => void,

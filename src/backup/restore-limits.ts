@@ -64,7 +64,14 @@ export function checkedGoal(stock: Stock, { manifest, goal, source }: Wish, time
   const isEmpty = !stock.segments.some((segment) => segment.timeline === timeline)
   if (!isEmpty || beginning === undefined) return goal
   const end = lsn(beginning.fromLsn - 1)
-  if (goal.to !== 'lsn') return { to: 'lsn', lsn: end }
+  if (goal.to === 'time')
+    throw new CommanderError(
+      'invalid_input',
+      `timeline ${timeline} began at LSN ${beginning.fromLsn} and has no entries of its own by whose times ${goalText(goal)} could be found: ` +
+        'name the timeline before it, or an entry with --to-lsn',
+      { details: { timeline, fromLsn: beginning.fromLsn } },
+    )
+  if (goal.to === 'end') return { to: 'lsn', lsn: end }
   if (goal.lsn <= end) return goal
   const message = `there is no LSN ${goal.lsn}: of timeline ${timeline} there is nothing behind LSN ${end}, where it began`
   throw new CommanderError('invalid_input', message, { details: { lsn: goal.lsn, lastLsn: end } })

@@ -105,6 +105,8 @@ class RestoreRun {
   readonly #hashes: ComparedHashes
   #last: FetchedSegment | null = null
   #wallMs: number | null = null
+  /** Something was written after the time that was asked for, and is there. */
+  #isPassed = false
 
   constructor(request: RestoreRequest, replay: Replay, goal: RestoreGoal) {
     this.#request = request
@@ -138,6 +140,7 @@ class RestoreRun {
   #note({ source, scanned }: FetchedSegment): void {
     for (const { upTo, stateHash } of scanned.checkpoints) this.#hashes.expect(upTo, stateHash)
     this.#wallMs = scanned.wallMs ?? this.#wallMs
+    this.#isPassed ||= scanned.nextWallMs !== null
     const { manifest } = this.#request
     if (manifest === null || manifest.toDigest === '' || scanned.lastLsn < manifest.toLsn) return
     const at = lsn(manifest.toLsn)
@@ -185,6 +188,22 @@ class RestoreRun {
     if (this.#last === null || (manifest !== null && this.#goal.to === 'end' && end < manifest.toLsn))
       throw corrupt({ target: source, object: 'segments/' }, `they end at LSN ${end}, and more was there`)
     if (end < this.#replay.tablesAt || (end === 0 && this.#goal.to !== 'end')) throw this.#tooEarly()
+    if (this.#goal.to === 'time' && !this.#reaches(this.#goal.wallMs)) throw this.#tooLate(end)
+  }
+
+  /** A later entry is there, or the backup was begun later: until then nothing is missing. */
+  #reaches(wallMs: number): boolean {
+    const startedAt = this.#request.manifest?.startedAt
+    return (
+      this.#isPassed || wallMs <= (this.#wallMs ?? 0) || (startedAt !== undefined && wallMs <= Date.parse(startedAt))
+    )
+  }
+
+  #tooLate(end: number): CommanderError {
+    const message =
+      `everything there is ends at LSN ${end}${this.#timeText()}: what was written from then to ${goalText(this.#goal)}, if anything, ` +
+      'is not there. Restore without a time to have what there is, or name the archive that goes on'
+    return new CommanderError('invalid_input', message, { details: { lastLsn: end } })
   }
 
   #tooEarly(): CommanderError {

@@ -31,7 +31,7 @@ export async function archiveOfLoss(
   journalId: Buffer,
 ): Promise<ArchiveOfLoss> {
   if (archive === null) return none
-  const warn = (what: string): void => terminal.error(`commanderdb: ${what}\n`)
+  const warn = (what: string): void => terminal.warn(what)
   const target = await openArchiveTarget(archive)
   try {
     if (!(await isOwn(target, journalId))) {

@@ -34,6 +34,7 @@ export async function giveUpDamage(terminal: Terminal, config: ResolvedConfig): 
     const journalId = Buffer.from(identity.databaseId.replaceAll('-', ''), 'hex')
     const archive = await archiveOfLoss(terminal, config, storage, journalId)
     const position = await positionOf(dataDir, storage)
+    let kept: Kept = { record: '', store: null }
     const loss = await acceptLoss({
       storage,
       environment,
@@ -42,9 +43,12 @@ export async function giveUpDamage(terminal: Terminal, config: ResolvedConfig): 
       ...position,
       archived: lsn(Math.max(position.archived, archive.archived)),
       claim: archive.claim,
+      keep: (lost) => {
+        kept = keep(dataDir, lost)
+      },
     }).finally(() => archive.close())
-    if (loss === null) terminal.error(`commanderdb: nothing of ${dataDir} has to be given up: it starts as it is\n`)
-    else tell(terminal, loss, keep(dataDir, loss))
+    if (loss === null) terminal.warn(`nothing of ${dataDir} has to be given up: it starts as it is`)
+    else tell(terminal, loss, kept)
   } finally {
     for (const lock of locks) lock.release()
   }
@@ -72,7 +76,7 @@ interface Kept {
   readonly store: string | null
 }
 
-/** The record first: what it says has happened to the journal already. */
+/** The record first: what it says has happened to the journal already. Once more when it was cut short. */
 function keep(dataDir: string, loss: Loss): Kept {
   const stamp = loss.at.replace(/[:.]/g, '-')
   const store = loss.storeIsAhead ? `lost-store-${stamp}` : null
@@ -83,7 +87,7 @@ function keep(dataDir: string, loss: Loss): Kept {
     const claim: TimelineClaim = { timeline, parent, fromLsn: lost.fromLsn, reason: 'accept-loss', at }
     put(dataDir, archiveNames.timeline(timeline), claim)
   }
-  if (store !== null) {
+  if (store !== null && !existsSync(join(dataDir, store))) {
     renameSync(join(dataDir, 'store'), join(dataDir, store))
     syncDirectory(dataDir)
   }
@@ -112,7 +116,7 @@ function tell(terminal: Terminal, loss: Loss, { record, store }: Kept): void {
   const aside = keptAside.length === 0 ? '' : `; ${bytes} bytes are kept aside in the journal's directory as ${files}`
   const rebuilt =
     store === null ? '' : `; the store knew of them, is kept as ${store}, and is built again from the journal`
-  terminal.error(
-    `commanderdb: ${what}${aside}${rebuilt}. The journal goes on behind LSN ${endLsn} on timeline ${timeline}; ${record} says all of this\n`,
+  terminal.warn(
+    `${what}${aside}${rebuilt}. The journal goes on behind LSN ${endLsn} on timeline ${timeline}; ${record} says all of this`,
   )
 }

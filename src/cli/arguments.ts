@@ -25,10 +25,22 @@ function partsOf(text: string, form: string, example: string): [name: string, id
 }
 
 /** @param name of the flag or argument, for errors */
-export function parseInteger(name: string, text: string, min = 0): number {
+export function parseInteger(name: string, text: string, min = 0, max: number = Number.MAX_SAFE_INTEGER): number {
   const value = Number(text)
-  if (/^[0-9]+$/.test(text) && Number.isSafeInteger(value) && value >= min) return value
-  throw new UsageError(`${name} is "${text}", but must be a whole number of ${min} or more`)
+  if (/^[0-9]+$/.test(text) && Number.isSafeInteger(value) && value >= min && value <= max) return value
+  const range = max === Number.MAX_SAFE_INTEGER ? `of ${min} or more` : `from ${min} to ${max}`
+  throw new UsageError(`${name} is "${text}", but must be a whole number ${range}`)
+}
+
+const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+
+/** `250ms`, `5s`, `1.5h`, `30d`: whole milliseconds. */
+export function parseDuration(name: string, text: string, maxMs: number): number {
+  const [, number, unit = ''] = /^([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)$/.exec(text) ?? []
+  const ms = Math.ceil(Number(number) * (unitMs[unit] ?? Number.NaN))
+  if (ms <= maxMs) return ms
+  const most = `${maxMs / 86_400_000}d`
+  throw new UsageError(`${name} is "${text}", but must be a time such as 250ms, 5s, 10m, 2h or 30d, at most ${most}`)
 }
 
 /** @param subject names the text in errors */

@@ -26,7 +26,7 @@ export async function backup(terminal: Terminal, to: string, flags: Flags): Prom
   const { archive } = await statusOf(found.dataDir)
   const target = await openPlace(to, flags)
   const forget = whenInterrupted(() => {
-    terminal.error(`commanderdb: the backup was interrupted: ${target.location} holds no backup; remove it\n`)
+    terminal.warn(`the backup was interrupted: ${target.location} holds no backup; remove it`)
   })
   try {
     const manifest = await take(terminal, target, found.dataDir, archive?.location ?? (await archiveNamedBy(flags)))

@@ -1,6 +1,7 @@
 import type { CommandView } from '../client/options.ts'
 import { parseInteger, parseSeconds } from './arguments.ts'
 import { exitCodes } from './exit-code.ts'
+import { oneLine } from './failure-text.ts'
 import type { Flags } from './settings.ts'
 import { list, table } from './table.ts'
 import { withDatabase } from './target.ts'
@@ -25,8 +26,8 @@ export async function listCommands(terminal: Terminal, flags: Flags): Promise<nu
   const most = limit === undefined ? undefined : parseInteger('--limit', limit, 1)
   const first = after === undefined ? 0 : parseInteger('--after', after)
   const views = await withDatabase(flags, (db) => db.commands(state, most, first))
-  const rows = views.map((view) => [view.id, view.status, whereOf(view), view.command, view.attempts, reasonOf(view)])
-  const head = ['id', 'status', 'aggregate', 'command', 'attempts', 'reason']
+  const rows = views.map((view) => [view.id, view.status, whereOf(view), view.command, view.attempts, whyOf(view)])
+  const head = ['id', 'status', 'aggregate', 'command', 'attempts', state === 'parked' ? 'reason' : 'waits for']
   await terminal.out(flags['json'] === true ? `${JSON.stringify(views)}\n` : table(head, rows))
   return exitCodes.done
 }
@@ -56,6 +57,9 @@ const whereOf = ({ aggregate }: CommandView): string | null =>
 const reasonOf = ({ reason }: CommandView): string | null =>
   reason === undefined ? null : `${reason.code}: ${reason.message}`
 
+const whyOf = (view: CommandView): string | null =>
+  view.waitingFor === undefined ? reasonOf(view) : oneLine(view.waitingFor)
+
 function forPeople(view: CommandView): string {
   const { id, status, command, attempts, endLsn, events = [] } = view
   const facts = list([
@@ -64,8 +68,9 @@ function forPeople(view: CommandView): string {
     ['aggregate', whereOf(view)],
     ['name', command],
     ['attempts', attempts],
-    ['ended at', endLsn],
+    [status === 'parked' ? 'parked at' : 'ended at', endLsn === undefined ? null : `LSN ${endLsn}`],
     ['reason', reasonOf(view)],
+    ...(view.waitingFor === undefined ? [] : [['waits for', oneLine(view.waitingFor)] as const]),
   ])
   if (events.length === 0) return facts
   const rows = events.map(({ globalPosition, revision, type, data }) => [

@@ -11,6 +11,7 @@ import { exitCodes } from './exit-code.ts'
 import { floorOf, runningDatabase } from './journal-directory.ts'
 import type { Outcome } from './restore-build.ts'
 import type { Origin } from './restore-origin.ts'
+import { differenceOf } from './restored-difference.ts'
 import type { Flags } from './settings.ts'
 import { list } from './table.ts'
 import { controlClient, noDatabase } from './target.ts'
@@ -36,7 +37,8 @@ export async function drilled(
   const { lsn: last, time, parent, entries, events, stateHash, replayMs, hashes } = result
   const loss = typeof dataDir === 'string' ? await lossOf(resolve(dataDir), origin, last, time) : null
   const entriesPerSecond = replayMs > 0 ? Math.round((entries * 1000) / replayMs) : null
-  const ok = hashes.differing.length === 0
+  const difference = differenceOf(result)
+  const ok = difference === null
   const facts = {
     ok,
     lsn: last,
@@ -52,13 +54,8 @@ export async function drilled(
     loss,
   }
   await terminal.out(flags['json'] === true ? `${JSON.stringify(facts)}\n` : textOf(facts))
-  if (ok) return exitCodes.done
-  const [first] = hashes.differing
-  throw new CommanderError(
-    'archive_corrupt',
-    `what was restored is not what was: at LSN ${first?.lsn} the state has the hash ${first?.found}, but had ${first?.expected} while the database ran`,
-    { details: { differing: hashes.differing } },
-  )
+  if (difference === null) return exitCodes.done
+  throw difference
 }
 
 function textOf({

@@ -47,11 +47,15 @@ export function readStream(terminal: Terminal, aggregate: string, flags: Flags):
   const { type, id } = parseAggregate(aggregate)
   const { from, limit } = flags as { readonly from?: string; readonly limit?: string }
   const most = limit === undefined ? Number.POSITIVE_INFINITY : parseInteger('--limit', limit, 1)
-  let next = from === undefined ? 1 : parseInteger('--from', from, 1)
+  const first = from === undefined ? 1 : parseInteger('--from', from, 1)
   return withDatabase(flags, async (db) => {
+    let next = first
     for (let left = most; left > 0 && !terminal.isClosed; ) {
       const { events: page, nextRevision } = await db.stream(type, id, { from: next })
-      if (page.length === 0) break
+      if (page.length === 0) {
+        if (next === first && flags['json'] !== true) terminal.warn(noEvents(aggregate, first))
+        break
+      }
       const shown = page.slice(0, left)
       await print(terminal, shown, flags)
       left -= shown.length
@@ -60,6 +64,9 @@ export function readStream(terminal: Terminal, aggregate: string, flags: Flags):
     return exitCodes.done
   })
 }
+
+const noEvents = (aggregate: string, first: number): string =>
+  `${aggregate} has no events${first === 1 ? '' : ` from revision ${first} on`}`
 
 /** One line an event: there may be millions, so no table of all of them. */
 function print(terminal: Terminal, batch: readonly ClientEvent[], flags: Flags): Promise<void> {

@@ -1,3 +1,4 @@
+import { limits } from '../kernel/limits.ts'
 import type { ImportCommand } from '../sdk/import-map.ts'
 import { LineError } from './csv-adapter.ts'
 
@@ -11,7 +12,8 @@ export interface ImportRow {
 }
 
 const texts = ['aggregate', 'id', 'command'] as const
-const known: ReadonlySet<string> = new Set([...texts, 'data', 'idempotencyKey'])
+const numbers = { priority: limits.priorityMax, delayMs: limits.delayMsMax } as const
+const known: ReadonlySet<string> = new Set([...texts, 'data', 'idempotencyKey', ...Object.keys(numbers)])
 
 /** @throws LineError naming what is missing or wrong */
 export function checkCommand(value: unknown, line: number): ImportCommand {
@@ -30,6 +32,12 @@ export function checkCommand(value: unknown, line: number): ImportCommand {
   const { idempotencyKey } = row
   if (idempotencyKey !== undefined && (typeof idempotencyKey !== 'string' || idempotencyKey === '')) {
     throw new LineError(`idempotencyKey is ${shown(idempotencyKey)}, but must be a text that is not empty`, { line })
+  }
+  for (const [name, max] of Object.entries(numbers)) {
+    const value = row[name]
+    const isWhole = Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) <= max
+    if (value !== undefined && !isWhole)
+      throw new LineError(`${name} is ${shown(value)}, but must be a whole number from 0 to ${max}`, { line })
   }
   const unknown = Object.keys(row).find((name) => !known.has(name))
   if (unknown !== undefined)

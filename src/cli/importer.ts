@@ -4,6 +4,7 @@ import { type CommanderError, isCommanderError, messageOf } from '../kernel/erro
 import type { ImportCommand } from '../sdk/import-map.ts'
 import { LineError } from './csv-adapter.ts'
 import type { ImportRow } from './import-row.ts'
+import { Rejections } from './rejections.ts'
 
 export interface ImportCounts {
   /** Rows of the file that are done with; those that the map leaves out are not counted. */
@@ -12,6 +13,8 @@ export interface ImportCounts {
   completed: number
   rejected: number
   parked: number
+  /** Received by this run, and put off. */
+  delayed: number
   /** Carried out by an earlier call with the same idempotency key. */
   duplicates: number
 }
@@ -48,7 +51,8 @@ interface Waiting {
  */
 export class Importer {
   readonly #o: ImporterOptions
-  readonly counts: ImportCounts = { read: 0, completed: 0, rejected: 0, parked: 0, duplicates: 0 }
+  readonly counts: ImportCounts = { read: 0, completed: 0, rejected: 0, parked: 0, delayed: 0, duplicates: 0 }
+  readonly rejections: Rejections = new Rejections()
   /** By aggregate that has a row under way: the rows behind it. */
   readonly #queues = new Map<string, Waiting[]>()
   #underWay = 0
@@ -122,7 +126,9 @@ export class Importer {
       const { row, command } = next
       if (this.#isCut(row)) continue
       try {
-        this.#count(await this.#ask(command))
+        const outcome = await this.#ask(command)
+        this.#count(outcome)
+        this.rejections.note(command, row.line, outcome)
       } catch (error) {
         const message = isCommanderError(error) ? `${error.code}: ${error.message}` : messageOf(error)
         this.#fail(new LineError(message, { line: row.line, cause: error }))
@@ -190,11 +196,12 @@ function isPassing(error: unknown): error is CommanderError {
   return isCommanderError(error) && (error.retryable || error.code === 'no_database')
 }
 
-function countOf({ outcome }: ClientOutcome): 'completed' | 'rejected' | 'parked' {
+function countOf({ outcome }: ClientOutcome): 'completed' | 'rejected' | 'parked' | 'delayed' {
   switch (outcome) {
     case 'completed':
-    case 'received':
       return 'completed'
+    case 'received':
+      return 'delayed'
     case 'rejected':
       return 'rejected'
     case 'parked':

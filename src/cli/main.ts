@@ -1,8 +1,8 @@
 import { createRequire } from 'node:module'
 import { Command, Option, CommanderError as ParserError } from 'commander'
-import { messageOf } from '../kernel/errors.ts'
-import { exitCodeOf, exitCodes } from './exit-code.ts'
-import { oneLine, processTerminal, type Terminal } from './terminal.ts'
+import { unknownVariables } from '../sdk/unknown-variables.ts'
+import { exitCodeOf, exitCodes, UsageError } from './exit-code.ts'
+import { processTerminal, type Terminal } from './terminal.ts'
 import { type FlagDefinition, groups, type VerbDefinition, verbs } from './verbs.ts'
 
 // By the package's own name, because the distance to package.json differs between src/ and dist/src/.
@@ -13,7 +13,7 @@ const keepAliveMs = 0x7fffffff
 
 /** Runs one command line; resolves to the exit code. */
 export async function runCli(argv: readonly string[]): Promise<number> {
-  const terminal = processTerminal()
+  const terminal = processTerminal({ isJson: isForPrograms(argv) })
   const keepAlive = setInterval(() => {}, keepAliveMs)
   let exitCode: number = exitCodes.done
   const program = programOf(terminal, (code) => {
@@ -24,7 +24,7 @@ export async function runCli(argv: readonly string[]): Promise<number> {
     return exitCode
   } catch (error) {
     if (error instanceof ParserError) return usageFailed(terminal, error)
-    terminal.error(`commanderdb: ${oneLine(messageOf(error))}\n`)
+    terminal.fail(error)
     return exitCodeOf(error)
   } finally {
     clearInterval(keepAlive)
@@ -34,9 +34,15 @@ export async function runCli(argv: readonly string[]): Promise<number> {
 function usageFailed(terminal: Terminal, error: ParserError): number {
   if (error.exitCode === 0) return exitCodes.done
   const isIncomplete = error.code === 'commander.help'
-  const reason = isIncomplete ? 'a verb is missing' : oneLine(error.message.replace(/^error: /, ''))
-  terminal.error(`commanderdb: ${reason}; --help shows what there is\n`)
+  const reason = isIncomplete ? 'a verb is missing' : error.message.replace(/^error: /, '').replace(/\.\s*$/, '')
+  terminal.fail(new UsageError(`${reason}; --help shows what there is`))
   return exitCodes.wrongUsage
+}
+
+/** Known before the line is parsed, so that what is wrong with the line is told in the same form. */
+function isForPrograms(argv: readonly string[]): boolean {
+  const end = argv.indexOf('--')
+  return argv.slice(0, end < 0 ? argv.length : end).includes('--json')
 }
 
 type Done = (exitCode: number) => void
@@ -66,14 +72,17 @@ function addVerb(command: Command, definition: VerbDefinition, terminal: Termina
   for (const [name, help] of definition.arguments ?? []) command.argument(name, help)
   for (const flag of definition.flags) command.addOption(optionOf(flag))
   command.action(async (...given: unknown[]) => {
+    for (const { name, nearest } of unknownVariables(process.env)) {
+      terminal.warn(`the variable ${name} is not known and has no effect; the nearest known one is ${nearest}`)
+    }
     const verb = await definition.load()
     // The parser adds the command itself behind the arguments and the flags.
     done(await verb(terminal, ...(given.slice(0, -1) as never[])))
   })
 }
 
-function optionOf({ flag, help, choices, isRepeatable }: FlagDefinition): Option {
-  const option = new Option(flag, help)
+function optionOf({ flag, help, choices, isRepeatable, isHidden = false }: FlagDefinition): Option {
+  const option = new Option(flag, help).hideHelp(isHidden)
   if (choices !== undefined) option.choices([...choices])
   if (isRepeatable === true) option.argParser((value: string, before: readonly string[] = []) => [...before, value])
   return option

@@ -15,6 +15,7 @@ import { allTables } from '../tables/table-names.ts'
 import { parseInteger } from './arguments.ts'
 import type { RestoreDirectory } from './restore-directory.ts'
 import type { Origin } from './restore-origin.ts'
+import { differenceOf } from './restored-difference.ts'
 import type { Flags } from './settings.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -57,10 +58,11 @@ export async function build(
     journal: () => new FileStorage(join(path, 'journal')),
     clock: environment.clock,
     progress: (what) => terminal.isInteractive && terminal.error(`restore: ${what}\n`),
-    warn: (what) => terminal.error(`commanderdb: ${what}\n`),
+    warn: (what) => terminal.warn(what),
   }
   try {
     const result = await restore(request)
+    if (flags['drill'] !== true && flags['acceptDifference'] !== true) assertWhatWas(result)
     const claim = flags['drill'] === true ? null : await goOnFrom(request, result)
     await (store as KeyValueStore | null)?.close()
     if (claim !== null) {
@@ -71,4 +73,12 @@ export async function build(
     await (store as KeyValueStore | null)?.close()
     throw error
   }
+}
+
+/** Before anything of it has its name, here or in the archive. @throws CommanderError `archive_corrupt` */
+function assertWhatWas(result: Restored): void {
+  const [first] = result.hashes.differing
+  if (first === undefined) return
+  const advice = `; nothing was made: restore to before it (--to-lsn ${first.lsn - 1}) or from another backup, or say --accept-difference to have what the journal says`
+  throw differenceOf(result, advice)
 }

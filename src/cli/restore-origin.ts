@@ -66,7 +66,7 @@ async function archiveOf(
   if (name === null) return null
   const lacks = (why: string): null => {
     if (named !== null) throw new CommanderError('archive_unavailable', `the archive ${named} ${why}`)
-    terminal.error(`commanderdb: the archive of the backup, ${name}, ${why}: only the backup itself is restored\n`)
+    terminal.warn(`the archive of the backup, ${name}, ${why}: only the backup itself is restored`)
     return null
   }
   const target = await open(name)

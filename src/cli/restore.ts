@@ -31,7 +31,7 @@ export async function restore(terminal: Terminal, from: string, flags: Flags): P
     const directory = isDrill ? scratchDirectory() : directoryBeside(dataDir as string)
     const forget = whenInterrupted(() => {
       directory.abandon()
-      terminal.error('commanderdb: the restore was interrupted: nothing was made\n')
+      terminal.warn('the restore was interrupted: nothing was made')
     })
     try {
       const outcome = await build(terminal, origin, goal, flags, directory)
@@ -63,9 +63,7 @@ async function restored(terminal: Terminal, { result, claim, milliseconds }: Out
   const { lsn: last, time, parent, entries, events, stateHash, replayMs, hashes } = result
   const { timeline = parent } = claim ?? {}
   for (const { lsn: at, expected, found } of hashes.differing)
-    terminal.error(
-      `commanderdb: at LSN ${at} the state has the hash ${found}, but had ${expected} while the database ran\n`,
-    )
+    terminal.warn(`at LSN ${at} the state has the hash ${found}, but had ${expected} while the database ran`)
   const facts = {
     dataDir,
     lsn: last,

@@ -1,12 +1,14 @@
 import type { ExecuteOptions } from '../client/options.ts'
 import type { ClientOutcome } from '../ipc/call-codec.ts'
 import { unreachable } from '../kernel/assert.ts'
+import { CommanderError } from '../kernel/errors.ts'
 import { parseAggregate, parseInteger, readJson } from './arguments.ts'
 import { exitCodes } from './exit-code.ts'
+import { isPutOff, queueingOf } from './queueing.ts'
 import type { Flags } from './settings.ts'
 import { table } from './table.ts'
 import { timeoutOf, withDatabase } from './target.ts'
-import { oneLine, type Terminal } from './terminal.ts'
+import type { Terminal } from './terminal.ts'
 
 /** Sends one command and prints what became of it. */
 export async function send(
@@ -25,18 +27,23 @@ export async function send(
 }
 
 function executeOptionsOf(flags: Flags): ExecuteOptions {
-  const { idempotencyKey, wait, durability, expectRevision } = flags as {
+  const { idempotencyKey, wait, durability, expectedRevision, expectRevision } = flags as {
     readonly idempotencyKey?: string
     readonly wait?: NonNullable<ExecuteOptions['wait']>
     readonly durability?: NonNullable<ExecuteOptions['durability']>
+    readonly expectedRevision?: string
     readonly expectRevision?: string
   }
+  const revision = expectedRevision ?? expectRevision
+  const queueing = queueingOf(flags)
   return {
     timeoutMs: timeoutOf(flags),
+    ...queueing,
     ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
+    ...(isPutOff(queueing) ? { wait: 'received' } : {}),
     ...(wait === undefined ? {} : { wait }),
     ...(durability === undefined ? {} : { durability }),
-    ...(expectRevision === undefined ? {} : { expectedRevision: parseInteger('--expect-revision', expectRevision) }),
+    ...(revision === undefined ? {} : { expectedRevision: parseInteger('--expected-revision', revision) }),
   }
 }
 
@@ -46,14 +53,18 @@ function exitCodeOf(terminal: Terminal, subject: string, outcome: ClientOutcome)
     case 'received':
       return exitCodes.done
     case 'rejected': {
-      const details = outcome.details == null ? '' : `; ${JSON.stringify(outcome.details)}`
-      terminal.error(`commanderdb: ${subject} was rejected: ${outcome.code}: ${oneLine(outcome.message)}${details}\n`)
+      const { id, code, details = null } = outcome
+      const shown = details === null ? '' : `; ${JSON.stringify(details)}`
+      const message = `${subject} was rejected: ${code}: ${outcome.message}${shown}`
+      terminal.fail(new CommanderError('command_rejected', message, { details: { id, code, details } }))
       return exitCodes.rejected
     }
     case 'parked':
     case 'skipped': {
       const advice = `commanderdb command get ${outcome.id} tells more`
-      terminal.error(`commanderdb: ${subject} was ${outcome.outcome}: ${oneLine(outcome.message)}; ${advice}\n`)
+      const message = `${subject} was ${outcome.outcome}: ${outcome.message}; ${advice}`
+      const code = outcome.outcome === 'parked' ? 'command_parked' : 'command_skipped'
+      terminal.fail(new CommanderError(code, message, { details: { id: outcome.id } }))
       return exitCodes.failed
     }
     default:

@@ -1,11 +1,13 @@
 import { extname, join } from 'node:path'
 import { Worker } from 'node:worker_threads'
+import { assertCanListen } from '../gateway/http-listen-check-adapter.ts'
 import { fromWireError, type WireError } from '../kernel/errors.ts'
+import { lockDatabase } from '../observability/process-lock-adapter.ts'
 import type { ResolvedConfig } from '../sdk/resolved-config.ts'
 import { readIdentity } from '../store/identity-adapter.ts'
 import type { SupervisionOutcome } from '../supervisor/supervision.ts'
 import { type Flags, readSettings } from './settings.ts'
-import { oneLine, type Terminal } from './terminal.ts'
+import type { Terminal } from './terminal.ts'
 
 interface SupervisorProgram {
   runSupervisor(config: ResolvedConfig): Promise<SupervisionOutcome>
@@ -14,14 +16,30 @@ interface SupervisorProgram {
 /** Runs the database in this process, as its supervisor, until it is stopped. */
 export async function start(terminal: Terminal, flags: Flags): Promise<number> {
   const { config } = await readSettings(flags)
-  // A first start with a wrong module must not leave a database behind. Later starts hear of it from their children.
-  if (readIdentity(config.dataDir) === undefined) await checkApplications(config)
+  await checkBeforehand(config)
+  if (config.applications.length === 0) terminal.warn(noApplication)
   const program = new URL(`../../processes/supervisor${extname(import.meta.filename)}`, import.meta.url)
   if (flags['acceptLoss'] === true) await (await import('./accept-loss.ts')).giveUpDamage(terminal, config)
   const { runSupervisor } = (await import(program.href)) as SupervisorProgram
   const { exitCode, error } = await runSupervisor(config)
-  if (error !== undefined) terminal.error(`commanderdb: ${oneLine(error.message)}\n`)
+  if (error !== undefined) terminal.fail(fromWireError(error))
   return exitCode
+}
+
+const noApplication =
+  'no application is loaded, so that no command will be taken: name its module by --app, or as one of applications in the config'
+
+/**
+ * What a start would fail on: nothing is made for it, no process is started, and one line says it.
+ *
+ * @throws CommanderError `foreign_database`, `database_locked`, `invalid_module`, `invalid_config`
+ */
+async function checkBeforehand(config: ResolvedConfig): Promise<void> {
+  const { dataDir, http, security } = config
+  // Whoever has the database open has its port as well, and is the one to be named.
+  if (readIdentity(dataDir) !== undefined) lockDatabase(dataDir, 'database').release()
+  if (http !== false) await assertCanListen(http, security.tokens)
+  await checkApplications(config)
 }
 
 const checkTimeoutMs = 10_000

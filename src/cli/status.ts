@@ -35,6 +35,7 @@ function forPeople({
   lsn,
   journal,
   archive,
+  parked,
   storeTrouble,
   attestation,
   processes,
@@ -48,6 +49,7 @@ function forPeople({
     ...(journal === null ? [] : [['journal', useOf(journal)] as const]),
     ...(archive === null ? [] : archiveLines(archive)),
     ...(storeTrouble === null ? [] : [['store', `NOTHING IS APPLIED: ${storeTrouble.message}`] as const]),
+    ...(parked === null ? [] : [['parked', parkedText(parked)] as const]),
     ['states', attestationText(attestation)],
   ])
   const head = ['process', 'pid', 'state', 'restarts', 'memory', 'loop', 'applied', 'behind']
@@ -76,6 +78,16 @@ function archiveLines(archive: ArchiveStatus): [string, string][] {
   const lines: [string, string][] = [['archive', `${location}, up to LSN ${archivedLsn}, ${lag}`]]
   if (error !== null) lines.push(['', `FAILING (${error.code}, ${failures} in a row): ${error.message}`])
   return lines
+}
+
+function parkedText({ commands, workflows }: NonNullable<DatabaseStatus['parked']>): string {
+  const counts = [
+    ...(commands === 0 ? [] : [`${commands} ${commands === 1 ? 'command' : 'commands'} (commanderdb command list)`]),
+    ...(workflows === 0
+      ? []
+      : [`${workflows} ${workflows === 1 ? 'workflow' : 'workflows'} (commanderdb workflow list --status parked)`]),
+  ]
+  return counts.length === 0 ? 'nothing' : counts.join(', ')
 }
 
 function useOf({ firstLsn, bytes, maxBytes, heldBy }: JournalUse): string {

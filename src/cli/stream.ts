@@ -37,12 +37,14 @@ async function print(
   return exitCodes.done
 }
 
+const lsnText = (lsn: number | null): string | null => (lsn === null ? null : `LSN ${lsn}`)
+
 const forPeople = ({ aggregate, status, revision, archivedUpTo, closedLsn, deletedLsn }: StreamView): string =>
   list([
     ['stream', `${aggregate.type}/${aggregate.id}`],
     ['status', status],
     ['revision', revision],
     ['archived to', archivedUpTo === 0 ? null : archivedUpTo],
-    ['closed at', closedLsn],
-    ['deleted at', deletedLsn],
+    ['closed at', lsnText(closedLsn)],
+    ['deleted at', lsnText(deletedLsn)],
   ])

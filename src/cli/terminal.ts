@@ -1,12 +1,17 @@
 import type { Writable } from 'node:stream'
+import { failureText, warningText } from './failure-text.ts'
 
 /** Where a verb reads and writes: the process's own streams, or a test's. */
 export interface Terminal {
   readonly input: AsyncIterable<Uint8Array>
   /** Results. Resolves when more may be written. */
   out(text: string): Promise<void>
-  /** Notices and errors, for people. */
+  /** What a person who watches may like to see; see `isInteractive`. */
   error(text: string): void
+  /** Why a verb failed: one line, with `--json` an object. */
+  fail(error: unknown): void
+  /** What somebody should know though nothing has failed: one line, with `--json` an object. */
+  warn(message: string): void
   /** Someone is watching what `error` writes. */
   readonly isInteractive: boolean
   /** Nobody reads the results any more: `commanderdb events | head`. */
@@ -14,7 +19,7 @@ export interface Terminal {
 }
 
 /** The streams of this process. */
-export function processTerminal(): Terminal {
+export function processTerminal({ isJson }: { readonly isJson: boolean }): Terminal {
   const { stdout, stderr } = process
   let isClosed = false
   stdout.on('error', () => {
@@ -27,6 +32,8 @@ export function processTerminal(): Terminal {
     },
     out: (text) => (isClosed ? Promise.resolve() : written(stdout, text)),
     error: (text) => void stderr.write(text),
+    fail: (error) => void stderr.write(failureText(error, isJson)),
+    warn: (message) => void stderr.write(warningText(message, isJson)),
     isInteractive: stderr.isTTY === true,
     get isClosed() {
       return isClosed
@@ -44,6 +51,3 @@ function written(stream: Writable, text: string): Promise<void> {
     stream.on('drain', done).on('error', done).on('close', done)
   })
 }
-
-/** One line, whatever the text: an error takes exactly one. */
-export const oneLine = (text: string): string => text.trim().replace(/\s*[\r\n]+\s*/g, ' ')

@@ -12,6 +12,8 @@ export interface FlagDefinition {
   readonly choices?: readonly string[]
   /** May be given several times: a list of the values. */
   readonly isRepeatable?: boolean
+  /** Taken, but not shown: what another flag was called before. */
+  readonly isHidden?: boolean
 }
 
 /** One verb of the command line. What it does is in a file of its own, loaded when it is used. */

@@ -1,4 +1,6 @@
 import { configKeys } from '../sdk/config-schema.ts'
+import { queueingFlags } from './queueing.ts'
+import { aggregateArgument, streamVerbs } from './stream-verbs.ts'
 import type { FlagDefinition, VerbDefinition } from './verb-definition.ts'
 import { workflowVerbs } from './workflow-verbs.ts'
 
@@ -24,7 +26,10 @@ const minLsn: FlagDefinition = { flag: '--min-lsn <LSN>', help: 'wait until read
 const ofDirectory: readonly FlagDefinition[] = [
   { flag: '--data-dir <DIR>', help: 'directory of the database; default: that of the config, or ./data' },
   config,
-  { flag: '--timeout <SECONDS>', help: 'how long to wait' },
+  {
+    flag: '--timeout <SECONDS>',
+    help: 'how long to wait; default 30, for stop 60, for checkpoint and import 120, for archive 300',
+  },
   json,
 ]
 
@@ -97,16 +102,22 @@ const writing: readonly VerbDefinition[] = [
     ],
     flags: [
       { flag: '--idempotency-key <KEY>', help: 'the same key with the same command gives the first outcome' },
-      { flag: '--wait <WHAT>', help: 'when to answer', choices: ['received', 'completed', 'applied'] },
+      {
+        flag: '--wait <WHAT>',
+        help: 'when to answer; default completed, or received with --delay',
+        choices: ['received', 'completed', 'applied'],
+      },
       { flag: '--durability <WHAT>', help: 'what to wait for', choices: ['flushed', 'written'] },
-      { flag: '--expect-revision <N>', help: 'decide only if the aggregate is at this revision' },
+      { flag: '--expected-revision <N>', help: 'decide only if the aggregate is at this revision' },
+      { flag: '--expect-revision <N>', help: 'the same as --expected-revision', isHidden: true },
+      ...queueingFlags,
       ...ofDatabase,
     ],
     load: async () => (await import('./send.ts')).send,
   },
   {
     path: 'import',
-    help: 'send the commands of a file: NDJSON of { aggregate, id, command, data, idempotencyKey }, or CSV with --map',
+    help: 'send the commands of a file: NDJSON of { aggregate, id, command, data, idempotencyKey, priority, delayMs }, or CSV with --map',
     arguments: [['<FILE>', 'its path; - reads standard input']],
     flags: [
       { flag: '--map <MODULE>', help: 'module whose toCommand(row) makes a command of each row of a CSV file' },
@@ -117,64 +128,7 @@ const writing: readonly VerbDefinition[] = [
   },
 ]
 
-const aggregateArgument = [['<AGGREGATE/ID>', 'for example account/42']] as const
-
 const reading: readonly VerbDefinition[] = [
-  {
-    path: 'stream read',
-    help: 'print the events of one aggregate',
-    arguments: aggregateArgument,
-    flags: [{ flag: '--from <REVISION>', help: 'first revision; default 1' }, limit, ...ofDatabase],
-    load: async () => (await import('./events.ts')).readStream,
-  },
-  {
-    path: 'stream show',
-    help: 'whether a stream is open, closed or deleted',
-    arguments: aggregateArgument,
-    flags: ofDatabase,
-    load: async () => (await import('./stream.ts')).show,
-  },
-  {
-    path: 'stream close',
-    help: 'let an aggregate take no further command, for good; its events stay',
-    arguments: aggregateArgument,
-    flags: ofDatabase,
-    load: async () => (await import('./stream.ts')).close,
-  },
-  {
-    path: 'stream archive',
-    help: 'put events of an aggregate into the archive, from where they are read back',
-    arguments: aggregateArgument,
-    flags: [{ flag: '--up-to <REVISION>', help: 'last revision to be archived; default: the latest' }, ...ofDatabase],
-    load: async () => (await import('./stream.ts')).archive,
-  },
-  {
-    path: 'stream delete',
-    help: 'close a stream and remove its events from the store, for good',
-    arguments: aggregateArgument,
-    flags: ofDatabase,
-    load: async () => (await import('./stream.ts')).remove,
-  },
-  {
-    path: 'stream migrate',
-    help: 'rewrite all streams of one aggregate to a new version: a plan with counts and samples, then --apply, then --finalise',
-    arguments: [['<AGGREGATE>', 'for example account']],
-    flags: [
-      { flag: '--module <MODULE>', help: 'module whose default export is what defineMigration returns' },
-      { flag: '--samples <N>', help: 'show so many of each type of event, before and after; default 3' },
-      { flag: '--apply', help: 'rewrite, while commands go on, and switch; goes on where an earlier run ended' },
-      { flag: '--finalise', help: 'remove the old events: there is no way back then' },
-      { flag: '--abandon', help: 'remove the new events; after the switch the old ones are read again' },
-      ...ofDirectory,
-    ],
-    load: async () => (await import('./migrate.ts')).migrate,
-  },
-  {
-    path: 'stream migrations',
-    help: 'migrations that are under way, and how far they are',
-    flags: ofDirectory,
-    load: async () => (await import('./migrate.ts')).migrations,
-  },
   {
     path: 'events',
     help: 'print the events of all aggregates',
@@ -321,6 +275,10 @@ const keeping: readonly VerbDefinition[] = [
       { flag: '--to-lsn <N>', help: 'up to this entry' },
       { flag: '--to-time <TIME>', help: 'up to the last entries written by then, for example 2026-01-31T12:00:00Z' },
       { flag: '--timeline <N>', help: 'default: the newest' },
+      {
+        flag: '--accept-difference',
+        help: 'make the database although its state is not what checkpoints say it was: it is what the journal says',
+      },
       { flag: '--drill', help: 'only show that it can be done: restore to a temporary directory, compare, remove it' },
       config,
       json,
@@ -333,6 +291,7 @@ const keeping: readonly VerbDefinition[] = [
 export const verbs: readonly VerbDefinition[] = [
   ...running,
   ...writing,
+  ...streamVerbs(ofDatabase, ofDirectory),
   ...reading,
   ...workflowVerbs(ofDatabase),
   ...operating,

@@ -1,4 +1,5 @@
 import { workflowStatuses } from '../workflows/workflow-view.ts'
+import { queueingFlags } from './queueing.ts'
 import type { FlagDefinition, VerbDefinition } from './verb-definition.ts'
 
 const workflowArgument = ['<NAME/ID>', 'for example order/17'] as const
@@ -12,13 +13,13 @@ const key: FlagDefinition = {
   help: 'the same key with the same call takes effect once',
 }
 
-/** What can be done with workflows. @param ofDatabase flags that say which database */
+/** What can be done with workflows, and what is known of when they are started. @param ofDatabase flags that say which database */
 export const workflowVerbs = (ofDatabase: readonly FlagDefinition[]): readonly VerbDefinition[] => [
   {
     path: 'workflow start',
     help: 'start a workflow; again with the same id and input it is the same one',
     arguments: [workflowArgument, ['[JSON]', 'its input; - reads standard input']],
-    flags: [wait, key, ...ofDatabase],
+    flags: [wait, key, ...queueingFlags, ...ofDatabase],
     load: async () => (await import('./workflow.ts')).start,
   },
   {
@@ -30,12 +31,12 @@ export const workflowVerbs = (ofDatabase: readonly FlagDefinition[]): readonly V
   },
   {
     path: 'workflow list',
-    help: 'the workflows of one name, by their ids',
-    arguments: [['<NAME>', 'of the workflow']],
+    help: 'the workflows of one name, or of all, by their ids',
+    arguments: [['[NAME]', 'of the workflow; default: all']],
     flags: [
       { flag: '--status <STATUS>', help: 'only those', choices: workflowStatuses },
       { flag: '--limit <N>', help: 'at most so many; default 100' },
-      { flag: '--after <ID>', help: 'go on after this one' },
+      { flag: '--after <ID>', help: 'go on after this one; without a name NAME/ID' },
       ...ofDatabase,
     ],
     load: async () => (await import('./workflow.ts')).listWorkflows,
@@ -53,7 +54,10 @@ export const workflowVerbs = (ofDatabase: readonly FlagDefinition[]): readonly V
     arguments: [workflowArgument],
     flags: [
       { flag: '--reason <TEXT>', help: 'kept in its history' },
-      { flag: '--force', help: 'end it at once: nothing is undone' },
+      {
+        flag: '--force',
+        help: 'end it at once: nothing is undone, and its code is not asked; for one that stays parked',
+      },
       ...ofDatabase,
     ],
     load: async () => (await import('./workflow.ts')).cancel,
@@ -78,5 +82,17 @@ export const workflowVerbs = (ofDatabase: readonly FlagDefinition[]): readonly V
     arguments: [awakeableArgument, ['<MESSAGE>', 'what went wrong']],
     flags: ofDatabase,
     load: async () => (await import('./workflow.ts')).reject,
+  },
+  {
+    path: 'schedule list',
+    help: 'all schedules, with the next and the last time of each',
+    flags: ofDatabase,
+    load: async () => (await import('./queueing-lists.ts')).listSchedules,
+  },
+  {
+    path: 'queue list',
+    help: 'partitions of queues: what waits in them, what runs, and their limits',
+    flags: ofDatabase,
+    load: async () => (await import('./queueing-lists.ts')).listQueues,
   },
 ]

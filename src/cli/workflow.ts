@@ -1,17 +1,15 @@
-import type {
-  Database,
-  StartedWorkflowStatus,
-  WorkflowRequestView,
-  WorkflowSendOptions,
-  WorkflowView,
-} from '../client/options.ts'
+import type { Database, StartedWorkflowStatus, WorkflowSendOptions } from '../client/options.ts'
+import { isNotEnded } from '../client/workflow-client.ts'
 import { isCommanderError } from '../kernel/errors.ts'
+import { pendingStartIn } from '../workflows/workflow-end.ts'
 import { parseInteger, parseWorkflow, readJson } from './arguments.ts'
 import { exitCodes } from './exit-code.ts'
+import { queueingOf } from './queueing.ts'
 import type { Flags } from './settings.ts'
-import { type Cell, list, table } from './table.ts'
+import { table } from './table.ts'
 import { timeoutOf, withDatabase } from './target.ts'
-import { oneLine, type Terminal } from './terminal.ts'
+import type { Terminal } from './terminal.ts'
+import { waitingText, workflowText } from './workflow-text.ts'
 
 /** Starts a workflow, and with `--wait` waits for its end. */
 export async function start(
@@ -22,10 +20,14 @@ export async function start(
 ): Promise<number> {
   const { name, id } = parseWorkflow(workflow)
   const input = (await readJson(terminal.input, 'the input', json)) ?? null
-  const options = sendOptionsOf(flags)
+  const options = { ...sendOptionsOf(flags), ...queueingOf(flags) }
   return withDatabase(flags, async (db) => {
+    if (flags['wait'] === true) {
+      const run = (): Promise<unknown> =>
+        db.workflow(name).execute(id, input, { ...options, timeoutMs: timeoutOf(flags) })
+      return ended(terminal, db, name, id, flags, run)
+    }
     const started = await db.workflow(name).start(id, input, options)
-    if (flags['wait'] === true) return ended(terminal, db, name, id, flags)
     const note = started.alreadyStarted ? ' (it was started before)' : ''
     const text = `${name}/${id} is ${started.status}${note}\n`
     await terminal.out(flags['json'] === true ? `${JSON.stringify({ name, ...started })}\n` : text)
@@ -37,26 +39,37 @@ export async function start(
 export async function get(terminal: Terminal, workflow: string, flags: Flags): Promise<number> {
   const { name, id } = parseWorkflow(workflow)
   return withDatabase(flags, (db) =>
-    flags['wait'] === true ? ended(terminal, db, name, id, flags) : print(terminal, db, name, id, flags),
+    flags['wait'] === true
+      ? ended(terminal, db, name, id, flags, () => db.workflow(name).result(id, { timeoutMs: timeoutOf(flags) }))
+      : print(terminal, db, name, id, flags),
   )
 }
 
-/** Lists the workflows of one name. */
-export async function listWorkflows(terminal: Terminal, name: string, flags: Flags): Promise<number> {
+/** Lists the workflows of one name, or of all. */
+export async function listWorkflows(terminal: Terminal, name: string | undefined, flags: Flags): Promise<number> {
   const { status, limit, after } = flags as {
     readonly status?: StartedWorkflowStatus
     readonly limit?: string
     readonly after?: string
   }
   const options = {
-    name,
+    ...(name === undefined ? {} : { name }),
     ...(status === undefined ? {} : { status }),
     ...(after === undefined ? {} : { after }),
     limit: limit === undefined ? limitDefault : parseInteger('--limit', limit, 1),
+    waiting: true,
   }
   const found = await withDatabase(flags, (db) => db.workflows(options))
-  const rows = found.map((one) => [one.id, one.status, one.version, one.run, one.startedAt, one.endedAt])
-  const head = ['id', 'status', 'version', 'run', 'started', 'ended']
+  const rows = found.map((one) => [
+    name === undefined ? `${one.name}/${one.id}` : one.id,
+    one.status,
+    one.version,
+    one.run,
+    one.startedAt,
+    one.endedAt,
+    waitingText(one),
+  ])
+  const head = [name === undefined ? 'workflow' : 'id', 'status', 'version', 'run', 'started', 'ended', 'waits for']
   await terminal.out(flags['json'] === true ? `${JSON.stringify(found)}\n` : table(head, rows))
   return exitCodes.done
 }
@@ -81,7 +94,8 @@ export async function cancel(terminal: Terminal, workflow: string, flags: Flags)
   const { name, id } = parseWorkflow(workflow)
   const { reason, force = false } = flags as { readonly reason?: string; readonly force?: boolean }
   await withDatabase(flags, (db) => db.workflow(name).cancel(id, reason, { force }))
-  return said(terminal, flags, { name, id, cancelled: true }, `${name}/${id} is told to end`)
+  const text = force ? `${name}/${id} is cancelled, and nothing was undone` : `${name}/${id} is told to end`
+  return said(terminal, flags, { name, id, cancelled: true }, text)
 }
 
 /** Has a parked workflow go on. */
@@ -122,66 +136,46 @@ async function said(terminal: Terminal, flags: Flags, forPrograms: object, forPe
 }
 
 /** Prints the workflow when it has ended. One that failed, was cancelled or parked has exit code 1. */
-async function ended(terminal: Terminal, db: Database, name: string, id: string, flags: Flags): Promise<number> {
+async function ended(
+  terminal: Terminal,
+  db: Database,
+  name: string,
+  id: string,
+  flags: Flags,
+  wait: () => Promise<unknown>,
+): Promise<number> {
   try {
-    await db.workflow(name).result(id, { timeoutMs: timeoutOf(flags) })
+    await wait()
   } catch (error) {
+    if (isNotEnded(error)) return notEnded(terminal, db, name, id, flags)
     if (!isCommanderError(error) || !endCodes.has(error.code)) throw error
     await print(terminal, db, name, id, flags)
-    terminal.error(`commanderdb: ${oneLine(error.message)}\n`)
+    terminal.fail(error)
     return exitCodes.failed
   }
   return print(terminal, db, name, id, flags)
+}
+
+/** Prints how far it is by now. */
+async function notEnded(terminal: Terminal, db: Database, name: string, id: string, flags: Flags): Promise<number> {
+  try {
+    await print(terminal, db, name, id, flags)
+  } catch (error) {
+    // Its start is put off, or waits its turn.
+    if (pendingStartIn(error) === null) throw error
+    await said(terminal, flags, { name, id, status: 'pending' }, `${name}/${id} is pending`)
+  }
+  const advice = `wait longer with --timeout, or look at it with workflow get ${name}/${id}`
+  terminal.error(
+    `commanderdb: workflow ${name}/${id} has not ended after ${timeoutOf(flags) / 1000} s, and goes on: ${advice}\n`,
+  )
+  return exitCodes.failed
 }
 
 const endCodes: ReadonlySet<string> = new Set(['workflow_failed', 'workflow_cancelled', 'workflow_parked'])
 
 async function print(terminal: Terminal, db: Database, name: string, id: string, flags: Flags): Promise<number> {
   const view = await db.workflow(name).get(id)
-  await terminal.out(flags['json'] === true ? `${JSON.stringify(view)}\n` : forPeople(view))
+  await terminal.out(flags['json'] === true ? `${JSON.stringify(view)}\n` : workflowText(view))
   return exitCodes.done
-}
-
-function forPeople(view: WorkflowView): string {
-  const { name, id, status, version, run, startedAt, endedAt, result, error, progress, requests, waitingFor } = view
-  const facts: (readonly [string, Cell])[] = [
-    ['workflow', `${name}/${id}`],
-    ['status', status],
-    ['version', run === 1 ? version : `${version}, run ${run}`],
-    ['started', startedAt],
-    ['ended', endedAt],
-  ]
-  if (status === 'completed') facts.push(['result', JSON.stringify(result)])
-  if (error !== null) facts.push(['error', oneLine(`${error.code}: ${error.message}`)])
-  if (progress !== null) facts.push(['progress', JSON.stringify(progress)])
-  return list(facts) + requestsTable(view.requestCounts.total, requests) + waitingTable(waitingFor)
-}
-
-function requestsTable(total: number, requests: WorkflowView['requests']): string {
-  if (total === 0) return ''
-  const rows = requests.map((one) => [
-    nameOf(one),
-    one.attempt,
-    one.status,
-    one.startedAt,
-    one.endedAt ?? one.retryAt,
-    one.error === null ? null : oneLine(`${one.error.code}: ${one.error.message}`),
-  ])
-  const left = total > requests.length ? `${total - requests.length} earlier requests are left out\n` : ''
-  return `\n${left}${table(['request', 'attempt', 'status', 'started', 'ended or again', 'error'], rows)}`
-}
-
-/** What undoes a request has its name. */
-const nameOf = ({ name, operation }: WorkflowRequestView): string =>
-  operation.startsWith('compensation/') ? `undo ${name}` : name
-
-function waitingTable(waitingFor: WorkflowView['waitingFor']): string {
-  if (waitingFor.length === 0) return ''
-  const rows = waitingFor.map(({ kind, operation, since, dueAt, awakeable, child }) => [
-    kind,
-    awakeable ?? child ?? operation,
-    since,
-    dueAt,
-  ])
-  return `\n${table(['waits for', '', 'since', 'due'], rows)}`
 }

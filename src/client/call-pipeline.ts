@@ -1,4 +1,4 @@
-import { CallEncoder, type ClientOutcome, callAt } from '../ipc/call-codec.ts'
+import { CallEncoder, type CallFields, type ClientOutcome, callAt } from '../ipc/call-codec.ts'
 import type { Channel } from '../ipc/channel.ts'
 import { clientFrames, encodeRequest, type WaitMode, waitModes } from '../ipc/client-protocol.ts'
 import type { Environment } from '../kernel/environment.ts'
@@ -198,6 +198,7 @@ export class CallPipeline {
           idempotencyKey: idempotencyKey(aggregate, id, command, data, options.idempotencyKey),
           expectedRevision: options.expectedRevision ?? null,
           metadata: options.metadata ?? null,
+          ...queueingOf(options),
         },
         request,
       )
@@ -252,13 +253,21 @@ export class CallPipeline {
   }
 }
 
+/** Mostly nothing: whatever it is, the gateway checks it. */
+function queueingOf({ priority, delayMs }: CallOptions): Pick<CallFields, 'priority' | 'delayMs'> {
+  return {
+    ...(priority === undefined ? {} : { priority }),
+    ...(delayMs === undefined ? {} : { delayMs }),
+  }
+}
+
 function idempotencyKey(
   aggregate: AnyAggregate | string,
   id: string,
   command: string,
   data: unknown,
   key: string | undefined,
-): Parameters<CallEncoder['add']>[0]['idempotencyKey'] {
+): CallFields['idempotencyKey'] {
   if (key === undefined) return null
   const ttlMs = typeof aggregate === 'string' ? ttlDefaultMs : aggregate.idempotencyTtlMs
   return { key, digest: commandDigest(nameOf(aggregate), id, command, data), ttlMs }

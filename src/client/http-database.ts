@@ -7,7 +7,7 @@ import type { AnyWorkflow } from '../sdk/workflow-types.ts'
 import { bodyOrError, outcomeOf } from './http-answers.ts'
 import { closedError, HttpCalls, waitMsMax } from './http-calls.ts'
 import { readLines, readMessages } from './http-events.ts'
-import { bodyOf, keyHeader, query, segment } from './http-names.ts'
+import { bodyOf, keyHeader, query, queueingHeaders, segment } from './http-names.ts'
 import type { HttpNodes } from './http-nodes.ts'
 import type { HttpAnswer } from './http-requester.ts'
 import { HttpWorkflows } from './http-workflows.ts'
@@ -18,7 +18,9 @@ import type {
   EventsOptions,
   ExecuteOptions,
   ProjectionView,
+  QueueView,
   ReadOptions,
+  ScheduleView,
   StreamOptions,
   StreamView,
   WorkflowHandle,
@@ -180,6 +182,14 @@ export class HttpDatabase implements Database, WorkflowConnection {
     return this.#get(path) as ReturnType<Database['projection']>
   }
 
+  async schedules(): Promise<readonly ScheduleView[]> {
+    return ((await this.#get('/v1/schedules')) as { readonly schedules: readonly ScheduleView[] }).schedules
+  }
+
+  async queues(): Promise<readonly QueueView[]> {
+    return ((await this.#get('/v1/queues')) as { readonly queues: readonly QueueView[] }).queues
+  }
+
   async projections(): Promise<readonly ProjectionView[]> {
     const { projections } = (await this.#get('/v1/projections')) as { readonly projections: readonly ProjectionView[] }
     return projections
@@ -289,6 +299,7 @@ function headersOf(options: ExecuteOptions, key: string): Readonly<Record<string
     ...(prefer === null ? {} : { prefer }),
     ...(expectedRevision === undefined ? {} : { 'if-match': `"${expectedRevision}"` }),
     ...(metadata === undefined ? {} : traceOf(metadata)),
+    ...queueingHeaders(options),
   }
 }
 

@@ -1,5 +1,6 @@
 import { CommanderError } from '../kernel/errors.ts'
 import { payloadDepthMax } from '../sdk/command-payload.ts'
+import type { QueueingOptions } from './workflow-options.ts'
 
 /** A name or an id as one segment of a path. @throws CommanderError `invalid_input` */
 export function segment(kind: string, text: string): string {
@@ -31,6 +32,12 @@ export function keyHeader(key: string): string {
   }
   return `"${Buffer.from(key.replace(/["\\]/g, '\\$&'), 'utf8').toString('latin1')}"`
 }
+
+/** When a command may be started: what they hold is for the gateway to check. */
+export const queueingHeaders = ({ priority, delayMs }: QueueingOptions): Readonly<Record<string, string>> => ({
+  ...(priority === undefined ? {} : { 'command-priority': String(priority) }),
+  ...(delayMs === undefined ? {} : { 'command-delay-ms': String(delayMs) }),
+})
 
 /** The body that stands for the data of a command. @throws CommanderError `invalid_input` for what JSON would change */
 export function bodyOf(data: unknown): string | null {

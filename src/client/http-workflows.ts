@@ -1,10 +1,11 @@
 import type { Environment } from '../kernel/environment.ts'
+import { pendingStartIn } from '../workflows/workflow-end.ts'
 import type { WorkflowEnd, WorkflowSummary, WorkflowView } from '../workflows/workflow-view.ts'
 import { bodyOrError } from './http-answers.ts'
 import { type HttpCalls, waitMsMax } from './http-calls.ts'
-import { bodyOf, keyHeader, query, segment } from './http-names.ts'
+import { bodyOf, keyHeader, query, queueingHeaders, segment } from './http-names.ts'
 import { notEnded } from './workflow-client.ts'
-import type { WorkflowSendOptions, WorkflowsOptions, WorkflowWaitOptions } from './workflow-options.ts'
+import type { WorkflowStartOptions, WorkflowsOptions, WorkflowWaitOptions } from './workflow-options.ts'
 
 /** What a client over HTTP asks about workflows. */
 export class HttpWorkflows {
@@ -22,7 +23,7 @@ export class HttpWorkflows {
     name: string,
     id: string,
     input: unknown,
-    { idempotencyKey, timeoutMs = this.#timeoutMs }: WorkflowSendOptions & WorkflowWaitOptions,
+    { idempotencyKey, timeoutMs = this.#timeoutMs, ...queueing }: WorkflowStartOptions & WorkflowWaitOptions,
   ): Promise<WorkflowEnd> {
     const endsAtMs = this.#environment.clock.monotonicMs() + timeoutMs
     const waitMs = Math.min(timeoutMs, waitMsMax)
@@ -30,6 +31,7 @@ export class HttpWorkflows {
       'content-type': 'application/json',
       prefer: `wait=${Math.floor(waitMs / 1000)}, return=minimal`,
       ...(idempotencyKey === undefined ? {} : { 'idempotency-key': keyHeader(idempotencyKey) }),
+      ...queueingHeaders(queueing),
     }
     const came = await this.#calls.call({
       method: 'POST',
@@ -40,11 +42,11 @@ export class HttpWorkflows {
       repeat: 'always',
       take: bodyOrError,
     })
-    return isEnd(came) ? came : this.#end(name, id, endsAtMs)
+    return isEnd(came) ? came : this.#end(name, id, endsAtMs, timeoutMs)
   }
 
   end(name: string, id: string, { timeoutMs = this.#timeoutMs }: WorkflowWaitOptions): Promise<WorkflowEnd> {
-    return this.#end(name, id, this.#environment.clock.monotonicMs() + timeoutMs)
+    return this.#end(name, id, this.#environment.clock.monotonicMs() + timeoutMs, timeoutMs)
   }
 
   view(name: string, id: string): Promise<WorkflowView> {
@@ -55,19 +57,21 @@ export class HttpWorkflows {
     return this.#get(pathOf(name, id), this.#timeoutMs, true) as Promise<WorkflowSummary>
   }
 
-  async list({ name, status, limit, after }: WorkflowsOptions): Promise<readonly WorkflowSummary[]> {
-    const path = `/v1/workflows/${segment('workflow', name)}${query({ status, limit, after })}`
+  async list({ name, status, limit, after, waiting }: WorkflowsOptions): Promise<readonly WorkflowSummary[]> {
+    const asked = query({ status, limit, after, waiting: waiting === undefined ? undefined : String(waiting) })
+    const path = `/v1/workflows${name === undefined ? '' : `/${segment('workflow', name)}`}${asked}`
     const { workflows } = (await this.#get(path, this.#timeoutMs, false)) as { readonly workflows: WorkflowSummary[] }
     return workflows
   }
 
-  async #end(name: string, id: string, endsAtMs: number): Promise<WorkflowEnd> {
+  async #end(name: string, id: string, endsAtMs: number, timeoutMs: number): Promise<WorkflowEnd> {
     const { clock } = this.#environment
     for (;;) {
       const leftMs = endsAtMs - clock.monotonicMs()
-      if (leftMs <= 0) throw notEnded()
+      if (leftMs <= 0) throw notEnded(name, id, timeoutMs)
       const wait = Math.min(leftMs, waitMsMax) / 1000
-      const came = await this.#get(`${pathOf(name, id)}${query({ wait })}`, this.#timeoutMs + wait * 1000, true)
+      const path = `${pathOf(name, id)}${query({ wait })}`
+      const came = await this.#get(path, this.#timeoutMs + wait * 1000, true).catch(unlessPending)
       if (isEnd(came)) return came
     }
   }
@@ -79,6 +83,12 @@ export class HttpWorkflows {
 }
 
 const pathOf = (name: string, id: string): string => `/v1/workflows/${segment('workflow', name)}/${segment('id', id)}`
+
+/** That it is not started yet is no failure. */
+function unlessPending(error: unknown): null {
+  if (pendingStartIn(error) === null) throw error
+  return null
+}
 
 /** What says only how far it is has no result. */
 const isEnd = (came: unknown): came is WorkflowEnd => typeof came === 'object' && came !== null && 'result' in came

@@ -1,8 +1,8 @@
 import type { ClientEvent, ClientOutcome } from '../ipc/call-codec.ts'
-import type { CommandView, ProjectionView, StreamView } from '../ipc/client-views.ts'
+import type { CommandView, ProjectionView, QueueView, ScheduleView, StreamView } from '../ipc/client-views.ts'
 import type { AnyAggregate, CommandData, CommandName, EventsOf, StateOf } from '../sdk/aggregate-types.ts'
 import type { AnyWorkflow, InputOf, OutputOf } from '../sdk/workflow-types.ts'
-import type { WorkflowHandle, Workflows } from './workflow-options.ts'
+import type { QueueingOptions, WorkflowHandle, Workflows } from './workflow-options.ts'
 
 /**
  * Where the database is: its data directory, its socket, or its HTTP address. Of a database on several nodes name as many as
@@ -24,10 +24,13 @@ export type ConnectOptions = {
     }
 )
 
-export interface ExecuteOptions {
+export interface ExecuteOptions extends QueueingOptions {
   /** The same key with the same command gives the first outcome; with another command `idempotency_conflict`. 1 to 256 bytes. */
   readonly idempotencyKey?: string
-  /** received: durable and queued. completed (default): decided. applied: readers see it. */
+  /**
+   * received: durable and queued. completed (default): decided. applied: readers see it. What is put off by `delayMs` for
+   * longer than `timeoutMs` can only be waited for until it is received.
+   */
   readonly wait?: 'received' | 'completed' | 'applied'
   /** written: answer before the flush; a crash of the host may undo it, and the answer says so. Default: flushed. */
   readonly durability?: 'written' | 'flushed'
@@ -71,7 +74,7 @@ export interface EventsOptions {
   readonly signal?: AbortSignal
 }
 
-export type { CommandView, ProjectionView, StreamView } from '../ipc/client-views.ts'
+export type { CommandView, ProjectionView, QueueView, ScheduleView, StreamView } from '../ipc/client-views.ts'
 export type * from './workflow-options.ts'
 
 /** The events that an aggregate's commands can decide on, each with its own data. */
@@ -160,6 +163,10 @@ export interface Database extends Workflows {
   ): Promise<{ readonly version: number; readonly value: unknown }>
   projections(): Promise<readonly ProjectionView[]>
   rebuildProjection(name: string): Promise<void>
+  /** All schedules, with the next and the last time of each. */
+  schedules(): Promise<readonly ScheduleView[]>
+  /** Partitions of queues, those in which most waits first. */
+  queues(): Promise<readonly QueueView[]>
   /** A workflow by its definition, whose types it then has, or by its name. */
   workflow<W extends AnyWorkflow>(definition: W): WorkflowHandle<InputOf<W>, OutputOf<W>>
   workflow(name: string): WorkflowHandle<unknown, unknown>

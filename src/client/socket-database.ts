@@ -19,12 +19,14 @@ import type {
   EventsOptions,
   ExecuteOptions,
   ProjectionView,
+  QueueView,
   ReadOptions,
+  ScheduleView,
   StreamOptions,
   StreamView,
   WorkflowEnd,
   WorkflowHandle,
-  WorkflowSendOptions,
+  WorkflowStartOptions,
   WorkflowSummary,
   WorkflowsOptions,
   WorkflowView,
@@ -158,6 +160,14 @@ export class SocketDatabase implements Database, WorkflowConnection {
     return this.#ask({ ask: 'projection', name, key, ...options }, true) as ReturnType<Database['projection']>
   }
 
+  schedules(): Promise<readonly ScheduleView[]> {
+    return this.#ask({ ask: 'schedules' }, true) as Promise<readonly ScheduleView[]>
+  }
+
+  queues(): Promise<readonly QueueView[]> {
+    return this.#ask({ ask: 'queues' }, true) as Promise<readonly QueueView[]>
+  }
+
   projections(): Promise<readonly ProjectionView[]> {
     return this.#ask({ ask: 'projections' }, true) as Promise<readonly ProjectionView[]>
   }
@@ -206,20 +216,23 @@ export class SocketDatabase implements Database, WorkflowConnection {
     name: string,
     id: string,
     input: unknown,
-    options: WorkflowSendOptions & WorkflowWaitOptions,
+    options: WorkflowStartOptions & WorkflowWaitOptions,
   ): Promise<WorkflowEnd> {
     if (this.#isClosed) throw closed()
-    const data = startData(input)
-    return ended(
-      name,
-      id,
-      await this.#calls.execute(workflowType(name), id, 'start', data, { ...options, wait: 'ended' }),
-    )
+    const run = this.#calls.execute(workflowType(name), id, 'start', startData(input), { ...options, wait: 'ended' })
+    return ended(name, id, await run.catch(this.#named(name, id, options)))
   }
 
-  async workflowEnd(name: string, id: string, { timeoutMs }: WorkflowWaitOptions): Promise<WorkflowEnd> {
-    const outcome = await this.#ask({ ask: 'workflowEnd', name, id }, true, timeoutMs)
-    return ended(name, id, outcome as ClientOutcome)
+  async workflowEnd(name: string, id: string, options: WorkflowWaitOptions): Promise<WorkflowEnd> {
+    const outcome = this.#ask({ ask: 'workflowEnd', name, id }, true, options.timeoutMs)
+    return ended(name, id, (await outcome.catch(this.#named(name, id, options))) as ClientOutcome)
+  }
+
+  /** Says which workflow has not ended in time, and in which. */
+  #named(name: string, id: string, { timeoutMs = this.#timeoutMs }: WorkflowWaitOptions): (error: unknown) => never {
+    return (error) => {
+      throw error === lateEnd ? notEnded(name, id, timeoutMs) : error
+    }
   }
 
   workflowView(name: string, id: string): Promise<WorkflowView> {
@@ -284,13 +297,12 @@ export class SocketDatabase implements Database, WorkflowConnection {
   #sweep(): void {
     this.#sweepTimer = this.#o.environment.scheduler.after(sweepMs, () => {
       const nowMs = this.#o.environment.clock.monotonicMs()
-      this.#calls.rejectLate(nowMs, (waitsForEnd) =>
-        waitsForEnd ? notEnded() : lateCommand(this.#timeoutMs, this.#connection.trouble),
-      )
+      const { trouble, channel } = this.#connection
+      this.#calls.rejectLate(nowMs, (waitsForEnd) => (waitsForEnd ? lateEnd : lateCommand(this.#timeoutMs, trouble)))
       this.#queries.rejectLate(
         nowMs,
-        (ask) => (ask === 'workflowEnd' ? notEnded() : lateQuery(this.#timeoutMs, this.#connection.trouble)),
-        this.#connection.channel,
+        (ask) => (ask === 'workflowEnd' ? lateEnd : lateQuery(this.#timeoutMs, trouble)),
+        channel,
       )
       const isAnyoneWaiting = this.#calls.isWaiting || this.#queries.isWaiting
       if (this.#connection.look(isAnyoneWaiting)) void this.#ask({ ask: 'hello' }, true).catch(() => {})
@@ -298,3 +310,6 @@ export class SocketDatabase implements Database, WorkflowConnection {
     })
   }
 }
+
+/** Stands for the one that names the workflow: who sweeps does not know it. */
+const lateEnd: CommanderError = new CommanderError('timeout', 'the workflow has not ended in time')

@@ -1,6 +1,7 @@
 import type { ClientOutcome } from '../ipc/call-codec.ts'
-import { CommanderError } from '../kernel/errors.ts'
+import { CommanderError, isCommanderError } from '../kernel/errors.ts'
 import type { AnyWorkflow } from '../sdk/workflow-types.ts'
+import { handedOut, recordedOrThrow } from '../workflows/recorded-value.ts'
 import { endOf, outputOf } from '../workflows/workflow-end.ts'
 import { awakeablePlace, workflowType } from '../workflows/workflow-names.ts'
 import type { WorkflowEnd, WorkflowSummary, WorkflowView } from '../workflows/workflow-view.ts'
@@ -10,6 +11,7 @@ import type {
   WorkflowHandle,
   WorkflowSendOptions,
   WorkflowStarted,
+  WorkflowStartOptions,
   WorkflowWaitOptions,
 } from './workflow-options.ts'
 
@@ -27,7 +29,7 @@ export interface WorkflowConnection {
     name: string,
     id: string,
     input: unknown,
-    options: WorkflowSendOptions & WorkflowWaitOptions,
+    options: WorkflowStartOptions & WorkflowWaitOptions,
   ): Promise<WorkflowEnd>
   workflowEnd(name: string, id: string, options: WorkflowWaitOptions): Promise<WorkflowEnd>
   workflowView(name: string, id: string): Promise<WorkflowView>
@@ -44,28 +46,36 @@ export class WorkflowClient implements WorkflowHandle<unknown, never> {
     this.#connection = connection
   }
 
-  async start(id: string, input: unknown, options: WorkflowSendOptions = {}): Promise<WorkflowStarted> {
-    const outcome = await this.#send(id, 'start', startData(input), options)
+  async start(id: string, input: unknown, options: WorkflowStartOptions = {}): Promise<WorkflowStarted> {
+    const isPutOff = options.delayMs !== undefined && options.delayMs > 0
+    const outcome = await this.#send(
+      id,
+      'start',
+      startData(input),
+      isPutOff ? { ...options, wait: 'received' } : options,
+    )
+    if (outcome.outcome === 'received') return { id, status: 'pending', alreadyStarted: outcome.duplicate }
     const isNew = !outcome.duplicate && outcome.outcome === 'completed' && outcome.events.length > 0
     if (isNew) return { id, status: 'running', alreadyStarted: false }
     const { status } = await this.#connection.workflowStatus(this.name, id)
     return { id, status, alreadyStarted: true }
   }
 
-  async execute(id: string, input: unknown, options: WorkflowSendOptions & WorkflowWaitOptions = {}): Promise<never> {
-    return outputOf(await this.#connection.runWorkflow(this.name, id, input, options)) as never
+  async execute(id: string, input: unknown, options: WorkflowStartOptions & WorkflowWaitOptions = {}): Promise<never> {
+    return handedOut(outputOf(await this.#connection.runWorkflow(this.name, id, input, options))) as never
   }
 
   async result(id: string, options: WorkflowWaitOptions = {}): Promise<never> {
-    return outputOf(await this.#connection.workflowEnd(this.name, id, options)) as never
+    return handedOut(outputOf(await this.#connection.workflowEnd(this.name, id, options))) as never
   }
 
-  get(id: string): Promise<WorkflowView> {
-    return this.#connection.workflowView(this.name, id)
+  async get(id: string): Promise<WorkflowView> {
+    const view = await this.#connection.workflowView(this.name, id)
+    return { ...view, result: handedOut(view.result), progress: handedOut(view.progress) }
   }
 
   async signal(id: string, name: string, data: unknown = null, options: WorkflowSendOptions = {}): Promise<void> {
-    await this.#send(id, 'signal', { name, data }, options)
+    await this.#send(id, 'signal', { name, data: recordedOrThrow(data, () => `the data of signal ${name}`) }, options)
   }
 
   async cancel(id: string, reason?: string, { force = false }: WorkflowCancelOptions = {}): Promise<void> {
@@ -76,7 +86,7 @@ export class WorkflowClient implements WorkflowHandle<unknown, never> {
     await this.#send(id, 'retry', {})
   }
 
-  async #send(id: string, command: string, data: unknown, options: WorkflowSendOptions = {}): Promise<ClientOutcome> {
+  async #send(id: string, command: string, data: unknown, options: ExecuteOptions = {}): Promise<ClientOutcome> {
     return done(
       `${command} on workflow ${this.name}/${id}`,
       await this.#connection.execute(workflowType(this.name), id, command, data, options),
@@ -84,7 +94,9 @@ export class WorkflowClient implements WorkflowHandle<unknown, never> {
   }
 }
 
-export const startData = (input: unknown): { readonly input: unknown } => ({ input: input ?? null })
+export const startData = (input: unknown): { readonly input: unknown } => ({
+  input: recordedOrThrow(input, () => 'the input of the workflow'),
+})
 
 /** @param came what the workflow gets */
 export async function answerAwakeable(
@@ -95,9 +107,10 @@ export async function answerAwakeable(
   const place = awakeablePlace(awakeableId)
   if (place === null) throw noAwakeable(awakeableId)
   const { operation, workflow } = place
+  const answer = 'error' in came ? came : { value: recordedOrThrow(came.value, () => 'the value') }
   done(
     `answer to ${awakeableId}`,
-    await connection.execute(workflow.type, workflow.id, 'resolve', { operation, ...came }),
+    await connection.execute(workflow.type, workflow.id, 'resolve', { operation, ...answer }),
   )
 }
 
@@ -122,11 +135,14 @@ export function ended(name: string, id: string, outcome: ClientOutcome): Workflo
   )
 }
 
-export const notEnded = (): CommanderError =>
-  new CommanderError(
-    'timeout',
-    'the workflow has not ended in time, and goes on: wait for its result again, with a longer timeoutMs, or look at it with get',
-  )
+export function notEnded(name: string, id: string, timeoutMs: number): CommanderError {
+  const message = `workflow ${name}/${id} has not ended after ${timeoutMs} ms, and goes on: wait for its result again, for longer, or look at it with get`
+  return new CommanderError('timeout', message, { details: { name, id, timeoutMs } })
+}
+
+/** Whether it says that a workflow was waited for, and has not ended in time. */
+export const isNotEnded = (error: unknown): boolean =>
+  isCommanderError(error) && error.code === 'timeout' && 'timeoutMs' in ((error.details ?? {}) as object)
 
 /** Deciders of workflows reject with errors only, which the connection has thrown by now; others are for a person to see. */
 export function done(what: string, outcome: ClientOutcome): ClientOutcome {

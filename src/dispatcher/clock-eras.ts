@@ -16,7 +16,11 @@ interface Era {
 
 /**
  * What the wall clock showed, by the monotonic one: from one jump of the wall clock to the next is an era. A time that was
- * written down is meant as the clock of its own era showed it. Eras of before this process are not known.
+ * written down is meant as the clock of its own era showed it.
+ *
+ * Eras of before this process are not known: it takes the wall clock at its word for all that was started before. Entries do
+ * say wall times, but a clock that was set forward cannot be told by them from time that has passed, and of one that lies behind
+ * them nobody can tell since when it was ahead: to go by them would let older timers fire early.
  */
 export class ClockEras {
   readonly #clock: Clock

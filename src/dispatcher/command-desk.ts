@@ -166,6 +166,17 @@ export class CommandDesk {
     this.#offerAll()
   }
 
+  /** No further command is started on an instance, until `letGo`. @returns whether none is under way there */
+  hold(instance: string): boolean {
+    const load = this.loads.of(instance)
+    load.isHeld = true
+    return load.given === 0
+  }
+
+  letGo(): void {
+    for (const load of this.loads.values()) load.isHeld = false
+  }
+
   /** Drafts what is due. Only while drafts are taken. */
   draft(): void {
     this.#lanes.open()

@@ -38,6 +38,7 @@ const refusedDelayMs = 100
  * I2. Nothing here is needed after a crash: `restart` builds it from the state alone.
  */
 export class Dispatcher implements FollowerRole {
+  readonly waitsForRoom = true
   readonly #environment: Environment
   readonly #state: RootState
   readonly #options: DispatcherOptions
@@ -50,6 +51,7 @@ export class Dispatcher implements FollowerRole {
   #sweepTimer: Timer | null = null
   #restartTimer: Timer | null = null
   #keysAppliedUpTo: Lsn = lsn(0)
+  #isLetGo = false
   readonly #reset: (reason: CommanderError) => void
 
   constructor(
@@ -70,8 +72,9 @@ export class Dispatcher implements FollowerRole {
     this.#commands = new CommandDesk({ ...hooks, startedPerInstance, isRestarting })
     this.#housekeeping = new Housekeeping(environment, state, this.#commands.loads, this.#options)
     const takeSequence = (): number => this.#follower?.takeSequence() ?? 0
-    this.#workflows = new WorkflowDesk({ ...hooks, batch: this.#batch, takeSequence, readTimers, lookMs })
-    this.#schedules = new ScheduleDesk(hooks)
+    const commands = { hold: (instance: string) => this.#commands.hold(instance), letGo: () => this.#letGo() }
+    this.#workflows = new WorkflowDesk({ ...hooks, batch: this.#batch, takeSequence, readTimers, lookMs, commands })
+    this.#schedules = new ScheduleDesk({ ...hooks, lookMs })
   }
 
   get state(): RootState {
@@ -122,10 +125,16 @@ export class Dispatcher implements FollowerRole {
 
   disconnected(): void {
     this.#commands.clear()
+    this.#housekeeping.roll.clear()
+  }
+
+  present(names: readonly string[]): void {
+    this.#housekeeping.roll.called(names)
   }
 
   refused({ error }: Refused): void {
-    this.#environment.log.warn({ code: error.code }, `a draft was refused: ${error.message}`)
+    if (error.code !== 'journal_full')
+      this.#environment.log.warn({ code: error.code }, `a draft was refused: ${error.message}`)
     this.#restartTimer ??= this.#environment.scheduler.after(refusedDelayMs, () => {
       this.#restartTimer = null
       this.#restart()
@@ -227,8 +236,16 @@ export class Dispatcher implements FollowerRole {
       this.#commands.draft()
       this.#workflows.draft()
       this.#schedules.draft()
+      if (this.#isLetGo) this.#commands.draft()
+      this.#isLetGo = false
     }
     this.#send()
+  }
+
+  /** What was held is drafted with what comes next. */
+  #letGo(): void {
+    this.#commands.letGo()
+    this.#isLetGo = true
   }
 
   #draft(action: Action): void {
@@ -246,6 +263,7 @@ export class Dispatcher implements FollowerRole {
       if (this.#follower?.isWritable === true) {
         for (const action of this.#housekeeping.due()) this.#draft(action)
         this.#send()
+        if (this.#housekeeping.roll.isWanted) this.#follower.callRoll()
       }
       this.#sweepLater()
     })

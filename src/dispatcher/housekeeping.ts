@@ -4,6 +4,7 @@ import { nextExpiryMs } from '../state/idempotency.ts'
 import type { RootState } from '../state/root.ts'
 import type { InstanceLoads } from './instance-loads.ts'
 import type { DispatcherOptions } from './options.ts'
+import { Roll } from './roll.ts'
 
 /** What becomes due by time alone: keys that expire, and application instances that are silent. */
 export class Housekeeping {
@@ -11,6 +12,7 @@ export class Housekeeping {
   readonly #state: RootState
   readonly #loads: InstanceLoads
   readonly #options: DispatcherOptions
+  readonly roll: Roll
   /** Keys up to here have been said to be deleted, or were by who was before. */
   #deletedUntilMs = 0
   /** What expired, and since when this is known. */
@@ -21,6 +23,7 @@ export class Housekeeping {
     this.#state = state
     this.#loads = loads
     this.#options = options
+    this.roll = new Roll(state, environment.clock)
   }
 
   due(): Action[] {
@@ -51,9 +54,14 @@ export class Housekeeping {
     const nowMs = this.#environment.clock.monotonicMs()
     for (const { instance, started, lastProgressMs } of this.#loads.values()) {
       const isSilent = started > 0 && nowMs - lastProgressMs > this.#options.silenceMs
-      if (!isSilent || !this.#state.applications.byInstance.has(instance)) continue
-      this.#environment.log.warn({ instance, started }, 'application instance is silent: deregistered')
-      yield { type: 'application/deregistered', instance, reason: 'silent' }
+      if (isSilent) yield* this.#silence(instance, started)
     }
+    for (const instance of this.roll.missingFor(this.#options.silenceMs)) yield* this.#silence(instance, 0)
+  }
+
+  *#silence(instance: string, started: number): Generator<Action> {
+    if (!this.#state.applications.byInstance.has(instance)) return
+    this.#environment.log.warn({ instance, started }, 'application instance is silent: deregistered')
+    yield { type: 'application/deregistered', instance, reason: 'silent' }
   }
 }

@@ -8,6 +8,8 @@ export class InstanceLoad {
   #drafted = 0
   /** A command that was under way when the process crashed: it runs alone, so that a second crash names the culprit. */
   probing = false
+  /** Nothing more is started there, but what others wait for that are. */
+  isHeld = false
   /** When it last ended a command, or was given one while it had none. */
   lastProgressMs = 0
   #ready: PendingCommand[] = []
@@ -63,7 +65,7 @@ export class InstanceLoad {
     const commands: Lsn[] = []
     for (let command = this.first(); command !== undefined; command = this.first()) {
       const given = this.given + commands.length
-      if (this.probing || (given >= givenMax && !this.isAwaited(command))) break
+      if (this.probing || ((this.isHeld || given >= givenMax) && !this.isAwaited(command))) break
       if (command.crashes > 0 && this.instance !== dispatcherName) {
         if (given > 0) break
         this.probing = true

@@ -7,15 +7,14 @@ import type { ScheduleState } from '../state/schedules.ts'
 import { workflowType } from '../workflows/workflow-names.ts'
 import { identityOf, ScheduleTimes } from './schedule-times.ts'
 
-/** Looked at the wall clock, at least so often: it may jump. */
-const lookMs = 1_000
-
 export interface ScheduleDeskOptions {
   readonly environment: Environment
   readonly state: RootState
   readonly draft: (action: Action) => void
   /** Something is due: `draft` is to be called when drafts are taken. */
   readonly due: () => void
+  /** Looked at the wall clock, at least so often: it may jump. */
+  readonly lookMs: number
 }
 
 /**
@@ -69,7 +68,7 @@ export class ScheduleDesk {
     this.#mayBeDue = false
     this.#someWait = false
     const nowMs = this.#o.environment.clock.wallMs()
-    let waitMs = lookMs
+    let waitMs = this.#o.lookMs
     for (const schedule of byName.values()) {
       if (schedule.queued.length > 0) this.#someWait = true
       if (this.#underWay.has(schedule.form.name) || !this.#isHosted(schedule)) continue

@@ -15,7 +15,7 @@ import type { RootState } from '../state/root.ts'
 import type { WorkflowEvent } from '../workflows/workflow-events.ts'
 import { tellTimers } from '../workflows/workflow-timers.ts'
 import { Alarm } from './alarm.ts'
-import { Resumption } from './resumption.ts'
+import { type CommandHold, Resumption } from './resumption.ts'
 import { TimerQueue, type TimerQueueOptions } from './timer-queue.ts'
 
 const nothing = Buffer.alloc(0)
@@ -29,6 +29,7 @@ export interface WorkflowDeskOptions {
   /** While timers wait, whether the wall clock has jumped is looked at so often. */
   readonly lookMs: number
   readonly readTimers: TimerQueueOptions['read']
+  readonly commands: CommandHold
   /** Something is due: `draft` is to be called when drafts are taken. */
   readonly due: () => void
 }
@@ -57,7 +58,7 @@ export class WorkflowDesk {
       this.#timers.lookAtClock()
       options.due()
     })
-    this.#resumption = new Resumption(state, environment.scheduler, () => {
+    this.#resumption = new Resumption(state, environment.scheduler, options.commands, () => {
       this.#mayResume = true
       options.due()
     })
@@ -156,8 +157,9 @@ export class WorkflowDesk {
         this.#draftResumed(instance, some)
       }
     }
-    for (const { key, crashes } of poisonous) {
-      const message = `the application process crashed ${crashes} times while it worked on this workflow`
+    for (const { key } of poisonous) {
+      const message =
+        'the application process crashed again and again while it worked on this workflow, at last on nothing else'
       this.#o.batch.add(this.#received(key, 'park', pack({ message })), this.#o.takeSequence())
     }
   }

@@ -63,6 +63,10 @@ export class EmbeddedDatabase implements Database {
 
   readonly projections: Database['projections'] = async () => this.#open().projections()
 
+  readonly schedules: Database['schedules'] = async () => this.#open().schedules()
+
+  readonly queues: Database['queues'] = async () => this.#open().queues()
+
   readonly rebuildProjection: Database['rebuildProjection'] = async (name) => this.#open().rebuildProjection(name)
 
   readonly command: Database['command'] = async (...args) => this.#open().command(...args)

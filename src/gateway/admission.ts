@@ -29,6 +29,7 @@ import { hostedDefinitions } from '../workflows/workflow-aggregate.ts'
 import { internalCommands, isWorkflowType, workflowNameOf } from '../workflows/workflow-names.ts'
 import { checkEnvelope, type Envelope } from './check-envelope.ts'
 import type { Rewriting } from './rewrite-draft.ts'
+import { wrongId } from './wrong-id.ts'
 
 export interface AdmissionLimits {
   /** Bytes of one command's data. */
@@ -107,12 +108,17 @@ export class Admission {
     }
     const key = keyOf(b, o)
     const slash = key.indexOf('/')
-    const idBytes = keyBytesOf(b, o) - slash - 1
-    if (slash < 1 || idBytes < 1 || idBytes > limits.aggregateIdBytesMax || !key.isWellFormed()) {
-      const most = limits.aggregateIdBytesMax
-      throw new CommanderError('invalid_input', `"${key}" is not a type, a slash and an id of 1 to ${most} bytes`)
+    if (slash < 1) {
+      const message = `${JSON.stringify(key.slice(0, keyShownMax))} is not a type, a slash and an id`
+      throw new CommanderError('invalid_input', message)
     }
     const type = key.slice(0, slash)
+    const idBytes = keyBytesOf(b, o) - slash - 1
+    if (idBytes < 1 || idBytes > limits.aggregateIdBytesMax || !key.isWellFormed())
+      throw new CommanderError(
+        'invalid_input',
+        wrongId(type, key.slice(slash + 1)) ?? `the type of ${key} is malformed`,
+      )
     const known = this.#aggregates.get(type)
     if (known === undefined) this.aggregate(type)
     const command = nameOf(b, o)
@@ -166,10 +172,19 @@ export class Admission {
   /** null: it is started as soon as it can be. */
   #queueing(b: Buffer, o: number, { priority, delayMs }: Envelope, changed: Changed | null): QueueFields | null {
     const queue = this.#admittedQueue
-    if (queue === null) return priority === undefined && delayMs === undefined ? null : {}
+    if (queue === null && priority === undefined && delayMs === undefined) return null
     const { type, id } = parseAggregateKey(keyOf(b, o))
+    const command = nameOf(b, o)
+    if (delayMs !== undefined && delayMs > 0 && isWorkflowType(type) && command !== startCommand)
+      throw notPutOff(command, type, id, delayMs)
+    if (queue === null) {
+      if (priority !== undefined && priority > 0) throw withoutQueue(command, type, priority)
+      return {}
+    }
     const data = changed === null ? dataOf(b, o) : changed.data
-    return { partition: partitionOf(queue, data, id, `${nameOf(b, o)} of ${type}`) }
+    if (!isWorkflowType(type)) return { partition: partitionOf(queue, data, id, `${command} of ${type}`) }
+    const { input } = (data ?? {}) as { readonly input?: unknown }
+    return { partition: partitionOf(queue, data, id, `workflow ${workflowNameOf(type)}`, input) }
   }
 
   #checkRoom({ commands }: RootState, drafted: number, key: string): void {
@@ -194,17 +209,33 @@ export class Admission {
 const noteQueueing = (b: Buffer, o: number): number =>
   b.writeUInt16LE(flagsOf(b, o) | entryFlags.queues, o + entryOffsets.flags)
 
+const noApplication =
+  'none, as the database was started without an application: name its module by --app, or as one of applications in the config'
+
 function unknownType(type: string, known: readonly string[]): CommanderError {
   const isWorkflow = isWorkflowType(type)
   const alike = known.filter((name) => isWorkflowType(name) === isWorkflow)
   const name = isWorkflow ? workflowNameOf(type) : type
-  const names = (isWorkflow ? alike.map(workflowNameOf) : alike).join(', ') || 'none'
+  const listed = (isWorkflow ? alike.map(workflowNameOf) : alike).join(', ')
+  const names = listed !== '' ? listed : known.length > 0 ? 'none' : noApplication
   return isWorkflow
     ? new CommanderError('unknown_workflow', `no application defines workflow "${name}"; there are: ${names}`)
     : new CommanderError('unknown_aggregate', `no application defines aggregate "${name}"; there are: ${names}`)
 }
 
 const startCommand = 'start'
+const keyShownMax = 64
+
+function withoutQueue(command: string, type: string, priority: number): CommanderError {
+  const message = `priority is ${priority}, but ${command} of ${type} has no queue in which it could go before others: leave it out, or define a queue`
+  return new CommanderError('invalid_input', message)
+}
+
+/** Whatever comes behind it waits as well: its timers, and that it is cancelled. */
+function notPutOff(command: string, type: string, id: string, delayMs: number): CommanderError {
+  const message = `delayMs is ${delayMs}, but of a workflow only the start can be put off: ${command} would hold back all that comes to ${workflowNameOf(type)}/${id} meanwhile; send it later`
+  return new CommanderError('invalid_input', message)
+}
 
 /** Those that sleep or wait do not count: they take no memory. */
 function checkActive({ activations }: RootState): void {

@@ -31,9 +31,27 @@ const written = 0
 const flushed = 1
 const applied = 2
 
-/** Ends that stay what they are, and may be large. */
-const isOwable = (code: number): boolean =>
-  code === actionCodes['command/completed'] || code === actionCodes['command/rejected']
+/** Ends that may be large, and can be looked for again. */
+const owable: ReadonlySet<number> = new Set([
+  actionCodes['command/completed'],
+  actionCodes['command/rejected'],
+  actionCodes['command/parked'],
+  actionCodes['command/skipped'],
+  actionCodes['workflow/advanced'],
+])
+
+const isOwable = ({ wait }: Call, { code, entry }: CallOutcome): boolean =>
+  entry !== null && wait !== waitModes.received && owable.has(code)
+
+/** What becomes of calls that are not simply answered from the store. */
+export interface CallsThatWait {
+  /** The call waits for more than its command, which has ended as stored. @returns whether it does */
+  goesOn(call: Call, stored: StoredOutcome): boolean
+  /** Its answer was put off, and may be another one by now. @returns whether it is looked for or waited for anew */
+  again(call: Call): boolean
+}
+
+const nothingWaits: CallsThatWait = { goesOn: () => false, again: () => false }
 
 /**
  * Outcomes on their way to their callers: held back until they are flushed, or applied, as each caller asked; and calls
@@ -42,8 +60,7 @@ const isOwable = (code: number): boolean =>
 export class Answers {
   readonly #store: KeyValueStore
   readonly #archived: ArchivedStreams
-  /** The call waits for more than its command, which has ended as stored. */
-  readonly #goesOn: (call: Call, stored: StoredOutcome) => boolean
+  readonly #waiting: CallsThatWait
   readonly #log: EventLogReader
   readonly #unflushed = new Queue<Ended>()
   readonly #unapplied = new Queue<Ended>()
@@ -55,14 +72,10 @@ export class Answers {
   #applied: Lsn = lsn(0)
   #answered: Lsn = lsn(0)
 
-  constructor(
-    store: KeyValueStore,
-    archived: ArchivedStreams,
-    goesOn: (call: Call, stored: StoredOutcome) => boolean = () => false,
-  ) {
+  constructor(store: KeyValueStore, archived: ArchivedStreams, waiting: CallsThatWait = nothingWaits) {
     this.#store = store
     this.#archived = archived
-    this.#goesOn = goesOn
+    this.#waiting = waiting
     this.#log = new EventLogReader(store, archived)
   }
 
@@ -180,7 +193,8 @@ export class Answers {
   /** Whoever reads next sees why. */
   #refuse({ call, error, at }: Refusal): void {
     if (at > this.#answered) this.#answered = at
-    this.fail(call.replier, call.request, error)
+    if (call.workflow !== '' && call.replier.isFull === true) this.#owed.add(call, at)
+    else this.fail(call.replier, call.request, error)
   }
 
   #afterApply(ended: Ended): void {
@@ -189,7 +203,8 @@ export class Answers {
   }
 
   #answerOwed(replier: Replier): void {
-    for (const call of this.#owed.due(replier, this.#applied)) this.#answerFromStore(call)
+    for (const call of this.#owed.due(replier, this.#applied))
+      if (!this.#waiting.again(call)) this.#answerFromStore(call)
   }
 
   #answerFromStore(call: Call): void {
@@ -220,13 +235,13 @@ export class Answers {
       this.fail(call.replier, call.request, new CommanderError('not_found', message))
       return
     }
-    if (this.#goesOn(call, stored)) return
+    if (this.#waiting.goesOn(call, stored)) return
     this.#answer(call, { ...stored, commandLsn, durability: applied, isDuplicate: call.isDuplicate }, applied)
   }
 
   #answer(call: Call, outcome: CallOutcome, durability: number): void {
     if (durability !== written && outcome.endLsn > this.#answered) this.#answered = outcome.endLsn
-    if (call.replier.isFull === true && isOwable(outcome.code)) {
+    if (call.replier.isFull === true && isOwable(call, outcome)) {
       call.commandLsn = outcome.commandLsn
       this.#owed.add(call, outcome.endLsn)
       return

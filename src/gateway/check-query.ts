@@ -27,6 +27,8 @@ const fieldsByQuestion: { readonly [Ask in Query['ask']]: Readonly<Record<string
   stream: { aggregate: text, id: text, from: whole(0), limit: whole(1), minLsn: optional(whole(0)) },
   projection: { name: text, key: text, minLsn: optional(whole(0)) },
   projections: {},
+  schedules: {},
+  queues: {},
   rebuild: { name: text },
   command: { id: text, waitMs: optional(whole(0)) },
   commands: { state, limit: whole(1), after: optional(whole(0)) },
@@ -39,7 +41,13 @@ const fieldsByQuestion: { readonly [Ask in Query['ask']]: Readonly<Record<string
   workflow: { name: text, id: text, minLsn: optional(whole(0)) },
   workflowRecord: { name: text, id: text, minLsn: optional(whole(0)) },
   workflowEnd: { name: text, id: text },
-  workflows: { name: text, status: optional(workflowStatus), limit: whole(1), after: optional(text) },
+  workflows: {
+    name: optional(text),
+    status: optional(workflowStatus),
+    limit: whole(1),
+    after: optional(text),
+    waiting: optional(flag),
+  },
   events: { after: whole(0), follow: flag },
 }
 

@@ -10,6 +10,8 @@ export interface Question {
 export const questionLimits = {
   /** Questions of one client that wait until it takes the answers to others. */
   postponed: 10_000,
+  /** Views and lists of workflows that are put together for one client at once: each may be large. */
+  longUnderWay: 4,
   /** Readings of events that one client may have under way. */
   readings: 1024,
   /** For the store to have applied what the reader wants to see. */
@@ -28,9 +30,9 @@ export class PostponedQuestions {
     this.#queue.push(question)
   }
 
-  /** In order; each is to be answered before the next is asked for. */
-  *due(client: { readonly writable: boolean }): Generator<Question> {
-    for (let next = this.#queue.peek(); next !== undefined && client.writable; next = this.#queue.peek()) {
+  /** In order, as long as the next one may be asked; each is to be answered before the next is asked for. */
+  *due(mayAsk: (query: Query) => boolean): Generator<Question> {
+    for (let next = this.#queue.peek(); next !== undefined && mayAsk(next.query); next = this.#queue.peek()) {
       this.#queue.shift()
       yield next
     }
@@ -43,6 +45,9 @@ export class PostponedQuestions {
 
 /** A greeting is small, and a reading of events waits by itself, and can be cancelled. */
 export const isPostponable = ({ ask }: Query): boolean => ask !== 'hello' && ask !== 'events'
+
+/** What takes several turns to put together, and is large then. */
+export const isLong = ({ ask }: Query): boolean => ask === 'workflow' || ask === 'workflows'
 
 const tooManyPostponed = (): CommanderError =>
   new CommanderError(

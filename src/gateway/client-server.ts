@@ -1,4 +1,4 @@
-import { entryEnd, isWellFormed, lengthOf, padded, sequenceOf, variantOf } from '../actions/entry-layout.ts'
+import { entryEnd } from '../actions/entry-layout.ts'
 import type { Channel, ChannelHandlers } from '../ipc/channel.ts'
 import {
   clientFrames,
@@ -18,11 +18,13 @@ import { workflowType } from '../workflows/workflow-names.ts'
 import type { ApplyWaiter } from './apply-waiter.ts'
 import type { CallOutcome, Replier } from './call.ts'
 import { checkQuery } from './check-query.ts'
-import { isPostponable, PostponedQuestions, questionLimits } from './client-questions.ts'
+import { isLong, isPostponable, PostponedQuestions, questionLimits } from './client-questions.ts'
 import { EventReadings } from './event-readings.ts'
 import type { Gateway } from './gateway.ts'
-import { laterAnswer } from './later-answers.ts'
+import { HeldCalls } from './held-calls.ts'
+import { type Later, laterAnswer } from './later-answers.ts'
 import { commandLsn, type Queries } from './queries.ts'
+import { queuesOf, schedulesOf } from './queueing-views.ts'
 import { StalledClient, stalledLooks, tooManyConnections } from './stalled-client.ts'
 import type { StreamOperations } from './stream-operations.ts'
 import type { WorkflowReads } from './workflow-reads.ts'
@@ -89,12 +91,17 @@ class ClientConnection implements Replier {
   readonly #o: ClientServerOptions
   readonly #readings: EventReadings
   readonly #postponed = new PostponedQuestions()
+  readonly #calls: HeldCalls
+  #longUnderWay = 0
   #isClosed = false
 
   constructor(channel: Channel, options: ClientServerOptions) {
     this.stalled = new StalledClient(channel, options.environment.log)
     this.#channel = channel
     this.#o = options
+    this.#calls = new HeldCalls(channel, (request, wait, body, at) =>
+      options.gateway.submit(this, request, wait, body, at),
+    )
     this.#readings = new EventReadings({
       channel,
       log: options.queries.log,
@@ -105,9 +112,9 @@ class ClientConnection implements Replier {
   }
 
   frame(kind: number, body: Buffer): void {
+    if (kind === clientFrames.call) return this.#calls.add(body)
     this.#channel.release(body.length)
-    if (kind === clientFrames.call) this.#call(body)
-    else if (kind === clientFrames.query) this.#question(requestOf(body), decodeQuery(body))
+    if (kind === clientFrames.query) this.#question(requestOf(body), decodeQuery(body))
     else if (kind === clientFrames.cancel) this.#cancel(requestOf(body))
     else this.#channel.close(new CommanderError('protocol_violation', `a client sent a frame of kind ${kind}`))
   }
@@ -120,6 +127,7 @@ class ClientConnection implements Replier {
     this.#isClosed = true
     this.#readings.clear()
     this.#postponed.clear()
+    this.#calls.clear()
     this.#o.gateway.owed.forget(this)
     this.#o.gateway.forgetWaits(this)
   }
@@ -155,25 +163,14 @@ class ClientConnection implements Replier {
   writable(): void {
     this.stalled.took()
     this.#o.gateway.owed.takesMore(this)
-    for (const { request, query } of this.#postponed.due(this.#channel)) this.#answer(request, query)
+    this.#answerPostponed()
+    this.#calls.take()
     this.storeApplied()
   }
 
   /** The store has more: on with what is being read. */
   storeApplied(): void {
     this.#readings.goOn()
-  }
-
-  #call(body: Buffer): void {
-    for (let at = 0; at < body.length; at += padded(lengthOf(body, at))) {
-      if (!isWellFormed(body, at, body.length)) {
-        this.#channel.close(
-          new CommanderError('protocol_violation', `a client sent a call that is not well formed at byte ${at}`),
-        )
-        return
-      }
-      this.#o.gateway.submit(this, sequenceOf(body, at), variantOf(body, at), body, at)
-    }
   }
 
   #cancel(request: number): void {
@@ -202,12 +199,21 @@ class ClientConnection implements Replier {
   #answer(request: number, query: Query): void {
     if (this.#isClosed) return
     try {
-      if (this.isFull && isPostponable(query)) this.#postponed.add({ request, query })
-      else this.#ask(request, query)
+      if (this.#mayAsk(query)) this.#ask(request, query)
+      else this.#postponed.add({ request, query })
     } catch (error) {
       if (isArchivedElsewhere(error)) this.#bringBack(error, request, () => this.#answer(request, query))
       else this.failed(request, asCommanderError(error))
     }
+  }
+
+  #answerPostponed(): void {
+    for (const { request, query } of this.#postponed.due((next) => this.#mayAsk(next))) this.#answer(request, query)
+  }
+
+  #mayAsk(query: Query): boolean {
+    if (this.isFull && isPostponable(query)) return false
+    return !isLong(query) || this.#longUnderWay < questionLimits.longUnderWay
   }
 
   /** Archived events are on their way; then goes on. */
@@ -231,6 +237,10 @@ class ClientConnection implements Replier {
         return this.#result(request, queries.projection(query.name, query.key))
       case 'projections':
         return this.#result(request, queries.projections())
+      case 'schedules':
+        return this.#result(request, schedulesOf(gateway.state, gateway.wallMs()))
+      case 'queues':
+        return this.#result(request, queuesOf(gateway.state))
       case 'command':
         return this.#command(request, query.id, Math.min(query.waitMs ?? 0, questionLimits.commandWaitMs))
       case 'commands':
@@ -249,10 +259,11 @@ class ClientConnection implements Replier {
       case 'closeStream':
       case 'archiveStream':
       case 'deleteStream':
-      case 'workflow':
       case 'workflowRecord':
-      case 'workflows':
         return this.#resultOf(request, laterAnswer(this.#o, query))
+      case 'workflow':
+      case 'workflows':
+        return this.#longResultOf(request, query)
       case 'workflowEnd':
         return gateway.awaitEnd(this, request, queries.present(workflowType(query.name), query.id))
       case 'events':
@@ -266,6 +277,21 @@ class ClientConnection implements Replier {
     result.then(
       (value) => this.#result(request, value),
       (error: unknown) => this.failed(request, asCommanderError(error)),
+    )
+  }
+
+  /** Who takes no more by the time that it is there asks for it again then: it is too large to be kept. */
+  #longResultOf(request: number, query: Extract<Query, { readonly ask: Later }>): void {
+    this.#longUnderWay++
+    const over = (answer: () => void): void => {
+      this.#longUnderWay--
+      if (this.isFull) this.#answer(request, query)
+      else answer()
+      this.#answerPostponed()
+    }
+    laterAnswer(this.#o, query).then(
+      (value) => over(() => this.#result(request, value)),
+      (error: unknown) => over(() => this.failed(request, asCommanderError(error))),
     )
   }
 

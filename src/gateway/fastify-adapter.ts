@@ -16,6 +16,7 @@ import {
   type WrongParameter,
   wrongParameter,
 } from './http-server-errors.ts'
+import { HttpVerbs, routedPath } from './http-verbs.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -44,8 +45,10 @@ export interface FastifyServer {
 export async function createFastifyServer(options: FastifyOptions): Promise<FastifyServer> {
   const { fastify } = await import('fastify')
   const { log, bodyBytesMax } = options
+  const verbs = new HttpVerbs(options.routes)
   const app: FastifyInstance = fastify({
     logger: false,
+    rewriteUrl: ({ method, url = '/' }) => verbs.rewritten(method, url),
     bodyLimit: bodyBytesMax,
     requestTimeout: httpLimits.requestMs,
     keepAliveTimeout: httpLimits.keepAliveMs,
@@ -73,7 +76,7 @@ export async function createFastifyServer(options: FastifyOptions): Promise<Fast
     }
   })
   app.setErrorHandler((error: Error, request, reply) => answerError(error, request, reply, options))
-  app.setNotFoundHandler((request, reply) => answerUnknown(request, reply, options))
+  app.setNotFoundHandler((request, reply) => answerUnknown(request, reply, verbs, options))
   const receiveBody = bodyReceiver(options)
   for (const route of options.routes) addRoute(app, route, receiveBody, options)
   return {
@@ -137,9 +140,8 @@ function addRoute(
 ): void {
   app.route({
     method: route.method,
-    url: route.path
+    url: routedPath(route.path)
       .replace(/:/g, '::')
-      .replace(/\{(\w+)\}::/g, ':$1(^.+)::')
       .replace(/\{(\w+)\}/g, ':$1'),
     exposeHeadRoute: route.method === 'GET' && !route.streams,
     schema: { querystring: querySchema(route) },
@@ -176,9 +178,16 @@ function answerError(error: Error, request: FastifyRequest, reply: FastifyReply,
 }
 
 /** 405 where the path is right and the method is not. */
-function answerUnknown(request: FastifyRequest, reply: FastifyReply, { routes, log }: FastifyOptions): void {
+function answerUnknown(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  verbs: HttpVerbs,
+  { routes, log }: FastifyOptions,
+): void {
   const exchange = exchangeOf(request, reply, log)
-  const path = request.url.split('?')[0] as string
+  const unknownVerb = verbs.unknownVerb(request.method, request.originalUrl)
+  if (unknownVerb !== null) return exchange.fail(new CommanderError('not_found', unknownVerb))
+  const path = request.originalUrl.split('?')[0] as string
   const methods = routes.filter((route) => patternOf(route).test(path)).map(({ method }) => method)
   if (methods.length === 0) {
     return exchange.fail(

@@ -17,7 +17,6 @@ import type { Refused, Watermark } from '../ipc/journal-protocol.ts'
 import { indeterminate, type Leadership } from '../ipc/leadership.ts'
 import { asCommanderError, CommanderError, fromWireError } from '../kernel/errors.ts'
 import { type Lsn, lsn } from '../kernel/identifiers.ts'
-import { NumberMap } from '../kernel/number-map.ts'
 import type { Follower, FollowerRole } from '../replica/follower.ts'
 import { findKey, forgetSavedKeys, isConflict, type KeyRecord } from '../state/idempotency.ts'
 import { isCallKnown, isVoidDeletion, type RootState, reduce } from '../state/root.ts'
@@ -26,9 +25,10 @@ import { Answers } from './answers.ts'
 import { Call, callWithoutDraft, type Replier } from './call.ts'
 import { DraftSender } from './draft-sender.ts'
 import type { GatewayOptions } from './gateway-options.ts'
-import { isOperation, Operations, type StreamAction } from './operations.ts'
+import { type CommandAction, isOperation, Operations, type StreamAction } from './operations.ts'
 import { notTaken, refusalOf, tookNoEffect } from './refusals.ts'
 import { rewriteDraft } from './rewrite-draft.ts'
+import { WaitingCalls } from './waiting-calls.ts'
 import { mayEndWorkflow, WorkflowEnds } from './workflow-ends.ts'
 
 /**
@@ -47,7 +47,7 @@ export class Gateway implements FollowerRole {
   readonly #sender: DraftSender
   readonly #operations = new Operations()
   #follower: Follower | null = null
-  readonly #waiting = new NumberMap<Call>()
+  readonly #waiting = new WaitingCalls()
   readonly #appliedListeners = new Set<(applied: Lsn) => void>()
   #sendScheduled = false
   #stopping = false
@@ -58,9 +58,10 @@ export class Gateway implements FollowerRole {
     this.#o = options
     this.wallMs = () => options.environment.clock.wallMs()
     this.#admission = new Admission(options.applications, options.limits)
-    this.#answers = new Answers(options.store, options.archived, (call, stored) =>
-      this.#ends.goesOn(call, stored, this.#o.state.lsn),
-    )
+    this.#answers = new Answers(options.store, options.archived, {
+      goesOn: (call, stored) => this.#ends.goesOn(call, stored, this.#o.state.lsn),
+      again: (call) => this.#again(call),
+    })
     this.#ends = new WorkflowEnds({ ...options, answers: this.#answers })
     this.#sender = new DraftSender(options.origin, options.environment.clock)
     this.#sendDue = () => {
@@ -134,11 +135,7 @@ export class Gateway implements FollowerRole {
   }
 
   /** Drafts what an operator decided on a parked command; answered when it is flushed. */
-  operate(
-    replier: Replier,
-    request: number,
-    action: Extract<Action, { type: 'command/retried' | 'command/skipped' }>,
-  ): void {
+  operate(replier: Replier, request: number, action: CommandAction): void {
     const refusal = this.refusal ?? this.#operations.begin(action.command)
     if (refusal !== null) return this.#fail(replier, request, refusal)
     this.#draftAction(replier, request, waitModes.received, action).commandLsn = action.command
@@ -239,17 +236,22 @@ export class Gateway implements FollowerRole {
     call.isDuplicate = true
     call.commandLsn = first
     call.source = null
-    if (this.#o.state.commands.byLsn.has(first)) {
-      this.#waitFor(call, first)
-      return
-    }
-    this.#answers.lookUp(call, neededLsn)
+    if (this.#o.state.commands.byLsn.has(first)) this.#waitFor(call, first)
+    else this.#answers.lookUp(call, neededLsn)
   }
 
   #waitFor(call: Call, command: Lsn): void {
     if (call.wait === waitModes.received) return this.#answers.received(call, this.#o.state.lsn)
-    call.next = this.#waiting.get(command) ?? null
-    this.#waiting.set(command, call)
+    this.#waiting.add(call, command)
+  }
+
+  /** A parked command may have been retried, and a parked workflow as well. */
+  #again(call: Call): boolean {
+    const { commands, lsn: at } = this.#o.state
+    if (call.workflow !== '') this.#ends.again(call, at)
+    else if (commands.byLsn.has(call.commandLsn)) this.#waitFor(call, call.commandLsn)
+    else return false
+    return true
   }
 
   #draftAction(replier: Replier, request: number, wait: number, action: Action): Call {
@@ -281,8 +283,7 @@ export class Gateway implements FollowerRole {
       case actionCodes['command/parked']:
       case actionCodes['command/skipped']: {
         const command = referenceOf(b, o)
-        const call = this.#waiting.get(command)
-        if (call !== undefined) this.#ended(call, command, b, o, firstPosition)
+        if (this.#waiting.has(command)) this.#ended(command, b, o, firstPosition)
         break
       }
       case actionCodes['stream/archived']:
@@ -319,12 +320,10 @@ export class Gateway implements FollowerRole {
     this.#waitFor(call, call.commandLsn)
   }
 
-  #ended(first: Call, command: Lsn, entry: Buffer, offset: number, firstPosition: number): void {
-    this.#waiting.delete(command)
+  #ended(command: Lsn, entry: Buffer, offset: number, firstPosition: number): void {
     const endLsn = lsnOf(entry, offset)
     const code = codeOf(entry, offset)
-    for (let call: Call | null = first, next: Call | null; call !== null; call = next) {
-      next = call.next
+    for (const call of this.#waiting.take(command)) {
       const { isDuplicate, commandLsn } = call
       if (this.#ends.started(call, entry, offset)) continue
       const outcome = { commandLsn, endLsn, code, durability: 0, isDuplicate, firstPosition, entry, offset }

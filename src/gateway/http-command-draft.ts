@@ -4,7 +4,7 @@ import { EntryBatch } from '../actions/entry-batch.ts'
 import { entryFlags } from '../actions/entry-layout.ts'
 import { revision } from '../kernel/identifiers.ts'
 import { commandDigest } from '../sdk/command-payload.ts'
-import { expectedRevisionOf, idempotencyKeyOf, metadataOf, preferencesOf } from './http-command-headers.ts'
+import { expectedRevisionOf, idempotencyKeyOf, metadataOf, preferencesOf, queueingOf } from './http-command-headers.ts'
 import type { Addressed } from './http-names.ts'
 import type { HttpContext, HttpExchange } from './http-route.ts'
 
@@ -32,6 +32,7 @@ export function commandDraft(
     idempotencyKey: key === null ? null : { key, digest: digest(), ttlMs: definition.idempotencyTtlMs },
     expectedRevision: expected === null ? null : revision(expected),
     metadata: metadataOf(exchange),
+    ...queueingOf(exchange),
   }
   encodeAction(batch, action, 0, durability === 'written' ? entryFlags.writtenIsEnough : 0)
   return batch.take()

@@ -1,7 +1,8 @@
+import type { QueueFields } from '../actions/queue-actions.ts'
 import { CommanderError } from '../kernel/errors.ts'
 import { limits } from '../kernel/limits.ts'
 import { httpLimits } from './http-limits.ts'
-import type { HttpExchange } from './http-route.ts'
+import type { HttpExchange, JsonSchema } from './http-route.ts'
 
 /** What `Prefer` (RFC 7240) asks for; what it does not know is passed over, as the RFC demands. */
 export interface Preferences {
@@ -78,6 +79,42 @@ export function expectedRevisionOf(header: string | undefined): number | null {
   throw new CommanderError(
     'invalid_input',
     `the header If-Match must be one revision, such as "5", not ${header.slice(0, 64)}`,
+  )
+}
+
+/** When a command may be started. */
+export const queueingHeaders: Readonly<Record<'Command-Priority' | 'Command-Delay-Ms', JsonSchema>> = {
+  'Command-Priority': {
+    type: 'integer',
+    minimum: 0,
+    maximum: limits.priorityMax,
+    description: 'Before those of a lower one that wait in the same partition of its queue; default 0',
+  },
+  'Command-Delay-Ms': {
+    type: 'integer',
+    minimum: 0,
+    maximum: limits.delayMsMax,
+    description: 'Not before so many milliseconds after it was received; default 0',
+  },
+}
+
+/** @throws CommanderError `invalid_input` */
+export function queueingOf(exchange: HttpExchange): Pick<QueueFields, 'priority' | 'delayMs'> {
+  const priority = wholeOf(exchange, 'Command-Priority')
+  const delayMs = wholeOf(exchange, 'Command-Delay-Ms')
+  return { ...(priority === null ? {} : { priority }), ...(delayMs === null ? {} : { delayMs }) }
+}
+
+function wholeOf(exchange: HttpExchange, name: keyof typeof queueingHeaders): number | null {
+  const header = exchange.header(name.toLowerCase())
+  if (header === undefined) return null
+  const { maximum = 0 } = queueingHeaders[name]
+  const value = Number(header)
+  if (/^\s*[0-9]+\s*$/.test(header) && value <= maximum) return value
+  const found = JSON.stringify(header.slice(0, 64))
+  throw new CommanderError(
+    'invalid_input',
+    `the header ${name} is ${found}, but must be a whole number from 0 to ${maximum}`,
   )
 }
 

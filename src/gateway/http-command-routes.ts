@@ -1,7 +1,7 @@
 import { waitModes } from '../ipc/client-protocol.ts'
 import type { CallOutcome } from './call.ts'
 import { commandDraft } from './http-command-draft.ts'
-import { preferencesOf } from './http-command-headers.ts'
+import { preferencesOf, queueingHeaders } from './http-command-headers.ts'
 import type { CommandWaits } from './http-command-waits.ts'
 import { addressed } from './http-names.ts'
 import { answerOutcome, outcomeOf, outcomeOfView } from './http-outcome.ts'
@@ -30,6 +30,7 @@ export function commandRoutes(context: HttpContext, replier: HttpReplier, waits:
         Prefer: text(
           'respond-async: answer when received; wait=<seconds>: answer 202 when it takes longer; durability=written|flushed|applied',
         ),
+        ...queueingHeaders,
         traceparent: text('W3C Trace Context; decide sees it as metadata'),
       },
       body: anything("The command's data"),

@@ -1,7 +1,7 @@
 import { CommanderError } from '../kernel/errors.ts'
-import { limits } from '../kernel/limits.ts'
 import type { AnyAggregate } from '../sdk/aggregate-types.ts'
 import type { HttpExchange, HttpGateway } from './http-route.ts'
+import { wrongId } from './wrong-id.ts'
 
 export interface Addressed {
   readonly definition: AnyAggregate
@@ -21,8 +21,7 @@ export const addressed = (gateway: HttpGateway, { params }: HttpExchange): Addre
 /** @throws CommanderError as `addressed` */
 export function addressedAs(gateway: HttpGateway, type: string, id: string): Addressed {
   const definition = gateway.admission.aggregate(type)
-  const bytes = Buffer.byteLength(id)
-  if (bytes >= 1 && bytes <= limits.aggregateIdBytesMax) return { definition, type, id }
-  const message = `the id of an aggregate has 1 to ${limits.aggregateIdBytesMax} bytes of UTF-8, not ${bytes}`
-  throw new CommanderError('invalid_input', message)
+  const wrong = wrongId(type, id)
+  if (wrong !== null) throw new CommanderError('invalid_input', wrong)
+  return { definition, type, id }
 }

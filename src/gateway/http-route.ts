@@ -112,6 +112,7 @@ export type HttpQueries = Pick<
   | 'projections'
   | 'command'
   | 'commands'
+  | 'pendingStart'
   | 'present'
   | 'retryable'
   | 'skippable'

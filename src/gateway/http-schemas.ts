@@ -23,7 +23,7 @@ export function object(properties: Readonly<Record<string, JsonSchema>>, descrip
 }
 
 export const list = (items: JsonSchema): JsonSchema => ({ type: 'array', items })
-const reference = (name: string): JsonSchema => ({ $ref: `#/components/schemas/${name}` })
+export const reference = (name: string): JsonSchema => ({ $ref: `#/components/schemas/${name}` })
 
 const aggregate = object({ type: text('Aggregate type'), id: text('Aggregate id') })
 
@@ -82,14 +82,15 @@ export const components: Readonly<Record<string, JsonSchema>> = {
   Workflow: object({
     name: text('Name of the workflow'),
     id: text('Its id'),
-    status: { enum: workflowStatuses },
+    status: { enum: [...workflowStatuses, 'pending'] },
+    'command?': text('pending: id of the command that will start it'),
     'version?': integer('Of its code', 1),
     'run?': integer('1, 2, 3… with continueAsNew', 1),
     'startedAt?': text('ISO 8601, UTC'),
     'endedAt?': { type: ['string', 'null'], description: 'ISO 8601, UTC' },
     'revision?': integer('Of its history'),
     'result?': anything('Its output'),
-    'error?': anything('failed, cancelled, parked: { code, message, details, places }'),
+    'error?': anything('failed, cancelled, parked: { code, message, details, causes, places, notCompensated }'),
     'progress?': anything('What it said of itself last'),
     'isCancelled?': { type: 'boolean', description: 'It was asked to stop' },
     'requests?': list(reference('WorkflowRequest')),
@@ -105,11 +106,11 @@ export const components: Readonly<Record<string, JsonSchema>> = {
     operation: text('Its name in the history'),
     run: integer('Of the workflow', 1),
     attempt: integer('The latest', 1),
-    status: { enum: ['running', 'retrying', 'waiting', 'completed', 'failed', 'cancelled'] },
+    status: { enum: ['running', 'retrying', 'parked', 'completed', 'failed', 'cancelled'] },
     startedAt: text('ISO 8601, UTC'),
     endedAt: { type: ['string', 'null'], description: 'ISO 8601, UTC' },
     retryAt: { type: ['string', 'null'], description: 'When it is tried again' },
-    error: anything('Of the last attempt that failed'),
+    error: anything('Of the last attempt that failed; null once one was completed'),
   }),
   WorkflowWaiting: object({
     kind: { enum: ['timer', 'signal', 'command', 'child', 'awakeable'] },
@@ -118,6 +119,29 @@ export const components: Readonly<Record<string, JsonSchema>> = {
     dueAt: { type: ['string', 'null'], description: 'When its timer is due' },
     'awakeable?': text('What the callback has to name'),
     'child?': text('Name and id of the child'),
+    'because?': text('Why nothing comes of it for now: no application defines what it was sent to'),
+  }),
+  Schedule: object({
+    name: text('Name of the schedule'),
+    application: text('Its application'),
+    workflow: text('Name of the workflow that it starts'),
+    cron: text('Its pattern'),
+    timezone: text('Its time zone'),
+    overlap: { enum: ['skip', 'queue', 'allow'] },
+    catchUp: { enum: ['latest', 'none', 'all'] },
+    isHosted: { type: 'boolean', description: 'false: no instance runs its workflow, and times are missed' },
+    nextAt: { type: ['string', 'null'], description: 'When it fires next; null: never again' },
+    lastAt: { type: ['string', 'null'], description: 'The last of its times that has fired' },
+    running: { type: ['string', 'null'], description: 'The workflow that the next time would overlap with' },
+    waiting: integer('Times that wait for it to end'),
+  }),
+  Queue: object({
+    queue: text('Name of the workflow, or aggregate and command'),
+    partition: text('Its partition; empty where it has none'),
+    waiting: integer('Pending in it'),
+    running: integer('Those that hold a slot'),
+    concurrency: { type: ['integer', 'null'], description: 'At once' },
+    rateLimit: { type: ['object', 'null'], description: '{ limit, periodMs }' },
   }),
   Projection: object({
     name: text('Name of the projection'),
@@ -173,7 +197,7 @@ export const workflowList: JsonSchema = list(reference('Workflow'))
 
 export const aggregateParams: Parameters = {
   type: text('Aggregate type'),
-  id: text(`Aggregate id, 1 to ${limits.aggregateIdBytesMax} bytes of UTF-8; percent-encoded, "/" too`),
+  id: text(`Aggregate id, 1 to ${limits.aggregateIdBytesMax} bytes of UTF-8; percent-encoded, "/" and ":" too`),
 }
 
 export const minLsn: JsonSchema = integer('Wait until the store has applied this entry: read your writes')

@@ -8,6 +8,7 @@ import { EventRoutes } from './http-event-routes.ts'
 import { httpLimits } from './http-limits.ts'
 import { openApiOf } from './http-openapi.ts'
 import { operationRoutes } from './http-operation-routes.ts'
+import { queueingRoutes } from './http-queueing-routes.ts'
 import { readRoutes } from './http-read-routes.ts'
 import { HttpReplier } from './http-replier.ts'
 import type { HttpContext, HttpRoute } from './http-route.ts'
@@ -48,6 +49,7 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
     ...readRoutes(options),
     ...streamRoutes(options),
     ...workflowRoutes(options, replier, workflowWaits),
+    ...queueingRoutes(options),
     ...events.routes(),
     ...systemRoutes(options, () => openApiOf(routes, version, security.tokens.length > 0)),
   ]

@@ -2,7 +2,8 @@ import { parseAggregateKey } from '../actions/aggregate-key.ts'
 import { eventsOf } from '../actions/decode.ts'
 import { entryFlags, flagsOf, keyOf } from '../actions/entry-layout.ts'
 import { isCommanderError } from '../kernel/errors.ts'
-import { endOf } from '../workflows/workflow-end.ts'
+import { endOf, unknownWorkflow } from '../workflows/workflow-end.ts'
+import { workflowType } from '../workflows/workflow-names.ts'
 import type { WorkflowEnd } from '../workflows/workflow-view.ts'
 import type { CallOutcome } from './call.ts'
 import { httpLimits } from './http-limits.ts'
@@ -43,23 +44,38 @@ export class WorkflowAnswers {
   }
 
   /** Once the store has applied `lsn`; undefined: all that anybody here was told is done. */
-  #read(
-    exchange: HttpExchange,
-    { name, id, isMinimal, runningStatus }: WorkflowQuestion,
-    lsn: number | undefined,
-  ): void {
-    const { waiter, workflows } = this.#context
+  #read(exchange: HttpExchange, question: WorkflowQuestion, lsn: number | undefined): void {
+    const { gateway, queries, waiter, workflows } = this.#context
+    const { name, id, isMinimal, runningStatus } = question
+    const asOf = gateway.state.lsn
+    const start = queries.pendingStart(`${workflowType(name)}/${id}`)
     const read = async (): Promise<void> => {
       const known = isMinimal ? workflows.record(name, id) : await workflows.view(name, id)
-      const headers = { location: `/v1/workflows/${encodeURIComponent(name)}/${encodeURIComponent(id)}` }
-      exchange.json(known.endedAt === null ? runningStatus : 200, known, runningStatus === 202 ? headers : {})
+      exchange.json(known.endedAt === null ? runningStatus : 200, known, runningStatus === 202 ? at(name, id) : {})
+    }
+    const failed = (failure: unknown): void => {
+      if (!isCommanderError(failure) || failure.code !== 'workflow_unknown') return exchange.fail(failure)
+      if (start !== null && runningStatus === 202) return this.pending(exchange, name, id, start.command)
+      if (start !== null) return exchange.fail(unknownWorkflow(name, id, start))
+      // It may have been started by now, and not be in the store yet.
+      if (lsn === undefined && gateway.marks.applied < asOf) this.#read(exchange, question, asOf)
+      else exchange.fail(failure)
     }
     waiter.wait(lsn, httpLimits.readWaitMs, (error) => {
-      if (error !== null) exchange.fail(error)
-      else read().catch((failure: unknown) => exchange.fail(failure))
+      if (error === null) read().catch(failed)
+      else exchange.fail(error)
     })
   }
+
+  /** It will be started by this command. */
+  pending(exchange: HttpExchange, name: string, id: string, command: string): void {
+    exchange.json(202, { name, id, status: 'pending', command }, at(name, id))
+  }
 }
+
+const at = (name: string, id: string): Record<string, string> => ({
+  location: `/v1/workflows/${encodeURIComponent(name)}/${encodeURIComponent(id)}`,
+})
 
 /** null: the entry ends no workflow. */
 function endIn({ entry, offset }: CallOutcome): WorkflowEnd | null {

@@ -3,8 +3,9 @@ import { CommanderError } from '../kernel/errors.ts'
 import { limits } from '../kernel/limits.ts'
 import { awakeablePlace, workflowType } from '../workflows/workflow-names.ts'
 import { workflowStatuses } from '../workflows/workflow-view.ts'
+import type { CallOutcome } from './call.ts'
 import { commandDraft } from './http-command-draft.ts'
-import { preferencesOf } from './http-command-headers.ts'
+import { preferencesOf, queueingHeaders, queueingOf } from './http-command-headers.ts'
 import { httpLimits } from './http-limits.ts'
 import { type Addressed, addressedAs } from './http-names.ts'
 import { answerOutcome, outcomeOf } from './http-outcome.ts'
@@ -16,7 +17,7 @@ import type { HttpWorkflowWaits } from './http-workflow-waits.ts'
 
 const params = {
   name: text('Name of the workflow'),
-  id: text(`Id, 1 to ${limits.aggregateIdBytesMax} bytes of UTF-8; percent-encoded, "/" too`),
+  id: text(`Id, 1 to ${limits.aggregateIdBytesMax} bytes of UTF-8; percent-encoded, "/" and ":" too`),
 }
 const key = { 'Idempotency-Key': text('The same key with the same call takes effect once. 1 to 256 bytes') }
 const sent = (description: string): HttpRoute['answers'] => ({
@@ -42,11 +43,12 @@ function startAndRead(context: HttpContext, desk: WorkflowDesk): HttpRoute[] {
       summary: 'Start a workflow',
       description:
         'Again with the same id and input it is the same workflow. Answers when the start is durable, or, with ' +
-        '`Prefer: wait`, when the workflow has ended.',
+        '`Prefer: wait`, when the workflow has ended. One that is put off, or waits its turn, is `pending`.',
       scopes: ['send'],
       params,
       headers: {
         ...key,
+        ...queueingHeaders,
         Prefer: text(
           'wait=<seconds>: answer when it has ended, or 202 when it takes longer; return=minimal: only status, result and error',
         ),
@@ -89,15 +91,27 @@ function startAndRead(context: HttpContext, desk: WorkflowDesk): HttpRoute[] {
       summary: 'Workflows of one name, by their ids',
       scopes: ['read', 'operate'],
       params: { name: params.name },
-      query: {
-        status: { enum: workflowStatuses, description: 'Only those' },
-        after: text('Go on after the workflow with this id'),
-        limit: integer(`At most this many; default ${httpLimits.pageItemsDefault}, most ${limits.pageEventsMax}`, 1),
-      },
+      query: { ...listQuery, after: text('Go on after the workflow with this id') },
       answers: { 200: json('The workflows', object({ workflows: workflowList })), 404: problem('Unknown workflow') },
       handle: (exchange) => listed(context, exchange),
     },
+    {
+      method: 'GET',
+      path: '/v1/workflows',
+      operation: 'listAllWorkflows',
+      summary: 'Workflows of all names, by those and their ids',
+      scopes: ['read', 'operate'],
+      query: { ...listQuery, after: text('Go on after this workflow, as order/17') },
+      answers: { 200: json('The workflows', object({ workflows: workflowList })) },
+      handle: (exchange) => listed(context, exchange),
+    },
   ]
+}
+
+const listQuery = {
+  status: { enum: workflowStatuses, description: 'Only those' },
+  waiting: { enum: ['true', 'false'], description: 'true: say what those wait for that are running' },
+  limit: integer(`At most this many; default ${httpLimits.pageItemsDefault}, most ${limits.pageEventsMax}`, 1),
 }
 
 function commands(desk: WorkflowDesk): HttpRoute[] {
@@ -123,7 +137,7 @@ function commands(desk: WorkflowDesk): HttpRoute[] {
       path: '/v1/workflows/{name}/{id}:cancel',
       operation: 'cancelWorkflow',
       summary: 'Cancel a workflow: it undoes what it did, and ends',
-      description: 'With `force` it ends at once, and nothing is undone. What has ended stays as it is.',
+      description: 'With `force` it ends at once, and nothing is undone.',
       scopes: ['send', 'operate'],
       params,
       headers: key,
@@ -202,10 +216,22 @@ class WorkflowDesk {
       this.#waits.start(exchange, draft, waitMs, (came) => this.#answers.answer(exchange, question, came))
       return
     }
+    if ((queueingOf(exchange).delayMs ?? 0) > 0) return this.#startLater(exchange, question, draft)
     this.#submit(exchange, draft, (outcome) => {
       const isStarted = outcomeOf(this.#context.gateway, outcome).outcome === 'completed'
       this.#answers.answer(exchange, question, isStarted ? null : outcome)
     })
+  }
+
+  /** Answered when it is received. */
+  #startLater(exchange: HttpExchange, { name, id }: WorkflowQuestion, draft: Buffer): void {
+    const answer = (call: CallOutcome): void => {
+      const outcome = outcomeOf(this.#context.gateway, call)
+      if (outcome.outcome === 'received') this.#answers.pending(exchange, name, id, outcome.id)
+      else this.#answers.answer(exchange, questionOf(exchange, 202), outcome.outcome === 'completed' ? null : call)
+    }
+    const { gateway } = this.#context
+    gateway.submit(this.#replier, this.#replier.expect(exchange, answer), waitModes.received, draft, 0)
   }
 
   get(exchange: HttpExchange): void {
@@ -254,17 +280,19 @@ function questionOf(exchange: HttpExchange, runningStatus: 200 | 202): WorkflowQ
 
 function listed({ waiter, workflows }: HttpContext, exchange: HttpExchange): void {
   const {
-    status,
-    after,
     limit = httpLimits.pageItemsDefault,
+    waiting,
+    ...rest
   } = exchange.query as {
     readonly status?: string
     readonly after?: string
     readonly limit?: number
+    readonly waiting?: string
   }
+  const query = { ...rest, name: exchange.params['name'], limit, waiting: waiting === 'true' }
   waiter.wait(undefined, httpLimits.readWaitMs, (error) => {
     if (error !== null) return exchange.fail(error)
-    workflows.list({ name: exchange.params['name'] ?? '', status, after, limit }).then(
+    workflows.list(query).then(
       (found) => exchange.json(200, { workflows: found }),
       (failure: unknown) => exchange.fail(failure),
     )

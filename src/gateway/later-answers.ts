@@ -3,7 +3,7 @@ import { unreachable } from '../kernel/assert.ts'
 import type { StreamOperations } from './stream-operations.ts'
 import type { WorkflowReads } from './workflow-reads.ts'
 
-type Later =
+export type Later =
   | 'streamLife'
   | 'closeStream'
   | 'archiveStream'

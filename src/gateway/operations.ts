@@ -3,6 +3,9 @@ import { actionCodes } from '../actions/action-codes.ts'
 import { CommanderError } from '../kernel/errors.ts'
 import type { Lsn } from '../kernel/identifiers.ts'
 
+/** What operators decide on parked commands. */
+export type CommandAction = Extract<Action, { type: 'command/retried' | 'command/skipped' }>
+
 /** What operators decide on streams. */
 export type StreamAction = Extract<Action, { type: 'stream/archived' | 'stream/closed' | 'stream/deleted' }>
 

@@ -19,12 +19,12 @@ import { type Lsn, lsn } from '../kernel/identifiers.ts'
 import { limits } from '../kernel/limits.ts'
 import type { Application } from '../sdk/application.ts'
 import { upcastEvent } from '../sdk/upcast-event.ts'
-import { waitingFor } from '../state/waiting-for.ts'
+import { pendingStartOf, waitingFor } from '../state/waiting-for.ts'
 import type { KeyValueStore } from '../store/key-value-store.ts'
 import { numberKey, readKeyNumber } from '../store/keys.ts'
 import { type ArchivedStreams, isArchivedElsewhere } from '../tables/archived-streams.ts'
 import { EventLogReader, eachEntry, type LogBlock } from '../tables/event-log.ts'
-import { type HostedAggregate, hostedAggregates } from '../tables/hosted-aggregates.ts'
+import { type HostedAggregate, hosted, hostedAggregates } from '../tables/hosted-aggregates.ts'
 import { archivedUpTo, readLife } from '../tables/lives.ts'
 import { readOutcome, readParked, type StoredOutcome } from '../tables/outcomes.ts'
 import { listProgress, type ProjectionProgress, readProgress, readRow } from '../tables/projection-rows.ts'
@@ -34,7 +34,9 @@ import { StreamReader } from '../tables/stream-reader.ts'
 import { readHead } from '../tables/streams.ts'
 import { tableNames } from '../tables/table-names.ts'
 import { readWorkflowRecord, type WorkflowRecord } from '../tables/workflow-index.ts'
-import { isWorkflowKey } from '../workflows/workflow-names.ts'
+import type { PendingStart } from '../workflows/workflow-end.ts'
+import { isWorkflowKey, workflowType } from '../workflows/workflow-names.ts'
+import type { WorkflowState } from '../workflows/workflow-state.ts'
 import type { Gateway } from './gateway.ts'
 
 export type { ClientEvent as ReadEvent, CommandView, ProjectionView, StreamView } from '../ipc/client-views.ts'
@@ -124,6 +126,15 @@ export class Queries {
     return { definition: hosted.fingerprint, ...this.#restorer.restore(hosted, key) }
   }
 
+  /** Of a workflow that was not deleted; otherwise null. @throws ArchivedElsewhere, CommanderError `unknown_workflow` */
+  workflowState(name: string, id: string): WorkflowState | null {
+    const type = workflowType(name)
+    const key = aggregateKey(type, id)
+    this.#gateway.admission.aggregate(type)
+    if (readLife(this.#store, key).deletedLsn !== 0) return null
+    return this.#restorer.restore(hosted(this.#hosted, type), key).state as WorkflowState
+  }
+
   /** As stored, from the one that holds a revision on. */
   entries(key: string, fromRevision: number): Generator<StreamEntry> {
     return this.#streams.entries(key, fromRevision)
@@ -158,7 +169,7 @@ export class Queries {
     key: string,
   ): { readonly name: string; readonly key: string; readonly version: number; readonly value: unknown } {
     const progress = readProgress(this.#store, name)
-    if (progress === null) throw new CommanderError('unknown_projection', `no application defines projection "${name}"`)
+    if (progress === null) throw unknownProjection(name, this.projections())
     if (progress.live === null) throw notBuilt(name, progress)
     const value = readRow(this.#store, name, progress.live, key)
     if (value === null) throw new CommanderError('not_found', `projection "${name}" has no row "${key}"`)
@@ -231,6 +242,14 @@ export class Queries {
   /** What the index has of a workflow; null where there is none, or the stream is none of a workflow. */
   workflow(key: string): WorkflowRecord | null {
     return isWorkflowKey(key) ? readWorkflowRecord(this.#store, key) : null
+  }
+
+  /** The command that will start a workflow; null: none is pending. */
+  pendingStart(key: string): PendingStart | null {
+    const { state } = this.#gateway
+    const start = pendingStartOf(state, key)
+    if (start === undefined) return null
+    return { command: String(start.lsn), waitingFor: waitingFor(state, start, this.#gateway.wallMs()) }
   }
 
   /** The key of a stream that was not deleted. @throws CommanderError `unknown_aggregate`, `stream_deleted` */
@@ -311,6 +330,12 @@ function viewOf(name: string, { live, building, failed }: ProjectionProgress): P
     return { name, version: live, status: 'failed', position: failed.position, message: failed.message }
   if (building !== null) return { name, version: live, status: 'rebuilding', position: Math.max(0, building.position) }
   return { name, version: live, status: 'live', position: null }
+}
+
+function unknownProjection(name: string, known: readonly { readonly name: string }[]): CommanderError {
+  const names = known.map((one) => one.name).join(', ')
+  const message = `no application defines projection "${name}"; there are: ${names === '' ? 'none' : names}`
+  return new CommanderError('unknown_projection', message)
 }
 
 function notBuilt(name: string, { building, failed }: ProjectionProgress): CommanderError {

@@ -3,7 +3,6 @@ import { aggregateKey } from '../actions/aggregate-key.ts'
 import type { Environment } from '../kernel/environment.ts'
 import { CommanderError, isCommanderError } from '../kernel/errors.ts'
 import { type Lsn, lsn } from '../kernel/identifiers.ts'
-import { limits } from '../kernel/limits.ts'
 import { pendingBefore } from '../state/commands.ts'
 import type { StreamVault } from '../tables/archived-streams.ts'
 import type { ApplyWaiter } from './apply-waiter.ts'
@@ -13,6 +12,7 @@ import type { StreamAction } from './operations.ts'
 import type { Queries, StreamView } from './queries.ts'
 import { StreamArchiver } from './stream-archiver.ts'
 import { assertEnded } from './workflow-reads.ts'
+import { wrongId } from './wrong-id.ts'
 
 export interface StreamOperationsOptions {
   readonly environment: Environment
@@ -47,10 +47,8 @@ export class StreamOperations {
   /** @throws CommanderError `unknown_aggregate`, `invalid_input` */
   async life(type: string, id: string): Promise<StreamView> {
     this.#o.gateway.admission.aggregate(type)
-    const bytes = Buffer.byteLength(id)
-    if (bytes < 1 || bytes > limits.aggregateIdBytesMax || !id.isWellFormed()) {
-      throw new CommanderError('invalid_input', `an id has 1 to ${limits.aggregateIdBytesMax} bytes, not ${bytes}`)
-    }
+    const wrong = wrongId(type, id)
+    if (wrong !== null) throw new CommanderError('invalid_input', wrong)
     await this.#stored()
     return this.#o.queries.life(type, id)
   }

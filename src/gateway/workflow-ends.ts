@@ -4,9 +4,11 @@ import { eventsOf } from '../actions/decode.ts'
 import { codeOf, entryFlags, eventCountOf, flagsOf, isRemoved, keyOf, lsnOf, nameOf } from '../actions/entry-layout.ts'
 import { waitModes } from '../ipc/client-protocol.ts'
 import { asCommanderError, CommanderError } from '../kernel/errors.ts'
-import type { Lsn } from '../kernel/identifiers.ts'
+import { type Lsn, lsn } from '../kernel/identifiers.ts'
 import { limits } from '../kernel/limits.ts'
 import type { Application } from '../sdk/application.ts'
+import type { RootState } from '../state/root.ts'
+import { pendingStartOf } from '../state/waiting-for.ts'
 import type { KeyValueStore } from '../store/key-value-store.ts'
 import { type ArchivedStreams, isArchivedElsewhere } from '../tables/archived-streams.ts'
 import { EventLogReader } from '../tables/event-log.ts'
@@ -28,9 +30,12 @@ import { WorkflowWaits } from './workflow-waits.ts'
 interface Look {
   readonly call: Call
   readonly neededLsn: Lsn
+  /** The workflow waited to be started when it was asked for. */
+  readonly isPending: boolean
 }
 
 export interface WorkflowEndsOptions {
+  readonly state: RootState
   readonly store: KeyValueStore
   readonly archived: ArchivedStreams
   readonly applications: readonly Application[]
@@ -101,8 +106,22 @@ export class WorkflowEnds {
   await(call: Call, key: string, at: Lsn): void {
     if (!isListening(call)) return
     this.#waits.add(call, key) // I1
-    if (at > this.#o.answers.applied) this.#looks.push({ call, neededLsn: at })
-    else this.#look(call)
+    const look = this.#lookOf(call, key, at)
+    if (at > this.#o.answers.applied) this.#looks.push(look)
+    else this.#look(look)
+  }
+
+  /** An answer to it was put off, so the store has it, unless the workflow was retried since. @param at as for `await` */
+  again(call: Call, at: Lsn): void {
+    if (!isListening(call)) return
+    this.#waits.add(call, call.workflow) // I1
+    const look = this.#lookOf(call, call.workflow, at)
+    this.#look(look)
+    if (this.#waits.holds(call) && at > this.#o.answers.applied) this.#looks.push(look)
+  }
+
+  #lookOf(call: Call, key: string, neededLsn: Lsn): Look {
+    return { call, neededLsn, isPending: pendingStartOf(this.#o.state, key) !== undefined }
   }
 
   /** Nobody listens any more: to one request, or to any. */
@@ -131,7 +150,7 @@ export class WorkflowEnds {
     if (this.#looks.length === 0) return
     const due = this.#looks.filter(({ neededLsn }) => neededLsn <= mark)
     this.#looks = this.#looks.filter(({ neededLsn }) => neededLsn > mark)
-    for (const { call } of due) this.#look(call)
+    for (const look of due) this.#look(look)
   }
 
   #ended(call: Call, entry: Buffer, offset: number, firstPosition: number): void {
@@ -141,28 +160,30 @@ export class WorkflowEnds {
   }
 
   /** What the store has of it: enough, where it ended before somebody waited. */
-  #look(call: Call): void {
+  #look(look: Look): void {
+    const { call } = look
     if (!this.#waits.holds(call)) return
     try {
-      this.#lookNow(call)
+      this.#lookNow(look)
     } catch (error) {
       if (isArchivedElsewhere(error)) {
         this.#o.archived.load(error).then(
-          () => this.#later(() => this.#look(call)),
+          () => this.#later(() => this.#look(look)),
           (failure: unknown) => this.#later(() => this.#fail(call, failure)),
         )
       } else this.#fail(call, error)
     }
   }
 
-  #lookNow(call: Call): void {
+  #lookNow({ call, isPending }: Look): void {
     const { store } = this.#o
     const key = call.workflow
     const { type, id } = parseAggregateKey(key)
     if (readLife(store, key).deletedLsn !== 0)
       throw new CommanderError('stream_deleted', `${key} was deleted, and its id is not used again`)
     const record = readWorkflowRecord(store, key)
-    if (record === null) throw unknownWorkflow(workflowNameOf(type), id)
+    if (record === null && isPending) return
+    if (record === null) throw unknownWorkflow(workflowNameOf(type), id, null)
     if (record.status === 'running') return
     if (record.status === 'parked') throw parkedError(key, this.#stateOf(key).error)
     for (const { buffer, offset, position } of this.#streams.entries(key, readHead(store, key)?.revision ?? 1)) {
@@ -181,7 +202,7 @@ export class WorkflowEnds {
   #fail(call: Call, error: unknown): void {
     if (!this.#waits.holds(call)) return
     this.#waits.remove(call)
-    this.#o.answers.fail(call.replier, call.request, asCommanderError(error))
+    this.#o.answers.refuse(call, asCommanderError(error), lsn(0))
   }
 
   #later(answer: () => void): void {

@@ -1,29 +1,43 @@
+import { aggregateTypeOf } from '../actions/aggregate-key.ts'
 import { eventsOf } from '../actions/decode.ts'
 import { isRemoved, revisionOf } from '../actions/entry-layout.ts'
 import type { Environment } from '../kernel/environment.ts'
-import { CommanderError } from '../kernel/errors.ts'
+import { CommanderError, messageOf } from '../kernel/errors.ts'
 import { limits } from '../kernel/limits.ts'
 import type { KeyValueStore } from '../store/key-value-store.ts'
 import { isArchivedElsewhere } from '../tables/archived-streams.ts'
-import { listWorkflows, readWorkflowRecord, type WorkflowRecord } from '../tables/workflow-index.ts'
+import {
+  listAllWorkflows,
+  listWorkflows,
+  readWorkflowRecord,
+  type WorkflowListing,
+  type WorkflowPlace,
+  type WorkflowRecord,
+} from '../tables/workflow-index.ts'
 import { isoTime, isoTimeOrNull } from '../workflows/iso-time.ts'
 import { unknownWorkflow } from '../workflows/workflow-end.ts'
 import type { WorkflowEvent } from '../workflows/workflow-events.ts'
 import { workflowNameOf, workflowType } from '../workflows/workflow-names.ts'
-import type { WorkflowSummary, WorkflowView } from '../workflows/workflow-view.ts'
+import type { WorkflowSummary, WorkflowView, WorkflowWaiting } from '../workflows/workflow-view.ts'
 import { WorkflowViewFold } from '../workflows/workflow-view-fold.ts'
+import { waitingOf } from '../workflows/workflow-waiting.ts'
 import type { Queries } from './queries.ts'
 
 /** Events that are folded, and rows of the index that are looked at, before the event loop is given back. */
 const eventsPerTurn = 2000
 const rowsPerTurn = 2000
+/** Each has to be folded. */
+const lookedAtPerTurn = 20
 
 export interface WorkflowListQuery {
-  readonly name: string
+  /** Absent: of all names; also of those that no application defines any more. */
+  readonly name?: string | undefined
   readonly status?: string | undefined
   readonly limit: number
-  /** Id after which to go on. */
+  /** Id after which to go on; without a name `name/id`. */
   readonly after?: string | undefined
+  /** Whether to say what those wait for that are running. */
+  readonly waiting?: boolean | undefined
 }
 
 /** What the store knows of workflows: their index, and their histories, read a portion at a time. */
@@ -40,8 +54,9 @@ export class WorkflowReads {
 
   /** @throws CommanderError `unknown_workflow`, `workflow_unknown`, `stream_deleted` */
   record(name: string, id: string): WorkflowSummary {
-    const record = readWorkflowRecord(this.#store, this.#queries.present(workflowType(name), id))
-    if (record === null) throw unknownWorkflow(name, id)
+    const key = this.#queries.present(workflowType(name), id)
+    const record = readWorkflowRecord(this.#store, key)
+    if (record === null) throw unknownWorkflow(name, id, this.#queries.pendingStart(key))
     return summaryOf(name, id, record)
   }
 
@@ -51,35 +66,58 @@ export class WorkflowReads {
     const fold = new WorkflowViewFold(type, id)
     const key = this.#queries.present(type, id)
     while (await this.#foldSome(fold, key)) await this.#turn()
-    const view = fold.view()
-    if (view === null) throw unknownWorkflow(name, id)
+    const view = fold.view(this.#obstacle)
+    if (view === null) throw unknownWorkflow(name, id, this.#queries.pendingStart(key))
     return view
   }
 
-  /** In the order of their ids. @throws CommanderError `unknown_workflow` */
-  async list({ name, status, limit, after = '' }: WorkflowListQuery): Promise<WorkflowSummary[]> {
-    const type = workflowType(name)
-    this.#queries.known(type)
+  /** In the order of their names and ids. @throws CommanderError `unknown_workflow`, and `archive_unavailable` with `waiting` */
+  async list({ name, status, limit, after = '', waiting = false }: WorkflowListQuery): Promise<WorkflowSummary[]> {
+    if (name !== undefined) this.#queries.known(workflowType(name))
     const most = Math.min(limit, limits.pageEventsMax)
     const found: WorkflowSummary[] = []
-    for (let last: string | null = after; last !== null; ) {
-      last = this.#listSome(type, last, (id, record) => {
-        if (status === undefined || record.status === status) found.push(summaryOf(name, id, record))
-        return found.length < most
-      })
-      if (last !== null) await this.#turn()
+    let place = after === '' ? null : name === undefined ? placeOf(after) : { type: workflowType(name), id: after }
+    for (let isOver = false; !isOver; ) {
+      isOver = true
+      let rows = 0
+      for (const { type, id, ...record } of this.#listed(name, place, status === 'parked')) {
+        if (status === undefined || record.status === status) found.push(summaryOf(workflowNameOf(type), id, record))
+        if (found.length === most) break
+        if (++rows < rowsPerTurn) continue
+        place = { type, id }
+        isOver = false
+        break
+      }
+      if (!isOver) await this.#turn()
     }
-    return found
+    return waiting ? this.#withWaiting(found) : found
   }
 
-  /** @returns the id after which to go on; null at the end */
-  #listSome(type: string, after: string, take: (id: string, record: WorkflowRecord) => boolean): string | null {
-    let rows = 0
-    for (const { id, ...record } of listWorkflows(this.#store, type, after)) {
-      if (!take(id, record)) return null
-      if (++rows === rowsPerTurn) return id
+  #listed(name: string | undefined, after: WorkflowPlace | null, isParked: boolean): Iterable<WorkflowListing> {
+    if (name === undefined) return listAllWorkflows(this.#store, after, isParked)
+    return listWorkflows(this.#store, workflowType(name), after?.id ?? '')
+  }
+
+  async #withWaiting(found: readonly WorkflowSummary[]): Promise<WorkflowSummary[]> {
+    const all: WorkflowSummary[] = []
+    for (const one of found) {
+      all.push(one.status === 'running' ? { ...one, waitingFor: await this.#waitingFor(one) } : one)
+      if (all.length % lookedAtPerTurn === 0) await this.#turn()
     }
-    return null
+    return all
+  }
+
+  /** Nothing of one that has ended meanwhile, or was deleted. */
+  async #waitingFor({ name, id }: WorkflowSummary): Promise<readonly WorkflowWaiting[]> {
+    for (;;) {
+      try {
+        const state = this.#queries.workflowState(name, id)
+        return state === null ? [] : waitingOf(`${workflowType(name)}/${id}`, state, this.#obstacle)
+      } catch (error) {
+        if (!isArchivedElsewhere(error)) throw error
+        await this.#queries.archived.load(error)
+      }
+    }
   }
 
   /** @returns whether there is more */
@@ -100,9 +138,27 @@ export class WorkflowReads {
     }
   }
 
+  readonly #obstacle = (key: string): string | null => {
+    try {
+      this.#queries.known(aggregateTypeOf(key))
+      return null
+    } catch (error) {
+      return messageOf(error)
+    }
+  }
+
   #turn(): Promise<void> {
     return new Promise((resolve) => this.#environment.scheduler.soon(resolve))
   }
+}
+
+/** @throws CommanderError `invalid_input` */
+function placeOf(after: string): WorkflowPlace {
+  const slash = after.indexOf('/')
+  if (slash > 0 && slash < after.length - 1)
+    return { type: workflowType(after.slice(0, slash)), id: after.slice(slash + 1) }
+  const message = `"after" is "${after}", but must be NAME/ID, as order/17, where the workflows of all names are listed`
+  throw new CommanderError('invalid_input', message)
 }
 
 const summaryOf = (name: string, id: string, record: WorkflowRecord): WorkflowSummary => ({

@@ -1,7 +1,7 @@
 import { actionCodes } from '../actions/action-codes.ts'
 import { parseAggregateKey } from '../actions/aggregate-key.ts'
 import { eventsOf, payloadOf } from '../actions/decode.ts'
-import { receivedEnvelope } from '../actions/encode.ts'
+import { queueFlag, receivedEnvelope } from '../actions/encode.ts'
 import { EntryBatch, emptyFields } from '../actions/entry-batch.ts'
 import {
   entryFlags,
@@ -17,6 +17,7 @@ import {
   wallMsOf,
 } from '../actions/entry-layout.ts'
 import { pack } from '../actions/message-pack.ts'
+import { type QueueFields, queueFieldsOf } from '../actions/queue-actions.ts'
 import { CommanderError } from '../kernel/errors.ts'
 import { revision } from '../kernel/identifiers.ts'
 import {
@@ -66,7 +67,7 @@ export type ClientOutcome =
       readonly duplicate: boolean
     }
 
-export interface CallFields {
+export interface CallFields extends Pick<QueueFields, 'priority' | 'delayMs'> {
   readonly key: string
   readonly command: string
   readonly data: unknown
@@ -98,7 +99,8 @@ export class CallEncoder {
     fields.code = actionCodes['command/received']
     fields.flags =
       (call.writtenIsEnough ? entryFlags.writtenIsEnough : 0) |
-      (call.idempotencyKey === null ? 0 : entryFlags.idempotencyKey)
+      (call.idempotencyKey === null ? 0 : entryFlags.idempotencyKey) |
+      queueFlag(call)
     fields.reference = call.session
     fields.token = call.sequence
     fields.revision = call.answeredBelow
@@ -115,10 +117,13 @@ export class CallEncoder {
     return this.#batch.take()
   }
 
-  #envelope({ idempotencyKey, expectedRevision, metadata }: CallFields): Buffer {
-    if (idempotencyKey === null && expectedRevision === null && metadata === null) return nothing
+  #envelope(call: CallFields): Buffer {
+    const { idempotencyKey, expectedRevision, metadata } = call
+    if (idempotencyKey === null && expectedRevision === null && metadata === null && queueFlag(call) === 0)
+      return nothing
     const expected = expectedRevision === null ? null : revision(expectedRevision)
-    return Buffer.from(receivedEnvelope({ idempotencyKey, expectedRevision: expected, metadata }) ?? nothing)
+    const said = { idempotencyKey, expectedRevision: expected, metadata, ...queueFieldsOf(call) }
+    return Buffer.from(receivedEnvelope(said) ?? nothing)
   }
 }
 

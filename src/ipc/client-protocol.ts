@@ -84,7 +84,7 @@ export type Query =
       readonly minLsn?: number
     }
   | { readonly ask: 'projection'; readonly name: string; readonly key: string; readonly minLsn?: number }
-  | { readonly ask: 'projections' }
+  | { readonly ask: 'projections' | 'schedules' | 'queues' }
   | { readonly ask: 'rebuild'; readonly name: string }
   | { readonly ask: 'command'; readonly id: string; readonly waitMs?: number }
   | {
@@ -111,10 +111,11 @@ export type Query =
   | { readonly ask: 'workflowEnd'; readonly name: string; readonly id: string }
   | {
       readonly ask: 'workflows'
-      readonly name: string
+      readonly name?: string
       readonly status?: string
       readonly limit: number
       readonly after?: string
+      readonly waiting?: boolean
     }
   /** Blocks of the event log after a position; for ever with `follow`. */
   | { readonly ask: 'events'; readonly after: number; readonly follow: boolean }

@@ -50,3 +50,39 @@ export interface ProjectionView {
   readonly position: number | null
   readonly message?: string
 }
+
+/** A schedule, and how far it is. Times are ISO 8601, UTC. */
+export interface ScheduleView {
+  readonly name: string
+  readonly application: string
+  /** Name of the workflow that it starts. */
+  readonly workflow: string
+  readonly cron: string
+  readonly timezone: string
+  readonly overlap: 'skip' | 'queue' | 'allow'
+  readonly catchUp: 'latest' | 'none' | 'all'
+  /** false: no instance runs its workflow, so that times pass, and are missed ones. */
+  readonly isHosted: boolean
+  /** When it fires next; null: never again. */
+  readonly nextAt: string | null
+  /** The last of its times that has fired; null: none yet. */
+  readonly lastAt: string | null
+  /** Name and id of the workflow that the next time would overlap with; null: none. With `overlap: 'allow'` none counts. */
+  readonly running: string | null
+  /** Times that wait for it to end. */
+  readonly waiting: number
+}
+
+/** One partition of a queue. */
+export interface QueueView {
+  /** Name of the workflow, or aggregate and command: `mailbox/send`. */
+  readonly queue: string
+  readonly partition: string
+  /** Commands, or starts of workflows, that are pending in it; those that are put off too. */
+  readonly waiting: number
+  /** Those that hold a slot: with a concurrency a workflow from its start to its end, a command until it has ended. */
+  readonly running: number
+  /** At once; null: no limit. */
+  readonly concurrency: number | null
+  readonly rateLimit: { readonly limit: number; readonly periodMs: number } | null
+}

@@ -32,8 +32,18 @@ export const journalFrames = {
   attest: 12,
   /** follower -> writer: the state's hash after an entry that was asked about. */
   attested: 13,
+  /** writer -> follower: there is room again for drafts such as were refused as `journal_full`. */
+  room: 14,
+  /** follower -> writer: who of those who follow is alive? */
+  rollCall: 15,
+  /** writer -> follower: say that you are there. */
+  areYouThere: 16,
+  /** follower -> writer: the answer to it. */
+  here: 17,
+  /** writer -> follower: the answer to `rollCall`. */
+  present: 18,
   /** writer -> follower: who leads the journal now; see `leadership.ts`. */
-  leading: 14,
+  leading: 19,
 } as const
 
 export interface Subscribe {
@@ -66,6 +76,7 @@ export interface Subscribed {
   readonly written: number
   readonly flushed: number
   readonly applied: number
+  readonly storeAgrees: boolean
   /** Whether this writer leads, and so takes drafts, or who does. */
   readonly leadership: Leadership
 }
@@ -92,14 +103,20 @@ export interface Watermark {
   applied: Lsn
   /** The journal has grown: a checkpoint at this entry or behind it is due; 0 when none is. */
   checkpointWanted: Lsn
+  /**
+   * The applier has told this writer what the store holds. Before that the store may get entries that this journal has lost,
+   * from an applier that had heard of them from the writer before (R9): what it shows beyond `applied` is not to be decided on.
+   */
+  storeAgrees: boolean
 }
 
 export function encodeWatermark(mark: Watermark): Buffer {
-  const body = Buffer.allocUnsafe(32)
+  const body = Buffer.allocUnsafe(33)
   writeUint64(body, mark.written, 0)
   writeUint64(body, mark.flushed, 8)
   writeUint64(body, mark.applied, 16)
   writeUint64(body, mark.checkpointWanted, 24)
+  body[32] = mark.storeAgrees ? 1 : 0
   return body
 }
 
@@ -108,6 +125,7 @@ export const decodeWatermark = (body: Buffer): Watermark => ({
   flushed: lsn(readUint64(body, 8)),
   applied: lsn(readUint64(body, 16)),
   checkpointWanted: lsn(readUint64(body, 24)),
+  storeAgrees: body[32] === 1,
 })
 
 export interface Refused {
@@ -129,6 +147,10 @@ export interface Applied {
   /** The checkpoint was taken by hand: what became stale goes at once, and not little by little. */
   readonly atOnce: boolean
 }
+
+/** Names of those who follow and have answered since the call before. */
+export const encodePresent = (names: readonly string[]): Buffer => Buffer.from(pack(names))
+export const decodePresent = (body: Buffer): readonly string[] => unpack(body, 0, body.length) as readonly string[]
 
 /** Up to where the segments are sealed now; or why the current one could not be. */
 export type Switched = { readonly sealed: number } | { readonly error: WireError }

@@ -82,7 +82,9 @@ export class DraftIntake {
 
   refuse(from: Subscriber, sequence: number, error: CommanderError): void {
     if (from.ordered) from.refusing = true
-    this.#log.warn({ follower: from.name, sequence, code: error.code }, `draft refused: ${error.message}`)
+    // Of want of room it is said once (`FullSpell`), and not of each draft that it strikes.
+    if (error.code !== 'journal_full')
+      this.#log.warn({ follower: from.name, sequence, code: error.code }, `draft refused: ${error.message}`)
     from.channel.send(journalFrames.refused, encodeRefused({ sequence, error: toWireError(error) }))
   }
 

@@ -22,10 +22,12 @@ import type { CommittedBatches } from './committed-batches.ts'
 import { DraftInbox, type Drafts, draftTooLarge } from './draft-inbox.ts'
 import { DraftIntake, type GatheredBatch } from './draft-intake.ts'
 import { FlushSchedule } from './flush-schedule.ts'
+import { FullSpell } from './full-spell.ts'
 import type { JournalWriterOptions } from './journal-writer-options.ts'
-import { isOurs } from './own-history.ts'
+import { isOurs, storeIsBeyond } from './own-history.ts'
 import { Quarantine } from './quarantine.ts'
 import { Retention } from './retention.ts'
+import { RollCall } from './roll-call.ts'
 import { Room } from './room.ts'
 import { Standby } from './standby.ts'
 import { Subscriber } from './subscriber.ts'
@@ -43,6 +45,7 @@ import { Tenure } from './tenure.ts'
  * I5. What makes room in the journal again (checkpoints) may use the room that is kept for it.
  * I6. Of a process whose state diverged nothing becomes an entry any more (G7).
  * I7. While another node leads no draft becomes an entry: what it appends is what that one has committed.
+ * I8. Nobody decides on what the store holds beyond this journal (R9): it is told whether the applier has compared them.
  */
 export class JournalWriter {
   readonly #o: JournalWriterOptions
@@ -52,6 +55,8 @@ export class JournalWriter {
   readonly #intake: DraftIntake
   readonly retention: Retention
   readonly #room: Room
+  readonly #fullSpell: FullSpell
+  readonly #rollCall = new RollCall()
   /** Compares the states of those that follow. */
   readonly attestation: Attestation
   readonly #quarantine: Quarantine
@@ -61,6 +66,8 @@ export class JournalWriter {
   #drainScheduled = false
   /** What the store has committed. */
   applied: Lsn
+  /** The applier has said so to this writer, and not to the one before. */
+  #storeAgrees = false
   #stopped = false
 
   constructor(options: JournalWriterOptions) {
@@ -85,6 +92,7 @@ export class JournalWriter {
       full: () => this.#audience.announce(false),
       over: () => this.#drain(),
     })
+    this.#fullSpell = new FullSpell(log)
     this.#quarantine = new Quarantine(log)
     this.attestation = new Attestation({
       environment,
@@ -189,6 +197,15 @@ export class JournalWriter {
         channel.release(body.length)
         this.#switchSegment(channel)
         return
+      case journalFrames.rollCall:
+        if (subscriber === undefined) break
+        channel.release(body.length)
+        this.#rollCall.call(subscriber, this.#audience.values())
+        return
+      case journalFrames.here:
+        channel.release(body.length)
+        this.#rollCall.answered(channel)
+        return
       case journalFrames.attested:
         channel.release(body.length)
         if (subscriber !== undefined) this.attestation.vote(subscriber.name, decodeAttested(body))
@@ -202,6 +219,10 @@ export class JournalWriter {
 
   #said(applied: Applied): void {
     if (this.#stopped) return
+    // What a writer that stands by has written is committed, and so flushed.
+    const durable = this.#tenure.leads ? this.#o.journal.flushedLsn : this.#o.journal.writtenLsn
+    if (applied.applied > durable) return this.fail(storeIsBeyond(applied.applied, durable)) // I8
+    this.#storeAgrees = true
     this.applied = applied.applied
     try {
       this.retention.said(applied)
@@ -212,6 +233,8 @@ export class JournalWriter {
     }
     this.#audience.announce(false)
     this.#standby?.goOn()
+    const { isOfLimit, isOn, leastBytes } = this.#fullSpell
+    if (isOn && isOfLimit && this.#o.journal.hasRoomFor(leastBytes)) this.#fullSpell.over()
     this.#scheduleDrain()
   }
 
@@ -263,6 +286,8 @@ export class JournalWriter {
     const subscriber = this.#audience.get(channel)
     if (subscriber === undefined) return
     this.#audience.delete(channel)
+    this.#fullSpell.gone(channel)
+    this.#rollCall.answered(channel)
     this.attestation.gone(subscriber.name)
     this.#inbox.drop(subscriber)
   }
@@ -305,9 +330,10 @@ export class JournalWriter {
       journal.append(written, firstLsn, count, journal.flushedLsn, isOfApplier) // I5
     } catch (error) {
       guard.rollback()
-      this.#appendFailed(drafts, error)
+      this.#appendFailed(drafts, bytes, error)
       return
     }
+    if (!isOfApplier && this.#fullSpell.isOn) this.#fullSpell.appended(bytes, sendersOf(drafts))
     this.#written({ firstLsn, lastLsn, payload: written }, batch.flush)
   }
 
@@ -326,16 +352,15 @@ export class JournalWriter {
     })
   }
 
-  #appendFailed(drafts: readonly Drafts[], cause: unknown): void {
+  #appendFailed(drafts: readonly Drafts[], bytes: number, cause: unknown): void {
     if (!isCommanderError(cause)) throw cause
     if (cause.code !== 'journal_full') {
       this.fail(cause)
       return
     }
-    this.#intake.refuseAll(
-      drafts.filter(({ from }) => this.#audience.get(from.channel) === from),
-      cause,
-    )
+    const present = drafts.filter(({ from }) => this.#audience.get(from.channel) === from)
+    this.#fullSpell.refused(sendersOf(present), bytes, { cause, isOfLimit: !this.#o.journal.hasRoomFor(bytes) })
+    this.#intake.refuseAll(present, cause)
   }
 
   /** I6. */
@@ -348,7 +373,8 @@ export class JournalWriter {
 
   #mark(): Watermark {
     const { writtenLsn: written, flushedLsn: flushed } = this.#o.journal
-    return { written, flushed, applied: this.applied, checkpointWanted: this.retention.checkpointWanted }
+    const { checkpointWanted } = this.retention
+    return { written, flushed, applied: this.applied, checkpointWanted, storeAgrees: this.#storeAgrees }
   }
 
   /** The journal takes nothing more: what was written and not flushed may be lost. */
@@ -359,3 +385,5 @@ export class JournalWriter {
     this.#o.failed(error)
   }
 }
+
+const sendersOf = (drafts: readonly Drafts[]): ReadonlySet<Subscriber> => new Set(drafts.map(({ from }) => from))

@@ -3,6 +3,7 @@ import { type Lsn, lsn } from '../kernel/identifiers.ts'
 import type { JournalBatch } from './batch.ts'
 import { readCleanStop } from './clean-stop.ts'
 import { withoutEmptyEnd } from './empty-end.ts'
+import { assertNothingIsBeingGivenUp } from './giving-up.ts'
 import type { AppendStart } from './journal-appender.ts'
 import type { JournalScan, ScanEnd, ScannedFrame } from './journal-scan.ts'
 import { scanJournal } from './journal-scanner.ts'
@@ -42,6 +43,8 @@ export interface RecoveryRequest {
    * taken for a torn one. Default false.
    */
   readonly strictEnd?: boolean
+  /** With `acceptLoss`: begin it although nothing is left to give up, since that was done, and cut short. Default false. */
+  readonly beginsTimeline?: boolean
 }
 
 /** What recovery found and did; for the log and for operators. */
@@ -80,10 +83,11 @@ interface Scanned {
 export async function recover(request: RecoveryRequest): Promise<Recovered> {
   const { storage, environment } = request
   const startMs = environment.clock.monotonicMs()
+  if (request.acceptLoss !== true) assertNothingIsBeingGivenUp(storage)
   const keptAside: string[] = []
   for (;;) {
     const scanned = await scan(request)
-    const decision = decide({ ...scanned.scan, floor: floorOf(scanned.scan), acceptLoss: request.acceptLoss ?? false })
+    const decision = decisionOn(scanned.scan, request)
     const error = refusal(decision, scanned.scan)
     if (error !== null) throw error
     const found = decision.action === 'giveUp' ? withoutEmptyEnd(scanned.scan) : scanned.scan
@@ -108,6 +112,12 @@ export async function recover(request: RecoveryRequest): Promise<Recovered> {
     tell(environment, recovered.report)
     return recovered
   }
+}
+
+function decisionOn(scan: JournalScan, { acceptLoss = false, beginsTimeline = false }: RecoveryRequest): RecoveryCase {
+  const decision = decide({ ...scan, floor: floorOf(scan), acceptLoss })
+  const isSound = decision.action === 'open' || decision.action === 'truncate'
+  return beginsTimeline && isSound ? { ...decision, action: 'giveUp' } : decision
 }
 
 export function floorOf({ end, floorLsn }: JournalScan): 'reached' | 'missed' {

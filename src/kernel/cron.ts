@@ -20,6 +20,7 @@ const form = /^(@[a-z]+|\S+(\s+\S+){4,6})$/i
  */
 export function parseCron(pattern: string, timezone: string): CronPattern {
   if (!form.test(pattern.trim())) throw new Error('a pattern has five to seven parts with spaces between them')
+  assertTimeZone(timezone)
   const cron = new Cron(pattern.trim(), { timezone, paused: true })
   if (cron.nextRun(new Date(0)) === null) throw new Error('there is no such time')
   return {
@@ -29,5 +30,15 @@ export function parseCron(pattern: string, timezone: string): CronPattern {
         .previousRuns(count, new Date(upToMs + 1))
         .map((time) => time.getTime())
         .reverse(),
+  }
+}
+
+/** Before croner does, which wraps what is wrong with one several times. */
+function assertTimeZone(timezone: string): void {
+  try {
+    new Intl.DateTimeFormat('en', { timeZone: timezone })
+  } catch (cause) {
+    const message = `there is no time zone ${JSON.stringify(timezone)}: give one as Europe/Berlin or UTC`
+    throw new Error(message, { cause })
   }
 }

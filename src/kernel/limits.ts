@@ -33,6 +33,9 @@ export const limits = {
   reduceSliceEntries: 2048,
   /** Bytes that a child reads from a segment in one slice while catching up. */
   catchUpSliceBytes: 2_097_152,
+  /** A process whose drafts the journal had no room for tries again after so long, doubling, unless it is told before. Milliseconds. */
+  roomWaitMsMin: 100,
+  roomWaitMsMax: 5_000,
   /** Client sessions remembered for retries; the least recently used one is forgotten first. */
   sessionsMax: 4096,
   /** Calls one client session may have under way. */
@@ -48,6 +51,8 @@ export const limits = {
   attemptsMax: 100,
   /** What a workflow records at once: an input, a result, the data of a command, in MessagePack. */
   workflowValueBytesMax: 1_048_576,
+  /** Levels of objects and lists in such a value. */
+  workflowValueDepthMax: 200,
   /** Workflows without anything to do whose code an application process keeps in memory, so that it need not run again. */
   idleExecutionsMax: 1000,
   /** Workflows that have something to do at once, in the whole database: further ones are not started. */
@@ -78,6 +83,9 @@ export const limits = {
   priorityMax: 9,
   /** How long a command may be put off: a year, in milliseconds. */
   delayMsMax: 31_622_400_000,
+  /** Warnings of one kind that are logged within a period; then once that there are more. */
+  warningsPerPeriodMax: 20,
+  warningsPeriodMs: 10_000,
   /** How often a command may take its process down with it before it is parked. */
   crashesMax: 2,
   /** Journal servers in a group of a replicated stream. */

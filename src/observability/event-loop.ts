@@ -2,6 +2,8 @@
 export interface EventLoopMonitor {
   /** The longest delay since the last call, in milliseconds above the sampling interval. Starts a new window. */
   takeMaxLagMs(): number
+  /** The share of the time since the last call in which it had something to do, 0 to 1. Starts a new window. */
+  takeBusyShare(): number
   stop(): void
 }
 
@@ -19,6 +21,7 @@ export function monitorEventLoop(): EventLoopMonitor {
     maxLagMs = Math.max(maxLagMs, nowMs - sampledAtMs - sampleIntervalMs)
     sampledAtMs = nowMs
   }
+  let utilization = performance.eventLoopUtilization()
   const timer = setInterval(sample, sampleIntervalMs).unref()
   return {
     takeMaxLagMs() {
@@ -26,6 +29,11 @@ export function monitorEventLoop(): EventLoopMonitor {
       const lagMs = Math.max(maxLagMs, performance.now() - sampledAtMs - sampleIntervalMs)
       maxLagMs = 0
       return Math.round(lagMs * 10) / 10
+    },
+    takeBusyShare() {
+      const before = utilization
+      utilization = performance.eventLoopUtilization()
+      return performance.eventLoopUtilization(utilization, before).utilization
     },
     stop: () => clearInterval(timer),
   }

@@ -6,6 +6,7 @@ import type { KeyValueStore } from '../store/key-value-store.ts'
 import type { ArchivedStreams } from '../tables/archived-streams.ts'
 import type { WriterKeyLookup } from '../tables/idempotency-keys.ts'
 import type { ArchiveOfApplier } from './archive-by-hand.ts'
+import type { ParkingWatch } from './parking-watch.ts'
 
 export interface ProjectionApplierOptions {
   readonly environment: Environment
@@ -26,6 +27,8 @@ export interface ProjectionApplierOptions {
   readonly checkpointTimeoutMs?: number
   /** Default: none. */
   readonly archive?: ArchiveOfApplier
+  /** Told of what is parked. */
+  readonly parkings?: ParkingWatch
   readonly reset: (reason: CommanderError) => void
   readonly failed: (error: CommanderError) => void
 }

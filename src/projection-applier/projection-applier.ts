@@ -78,7 +78,7 @@ export class ProjectionApplier implements FollowerRole {
       options.archived,
     )
     this.#archivedRebuilds = new ArchivedRebuilds(options.environment, this.#projections, () => this.#maybeCommit())
-    this.#writer = new TableWriter(options.state, options.store, this.#projections, position.globalPosition + 1)
+    this.#writer = new TableWriter(options, this.#projections, position.globalPosition + 1)
     this.#commitIntervalMs = options.commitIntervalMs ?? 100
     this.#rootAtMs = options.environment.clock.monotonicMs()
     this.#checkpoints = new Checkpoints({

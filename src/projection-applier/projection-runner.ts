@@ -76,13 +76,21 @@ export class ProjectionRunner {
   /** Builds a projection again from the first event, under its present version. */
   rebuild(name: string): void {
     const running = this.#running.find(({ projection }) => projection.name === name)
-    if (running === undefined)
-      throw new CommanderError('unknown_projection', `no application defines projection "${name}"`)
+    if (running === undefined) throw this.#unknown(name)
     running.progress = {
       ...running.progress,
       building: { version: running.projection.version, position: -1 },
       failed: null,
     }
+  }
+
+  #unknown(name: string): CommanderError {
+    const names = this.#running
+      .map(({ projection }) => projection.name)
+      .sort()
+      .join(', ')
+    const message = `no application defines projection "${name}"; there are: ${names === '' ? 'none' : names}`
+    return new CommanderError('unknown_projection', message)
   }
 
   get isRebuilding(): boolean {

@@ -49,7 +49,7 @@ export class StoreReplay {
     this.state = readRoot(store, { lookup: this.#keys.lookup, keepsPayloads: true })
     this.#tablesAt = applied
     this.#positionAtStart = globalPosition
-    this.#writer = new TableWriter(this.state, store, { apply: () => {} }, globalPosition + 1)
+    this.#writer = new TableWriter({ state: this.state, store }, { apply: () => {} }, globalPosition + 1)
   }
 
   /** The entry that `apply` must be given next. */
@@ -67,8 +67,9 @@ export class StoreReplay {
     return this.state.globalPosition
   }
 
-  /** The hash of the state at this entry will be had from `hashAt`. To be asked before the entry is given. */
+  /** The hash of the state at this entry will be had from `hashAt`. To be asked before the one behind it is given. */
   wantHash(at: Lsn): void {
+    if (at === this.state.lsn && this.#gatheredEntries === 0) this.#hashes.set(at, stateHash(this.state))
     if (at < this.next || this.#hashesWanted.includes(at)) return
     this.#hashesWanted.push(at)
     this.#hashesWanted.sort((a, b) => a - b)

@@ -28,7 +28,15 @@ import type { WorkflowEvent } from '../workflows/workflow-events.ts'
 import { isWorkflowKey } from '../workflows/workflow-names.ts'
 import { KeyDeletions } from './key-deletions.ts'
 import { type CopySlice, MigrationTables } from './migration-tables.ts'
+import type { ParkingWatch } from './parking-watch.ts'
 import type { ProjectionRunner } from './projection-runner.ts'
+
+export interface TableWriterOptions {
+  readonly state: RootState
+  readonly store: KeyValueStore
+  /** Told of what is parked. Default: nobody is. */
+  readonly parkings?: ParkingWatch
+}
 
 /** Reduces entries into the store's tables, inside the transaction that also saves how far it came. */
 export class TableWriter {
@@ -39,14 +47,15 @@ export class TableWriter {
   /** In the order in which they were asked for. */
   readonly #removals: Removal[]
   readonly #migrations: MigrationTables
+  readonly #parkings: ParkingWatch | null
   readonly keys: KeyDeletions
 
   constructor(
-    state: RootState,
-    store: KeyValueStore,
+    { state, store, parkings }: TableWriterOptions,
     projections: Pick<ProjectionRunner, 'apply'>,
     nextPosition: number,
   ) {
+    this.#parkings = parkings ?? null
     this.#state = state
     this.#projections = projections
     this.#log = new EventLogAppender(nextPosition)
@@ -175,7 +184,10 @@ export class TableWriter {
     const snapshot = snapshotOf(b, o)
     if (snapshot !== null) putSnapshot(batch, key, { ...snapshot, revision: before + eventCount, lsn: lsnOf(b, o) })
     if ((flagsOf(b, o) & entryFlags.indexed) !== 0) {
-      for (const event of eventsOf(b, o)) indexWorkflowEvent(batch, key, event as WorkflowEvent, lsnOf(b, o))
+      for (const event of eventsOf(b, o) as WorkflowEvent[]) {
+        indexWorkflowEvent(batch, key, event, lsnOf(b, o))
+        this.#parkings?.workflowEvent(key, event)
+      }
     }
     this.#projections.apply(batch, b, o, place.block + place.delta)
     return place
@@ -230,6 +242,7 @@ export class TableWriter {
 
   #parked(batch: WriteBatch, b: Buffer, o: number): void {
     const command = this.#state.commands.byLsn.get(referenceOf(b, o))
+    this.#parkings?.command(b, o, command ?? null)
     if (command?.source != null) {
       const { source, at } = command
       putParked(batch, command.lsn, source.subarray(at, entryEnd(source, at)))

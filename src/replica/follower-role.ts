@@ -25,6 +25,8 @@ export interface FollowerRole {
   watermark?(mark: Watermark): void
   /** One of this process's drafts was refused. */
   refused?(refused: Refused): void
+  /** The answer to `callRoll`: names of those who follow and are alive. */
+  present?(names: readonly string[]): void
   /** The answer to `switchSegment`. */
   switched?(switched: Switched): void
   /**
@@ -38,6 +40,11 @@ export interface FollowerRole {
    */
   following?(leadership: Leadership): void
   disconnected?(): void
+  /**
+   * It drafts anew what was refused: so it may send nothing (`isWritable`) while the journal has no room, and hears by
+   * `writable` when to go on. Default: false.
+   */
+  readonly waitsForRoom?: boolean
   /** Drafts can be sent again: the journal writer had taken none for a while. */
   writable?(): void
   /** The state is not of this journal (R9): it must be thrown away; the process ends or starts anew from the store. */

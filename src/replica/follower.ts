@@ -3,6 +3,7 @@ import {
   type Applied,
   type Attested,
   decodeNumber,
+  decodePresent,
   decodeRefused,
   decodeSubscribed,
   decodeSwitched,
@@ -12,6 +13,7 @@ import {
   encodeNumber,
   encodeSubscribe,
   journalFrames,
+  type Refused,
   type Subscribed,
   type Watermark,
 } from '../ipc/journal-protocol.ts'
@@ -26,6 +28,7 @@ import { foldBatch } from './fold-batch.ts'
 import type { FollowerOptions } from './follower-role.ts'
 import { identityOf, type QueuedBatch, queuedBatchOf } from './queued-batch.ts'
 import { resetReason } from './reset-reason.ts'
+import { RoomWait } from './room-wait.ts'
 import { Standing } from './standing.ts'
 
 export type { FollowerOptions, FollowerRole } from './follower-role.ts'
@@ -55,12 +58,17 @@ export class Follower {
   readonly standing: Standing = new Standing()
   #stopped = false
   #nextSequence = 0
+  readonly #roomWait: RoomWait
 
   constructor(options: FollowerOptions) {
     this.#o = options
     this.#catchUp = new CatchUp(options.segments)
     this.#applied = options.after
-    this.#mark = { written: options.after, flushed: lsn(0), applied: lsn(0), checkpointWanted: lsn(0) }
+    this.#roomWait = new RoomWait(options.environment, () => {
+      if (this.isWritable) options.role.writable?.()
+    })
+    const none = lsn(0)
+    this.#mark = { written: options.after, flushed: none, applied: none, checkpointWanted: none, storeAgrees: false }
   }
 
   get applied(): Lsn {
@@ -82,7 +90,7 @@ export class Follower {
   }
 
   get isWritable(): boolean {
-    return this.isConnected && this.#channel?.writable === true
+    return this.isConnected && this.#channel?.writable === true && !this.#roomWait.isOn
   }
 
   start(): void {
@@ -91,6 +99,7 @@ export class Follower {
 
   stop(): void {
     this.#stopped = true
+    this.#roomWait.reset()
     this.#catchUp.stop()
     this.#channel?.close()
     this.#channel = null
@@ -133,6 +142,11 @@ export class Follower {
     return true
   }
 
+  /** Asks who of those who follow is alive; the role's `present` is called. */
+  callRoll(): void {
+    this.#channel?.send(journalFrames.rollCall, Buffer.alloc(0))
+  }
+
   sendAttested(at: Lsn, hash: string): void {
     this.#attested = { at, hash }
     this.#channel?.send(journalFrames.attested, encodeAttested(this.#attested))
@@ -151,7 +165,7 @@ export class Follower {
         if (this.#channel === channel) this.#frame(channel, kind, body)
       },
       writable: () => {
-        if (this.#channel === channel && this.isConnected) this.#o.role.writable?.()
+        if (this.#channel === channel && this.isWritable) this.#o.role.writable?.()
       },
       closed: (error) => {
         if (this.#channel === channel) this.#closed(error)
@@ -164,12 +178,10 @@ export class Follower {
     this.#catchUp.stop()
     this.#queue = []
     this.#attestAt = 0
+    this.#roomWait.reset()
     const was = this.standing.lost()
     if (this.#stopped) return
-    if (error?.code === 'state_diverged') {
-      this.#giveUp(error)
-      return
-    }
+    if (error?.code === 'state_diverged') return this.#giveUp(error)
     if (was) {
       this.#o.environment.log.warn({ error: error === null ? null : messageOf(error) }, 'the journal writer is gone')
       this.#o.role.disconnected?.()
@@ -181,52 +193,47 @@ export class Follower {
 
   #subscribe(): void {
     const { name, origin, ordered, followsFlush } = this.#o
-    this.#channel?.send(
-      journalFrames.subscribe,
-      encodeSubscribe({
-        name,
-        origin,
-        ordered,
-        followsFlush,
-        from: this.#applied + 1,
-        nextSequence: this.#nextSequence,
-        last: identityOf(this.#lastBatch),
-      }),
-    )
+    const place = { from: this.#applied + 1, nextSequence: this.#nextSequence, last: identityOf(this.#lastBatch) }
+    const hello = encodeSubscribe({ name, origin, ordered, followsFlush, ...place })
+    this.#channel?.send(journalFrames.subscribe, hello)
   }
 
   #frame(channel: Channel, kind: number, body: Buffer): void {
+    if (kind === journalFrames.entries) {
+      this.#queue.push(queuedBatchOf(body)) // released when it is applied
+      this.#scheduleDrain()
+      return
+    }
+    channel.release(body.length)
     switch (kind) {
-      case journalFrames.entries:
-        this.#queue.push(queuedBatchOf(body))
-        this.#scheduleDrain()
-        return
       case journalFrames.watermark:
-        channel.release(body.length)
         this.#queueMark(decodeWatermark(body))
         return
       case journalFrames.subscribed:
-        channel.release(body.length)
         this.#subscribed(decodeSubscribed(body))
         return
       case journalFrames.refused:
-        channel.release(body.length)
-        this.#o.role.refused?.(decodeRefused(body))
+        this.#refused(decodeRefused(body))
+        return
+      case journalFrames.room:
+        this.#roomWait.end()
+        return
+      case journalFrames.areYouThere:
+        channel.send(journalFrames.here, Buffer.alloc(0))
+        return
+      case journalFrames.present:
+        this.#o.role.present?.(decodePresent(body))
         return
       case journalFrames.switched:
-        channel.release(body.length)
         this.#o.role.switched?.(decodeSwitched(body))
         return
       case journalFrames.attest:
-        channel.release(body.length)
         this.#attestAt = decodeNumber(body)
         return
       case journalFrames.leading:
-        channel.release(body.length)
         this.#leading(decodeLeading(body))
         return
       case journalFrames.lagged:
-        channel.release(body.length)
         this.#readSegments()
         return
       default:
@@ -234,13 +241,16 @@ export class Follower {
     }
   }
 
+  #refused(refused: Refused): void {
+    const { role } = this.#o
+    if (role.waitsForRoom === true && refused.error.code === 'journal_full') this.#roomWait.refused()
+    role.refused?.(refused)
+  }
+
   #subscribed(answer: Subscribed): void {
-    if (answer.mode === 'reset') {
-      this.#giveUp(resetReason(this.#applied, answer))
-      return
-    }
-    const { written, flushed, applied } = answer
-    const mark = { ...this.#mark, written: lsn(written), flushed: lsn(flushed), applied: lsn(applied) }
+    if (answer.mode === 'reset') return this.#giveUp(resetReason(this.#applied, answer))
+    const { written, flushed, applied, storeAgrees } = answer
+    const mark = { ...this.#mark, written: lsn(written), flushed: lsn(flushed), applied: lsn(applied), storeAgrees }
     this.#mark = mark
     this.standing.accepted(answer.leadership, written)
     if (answer.mode === 'behind') this.#readSegments()
@@ -319,10 +329,7 @@ export class Follower {
     }
     assert(batch.firstLsn === this.#applied + 1, `batch ${batch.firstLsn} follows entry ${this.#applied}`) // I1
     const reason = foldBatch(this.#o.role, batch)
-    if (reason !== null) {
-      this.#giveUp(reason)
-      return
-    }
+    if (reason !== null) return this.#giveUp(reason)
     this.#applied = batch.lastLsn
     this.#lastBatch = batch
     if (batch.lastLsn === this.#attestAt) attest(this.#o.role, batch.lastLsn, this)
@@ -332,10 +339,7 @@ export class Follower {
   /** One slice from disk; at its end the writer is asked for what came after. */
   #readSlice(): void {
     const batches = this.#catchUp.slice(this.#applied, this.#mark.written)
-    if (!Array.isArray(batches)) {
-      this.#giveUp(batches)
-      return
-    }
+    if (!Array.isArray(batches)) return this.#giveUp(batches)
     for (const batch of batches) {
       this.#applyBatch(batch)
       if (this.#stopped) return

@@ -21,8 +21,18 @@ export function assertApplicationsFit(applications: readonly Application[]): voi
   }
 }
 
+/** What is stored under a name must keep it. */
+const advice = {
+  application: 'rename one of them',
+  aggregate:
+    'leave it out of the aggregates of one of them: to send it commands (context.command) and to follow its events the other one needs its definition only',
+  workflow: 'leave it out of the workflows of one of them: the other one can still start it',
+  schedule: 'rename one of them, or leave it out',
+  projection: 'rename one of them, or leave it out',
+} as const
+
 function assertUnique(
-  kind: string,
+  kind: keyof typeof advice,
   applications: readonly Application[],
   namesOf: (of: Application) => readonly string[],
 ): void {
@@ -34,7 +44,7 @@ function assertUnique(
         const where = `applications "${owner}" and "${application.name}"`
         throw new CommanderError(
           'invalid_module',
-          `the ${kind} "${name}" is defined twice, by ${where}; rename one of them`,
+          `the ${kind} "${name}" is defined twice, by ${where}; ${advice[kind]}`,
         )
       }
       owners.set(name, application.name)

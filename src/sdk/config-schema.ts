@@ -216,8 +216,8 @@ const limitKeys: readonly Row[] = [
 ]
 
 const archiveKeys: readonly Row[] = [
-  { path: 'archive.directory', kind: { type: 'path' }, help: 'where stale segments go' },
-  { path: 'archive.s3.bucket', kind: text, help: 'where stale segments go' },
+  { path: 'archive.directory', kind: { type: 'path' }, help: 'directory to which sealed segments are archived' },
+  { path: 'archive.s3.bucket', kind: text, help: 'bucket to which sealed segments are archived' },
   { path: 'archive.s3.prefix', kind: text, help: "put before every object's key" },
   { path: 'archive.s3.endpoint', kind: text, help: 'URL of the service, where it is not AWS' },
   { path: 'archive.s3.region', kind: text, help: 'region of the bucket' },

@@ -137,7 +137,7 @@ export interface Config {
     readonly gateway?: ProcessResources
   }
   readonly limits?: LimitsConfig
-  /** Where stale segments go before they are removed. Default: nowhere. */
+  /** Where sealed segments of the journal are archived. Default: nowhere. */
   readonly archive?: { readonly directory: string } | { readonly s3: S3ArchiveConfig }
   readonly replication?: ReplicationConfig
   /** Without tokens, whoever reaches the HTTP port may do everything. */

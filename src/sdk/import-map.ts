@@ -13,6 +13,10 @@ export interface ImportCommand {
   readonly data?: unknown
   /** Makes the import resumable: a command that was sent before is not carried out again. */
   readonly idempotencyKey?: string
+  /** In the queue of its command: 0 to 9. */
+  readonly priority?: number
+  /** Not before so long after it was received, in milliseconds. The import goes on meanwhile. */
+  readonly delayMs?: number
 }
 
 export interface CsvFormat {

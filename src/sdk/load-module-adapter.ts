@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
-import { stat } from 'node:fs/promises'
-import { resolve } from 'node:path'
+import { readFile, stat } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import type { ErrorCode } from '../kernel/errors.ts'
 import { CommanderError, isCommanderError, messageOf } from '../kernel/errors.ts'
@@ -111,7 +111,23 @@ async function reasonOf(error: unknown, path: string): Promise<string> {
   const isNamed = error instanceof Error && !isCommanderError(error) && error.name !== 'Error'
   const reason = isNamed ? `${error.name}: ${message}` : message
   const place = placeIn(error, path) ?? (error instanceof SyntaxError ? await syntaxErrorPlace(path) : undefined)
-  return place === undefined ? reason : `${reason} (${place})`
+  const found = place === undefined ? reason : `${reason} (${place})`
+  if (!(error instanceof SyntaxError) || !moduleSyntax.test(message)) return found
+  const manifest = await commonJsManifest(path)
+  return manifest === undefined ? found : `${found}; ${manifest} has "type": "commonjs": write "type": "module" there`
+}
+
+/** What Node says to a module that it does not take for one. */
+const moduleSyntax = /^(Cannot use import statement outside a module|Unexpected token 'export')/
+
+/** The package.json that makes a file CommonJS, as the one that `npm init` writes does. */
+async function commonJsManifest(path: string): Promise<string | undefined> {
+  for (let directory = dirname(path); ; directory = dirname(directory)) {
+    const manifest = join(directory, 'package.json')
+    const text = await readFile(manifest, 'utf8').catch(() => null)
+    if (text !== null) return /"type"\s*:\s*"commonjs"/.test(text) ? manifest : undefined
+    if (directory === dirname(directory)) return undefined
+  }
 }
 
 const ownDirectory = resolve(import.meta.dirname, '..')

@@ -49,6 +49,7 @@ export const workflowErrorCodes = {
   cancelled: 'the workflow was cancelled',
   timeout: 'the time was over: of the workflow, or of a signal that it waited for',
   request_failed: 'a request failed in every attempt, and its policy is to fail',
+  result_invalid: 'a request has returned what cannot be recorded',
   child_failed: 'a child workflow failed or was cancelled',
   conflict: 'a workflow with this id was started before with other input',
 } as const

@@ -15,7 +15,10 @@ export interface RequestRetry extends RetryOptions {
 
 /** What an effect gets. */
 export interface EffectContext {
-  /** The same in every attempt, and in no other request: hand it to the other side as its idempotency key. */
+  /**
+   * The same in every attempt, and in no other request of any database: hand it to the other side as its idempotency key.
+   * It begins with half of the id in `identity.json`, which a database that is restored from a backup has again.
+   */
   readonly effectKey: string
   /** 1, 2, 3… A crash in the middle counts as an attempt. */
   readonly attempt: number
@@ -87,8 +90,13 @@ export interface WorkflowContext {
   readonly workflow: { readonly name: string; readonly id: string; readonly version: number; readonly run: number }
   /**
    * A side effect with a recorded result. At least once outside, exactly one result inside; remembered by its name and
-   * how often the name was used before. Results must survive MessagePack.
-   * @throws TerminalError what the effect threw as such, `request_failed`, `cancelled`, `timeout`
+   * how often the name was used before.
+   *
+   * The result is a copy of what the effect returned, at most 1 MiB of MessagePack: plain objects, lists, text, numbers,
+   * booleans, null, `Date` and `Uint8Array`; `undefined` comes back as null, or is left out of an object. Anything else (a
+   * `Map`, a `Set`, an instance of a class, a `Buffer`, a bigint, a function) is refused. The same holds for all that is
+   * recorded: inputs and results of workflows, data of commands and signals, answers to callbacks, what `setStatus` says.
+   * @throws TerminalError what the effect threw as such, `result_invalid`, `request_failed`, `cancelled`, `timeout`
    */
   request<Result>(name: string, effect: Effect<Result>, options?: RequestOptions<Result>): Promise<Result>
   /** Executes a command, once; the outcome is recorded. A rejection is an outcome, no error. */

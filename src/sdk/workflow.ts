@@ -52,13 +52,9 @@ export function isWorkflow(value: unknown): value is AnyWorkflow {
 
 function normalise(input: unknown): unknown {
   assertObject(input, 'the argument of defineWorkflow')
-  assertName(input.name, 'the name of the workflow')
+  assertName(input.name, 'the name of the workflow', limits.workflowNameBytesMax)
   const subject = `workflow "${input.name}"`
   assertKnownKeys(input, definitionKeys, subject)
-  if (input.name.length > limits.workflowNameBytesMax) {
-    const message = `${subject}: the name has ${input.name.length} characters, but may have ${limits.workflowNameBytesMax}`
-    throw new CommanderError('invalid_module', message)
-  }
   if (typeof input.run !== 'function') {
     const message = `${subject}: run is ${describe(input.run)}, but must be a function (context, input) => Promise`
     throw new CommanderError('invalid_module', message)

@@ -66,11 +66,11 @@ export function clearSuspects(slice: ActivationsSlice, instance: string): void {
     if (activation.token !== 0 && activation.instance === instance) activation.crashes = 0
 }
 
-/** A workflow is at work on the instance that nobody suspects yet. */
-export function hasUnsuspected({ byKey }: ActivationsSlice, instance: string): boolean {
-  for (const activation of byKey.values())
-    if (activation.token !== 0 && activation.instance === instance && activation.crashes === 0) return true
-  return false
+/** How many workflows are at work on an instance. */
+export function activeOn({ byKey }: ActivationsSlice, instance: string): number {
+  let count = 0
+  for (const activation of byKey.values()) if (activation.token !== 0 && activation.instance === instance) count++
+  return count
 }
 
 /** It has got on: whatever crashes its process now is something else. */
@@ -79,12 +79,21 @@ export function markAdvanced(slice: ActivationsSlice, at: Lsn): void {
   if (activation !== undefined) activation.crashes = 0
 }
 
-/** Those of one instance, or with null all, are to be resumed. */
-export function releaseActivations(slice: ActivationsSlice, instance: string | null, crashed: boolean): void {
+/**
+ * Those of one instance, or with null all, are to be resumed.
+ *
+ * @param isSure nothing else was at work there. Otherwise one that is suspected is not found guilty yet.
+ */
+export function releaseActivations(
+  slice: ActivationsSlice,
+  instance: string | null,
+  crashed: boolean,
+  isSure = true,
+): void {
   for (const activation of slice.byKey.values()) {
     if (activation.token === 0 || (instance !== null && activation.instance !== instance)) continue
     activation.instance = ''
     activation.token = token(0)
-    if (crashed) activation.crashes++
+    if (crashed && (isSure || activation.crashes === 0)) activation.crashes++
   }
 }

@@ -211,8 +211,8 @@ export function releaseAll(slice: CommandsSlice): void {
 /**
  * Everything that was started on an instance is to be started anew.
  *
- * @param isSure nothing but commands was at work there. Otherwise one that is suspected is not found guilty yet: it runs
- *   once more, and then alone.
+ * @param isSure nothing else was at work there. Otherwise one that is suspected is not found guilty yet: it runs once
+ *   more, and then alone.
  */
 export function releaseInstance(slice: CommandsSlice, instance: string, crashed: boolean, isSure = true): void {
   for (const command of slice.byLsn.values()) {
@@ -221,6 +221,13 @@ export function releaseInstance(slice: CommandsSlice, instance: string, crashed:
     command.token = token(0)
     if (crashed && (isSure || command.crashes === 0)) command.crashes++
   }
+}
+
+/** How many commands are started on an instance. */
+export function startedOn({ byLsn }: CommandsSlice, instance: string): number {
+  let count = 0
+  for (const command of byLsn.values()) if (command.token !== 0 && command.instance === instance) count++
+  return count
 }
 
 export function blockAggregate(slice: CommandsSlice, key: string, hash: number, by: Lsn): void {

@@ -25,7 +25,7 @@ import { assert } from '../kernel/assert.ts'
 import type { Lsn, Token } from '../kernel/identifiers.ts'
 import { lsn } from '../kernel/identifiers.ts'
 import { readUint64 } from '../kernel/integers.ts'
-import { hasUnsuspected, releaseActivations } from './activations.ts'
+import { activeOn, releaseActivations } from './activations.ts'
 import { deregisterAll, deregisterApplication, registerApplication } from './applications.ts'
 import {
   addPending,
@@ -36,6 +36,7 @@ import {
   pendingBefore,
   releaseAll,
   releaseInstance,
+  startedOn,
   unblockAggregate,
 } from './commands.ts'
 import {
@@ -266,8 +267,10 @@ function reduceRare(state: RootState, b: Buffer, o: number, at: Lsn): void {
 }
 
 function releaseAt({ commands, activations }: RootState, instance: string, crashed: boolean): void {
-  releaseInstance(commands, instance, crashed, !hasUnsuspected(activations, instance))
-  releaseActivations(activations, instance, crashed)
+  // Who was not alone may have been beside the culprit.
+  const isSure = crashed && startedOn(commands, instance) + activeOn(activations, instance) === 1
+  releaseInstance(commands, instance, crashed, isSure)
+  releaseActivations(activations, instance, crashed, isSure)
 }
 
 /** The version of the command that a `command/retried` carries. */

@@ -27,4 +27,10 @@ export function waitingFor(state: RootState, command: PendingCommand, nowMs: num
   return `its turn on ${owner.instance}`
 }
 
+/** The start of a workflow that waits its turn, or for a while: nothing else that comes to one does. */
+export const pendingStartOf = ({ commands }: RootState, key: string): PendingCommand | undefined =>
+  commands.byAggregate
+    .get(key)
+    ?.commands.find(({ place, retryAtMs, attempts }) => place !== null || (retryAtMs !== 0 && attempts === 0))
+
 const timeOf = (wallMs: number): string => new Date(wallMs).toISOString()

@@ -10,6 +10,8 @@ import { createMetrics, type Metrics } from '../observability/metrics.ts'
 import { type ChildLink, connectToSupervisor } from './child-link.ts'
 import { type PreviousExit, previousExitVariable } from './child-report.ts'
 import type { ChildConfig } from './child-specification.ts'
+import { collectGarbage } from './collect-garbage.ts'
+import { IdleMemory } from './idle-memory.ts'
 import { wrongInputExitCode } from './supervision.ts'
 
 /** What the supervisor writes as the first line of a child's standard input, which then stays open while it lives. */
@@ -56,6 +58,7 @@ export async function runChild<Config>(main: (child: Child<Config>) => Promise<v
   const transport = createNodeIpcTransport(environment)
   const metrics = createMetrics()
   const monitor = monitorEventLoop()
+  const memory = new IdleMemory(collectGarbage)
   const link = connectToSupervisor({
     name,
     role,
@@ -63,11 +66,11 @@ export async function runChild<Config>(main: (child: Child<Config>) => Promise<v
     transport,
     address: controlAddress,
     environment,
-    measure: () => ({
-      eventLoopLagMs: monitor.takeMaxLagMs(),
-      rssBytes: process.memoryUsage.rss(),
-      metrics: metrics.samples(),
-    }),
+    measure: () => {
+      const rssBytes = process.memoryUsage.rss()
+      memory.sample({ busyShare: monitor.takeBusyShare(), rssBytes })
+      return { eventLoopLagMs: monitor.takeMaxLagMs(), rssBytes, metrics: metrics.samples() }
+    },
     lost: (error) => exitAsOrphan(log, error), // C1
   })
   process.on('SIGTERM', () => void link.stop().then(() => process.exit(0), fail))

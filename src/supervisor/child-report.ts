@@ -43,6 +43,12 @@ export interface AttestationReport {
   readonly storeIsSuspect: boolean
 }
 
+/** How many of each wait for a person. */
+export interface ParkedCounts {
+  readonly commands: number
+  readonly workflows: number
+}
+
 /** What a role adds to its reports; sent again with each one. */
 export interface ReportFields {
   /** LSN up to which this process has reduced the journal. */
@@ -63,6 +69,8 @@ export interface ReportFields {
   readonly url?: string
   /** The projection applier's: why it applies nothing for now, such as a full disk; null while it does. */
   readonly storeTrouble?: WireError | null
+  /** The projection applier's. */
+  readonly parked?: ParkedCounts
   /** The projection applier's, where there is an archive. */
   readonly archive?: ArchiveStatus
   /** A journal server's. */

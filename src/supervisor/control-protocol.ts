@@ -5,7 +5,14 @@ import { CommanderError, messageOf, type WireError } from '../kernel/errors.ts'
 import { limits } from '../kernel/limits.ts'
 import type { MetricSample } from '../observability/metrics.ts'
 import type { ProvisionedServer } from '../replication/orchestrator.ts'
-import type { AttestationReport, AttestedState, ChildReport, JournalUse, JournalWatermarks } from './child-report.ts'
+import type {
+  AttestationReport,
+  AttestedState,
+  ChildReport,
+  JournalUse,
+  JournalWatermarks,
+  ParkedCounts,
+} from './child-report.ts'
 import type { Lag } from './journal-history.ts'
 import type { ChildState } from './supervised-child.ts'
 
@@ -78,6 +85,8 @@ export interface DatabaseStatus {
   readonly archive: ArchiveStatus | null
   /** Null until the journal writer has reported. */
   readonly journal: JournalUse | null
+  /** What waits for a person, as of the last second; null until the projection applier has reported. */
+  readonly parked: ParkedCounts | null
   /** Why nothing is applied to the store for now, such as a full disk: reads see it as it is. Null while all is well. */
   readonly storeTrouble: WireError | null
   /** Some process is over its restart intensity or kept out, or the store is suspect or in trouble. */

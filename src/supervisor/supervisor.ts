@@ -4,7 +4,7 @@ import { type Leadership, leadsAlone } from '../ipc/leadership.ts'
 import type { Environment } from '../kernel/environment.ts'
 import type { WireError } from '../kernel/errors.ts'
 import type { Orchestrator } from '../replication/orchestrator.ts'
-import type { AttestationReport, ChildReport, JournalUse, JournalWatermarks } from './child-report.ts'
+import type { AttestationReport, ChildReport, JournalUse, JournalWatermarks, ParkedCounts } from './child-report.ts'
 import type { ChildSpecification } from './child-specification.ts'
 import { controlAddressOf, type DatabaseStatus, type ProcessStatus } from './control-protocol.ts'
 import { type ControlTarget, serveControl } from './control-server.ts'
@@ -40,6 +40,7 @@ export class Supervisor implements ControlTarget {
   #archive: ArchiveStatus | null = null
   #storeTrouble: WireError | null = null
   #journal: JournalUse | null = null
+  #parked: ParkedCounts | null = null
   #attestation: AttestationReport | null = null
   #leadership: Leadership = leadsAlone
   readonly #history = new JournalHistory()
@@ -93,6 +94,7 @@ export class Supervisor implements ControlTarget {
     this.#archive = report.archive ?? this.#archive
     if (report.storeTrouble !== undefined) this.#storeTrouble = report.storeTrouble
     this.#journal = report.journal ?? this.#journal
+    this.#parked = report.parked ?? this.#parked
     this.#attestation = report.attestation ?? this.#attestation
     this.#leadership = report.leadership ?? this.#leadership
     if (report.lsn === undefined) return true
@@ -113,6 +115,7 @@ export class Supervisor implements ControlTarget {
       lsn: this.#lsn,
       archive: this.#archive,
       journal: this.#journal,
+      parked: this.#parked,
       storeTrouble: this.#storeTrouble,
       degraded: children.some((child) => this.#isDegraded(child)) || this.#isStoreBad,
       attestation: this.#attestation,

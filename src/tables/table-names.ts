@@ -28,6 +28,8 @@ export const tableNames = {
   expiries: 'expiries',
   /** Workflow type, id -> its status. */
   workflows: 'workflows',
+  /** Workflow type, id of those that are parked -> nothing. */
+  parkedWorkflows: 'parked-workflows',
   /** When it is due, workflow key, operation -> kind of timer. */
   timers: 'timers',
   /** Projection name and version, row key -> value. */

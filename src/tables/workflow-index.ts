@@ -27,8 +27,13 @@ export interface WorkflowListing extends WorkflowRecord {
 export function indexWorkflowEvent(batch: WriteBatch, key: string, event: WorkflowEvent, at: Lsn): void {
   tellTimers(keeperIn(batch), key, event, at)
   const record = recordAfter(readRecord(batch.get(tableNames.workflows, indexKey(key))), event)
-  if (record !== null) batch.put(tableNames.workflows, indexKey(key), pack(record))
+  if (record === null) return
+  batch.put(tableNames.workflows, indexKey(key), pack(record))
+  if (record.status === 'parked') batch.put(tableNames.parkedWorkflows, indexKey(key), nothing)
+  else batch.delete(tableNames.parkedWorkflows, indexKey(key))
 }
+
+const nothing = Buffer.alloc(0)
 
 const keeperIn = (batch: WriteBatch): TimerKeeper => ({
   add: (timer) => putTimer(batch, timer),
@@ -64,7 +69,14 @@ function recordAfter(before: WorkflowRecord | null, event: WorkflowEvent): Workf
 
 export function deleteWorkflowRecord(batch: WriteBatch, key: string): void {
   batch.delete(tableNames.workflows, indexKey(key))
+  batch.delete(tableNames.parkedWorkflows, indexKey(key))
 }
+
+/** How many commands and workflows wait for a person. */
+export const countParked = (store: KeyValueStore): { readonly commands: number; readonly workflows: number } => ({
+  commands: store.table(tableNames.parked).count(),
+  workflows: store.table(tableNames.parkedWorkflows).count(),
+})
 
 /** By type and then by id. */
 function indexKey(key: string): Buffer {
@@ -77,6 +89,28 @@ const readRecord = (value: Buffer | undefined): WorkflowRecord | null =>
 
 export const readWorkflowRecord = (store: KeyValueStore, key: string): WorkflowRecord | null =>
   readRecord(store.table(tableNames.workflows).get(indexKey(key)))
+
+/** Where a list of the workflows of all names goes on. */
+export interface WorkflowPlace {
+  readonly type: string
+  readonly id: string
+}
+
+/** Workflows of all types, by those and then by their ids; with `isParked` without a look at the others. */
+export function* listAllWorkflows(
+  store: KeyValueStore,
+  after: WorkflowPlace | null,
+  isParked: boolean,
+): Generator<WorkflowListing> {
+  const range = after === null ? {} : { from: encodeKey(after.type, after.id) }
+  const table = store.table(isParked ? tableNames.parkedWorkflows : tableNames.workflows)
+  for (const { key, value } of table.range(range)) {
+    const [type, id] = decodeKey(key, ['string', 'string']) as [string, string]
+    if (type === after?.type && id === after.id) continue
+    const record = isParked ? readRecord(store.table(tableNames.workflows).get(key)) : readRecord(value)
+    if (record !== null) yield { type, id, ...record }
+  }
+}
 
 /** Workflows of one type in the order of their ids, after one of them. */
 export function* listWorkflows(store: KeyValueStore, type: string, after: string): Generator<WorkflowListing> {

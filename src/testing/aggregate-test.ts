@@ -137,7 +137,7 @@ function stateAfter(aggregate: AnyAggregate, events: readonly Event[], id: strin
   for (const [i, { type, data }] of events.entries()) {
     const evolve = Object.hasOwn(aggregate.evolve, type) ? aggregate.evolve[type] : undefined
     if (evolve === undefined) {
-      const message = `aggregate "${aggregate.name}" has no event ${JSON.stringify(type)}; given must name events that evolve knows`
+      const message = `aggregate "${aggregate.name}" has no event ${JSON.stringify(type)}; given must name events that evolve knows: ${Object.keys(aggregate.evolve).join(', ') || 'none'}`
       throw new CommanderError('invalid_input', message)
     }
     state = evolve(state, data, { type, aggregate: { type: aggregate.name, id }, revision: i + 1 })
@@ -169,8 +169,11 @@ function assertRejected(what: string, decision: Decision, { code, details }: Exp
 
 function assertSame(what: string, actual: unknown, expected: unknown): undefined {
   if (isDeepStrictEqual(actual, expected)) return undefined
-  const operator = 'deepStrictEqual'
-  const [, ...difference] = new AssertionError({ actual, expected, operator }).message.split('\n')
-  const message = `${what} came to something else:\n${difference.join('\n')}`
-  throw new AssertionError({ message, actual, expected, operator, stackStartFn: assertSame })
+  const told = { actual, expected, operator: 'deepStrictEqual', stackStartFn: assertSame }
+  const message = `${what} came to something else:`
+  const error = new AssertionError({ ...told, message })
+  // Newer versions of Node add what differs to a message; older ones leave it as it is.
+  if (error.message !== message) throw error
+  const [, ...difference] = new AssertionError(told).message.split('\n')
+  throw new AssertionError({ ...told, message: `${message}\n${difference.join('\n')}` })
 }

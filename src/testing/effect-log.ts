@@ -81,7 +81,9 @@ export class EffectLog {
     const { name, id, run } = context.workflow
     const observe = <Result>(effect: Effect<Result>): Effect<Result> => {
       return (effectContext) => {
-        const operation = effectContext.effectKey.slice(`${name}/${id}/${run}/`.length)
+        const { effectKey } = effectContext
+        // The first part says the database.
+        const operation = effectKey.slice(effectKey.indexOf('/') + `/${name}/${id}/${run}/`.length)
         return this.#call(application, `${name}/${id}`, operation, effectContext, () => effect(effectContext))
       }
     }

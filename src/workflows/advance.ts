@@ -21,6 +21,8 @@ export interface Step {
   readonly changes: readonly Change[]
   /** To be carried out once the step is flushed. */
   readonly requests: readonly RequestOperation[]
+  /** The code returned in the same step in which it issued them, and so did not await them: they are never begun. */
+  readonly dropped: readonly string[]
 }
 
 /**
@@ -28,11 +30,14 @@ export interface Step {
  * @param newestVersion of the workflow's code: that of the next run
  */
 export function advance(execution: WorkflowExecution, state: WorkflowState, atMs: number, newestVersion: number): Step {
-  const step: OpenStep = { changes: [], requests: [] }
+  const step: OpenStep = { changes: [], requests: [], dropped: [] }
   const { outcome, start } = execution
   // Operations of a run that is over are nobody's.
-  const issues = execution.takeIssues(atMs).filter((issue) => outcome === null || outlivesRun(issue))
-  for (const issue of issues) addIssue(step, issue, start, atMs)
+  for (const issue of execution.takeIssues(atMs)) {
+    if (outcome === null || outlivesRun(issue)) addIssue(step, issue, start, atMs)
+    else if (issue.what === 'operation' && mustBegin.has(issue.operation.kind) && hasReturned(outcome))
+      step.dropped.push(issue.operation.id)
+  }
   if (outcome !== null) {
     const event = endOf(outcome, state, atMs, newestVersion)
     const message = endsWorkflow(event) ? replyToParent(event, state, start.key) : null
@@ -43,6 +48,11 @@ export function advance(execution: WorkflowExecution, state: WorkflowState, atMs
   }
   return step
 }
+
+/** What does something outside of the workflow: whoever issues it means it. */
+const mustBegin: ReadonlySet<Operation['kind']> = new Set(['request', 'command', 'child'])
+
+const hasReturned = ({ kind }: RunOutcome): boolean => kind === 'completed' || kind === 'continued'
 
 type OpenStep = { readonly [Part in keyof Step]: Step[Part][number][] }
 

@@ -1,5 +1,4 @@
 import { unreachable } from '../kernel/assert.ts'
-import { checkSchema } from '../sdk/schema-check.ts'
 import { isTerminalError, TerminalError } from '../sdk/workflow-errors.ts'
 import type { AnyWorkflow } from '../sdk/workflow-types.ts'
 import { type Compensation, compensate } from './compensation.ts'
@@ -18,9 +17,10 @@ import {
   signalAwaited,
 } from './operation.ts'
 import { OperationNames } from './operation-names.ts'
+import { handedOut } from './recorded-value.ts'
 import { RunContext, type RunHost } from './run-context.ts'
 import { RunInbox } from './run-inbox.ts'
-import type { RunOutcome } from './run-outcome.ts'
+import { type RunOutcome, returned } from './run-outcome.ts'
 import type { RunStart } from './run-start.ts'
 import { StartedChildren } from './started-children.ts'
 import type { EventOfType, WorkflowEvent } from './workflow-events.ts'
@@ -141,7 +141,7 @@ export class WorkflowExecution implements RunHost {
 
   waitForSignal(operation: SignalOperation): Promise<unknown> {
     const came = this.inbox.take(operation.name)
-    return came === null ? this.open(operation) : Promise.resolve(came.data)
+    return came === null ? this.open(operation) : Promise.resolve(handedOut(came.data))
   }
 
   setStatus(value: unknown): void {
@@ -234,7 +234,7 @@ export class WorkflowExecution implements RunHost {
   }
 
   #resolve(operation: string, value: unknown): void {
-    this.#settle(operation, ({ resolve }) => resolve(value as never))
+    this.#settle(operation, ({ resolve }) => resolve(handedOut(value) as never))
   }
 
   #reject(operation: string, error: Error): void {
@@ -290,6 +290,12 @@ export class WorkflowExecution implements RunHost {
     if (error.code === 'cancelled') this.isCancelled = true
     if (this.#isCompensating) return
     this.abortController.abort(error)
+    if (this.outcome?.kind === 'broken' && this.mismatch === null) {
+      // It was parked by what it threw, and waits for nothing: what it did until then is undone.
+      this.outcome = null
+      void this.#threw(error)
+      return
+    }
     const interrupted = [...this.#open.values()]
     this.#open.clear()
     this.#startedChildren.clear()
@@ -317,11 +323,7 @@ export class WorkflowExecution implements RunHost {
   async #main(context: RunContext): Promise<void> {
     const { workflow, start } = this
     try {
-      const result = await workflow.run(context, start.input)
-      const { output } = workflow
-      const checked =
-        output === undefined ? result : checkSchema(output, result, `output of workflow "${workflow.name}"`)
-      this.#end({ kind: 'completed', result: checked })
+      this.#end(returned(workflow, await workflow.run(context, handedOut(start.input))))
     } catch (error) {
       await this.#threw(error)
     }

@@ -1,3 +1,4 @@
+import { causeOfLines, causesOf } from '../kernel/error-causes.ts'
 import { messageOf } from '../kernel/errors.ts'
 import { isTerminalError, TerminalError } from '../sdk/workflow-errors.ts'
 
@@ -9,6 +10,8 @@ export interface Failure {
   readonly details?: unknown
   /** The first places in the user's code, for a person. */
   readonly places?: readonly string[]
+  /** What it came of, as its `cause` said, and that one's; for a person. */
+  readonly causes?: readonly string[]
   /** What could not be undone when a workflow failed. */
   readonly notCompensated?: readonly string[]
 }
@@ -18,16 +21,22 @@ const placesMax = 5
 
 export function failureOf(error: unknown): Failure {
   const message = messageOf(error).slice(0, messageLengthMax)
+  const came = causesOf(error)
+  const causes = came.length === 0 ? {} : { causes: came }
   if (isTerminalError(error)) {
     const { code, details } = error
-    return { code, message, ...(details === undefined ? {} : { details: plain(details) }) }
+    return { code, message, ...(details === undefined ? {} : { details: plain(details) }), ...causes }
   }
   const places = placesOf(error)
-  return { code: error instanceof Error ? error.name : 'Error', message, ...(places.length === 0 ? {} : { places }) }
+  const code = error instanceof Error ? error.name : 'Error'
+  return { code, message, ...(places.length === 0 ? {} : { places }), ...causes }
 }
 
-export const terminalErrorOf = ({ code, message, details }: Failure): TerminalError =>
-  new TerminalError(code, message, details)
+export function terminalErrorOf({ code, message, details, causes }: Failure): TerminalError {
+  const error = new TerminalError(code, message, details)
+  if (causes !== undefined) Object.defineProperty(error, 'cause', { value: causeOfLines(causes) })
+  return error
+}
 
 function placesOf(error: unknown): string[] {
   if (!(error instanceof Error) || error.stack === undefined) return []

@@ -45,7 +45,7 @@ function messageOf(expected: string, actual: readonly string[] | string): string
         : `the code waits for ${actual.join(', ')}`
   const hint =
     actual.length === 0
-      ? 'it awaits something beside its context: use context.request for that'
-      : 'bring the former code back, or guard the change with context.patched, and then retry the workflow'
+      ? 'it awaits something beside its context: use context.request for that, start the database again with it, and then retry the workflow'
+      : 'bring the former code back, or guard the change with context.patched, start the database again with it, and then retry the workflow'
   return `the code does not match the history of the workflow: expected ${expected}, but ${found}; ${hint}`
 }

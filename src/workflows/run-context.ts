@@ -3,6 +3,7 @@ import { CommanderError } from '../kernel/errors.ts'
 import { hash32 } from '../kernel/hash.ts'
 import { SeededNumbers } from '../kernel/seeded-numbers.ts'
 import type { AnyAggregate } from '../sdk/aggregate-types.ts'
+import { describe } from '../sdk/definition.ts'
 import type { AnyQueue } from '../sdk/queue.ts'
 import { requestPolicyOf } from '../sdk/workflow.ts'
 import type {
@@ -19,8 +20,9 @@ import type { Compensation } from './compensation.ts'
 import { ContinueAsNew } from './continue-as-new.ts'
 import type { Operation, OperationNameKind, SignalOperation } from './operation.ts'
 import { partitionOf } from './partition.ts'
+import { recordedOrThrow } from './recorded-value.ts'
 import type { RunStart } from './run-start.ts'
-import { awakeableId, workflowType } from './workflow-names.ts'
+import { awakeableId, isWorkflowType, workflowNameOf, workflowType } from './workflow-names.ts'
 
 const nameLengthMax = 128
 
@@ -79,23 +81,30 @@ export class RunContext implements WorkflowContext {
   ): Promise<WorkflowCommandOutcome> {
     const type = typeof aggregate === 'string' ? aggregate : aggregate.name
     const to = { type, id }
+    const sent = recordedOrThrow(data, () => `the data of command ${command} on ${type}/${id}`)
+    const undoing =
+      compensate === undefined
+        ? null
+        : recordedOrThrow(compensate.data, () => `the data of command ${compensate.command} on ${type}/${id}`)
     const name = this.#execution.nameOf('command', `${command} ${type}/${id}`)
     const outcome = await this.#execution.open<WorkflowCommandOutcome>({
       kind: 'command',
       id: name,
       to,
       command,
-      data: data ?? null,
+      data: sent,
       expectedRevision: expectedRevision ?? null,
-      ...partitionIn(typeof aggregate === 'string' ? undefined : aggregate.queues?.[command], data ?? null, to),
+      ...partitionIn(typeof aggregate === 'string' ? undefined : aggregate.queues?.[command], sent, to),
     })
     if (compensate !== undefined && outcome.outcome === 'completed')
-      this.#execution.compensateBy({ to, command: compensate.command, data: compensate.data ?? null })
+      this.#execution.compensateBy({ to, command: compensate.command, data: undoing })
     return outcome
   }
 
   sleep(ms: number): Promise<void> {
-    if (typeof ms !== 'number' || !(ms >= 0)) throw invalid(`sleep(${String(ms)}): milliseconds must be 0 or more`)
+    if (typeof ms !== 'number')
+      throw invalid(`sleep takes a number of milliseconds, 0 or more, and not ${describe(ms)}`)
+    if (!(ms >= 0)) throw invalid(`sleep(${ms}): milliseconds must be 0 or more`)
     return this.#sleepUntil(this.#execution.nowMs + ms, false)
   }
 
@@ -130,10 +139,11 @@ export class RunContext implements WorkflowContext {
   async startChild(workflow: AnyWorkflow, id: string, input: unknown): Promise<ChildHandle<never>> {
     const execution = this.#execution
     const type = workflowType(workflow.name)
+    const sent = recordedOrThrow(input, () => `the input of workflow ${workflow.name}/${id}`)
     const operation = execution.nameOf('child', `${workflow.name}/${id}`)
     const to = { type, id }
-    const partition = partitionIn(workflow.queue, input, to)
-    const result = execution.open<never>({ kind: 'child', id: operation, to, input, ...partition })
+    const partition = partitionIn(workflow.queue, sent, to)
+    const result = execution.open<never>({ kind: 'child', id: operation, to, input: sent, ...partition })
     await Promise.race([execution.childStarted(operation), result])
     const send = async (command: string, data: unknown): Promise<void> => {
       await this.command(type, id, command, data)
@@ -176,7 +186,7 @@ export class RunContext implements WorkflowContext {
   }
 
   setStatus(value: unknown): void {
-    this.#execution.setStatus(value ?? null)
+    this.#execution.setStatus(recordedOrThrow(value, () => 'what setStatus was given'))
   }
 
   get isCancelled(): boolean {
@@ -193,7 +203,7 @@ export class RunContext implements WorkflowContext {
   }
 
   continueAsNew(input: unknown): never {
-    throw new ContinueAsNew(input)
+    throw new ContinueAsNew(recordedOrThrow(input, () => 'the input of continueAsNew'))
   }
 }
 
@@ -202,7 +212,9 @@ function partitionIn(
   data: unknown,
   { type, id }: AggregateReference,
 ): { partition?: string } {
-  return queue === undefined ? {} : { partition: partitionOf(queue, data, id, `${type}/${id}`) }
+  if (queue === undefined) return {}
+  const subject = isWorkflowType(type) ? `workflow ${workflowNameOf(type)}/${id}` : `${type}/${id}`
+  return { partition: partitionOf(queue, data, id, subject) }
 }
 
 function assertOperationName(kind: string, name: unknown): void {

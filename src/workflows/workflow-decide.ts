@@ -71,8 +71,9 @@ export const workflowDeciders = (workflow: AnyWorkflow): Deciders => ({
     return [{ type: 'signal/received', data: { name, data: data ?? null, atMs: receivedMs(context) } }]
   },
   cancel: ({ reason = 'cancelled from outside', force = false, parent }, state, context) => {
-    if (state.status === 'none') throw unknownWorkflow(context)
-    if (hasEnded(state) || (parent !== undefined && !isSameAddress(parent, state.parent))) return nothing
+    // Whose child it is cancels it unseen: it may have ended meanwhile, or be somebody else's.
+    if (parent !== undefined && (hasEnded(state) || !isSameAddress(parent, state.parent))) return nothing
+    assertUnderWay(state, context)
     const atMs = receivedMs(context)
     const error = failureOf(new TerminalError('cancelled', reason))
     if (force) return [{ type: 'workflow/cancelled', data: { error, atMs, timers: pendingTimers(state) } }]

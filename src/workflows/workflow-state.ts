@@ -22,6 +22,8 @@ export interface PendingOperation {
   error: Failure | null
   /** child: its key, once it is started. */
   readonly child: string | null
+  /** command: the key of its aggregate; absent in states of older code. */
+  readonly to?: string
 }
 
 /**
@@ -107,7 +109,7 @@ function open(
   operation: string,
   kind: PendingOperation['kind'],
   startedAtMs: number,
-  more: { readonly dueMs?: number; readonly child?: string } = {},
+  more: { readonly dueMs?: number; readonly child?: string; readonly to?: string } = {},
 ): WorkflowState {
   state.operations[operation] = {
     kind,
@@ -119,6 +121,7 @@ function open(
     isExhausted: false,
     error: null,
     child: more.child ?? null,
+    ...(more.to === undefined ? {} : { to: more.to }),
   }
   return state
 }
@@ -220,7 +223,8 @@ export const evolveWorkflow: Evolve = {
   'signal/received': (state) => state,
   'awakeable/created': (state, { operation, atMs }) => open(state, operation, 'awakeable', atMs),
   'awakeable/resolved': (state, { operation }) => close(state, operation),
-  'command/requested': (state, { operation, atMs }) => open(state, operation, 'command', atMs),
+  'command/requested': (state, { operation, aggregate, atMs }) =>
+    open(state, operation, 'command', atMs, { to: aggregate }),
   'command/ended': (state, { operation }) => close(state, operation),
   'child/requested': (state, { operation, child, atMs }) => open(state, operation, 'child', atMs, { child }),
   'child/started': (state) => state,

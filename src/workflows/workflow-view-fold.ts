@@ -1,15 +1,10 @@
 import { limits } from '../kernel/limits.ts'
 import { isoTime, isoTimeOrNull } from './iso-time.ts'
 import type { EventOfType, WorkflowEvent } from './workflow-events.ts'
-import { awakeableId, workflowNameOf } from './workflow-names.ts'
-import {
-  foldWorkflow,
-  hasEnded,
-  initialWorkflowState,
-  type PendingOperation,
-  type WorkflowState,
-} from './workflow-state.ts'
-import type { WorkflowRequestView, WorkflowView, WorkflowWaiting } from './workflow-view.ts'
+import { workflowNameOf } from './workflow-names.ts'
+import { foldWorkflow, initialWorkflowState, type WorkflowState } from './workflow-state.ts'
+import type { WorkflowRequestView, WorkflowView } from './workflow-view.ts'
+import { type Obstacle, waitingOf } from './workflow-waiting.ts'
 
 interface RequestRecord {
   readonly operation: string
@@ -53,7 +48,7 @@ export class WorkflowViewFold {
   }
 
   /** null: it was never started. */
-  view(): WorkflowView | null {
+  view(obstacle?: Obstacle): WorkflowView | null {
     const state = this.#state
     if (state.status === 'none') return null
     const requests = [...this.#ended.slice(-limits.workflowRequestsShown), ...this.#open.values()]
@@ -72,7 +67,7 @@ export class WorkflowViewFold {
       isCancelled: state.isCancelled || state.isTimedOut,
       requests: requests.sort((a, b) => a.startedAtMs - b.startedAtMs).map(requestView),
       requestCounts: { total: this.#total, completed: state.completedRequests, failed: this.#failed },
-      waitingFor: this.#waitingFor(),
+      waitingFor: waitingOf(`${this.#type}/${this.#id}`, state, obstacle),
     }
   }
 
@@ -85,7 +80,7 @@ export class WorkflowViewFold {
       case 'request/failed':
         return this.#failedAttempt(event.data)
       case 'workflow/retried':
-        for (const request of this.#open.values()) if (request.status === 'waiting') request.status = 'running'
+        for (const request of this.#open.values()) if (request.status === 'parked') request.status = 'running'
         return
       case 'workflow/cancel-requested':
       case 'workflow/continued':
@@ -120,43 +115,18 @@ export class WorkflowViewFold {
     if (next === 'final') {
       this.#failed++
       this.#end(operation, 'failed', atMs)
-    } else Object.assign(request, { status: next === 'again' ? 'retrying' : 'waiting', retryAtMs })
+    } else Object.assign(request, { status: next === 'again' ? 'retrying' : 'parked', retryAtMs })
   }
 
   #end(operation: string, status: RequestRecord['status'], atMs: number): void {
     const request = this.#open.get(operation)
     if (request === undefined) return
     this.#open.delete(operation)
-    this.#ended.push(Object.assign(request, { status, endedAtMs: atMs, retryAtMs: null }))
+    const error = status === 'completed' ? null : request.error
+    this.#ended.push(Object.assign(request, { status, error, endedAtMs: atMs, retryAtMs: null }))
     if (this.#ended.length >= 2 * limits.workflowRequestsShown)
       this.#ended = this.#ended.slice(-limits.workflowRequestsShown)
   }
-
-  #waitingFor(): WorkflowWaiting[] {
-    if (hasEnded(this.#state)) return []
-    const key = `${this.#type}/${this.#id}`
-    const { operations, run } = this.#state
-    return Object.entries(operations).flatMap(([operation, pending]) => waitingOf(key, run, operation, pending))
-  }
-}
-
-function waitingOf(
-  key: string,
-  run: number,
-  operation: string,
-  { kind, startedAtMs, dueMs, child }: PendingOperation,
-): WorkflowWaiting[] {
-  if (kind === 'request') return []
-  return [
-    {
-      kind: kind === 'timer' && operation.startsWith('signal/') ? 'signal' : kind,
-      operation,
-      since: isoTime(startedAtMs),
-      dueAt: isoTimeOrNull(dueMs),
-      ...(kind === 'awakeable' ? { awakeable: awakeableId(key, run, operation) } : {}),
-      ...(child === null ? {} : { child: workflowNameOf(child) }),
-    },
-  ]
 }
 
 const requestView = ({ operation, run, attempt, status, error, ...times }: RequestRecord): WorkflowRequestView => ({

@@ -14,6 +14,8 @@ export interface WorkflowSummary {
   readonly run: number
   readonly startedAt: string
   readonly endedAt: string | null
+  /** Of one that is running, where a list was asked for it. */
+  readonly waitingFor?: readonly WorkflowWaiting[]
 }
 
 /** One side effect of a workflow, or what undoes one. */
@@ -24,14 +26,14 @@ export interface WorkflowRequestView {
   readonly run: number
   readonly attempt: number
   /**
-   * running: an attempt is under way. retrying: the last one failed, and the next one follows at `retryAt`. waiting: given
-   * up, for a person to have it tried again. cancelled: its workflow did not wait for it any more.
+   * running: an attempt is under way. retrying: the last one failed, and the next one follows at `retryAt`. parked: given
+   * up, with its workflow, for a person to have it tried again. cancelled: its workflow did not wait for it any more.
    */
-  readonly status: 'running' | 'retrying' | 'waiting' | 'completed' | 'failed' | 'cancelled'
+  readonly status: 'running' | 'retrying' | 'parked' | 'completed' | 'failed' | 'cancelled'
   readonly startedAt: string
   readonly endedAt: string | null
   readonly retryAt: string | null
-  /** Of the last attempt that failed. */
+  /** Of the last attempt that failed; null once an attempt was completed. */
   readonly error: Failure | null
 }
 
@@ -46,6 +48,8 @@ export interface WorkflowWaiting {
   readonly awakeable?: string
   /** child: its name and id. */
   readonly child?: string
+  /** Why nothing comes of it for now: no application defines what it was sent to. */
+  readonly because?: string
 }
 
 /** All that is known of a workflow. */

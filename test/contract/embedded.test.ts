@@ -63,6 +63,27 @@ describe('a database opened inside this process', () => {
     await expect(db.workflows({ name: 'greet' })).rejects.toMatchObject({ code: 'connection_lost' })
   })
 
+  it('gives effects keys of its own, the same after it was opened again, and others than another database', async () => {
+    const tell = defineWorkflow({
+      name: 'tell',
+      run: async (context) => context.request('tell', ({ effectKey }) => effectKey),
+    })
+    const applications = [defineApplication({ name: 'teller', aggregates: [], workflows: [tell] })]
+    const keyIn = async (directory: string, id: string): Promise<string> => {
+      const db = await open({ dataDir: directory, applications })
+      const key = await db.workflow(tell).execute(id, undefined)
+      await db.close()
+      return key
+    }
+    const other = mkdtempSync(join(tmpdir(), 'commanderdb-embedded-'))
+    const [first, second, elsewhere] = [await keyIn(dataDir, '1'), await keyIn(dataDir, '2'), await keyIn(other, '1')]
+    rmSync(other, { recursive: true })
+    expect(first).toMatch(/^[0-9a-f]{16}\/tell\/1\/1\/request\/tell#1$/)
+    expect(second).toBe(first.replace('tell/1/1', 'tell/2/1'))
+    expect(elsewhere).not.toBe(first)
+    expect(elsewhere.slice(16)).toBe(first.slice(16))
+  })
+
   it('is refused to a second opener with the pid of the holder, and to who opens a foreign directory', async () => {
     const db = await openBank()
     await expect(openBank()).rejects.toMatchObject({

@@ -60,6 +60,8 @@ describe('with tokens', () => {
     ['POST', '/v1/commands/999999:retry', ['operate', 'admin']],
     ['POST', '/v1/commands/999999:skip', ['operate', 'admin']],
     ['POST', '/v1/projections/balances:rebuild', ['operate', 'admin']],
+    ['GET', '/v1/schedules', ['read', 'operate', 'admin']],
+    ['GET', '/v1/queues', ['read', 'operate', 'admin']],
     ['GET', '/v1/status', ['read', 'operate', 'admin']],
     ['GET', '/metrics', ['read', 'operate', 'admin']],
   ])('%s %s is open to %j and answers 403 to the others', async (method, path, allowed) => {
@@ -266,9 +268,12 @@ describe('the server', () => {
       'get /v1/events',
       'get /v1/projections',
       'get /v1/projections/{name}/{key}',
+      'get /v1/queues',
+      'get /v1/schedules',
       'get /v1/status',
       'get /v1/streams/{type}/{id}',
       'get /v1/streams/{type}/{id}/life',
+      'get /v1/workflows',
       'get /v1/workflows/{name}',
       'get /v1/workflows/{name}/{id}',
       'post /v1/aggregates/{type}/{id}/commands/{command}',
@@ -313,6 +318,8 @@ describe('the server', () => {
       'Idempotency-Key',
       'If-Match',
       'Prefer',
+      'Command-Priority',
+      'Command-Delay-Ms',
       'traceparent',
     ])
   })

@@ -147,7 +147,7 @@ describe('what is sent to a workflow', () => {
     await eventually(async () => (await get(world.url, path)).body.status === 'completed')
     expectProblem(await post(world.url, `${path}:signal`, { body: { name: 'approved' } }), 409, 'workflow_ended')
     expectProblem(await post(world.url, `${path}:retry`), 409, 'workflow_not_parked')
-    expect((await post(world.url, `${path}:cancel`)).status).toBe(200)
+    expectProblem(await post(world.url, `${path}:cancel`), 409, 'workflow_ended')
   })
 
   it('has to be what it says', async () => {
@@ -162,6 +162,7 @@ describe('what is sent to a workflow', () => {
     await start(waiting)
     await post(world.url, `${path}:cancel`, { body: { reason: 'enough', force: true } })
     expect((await get(world.url, path)).body).toMatchObject({ status: 'cancelled', error: { message: 'enough' } })
+    expectProblem(await post(world.url, `${path}:cancel`), 409, 'workflow_ended')
   })
 
   it('answers its callbacks', async () => {

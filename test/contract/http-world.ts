@@ -16,7 +16,7 @@ import { defaultRetentionSettings } from '../../src/journal-writer/retention.ts'
 import type { Log } from '../../src/kernel/environment.ts'
 import { createSystemEnvironment } from '../../src/kernel/system-environment.ts'
 import { defineAggregate } from '../../src/sdk/aggregate.ts'
-import { defineApplication } from '../../src/sdk/application.ts'
+import { type Application, defineApplication } from '../../src/sdk/application.ts'
 import { defineProjection } from '../../src/sdk/projection.ts'
 import { CommandRejected } from '../../src/sdk/rejection.ts'
 import { openMemoryStore } from '../../src/store/memory-store.ts'
@@ -42,8 +42,8 @@ const account = defineAggregate({
       if (balanceCents >= data.amountCents) return { type: 'withdrawn', data }
       throw new CommandRejected('insufficient_funds', 'the balance is too low', { balanceCents })
     },
-    charge: () => {
-      if (faults.charge) throw new Error('the fee table is missing')
+    charge: (missing: unknown) => {
+      if (faults.charge) throw new Error(typeof missing === 'string' ? missing : 'the fee table is missing')
       return { type: 'withdrawn', data: { amountCents: 1 } }
     },
     /** Any JSON at all, or none. */
@@ -97,6 +97,8 @@ export interface World {
 }
 
 export interface WorldOptions {
+  /** Default: a bank, with workflows of orders. */
+  readonly application?: Application
   readonly tokens?: HttpServerOptions['security']['tokens']
   readonly limits?: Partial<AdmissionLimits>
   readonly isApplicationStarted?: boolean
@@ -114,6 +116,7 @@ export async function openWorld({
   vault = null,
   stalledMs,
   log,
+  application: hosted = bank,
 }: WorldOptions = {}): Promise<World> {
   const environment = createSystemEnvironment(log)
   const store = openMemoryStore({ tables: allTables, environment })
@@ -136,10 +139,10 @@ export async function openWorld({
     flush: defaultFlushOptions,
     retention: defaultRetentionSettings,
   })
-  const applier = await startProjectionApplier(surroundings, { applications: [bank] })
+  const applier = await startProjectionApplier(surroundings, { applications: [hosted] })
   const dispatcher = startDispatcher(surroundings)
-  const running = await startGateway(surroundings, { applications: [bank], limits, journal })
-  const start = () => startApplication(surroundings, { application: bank, instance: 1, former: 'unknown' })
+  const running = await startGateway(surroundings, { applications: [hosted], limits, journal })
+  const start = () => startApplication(surroundings, { application: hosted, instance: 1, former: 'unknown' })
   let application = isApplicationStarted ? start() : null
   const { gateway, queries, waiter, streams, workflows, rebuild } = running
   const options: HttpServerOptions = {

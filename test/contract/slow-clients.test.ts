@@ -1,15 +1,16 @@
 import { connect, type Socket } from 'node:net'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { Database } from '../../src/client/options.ts'
 import { SocketDatabase } from '../../src/client/socket-database.ts'
 import { ClientServer, type ClientServerOptions } from '../../src/gateway/client-server.ts'
+import type { ClientOutcome } from '../../src/ipc/call-codec.ts'
 import type { Channel } from '../../src/ipc/channel.ts'
 import { clientFrames, encodeQuery } from '../../src/ipc/client-protocol.ts'
 import { createMemoryTransport } from '../../src/ipc/memory-transport.ts'
 import type { CommanderError } from '../../src/kernel/errors.ts'
 import { createSystemEnvironment } from '../../src/kernel/system-environment.ts'
 import { RecordingLog } from '../unit/ipc/recording-log.ts'
-import { eventually, openWorld, post, type World } from './http-world.ts'
+import { eventually, faults, openWorld, post, type World } from './http-world.ts'
 
 const stalledMs = 400
 const windowBytes = 65_536
@@ -77,6 +78,14 @@ describe('an HTTP client', () => {
   })
 })
 
+interface Orders {
+  start(id: string, input: unknown): Promise<unknown>
+  signal(id: string, name: string, data: unknown): Promise<void>
+  result(id: string): Promise<unknown>
+  execute(id: string, input: unknown): Promise<unknown>
+  get(id: string): Promise<{ readonly id: string; readonly result: { readonly note: string } | null }>
+}
+
 describe('a client over the socket', () => {
   const environment = createSystemEnvironment(log)
   const transport = createMemoryTransport(environment, { windowBytes })
@@ -126,9 +135,12 @@ describe('a client over the socket', () => {
   describe('that has far more answers to come at once than it takes', () => {
     const count = 24
     let client: Database
+    let closedBefore = 0
     beforeAll(async () => {
+      closedBefore = logged('connection closed').length
       client = await new SocketDatabase({ environment, transport, addresses: ['clients'] }).open()
     })
+    afterEach(() => expect(logged('connection closed')).toHaveLength(closedBefore))
     afterAll(() => client.close())
 
     const execute = (i: number) => client.execute('account', `many-${i}`, 'note', big, { idempotencyKey: `many-${i}` })
@@ -152,6 +164,52 @@ describe('a client over the socket', () => {
       const all = await Promise.all(Array.from({ length: count }, (_, i) => execute(i)))
       expect(all.every((one) => one.outcome === 'completed' && one.duplicate && one.events.length === 1)).toBe(true)
       expect(outstandingMost).toBeLessThan(windowBytes + 2 * big.length)
+    })
+
+    const ids = Array.from({ length: count }, (_, i) => `large-${i}`)
+
+    it('gets the ends of all workflows that had ended before it asked', async () => {
+      const orders = client.workflow('order') as unknown as Orders
+      for (const id of ids) {
+        await orders.start(id, { amountCents: 1, waitsFor: 'signal' })
+        await orders.signal(id, 'approved', big)
+        await orders.result(id)
+      }
+      outstandingMost = 0
+      const started = ids.map((id) => orders.execute(id, { amountCents: 1, waitsFor: 'signal' }))
+      const all = await Promise.all([...started, ...ids.map((id) => orders.result(id))])
+      expect(all).toEqual(all.map(() => ({ total: 2, note: big })))
+      expect(outstandingMost).toBeLessThan(windowBytes + 2 * big.length)
+    })
+
+    it('gets the views of all workflows', async () => {
+      outstandingMost = 0
+      const views = await Promise.all(ids.map((id) => (client.workflow('order') as unknown as Orders).get(id)))
+      expect(views.map(({ id, result }) => [id, result?.note === big])).toEqual(ids.map((id) => [id, true]))
+      expect(outstandingMost).toBeLessThan(windowBytes + 2 * big.length)
+    })
+
+    it('gets the errors of all commands that are parked', async () => {
+      faults.charge = true
+      const charge = (i: number) =>
+        client.execute('account', `parked-${i}`, 'charge', big, { idempotencyKey: `p-${i}` })
+      const first: ClientOutcome[] = []
+      for (let i = 0; i < count; i++) first.push(await charge(i))
+      outstandingMost = 0
+      const all = await Promise.all(first.map((_, i) => charge(i)))
+      faults.charge = false
+      expect(all).toEqual(first.map((outcome) => ({ ...outcome, duplicate: true })))
+      expect(all.every(({ outcome }) => outcome === 'parked')).toBe(true)
+      expect(outstandingMost).toBeLessThan(windowBytes + 2 * big.length)
+    })
+
+    it('gets all its refusals', async () => {
+      outstandingMost = 0
+      const wrong = () => client.execute('account', 'wrong', 'deposit', { amountCents: -1 })
+      const all = await Promise.allSettled(Array.from({ length: 5_000 }, wrong))
+      const codes = new Set(all.map((one) => (one.status === 'rejected' ? one.reason.code : one.status)))
+      expect([...codes]).toEqual(['schema_violation'])
+      expect(outstandingMost).toBeLessThan(2 * windowBytes)
     })
 
     it('gets all that it asked to read', async () => {

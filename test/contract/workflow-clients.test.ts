@@ -68,6 +68,24 @@ describe.each([socketTwin, httpTwin])('a client $name', (of) => {
       })
     })
 
+    it('of which those that are parked are listed without their names, until they go on or are deleted', async () => {
+      shipping.fails = true
+      const parked = async (): Promise<string[]> =>
+        (await db.workflows({ status: 'parked' })).map(({ name, id }) => `${name}/${id}`)
+      for (const id of ['p', 'q', 'r']) {
+        await expectError(db.workflow(order).execute(id, plain), 'workflow_parked', /broken down/)
+      }
+      expect(await parked()).toEqual(['order/p', 'order/q', 'order/r'])
+      shipping.fails = false
+      await db.workflow(order).retry('p')
+      await db.workflow(order).result('p')
+      await db.workflow(order).cancel('q', 'enough', { force: true })
+      expect(await parked()).toEqual(['order/r'])
+      await db.workflow(order).cancel('r', 'enough', { force: true })
+      await db.deleteStream('workflow:order', 'r')
+      expect(await parked()).toEqual([])
+    })
+
     it('that are parked, and have to be retried', async () => {
       shipping.fails = true
       await expectError(
@@ -181,7 +199,7 @@ describe.each([socketTwin, httpTwin])('a client $name', (of) => {
       await db.workflow(order).execute('1', plain)
       await expectError(db.workflow(order).signal('1', 'approved'), 'workflow_ended', /completed.*another/)
       await expectError(db.workflow(order).retry('1'), 'workflow_not_parked', /completed/)
-      await db.workflow(order).cancel('1')
+      await expectError(db.workflow(order).cancel('1'), 'workflow_ended', /completed.*another/)
     })
 
     it('that they are cancelled', async () => {
@@ -253,6 +271,11 @@ describe.each([socketTwin, httpTwin])('a client $name', (of) => {
       expect(await ids({ limit: 2 })).toEqual(['a', 'b'])
       expect(await ids({ limit: 2, after: 'b' })).toEqual(['c', 'd'])
       expect(await ids({ status: 'running' })).toEqual(['d'])
+      expect(await ids({ name: undefined })).toEqual(['a', 'b', 'c', 'd'])
+      expect(await ids({ name: undefined, limit: 2, after: 'order/b' })).toEqual(['c', 'd'])
+      expect(await ids({ name: undefined, status: 'running', after: 'nord/z' })).toEqual(['d'])
+      expect(await ids({ name: undefined, after: 'ordre/a' })).toEqual([])
+      await expectError(db.workflows({ after: 'b' }), 'invalid_input', /"b", but must be NAME\/ID/)
       expect((await db.workflows({ name: 'order', limit: 1 }))[0]).toEqual({
         name: 'order',
         id: 'a',

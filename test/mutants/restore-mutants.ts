@@ -6,6 +6,32 @@ const limits = 'test/unit/backup/restore-limits.test.ts'
 
 export const restoreMutants: readonly Mutant[] = [
   {
+    name: 'an application restores from a store that nobody has compared with the journal',
+    attacks: 'R9',
+    file: 'src/application/aggregates-on-hand.ts',
+    text: 'this.#isOfJournal = this.#storeAgrees || readPosition(store).applied <= this.#stored',
+    replacement: 'this.#isOfJournal = store !== null',
+    foundBy: [
+      by(
+        'test/unit/assembly/lost-entries.test.ts',
+        'nobody decides on a store that an applier fills with what the journal has lost while its writer was recovered',
+      ),
+    ],
+  },
+  {
+    name: 'a loss is accepted without saying so before',
+    attacks: 'R6, accept-loss',
+    file: 'src/backup/accept-loss.ts',
+    text: '  writeGivingUp(storage, begun) // I1\n',
+    replacement: '',
+    foundBy: [
+      by(
+        'test/unit/backup/accept-loss.test.ts',
+        'giving up that is cut short has changed nothing or says what it gives up, and is ended by the next one (store behind, kill)',
+      ),
+    ],
+  },
+  {
     name: 'a restore takes segments of a timeline that was left',
     attacks: 'restore',
     file: 'src/backup/lineage.ts',

@@ -8,7 +8,7 @@ import type { Row } from './verdict.ts'
 const usage = `npm run mutants -- [--only NAME] [--json FILE]
   --only NAME   only the mutants whose names contain this
   --json FILE   write the results, in the form of those of vitest (default: the file that
-                COMMANDERDB_MUTANT_RESULTS names, where it does)
+                MUTANT_RESULTS names, where it does)
 Exit code 0: each planted bug was found. 1: one survived. 2: wrong use, or the tests fail without one.`
 
 const write = (line: string): void => void process.stdout.write(`${line}\n`)
@@ -32,7 +32,7 @@ function optionsOf(args: string[]): Options | null {
         help: { type: 'boolean', short: 'h', default: false },
       },
     })
-    if (!values.help) return { only: values.only, json: values.json ?? process.env['COMMANDERDB_MUTANT_RESULTS'] }
+    if (!values.help) return { only: values.only, json: values.json ?? process.env['MUTANT_RESULTS'] }
     write(usage)
   } catch (error) {
     process.stderr.write(`mutants: ${(error as Error).message}; --help shows what there is\n`)

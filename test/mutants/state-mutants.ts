@@ -54,9 +54,35 @@ const tokens: readonly Mutant[] = [
     name: 'what a deregistered instance had is not released',
     attacks: 'G8',
     file: 'src/state/root.ts',
-    text: '  releaseInstance(commands, instance, crashed, !hasUnsuspected(activations, instance))\n',
-    replacement: '  if (instance === commands.toString() && hasUnsuspected(activations, instance)) return\n',
+    text: '  releaseInstance(commands, instance, crashed, isSure)\n',
+    replacement: '',
     foundBy: [by(dispatcher, 'who gets what starts again elsewhere what a deregistered instance had, in order')],
+  },
+  {
+    name: 'who was not alone when its process crashed is found guilty',
+    attacks: 'G3',
+    file: 'src/state/root.ts',
+    text: 'startedOn(commands, instance) + activeOn(activations, instance) === 1',
+    replacement: 'startedOn(commands, instance) + activeOn(activations, instance) >= 1',
+    foundBy: [
+      by(
+        'test/unit/state/activations.test.ts',
+        'a workflow whose process crashed by itself is not found guilty while anything else was at work beside it',
+      ),
+    ],
+  },
+  {
+    name: 'commands are started beside a workflow that has to be alone',
+    attacks: 'G3',
+    file: 'src/dispatcher/command-desk.ts',
+    text: '    load.isHeld = true\n',
+    replacement: '',
+    foundBy: [
+      by(
+        'test/unit/dispatcher/probation.test.ts',
+        'a workflow whose process crashed again, beside a command, goes on alone once that has been tried',
+      ),
+    ],
   },
   {
     name: 'a command is started on an instance that was gone by then',

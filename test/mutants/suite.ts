@@ -81,7 +81,7 @@ function run(
   args: readonly string[],
 ): Promise<void> {
   const bin = join(directory, 'node_modules', 'vitest', 'vitest.mjs')
-  const { COMMANDERDB_TEST_RESULTS: _, ...env } = process.env
+  const { TEST_RESULTS: _, ...env } = process.env
   const options = { cwd: directory, env: { ...env, NO_COLOR: '1' }, stdio: 'ignore' } as const
   const child = spawn(process.execPath, [bin, ...args], { ...options, ...limits })
   return new Promise((resolve, reject) => {

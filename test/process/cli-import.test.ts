@@ -89,8 +89,8 @@ describe('import of CSV with a map', () => {
     const file = write('transactions.csv', expected.lines, '\r\n')
     const first = jsonOf<Report>(await importFile(file, '--map', map, '--json'))
     expect(first).toMatchObject(counts(2000))
-    const names = ['read', 'completed', 'rejected', 'parked', 'duplicates', 'seconds', 'commandsPerSecond']
-    expect(Object.keys(first)).toEqual(names)
+    const names = ['read', 'completed', 'rejected', 'parked', 'delayed', 'duplicates', 'seconds', 'commandsPerSecond']
+    expect(Object.keys(first)).toEqual([...names, 'rejections'])
     expect(Math.abs(first.commandsPerSecond - 2000 / first.seconds)).toBeLessThan(0.01 * first.commandsPerSecond + 1)
     await expectMovements(expected)
     expect(jsonOf(await importFile(file, '--map', map, '--json'))).toMatchObject(counts(0, { duplicates: 2000 }))
@@ -145,7 +145,8 @@ describe('import of CSV with a map', () => {
     importing.process.kill('SIGINT')
     const { exitCode, stdout, stderr } = await importing.ended
     const { completed } = JSON.parse(stdout) as Report
-    expect([exitCode, stderr]).toEqual([1, expect.stringMatching(/^commanderdb: interrupted[^\n]+\n$/)])
+    expect(exitCode).toBe(1)
+    expect(JSON.parse(stderr)).toEqual({ warning: { message: expect.stringMatching(/^interrupted/) } })
     expect((await eventsOf(expected)).length).toBe(completed)
     expect(completed).toBeLessThan(expected.count)
     const file = join(cli.directory, 'transactions.csv')
@@ -163,9 +164,12 @@ describe('import of CSV with a map', () => {
     const { exitCode, stdout, stderr } = await importFile(file, '--map', map, '--json')
     expect(exitCode).toBe(1)
     expect(JSON.parse(stdout)).toMatchObject(counts(100))
-    expect(stderr).toMatch(/^commanderdb: [^\n]+\n$/)
-    expect(stderr).toContain(`${file} line 102: `)
-    expect(stderr).toContain(reason)
+    const { error } = JSON.parse(stderr) as { readonly error: { readonly message: string } }
+    expect(error).toMatchObject({ code: 'invalid_input', retryable: false, details: { file, line: 102 } })
+    expect(error.message).toContain(`${file} line 102: `)
+    expect(error.message).toContain(reason)
+    const again = await importFile(file, '--map', map)
+    expect(again.stderr).toBe(`commanderdb: ${error.message}\n`)
   })
 })
 
@@ -182,14 +186,56 @@ describe('import of NDJSON', () => {
       row('1', 'take', { cents: 5 }, 'c'),
       row('2', 'put', { cents: 5 }),
     ])
-    expect(jsonOf(await importFile(file, '--json'))).toMatchObject(counts(3, { rejected: 1 }))
+    const first = await importFile(file, '--json')
+    expect(first.exitCode).toBe(3)
+    expect(JSON.parse(first.stdout)).toMatchObject(counts(3, { rejected: 1 }))
     // A row without a key is another command each time.
-    expect(jsonOf(await importFile(file, '--json'))).toMatchObject(counts(1, { duplicates: 3 }))
+    const second = await importFile(file, '--json')
+    expect(JSON.parse(second.stdout)).toMatchObject(counts(1, { duplicates: 3 }))
+    // Whoever was interrupted would hear of it nowhere else.
+    expect(second.exitCode).toBe(3)
+    expect(second.stderr).toContain(
+      '1 command was rejected (1 of them in an earlier run): too_little 1; the first at line 2',
+    )
     const parking = write('parking.ndjson', [row('3', 'jam', {}, 'd'), row('1', 'put', { cents: 1 }, 'e')])
     const { exitCode, stdout, stderr } = await importFile(parking, '--json')
     expect(exitCode).toBe(1)
     expect(JSON.parse(stdout)).toMatchObject(counts(1, { parked: 1 }))
-    expect(stderr).toMatch(/^commanderdb: 1 commands? [^\n]*parked[^\n]+\n$/)
+    expect(JSON.parse(stderr)).toMatchObject({
+      error: { code: 'command_parked', message: expect.stringMatching(/^1 command is parked/), details: { parked: 1 } },
+    })
+  })
+
+  it('names reasons and lines when the application rejects, and has the exit code of a rejection', async () => {
+    const rows = Array.from({ length: 1000 }, (_, i) => row(`poor${i % 50}`, 'take', { cents: i + 1 }, `poor${i}`))
+    const file = write('rejected.ndjson', rows)
+    const { exitCode, stdout, stderr } = await importFile(file)
+    expect(exitCode).toBe(3)
+    expect(stderr).toBe(
+      'commanderdb: 1000 commands were rejected: too_little 1000; the first at line 1: too_little: there is too little\n',
+    )
+    expect(stdout).toMatch(/^rejected +1000$/m)
+    for (const line of [1, 2, 3, 4, 5])
+      expect(stdout).toMatch(
+        new RegExp(`^ *${line} +till/poor${line - 1} +take +too_little: there is too little$`, 'm'),
+      )
+    expect(stdout).toMatch(/^and 995 more$/m)
+    const again = await importFile(file, '--json')
+    const first = {
+      line: 1,
+      aggregate: 'till',
+      id: 'poor0',
+      command: 'take',
+      code: 'too_little',
+      message: 'there is\ntoo little',
+    }
+    expect(again.exitCode).toBe(3)
+    expect(JSON.parse(again.stdout)).toMatchObject({ duplicates: 1000, rejections: { byCode: { too_little: 1000 } } })
+    const { error } = JSON.parse(again.stderr) as {
+      readonly error: { readonly details: { readonly first: unknown[] } }
+    }
+    expect(error).toMatchObject({ code: 'command_rejected', details: { byCode: { too_little: 1000 } } })
+    expect([error.details.first[0], error.details.first.length]).toEqual([first, 5])
   })
 
   it('reads standard input', async () => {
@@ -218,8 +264,9 @@ describe('import of NDJSON', () => {
     const { exitCode, stdout, stderr } = await importFile(file, '--json')
     expect(exitCode).toBe(1)
     expect(JSON.parse(stdout)).toMatchObject(counts(1))
-    expect(stderr).toMatch(/^commanderdb: [^\n]+\n$/)
-    for (const part of [`${file} line 2: `, ...parts]) expect(stderr).toContain(part)
+    const { error } = JSON.parse(stderr) as { readonly error: { readonly code: string; readonly message: string } }
+    for (const part of [`${file} line 2: `, ...parts]) expect(error.message).toContain(part)
+    expect(error.message).toContain(error.code === 'invalid_input' ? 'line 2' : `line 2: ${error.code}: `)
   })
 })
 

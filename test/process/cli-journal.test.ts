@@ -107,7 +107,9 @@ describe('journal verify', () => {
     bytes[offset + 120] = (bytes[offset + 120] as number) ^ 1
     writeFileSync(join(directory, name), bytes)
     const result = await cli.run('journal', 'verify', directory, '--json')
-    expectError(result, 1, 'damaged', name, `byte ${offset}`)
+    const message = expect.stringMatching(new RegExp(`damaged.*${name} at byte ${offset}`))
+    expect(JSON.parse(result.stderr)).toEqual({ error: { code: 'journal_corrupt', message, retryable: false } })
+    expect(result.exitCode).toBe(1)
     expect(JSON.parse(result.stdout)).toMatchObject({ status: 'corrupt', place: { segment: name, offset } })
     expectError(await cli.run('journal', 'inspect', directory), 1, `byte ${offset}`)
   })

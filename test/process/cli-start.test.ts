@@ -51,9 +51,46 @@ describe('an application module that does not load', () => {
     command.process.kill('SIGTERM')
     await command.ended
     const module = write('application.ts', 'export default 5\n')
-    expectError(await start('--app', module), 2, module, 'default export is 5')
+    const refused = await start('--app', module)
+    expectError(refused, 2, module, 'default export is 5')
+    expect(refused.stdout).toBe('')
     await cli.start('--data-dir', 'data', '--app', bank)
     expect(jsonOf(await cli.run('state', 'account/1', '--json'))).toMatchObject({ revision: 1 })
+  })
+})
+
+describe('two applications with the same aggregate', () => {
+  const shop = `
+    import { defineApplication } from ${JSON.stringify(join(import.meta.dirname, '..', '..', 'src', 'index.ts'))}
+    import { account } from ${JSON.stringify(bank)}
+    export default defineApplication({ name: 'shop', aggregates: [account] })
+  `
+
+  it.each(['a new database', 'an existing one'])(
+    'are refused in one line before anything is started, in %s',
+    async (which) => {
+      if (which === 'an existing one') {
+        const { command } = await cli.start('--data-dir', 'data', '--app', bank)
+        command.process.kill('SIGTERM')
+        await command.ended
+      }
+      const result = await start('--app', bank, '--app', write('shop.ts', shop))
+      expectError(
+        result,
+        2,
+        '"account" is defined twice, by applications "bank" and "shop"; leave it out of the aggregates',
+      )
+      expect(result.stdout).toBe('')
+      expect(existsSync(cli.dataDir)).toBe(which === 'an existing one')
+    },
+  )
+})
+
+describe('a start without an application', () => {
+  it('says so, and so does who is sent a command', async () => {
+    const { command } = await cli.start('--data-dir', 'data')
+    expect(command.stderr).toMatch(/^commanderdb: no application is loaded, [^\n]+ --app, [^\n]+\n$/)
+    expectError(await cli.run('send', 'account/1', 'deposit', '{}'), 1, '"account"; there are: none', '--app')
   })
 })
 
@@ -115,10 +152,29 @@ describe('a start', () => {
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
     const { port } = server.address() as AddressInfo
     try {
-      expectError(await cli.run('start', '--app', bank, '--http-port', String(port)), 2, `127.0.0.1:${port}`, 'in use')
+      const result = await cli.run('start', '--app', bank, '--http-port', String(port))
+      expectError(result, 2, `127.0.0.1:${port}`, 'in use')
+      // No process was started, and nothing was made.
+      expect(result.stdout).toBe('')
+      expect(existsSync(cli.dataDir)).toBe(false)
     } finally {
       server.close()
     }
+  })
+
+  it('that others could reach without a token exits 2, before anything is made', async () => {
+    const result = await start('--app', bank, '--http-host', '0.0.0.0')
+    expectError(result, 2, '0.0.0.0', 'security.tokens is empty')
+    expect(result.stdout).toBe('')
+    expect(existsSync(cli.dataDir)).toBe(false)
+  })
+
+  it('beside the database that has both directory and port names that one', async () => {
+    const { url, pid } = await cli.start('--data-dir', 'data', '--app', bank)
+    const second = await cli.run('start', '--app', bank, '--http-port', new URL(url).port)
+    expectError(second, 1, `process ${pid} `, cli.dataDir)
+    expect(second.stdout).toBe('')
+    expect(jsonOf(await cli.run('status', '--json'))).toMatchObject({ ready: true })
   })
 
   it('in the directory of something else exits 1 and changes nothing there', async () => {

@@ -38,6 +38,31 @@ describe.each(reaches)('workflow with %s', (name, reach) => {
     jsonOf(await workflow('get', id, '--json', ...flags))
   const id = (text: string): string => `order/${text}${name}`
 
+  /** In the status and the metrics, which follow within a second. */
+  const expectSeen = async (parked: { readonly commands: number; readonly workflows: number }): Promise<void> => {
+    await until(`a status with ${JSON.stringify(parked)}`, async () => {
+      const found = jsonOf<{ parked: typeof parked }>(await cli.run('status', '--json', ...reach())).parked
+      return found.commands === parked.commands && found.workflows === parked.workflows
+    })
+    for (const metric of [
+      `parked_workflows\\{.*\\} ${parked.workflows}`,
+      'workflows_parked_total\\{.*\\} [1-9]\\d*',
+      'effects_failed_total\\{.*\\} [1-9]\\d*',
+      'workflows_active\\{.*\\} \\d+',
+    ])
+      await until(metric, async () => {
+        const metrics = await (await fetch(`${database.url}/metrics`)).text()
+        return new RegExp(`^commanderdb_${metric}$`, 'm').test(metrics)
+      })
+  }
+
+  const warnings = (code: string, of: string): Record<string, unknown>[] =>
+    database.command.stdout
+      .split('\n')
+      .filter((line) => line.startsWith('{') && line.includes(`"code":"${code}"`))
+      .map((line) => JSON.parse(line) as Record<string, unknown>)
+      .filter(({ workflow: found }) => found === of)
+
   it('start starts one, once', async () => {
     const input = '{"waitsFor":"approval"}'
     const first = await workflow('start', id('once'), input)
@@ -66,7 +91,13 @@ describe.each(reaches)('workflow with %s', (name, reach) => {
 
   it('start --wait waits no longer than --timeout', async () => {
     const late = await workflow('start', id('late'), '{"waitsFor":"approval"}', '--wait', '--timeout', '0.5')
-    expectError(late, 1, 'goes on')
+    expectError(late, 1, `workflow ${id('late')} has not ended after 0.5 s, and goes on`, '--timeout')
+    expect(late.stdout).toMatch(/^status {4}running$/m)
+    const json = await workflow('get', id('late'), '--wait', '--timeout', '0.5', '--json')
+    expect(json.exitCode).toBe(1)
+    expect(JSON.parse(json.stdout)).toMatchObject({ name: 'order', status: 'running' })
+    const pending = ['start', id('later'), '--delay', '1h', '--wait', '--timeout', '0.5', '--json'] as const
+    expect(JSON.parse((await workflow(...pending)).stdout)).toMatchObject({ status: 'pending' })
   })
 
   it('retry has a parked one go on, after it was mended', async () => {
@@ -74,9 +105,22 @@ describe.each(reaches)('workflow with %s', (name, reach) => {
     const parked = await workflow('start', id('parked'), JSON.stringify({ unless: file }), '--wait')
     expectError(parked, 1, /the stock is unknown.*workflow retry/)
     expect((await workflow('list', 'order', '--status', 'parked')).stdout).toContain(`parked${name}`)
+    await expectSeen({ commands: 0, workflows: 1 })
+    const [listed] = jsonOf<{ name: string; id: string }[]>(await workflow('list', '--status', 'parked', '--json'))
+    expect(listed).toMatchObject({ name: 'order', id: `parked${name}`, status: 'parked' })
+    expect((await workflow('list', '--status', 'parked')).stdout).toMatch(new RegExp(`^${id('parked')} +parked `, 'm'))
+    expect(jsonOf(await workflow('list', '--status', 'parked', '--json', '--after', id('parked')))).toEqual([])
+    expect((await cli.run('status', ...reach())).stdout).toMatch(/^parked +1 workflow \(commanderdb workflow list/m)
+    expect(warnings('workflow_parked', id('parked'))).toMatchObject([
+      { level: 'warn', operation: 'request/check#1', error: { message: expect.stringContaining('the stock is') } },
+    ])
+    expect(warnings('request_failed', id('parked'))).toMatchObject([{ level: 'warn', attempt: 1 }])
     writeFileSync(file, '')
     expect((await workflow('retry', id('parked'))).exitCode).toBe(0)
     expect((await view(id('parked'), '--wait')).status).toBe('completed')
+    await expectSeen({ commands: 0, workflows: 0 })
+    expect(jsonOf(await workflow('list', '--status', 'parked', '--json'))).toEqual([])
+    expect((await cli.run('status', ...reach())).stdout).toMatch(/^parked +nothing$/m)
     expectError(await workflow('retry', id('parked')), 1, 'only a parked one')
   })
 
@@ -97,6 +141,8 @@ describe.each(reaches)('workflow with %s', (name, reach) => {
     await workflow('start', id('cancel'), '{"waitsFor":"approval"}')
     expect((await workflow('cancel', id('cancel'), '--reason', 'changed my mind')).exitCode).toBe(0)
     expectError(await workflow('get', id('cancel'), '--wait'), 1, 'was cancelled: cancelled: changed my mind')
+    expectError(await workflow('cancel', id('cancel')), 1, 'has ended: it is cancelled')
+    expectError(await workflow('cancel', id('cancel'), '--force'), 1, 'has ended: it is cancelled')
   })
 
   it('says what is wrong', async () => {

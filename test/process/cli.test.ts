@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { bank, CommandLine, jsonOf, linesOf, type Result, type StartedDatabase, till } from './command-line.ts'
+import { until } from './running-database.ts'
 
 let cli: CommandLine
 let database: StartedDatabase
@@ -115,8 +116,15 @@ describe.each(reaches)('with %s', (name, reach) => {
   it('send exits 3 when the application rejects, with its code, message and details on one line', async () => {
     const rejected = await send(`till/${key('empty')}`, 'take', '{"cents":5}')
     expectError(rejected, 3, 'take', `till/${key('empty')}`, 'too_little', 'there is too little', '{"cents":0}')
-    const { exitCode, stdout } = await send(`till/${key('empty')}`, 'take', '{"cents":5}', '--json')
+    const { exitCode, stdout, stderr } = await send(`till/${key('empty')}`, 'take', '{"cents":5}', '--json')
     expect(exitCode).toBe(3)
+    const { error } = JSON.parse(stderr) as { readonly error: Record<string, unknown> }
+    expect(error).toMatchObject({
+      code: 'command_rejected',
+      retryable: false,
+      message: expect.stringContaining('take'),
+    })
+    expect(error['details']).toEqual({ id: expect.any(String), code: 'too_little', details: { cents: 0 } })
     expect(JSON.parse(stdout)).toMatchObject({ outcome: 'rejected', code: 'too_little', details: { cents: 0 } })
   })
 
@@ -139,7 +147,7 @@ describe.each(reaches)('with %s', (name, reach) => {
 
   it('send decides at the expected revision only', async () => {
     await sendJson(`till/${key('revision')}`, 'put', '{"cents":5}', '--expect-revision', '0')
-    const late = await send(`till/${key('revision')}`, 'put', '{"cents":5}', '--expect-revision', '0')
+    const late = await send(`till/${key('revision')}`, 'put', '{"cents":5}', '--expected-revision', '0')
     expectError(late, 1, 'revision 1, not 0')
   })
 
@@ -150,8 +158,13 @@ describe.each(reaches)('with %s', (name, reach) => {
     ['an unknown aggregate', ['teller/1', 'put', '{}'], 1, ['"teller"', 'till']],
     ['an unknown command', ['till/1', 'steal', '{}'], 1, ['"steal"', 'put, take, jam']],
     ['data that breaks its schema', ['till/1', 'put', '{"cents":"many"}'], 1, ['cents', 'till/1']],
-    ['a wrong revision', ['till/1', 'put', '{"cents":1}', '--expect-revision', 'x'], 2, ['--expect-revision', '"x"']],
-    ['a wrong wait', ['till/1', 'put', '{"cents":1}', '--wait', 'long'], 2, ['long', 'received, completed, applied']],
+    [
+      'a wrong revision',
+      ['till/1', 'put', '{"cents":1}', '--expected-revision', 'x'],
+      2,
+      ['--expected-revision', '"x"'],
+    ],
+    ['a wrong wait', ['till/1', 'put', '{"cents":1}', '--wait', 'long'], 2, ['long', 'received, completed, applied;']],
     ['too many words', ['till/1', 'put', '{"cents":1}', 'more'], 2, ['too many arguments']],
   ])('send refuses %s and names it', async (_, args, exitCode, parts) => {
     expectError(await send(...args), exitCode, ...parts.map((part) => (part.startsWith('{') ? new RegExp(part) : part)))
@@ -191,6 +204,42 @@ describe.each(reaches)('with %s', (name, reach) => {
     expect(limited.stdout).toMatch(/^ *\d+ {2}\S+Z {2}till\/\S+ {2}1 {2}put {2}\{"cents":1\}\n$/)
   })
 
+  it('stream read says it when there is nothing to print', async () => {
+    const nobody = await cli.run('stream', 'read', `till/${key('nobody')}`, ...reach())
+    expect(nobody).toMatchObject({
+      exitCode: 0,
+      stdout: '',
+      stderr: `commanderdb: till/${key('nobody')} has no events\n`,
+    })
+    await sendJson(`till/${key('one')}`, 'put', '{"cents":1}', '--wait', 'applied')
+    const beyond = await cli.run('stream', 'read', `till/${key('one')}`, '--from', '2', ...reach())
+    expect(beyond.stderr).toContain('has no events from revision 2 on')
+    const forPrograms = await cli.run('stream', 'read', `till/${key('nobody')}`, '--json', ...reach())
+    expect(forPrograms).toMatchObject({ exitCode: 0, stdout: '', stderr: '' })
+  })
+
+  it('with --json an error is one object on standard error, with its code, and nothing on standard output', async () => {
+    const errorOf = async (...args: readonly string[]): Promise<unknown> => {
+      const { stdout, stderr } = await cli.run(...args, '--json', ...reach())
+      expect(stdout).toBe('')
+      return (JSON.parse(stderr) as { readonly error: unknown }).error
+    }
+    expect(await errorOf('state', 'teller/1')).toEqual({
+      code: 'unknown_aggregate',
+      message: expect.stringMatching(/"teller".*till/),
+      retryable: false,
+    })
+    await sendJson(`till/${key('codes')}`, 'put', '{"cents":5}')
+    expect(
+      await errorOf('send', `till/${key('codes')}`, 'put', '{"cents":5}', '--expected-revision', '0'),
+    ).toMatchObject({
+      code: 'revision_mismatch',
+      retryable: false,
+    })
+    expect(await errorOf('send', 'till/1', 'put', '{')).toMatchObject({ code: 'invalid_input', retryable: false })
+    expect(await errorOf('status', '--verbose')).toMatchObject({ code: 'invalid_input' })
+  })
+
   it('events --follow goes on until it is interrupted', async () => {
     const following = cli.spawn(['events', '--follow', '--types', 'put', '--json', ...reach()])
     await sendJson(`till/${key('follow')}`, 'put', '{"cents":41}')
@@ -209,7 +258,11 @@ describe.each(reaches)('with %s', (name, reach) => {
     expect(jsonOf(row)).toMatchObject({ version: 1, value: { cents: 9 } })
     expect(await cli.run('projection', 'rebuild', 'contents', ...reach())).toMatchObject({ exitCode: 0, stderr: '' })
     expectError(await cli.run('projection', 'get', 'contents', 'nobody', ...reach()), 1, '"nobody"')
-    expectError(await cli.run('projection', 'get', 'content', 'x', ...reach()), 1, '"content"')
+    for (const verb of [
+      ['get', 'content', 'x'],
+      ['rebuild', 'content'],
+    ])
+      expectError(await cli.run('projection', ...verb, ...reach()), 1, '"content"', /there are: balances, contents/)
   })
 
   it('parked commands are listed, retried and skipped', async () => {
@@ -220,7 +273,23 @@ describe.each(reaches)('with %s', (name, reach) => {
     const [parked] = await listed()
     expect(parked?.reason.message).toContain('the drawer is jammed')
     const id = parked?.id as string
+    const logged = linesOf<Record<string, unknown>>(
+      database.command.stdout
+        .split('\n')
+        .filter((line) => line.startsWith('{'))
+        .join('\n'),
+    ).filter(({ code, command }) => code === 'command_parked' && command === id)
+    expect(logged).toMatchObject([{ level: 'warn', aggregate: `till/${key('jam')}`, name: 'jam', attempts: 2 }])
+    await until('a status that counts it', async () => {
+      const { stdout } = await cli.run('status', ...reach())
+      return /^parked +1 command \(commanderdb command list\)$/m.test(stdout)
+    })
+    await until('metrics that count it', async () => {
+      const metrics = await (await fetch(`${database.url}/metrics`)).text()
+      return /^commanderdb_parked_commands\{.*\} 1$/m.test(metrics)
+    })
     expect(jsonOf(await cli.run('command', 'get', id, '--json', ...reach()))).toMatchObject({ id, status: 'parked' })
+    expect((await cli.run('command', 'get', id, ...reach())).stdout).toMatch(/^parked at +LSN \d+$/m)
     expect(await cli.run('command', 'retry', id, ...reach())).toMatchObject({ exitCode: 0 })
     const again = await cli.run('command', 'get', id, '--wait', '20', '--json', ...reach())
     expect(jsonOf(again)).toMatchObject({ id, status: 'parked' })
@@ -229,6 +298,7 @@ describe.each(reaches)('with %s', (name, reach) => {
     })
     const skipped = await cli.run('command', 'get', id, '--wait', '20', ...reach())
     expect(skipped.stdout).toMatch(/^status +skipped$/m)
+    expect(skipped.stdout).toMatch(/^ended at +LSN \d+$/m)
     expect(skipped.stdout).toContain('mended by hand')
     expect(await listed()).toEqual([])
     expectError(await cli.run('command', 'retry', id, ...reach()), 1, 'skipped')
@@ -285,7 +355,33 @@ describe('a wrong command line', () => {
   })
 })
 
+describe('a variable that is not known', () => {
+  it.each([
+    [
+      { COMMANDERDB_HTTP_PROT: '3' },
+      'COMMANDERDB_HTTP_PROT is not known and has no effect; the nearest known one is COMMANDERDB_HTTP_PORT',
+    ],
+    [
+      { COMMANDERDB_LOG_LEVLE: 'debug' },
+      'COMMANDERDB_LOG_LEVLE is not known and has no effect; the nearest known one is COMMANDERDB_LOG_LEVEL',
+    ],
+  ])('is named with the nearest one: %o', async (env, text) => {
+    const { exitCode, stderr } = await cli.runWith({ env }, 'status', '--data-dir', cli.dataDir)
+    expect([exitCode, stderr]).toEqual([0, `commanderdb: the variable ${text}\n`])
+    const forPrograms = await cli.runWith({ env }, 'status', '--json', '--data-dir', cli.dataDir)
+    expect(JSON.parse(forPrograms.stderr)).toEqual({ warning: { message: `the variable ${text}` } })
+  })
+})
+
 describe('where no database is', () => {
+  it('an error for programs has code and details', async () => {
+    const { exitCode, stdout, stderr } = await cli.run('state', 'till/1', '--json', '--data-dir', 'nothing')
+    expect([exitCode, stdout]).toEqual([4, ''])
+    expect(JSON.parse(stderr)).toMatchObject({
+      error: { code: 'no_database', retryable: false, details: { dataDir: `${cli.directory}/nothing` } },
+    })
+  })
+
   it.each([
     ['status'],
     ['stop'],

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -203,18 +203,32 @@ describe('a database whose state went wrong while it ran', () => {
     expect(report).toMatchObject({ ok: false, hashes: { compared: 1, differing: [{ lsn: expect.any(Number) }] } })
     const { lsn, expected, found } = report.hashes.differing[0] as Difference
     expect(found).not.toBe(expected)
-    expect(result.stderr).toBe(
-      `commanderdb: what was restored is not what was: at LSN ${lsn} the state has the hash ${found}, but had ${expected} while the database ran\n`,
-    )
+    const message = `what was restored is not what was: at LSN ${lsn} the state has the hash ${found}, but had ${expected} while the database ran`
+    const { differing } = report.hashes
+    expect(JSON.parse(result.stderr)).toEqual({
+      error: { code: 'archive_corrupt', message, retryable: false, details: { differing } },
+    })
     expect((await drill(wrong)).stdout).toMatch(/^drill +not ok$/m)
     expectNothingLeft()
   })
 
-  it('is restored to what its journal says, and it is said that this is not what was', async () => {
-    const dataDir = join(cli.directory, 'restored')
+  it('is not restored: it is said that this is not what was, and nothing is made', async () => {
+    const dataDir = join(cli.directory, 'not-restored')
     const result = await run('restore', wrong, '--data-dir', dataDir, '--json')
+    expect([result.exitCode, result.stdout]).toEqual([1, ''])
+    expect(result.stderr).toMatch(
+      /^commanderdb: what was restored is not what was: at LSN \d+ the state has the hash [0-9a-f]+, but had [0-9a-f]+ while the database ran; nothing was made: /,
+    )
+    expect(readdirSync(cli.directory).filter((name) => name.startsWith('not-restored'))).toEqual([])
+    expect(existsSync(join(wrong, 'timelines'))).toBe(false)
+  })
+
+  it('is restored to what its journal says when that is asked for, and it is said that this is not what was', async () => {
+    const dataDir = join(cli.directory, 'restored')
+    const result = await run('restore', wrong, '--data-dir', dataDir, '--accept-difference', '--json')
     expect(result.exitCode).toBe(0)
     expect(JSON.parse(result.stdout)).toMatchObject({ hashes: { differing: [expect.anything()] } })
-    expect(result.stderr).toMatch(/^commanderdb: at LSN \d+ the state has the hash [0-9a-f]+, but had [0-9a-f]+ while/)
+    const message = /^at LSN \d+ the state has the hash [0-9a-f]+, but had [0-9a-f]+ while/
+    expect(JSON.parse(result.stderr)).toEqual({ warning: { message: expect.stringMatching(message) } })
   })
 })

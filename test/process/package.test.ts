@@ -16,8 +16,10 @@ import { delimiter, dirname, join, resolve } from 'node:path'
 import type { Readable } from 'node:stream'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { packagedManifest, swapManifest } from '../../scripts/package-manifest.ts'
+import { blocksOf, fileNameOf } from './walk-through.ts'
 
 const repository = resolve(import.meta.dirname, '..', '..')
+const compiler = join(repository, 'node_modules', 'typescript', 'bin', 'tsc')
 const { version } = JSON.parse(readFileSync(join(repository, 'package.json'), 'utf8')) as { version: string }
 
 interface Result {
@@ -59,7 +61,17 @@ let tarballFiles: string[]
 
 /** Packing swaps package.json for a moment, which must not happen to the tree that other tests run from. */
 function copyRepository(): void {
-  for (const name of ['src', 'processes', 'scripts', 'package.json', 'package-lock.json', 'tsconfig.json']) {
+  const documents = readdirSync(repository).filter((name) => name.endsWith('.md'))
+  for (const name of [
+    'src',
+    'processes',
+    'scripts',
+    'package.json',
+    'package-lock.json',
+    'tsconfig.json',
+    'LICENSE',
+    ...documents,
+  ]) {
     cpSync(join(repository, name), join(clone, name), { recursive: true })
   }
   mkdirSync(join(clone, 'node_modules'))
@@ -106,6 +118,28 @@ describe('npm pack', () => {
     expect(tarballFiles).toContain('package/dist/src/cli/commanderdb.mjs')
   })
 
+  it('packs no script that an installation would want to run', () => {
+    const { scripts } = JSON.parse(runWell(temporary, 'tar', '-xOf', tarball, 'package/package.json')) as {
+      readonly scripts: Readonly<Record<string, string>>
+    }
+    expect(Object.keys(scripts)).toEqual(['prepack', 'postpack', 'postprepare'])
+    const listed = run(consumer, 'npm', 'install-scripts', 'ls')
+    expect(listed.stdout + listed.stderr).toContain('lmdb')
+    expect(listed.stdout + listed.stderr).not.toMatch(/commanderdb@/)
+  })
+
+  it('packs documents whose links lead to what is packed', () => {
+    const documents = tarballFiles.filter((name) => name.endsWith('.md'))
+    expect(documents).toContain('package/README.md')
+    const dead = documents.flatMap((name) => {
+      const text = runWell(temporary, 'tar', '-xOf', tarball, name)
+      const targets = [...text.matchAll(/\]\(([^)#\s]+)/g)].map(([, target = '']) => target)
+      const local = targets.filter((target) => !/^https?:/.test(target))
+      return local.filter((target) => !tarballFiles.includes(`package/${target}`)).map((target) => `${name}: ${target}`)
+    })
+    expect(dead).toEqual([])
+  })
+
   it('compiles every process, beside the sources that it imports', () => {
     const processes = readdirSync(join(repository, 'processes')).map((name) => name.replace(/\.ts$/, '.js'))
     expect(processes).not.toEqual([])
@@ -115,7 +149,8 @@ describe('npm pack', () => {
   it('that was interrupted is mended by the next npm install or npm pack', () => {
     swapManifest(clone)
     expect(manifestOf(clone)).not.toBe(manifestOf(repository))
-    expect(runWell(clone, 'npm', 'run', 'prepare')).not.toContain('error')
+    // One of the scripts that `npm ci` and `npm install` run in the tree itself; `prepare` is not among those of the package.
+    expect(runWell(clone, 'npm', 'run', 'postprepare')).not.toContain('error')
     expect(manifestOf(clone)).toBe(manifestOf(repository))
     swapManifest(clone)
     runWell(clone, 'npm', 'pack', '--pack-destination', join(temporary, 'elsewhere'))
@@ -169,7 +204,6 @@ describe('the installed package', () => {
       })\n`
     const compile = (text: string): Result => {
       writeFileSync(join(consumer, 'application.ts'), text)
-      const compiler = join(repository, 'node_modules', 'typescript', 'bin', 'tsc')
       const options = [
         '--strict',
         '--skipLibCheck',
@@ -185,6 +219,25 @@ describe('the installed package', () => {
     }
     expect(compile(program('deposited', '0'))).toEqual({ status: 0, stdout: '', stderr: '' })
     expect(compile(program('withdrawn', '0')).stdout).toMatch(/application\.ts\(\d+,\d+\): error TS/)
+  })
+
+  it('checks what README.md shows with the settings that README.md gives, types of libraries included', () => {
+    const project = join(consumer, 'project')
+    mkdirSync(join(project, 'node_modules', '@types'), { recursive: true })
+    // As `npm install --save-dev` puts it there.
+    for (const name of ['node', '../undici-types']) {
+      const from = join(repository, 'node_modules', '@types', name)
+      symlinkSync(from, join(project, 'node_modules', '@types', name))
+    }
+    const blocks = blocksOf(readFileSync(join(repository, 'README.md'), 'utf8'))
+    const [first] = blocks
+    const [begin = '', install = ''] = first?.text.split('\n') ?? []
+    expect(install).toBe(`npm install ../commanderdb/commanderdb-${version}.tgz`)
+    runWell(project, 'sh', '-c', begin)
+    expect(JSON.parse(manifestOf(project))).toMatchObject({ type: 'module' })
+    for (const block of blocks)
+      if (block.language !== 'sh') writeFileSync(join(project, fileNameOf(block) ?? 'printed'), block.text)
+    expect(run(project, process.execPath, compiler)).toEqual({ status: 0, stdout: '', stderr: '' })
   })
 
   it.each([

@@ -24,6 +24,7 @@ interface Manifest {
   readonly appliedLsn: number
   readonly appliedTime: string
   readonly toLsn: number
+  readonly toTime: string
   readonly startedAt: string
 }
 let manifest: Manifest
@@ -99,6 +100,9 @@ function makeVariants(): void {
     writeFileSync(join(path, 'backup.json'), text.replace('"appliedLsn": ', '"appliedLsn": 1'))
   })
   variant('newer-manifest', 'backup', (path) => writeFileSync(join(path, 'backup.json'), '{"format":2}'))
+  variant('alone', 'backup', (path) => {
+    writeFileSync(join(path, 'backup.json'), encodeManifest({ ...manifestOf('backup'), archive: null }))
+  })
   variant('moved-archive', 'backup', (path) => {
     writeFileSync(join(path, 'backup.json'), encodeManifest({ ...manifestOf('backup'), archive: place('other') }))
   })
@@ -212,7 +216,7 @@ describe('restore refuses an archive', () => {
       `${manifest.toLsn}`,
       '--json',
     )
-    expect(jsonOf(drilled)).toMatchObject({ ok: true, lsn: manifest.toLsn, hashes: { compared: 1 } })
+    expect(jsonOf(drilled)).toMatchObject({ ok: true, lsn: manifest.toLsn, hashes: { compared: 2 } })
   })
 })
 
@@ -290,6 +294,21 @@ describe('restore refuses a goal', () => {
       `there is no LSN ${endLsn + 1000}`,
       `everything there is ends at LSN ${endLsn}`,
     ]))
+
+  it('behind the end by its time, where what came in between would be missing', async () => {
+    const late = ['--to-time', '2090-01-01T00:00:00Z']
+    const says = ['what was written from then to 2090-01-01T00:00:00.000Z, if anything, is not there', 'without a time']
+    await expectRefusal(restoring('backup', ...late), 1, [`everything there is ends at LSN ${endLsn}, 20`, ...says])
+    await expectRefusal(restoring('archive', ...late), 1, [`everything there is ends at LSN ${endLsn}, 20`, ...says])
+    const end = `everything there is ends at LSN ${manifest.toLsn}, ${manifest.toTime}`
+    await expectRefusal(restoring('alone', ...late), 1, [end, ...says])
+    const { stdout, stderr, exitCode } = await run('restore', place('alone'), '--drill', ...late, '--json')
+    expect([exitCode, stdout]).toEqual([1, ''])
+    expect(JSON.parse(stderr)).toMatchObject({ error: { code: 'invalid_input', details: { lastLsn: manifest.toLsn } } })
+    // When the backup was begun nothing was missing yet.
+    const drilled = await run('restore', place('alone'), '--drill', '--to-time', manifest.startedAt, '--json')
+    expect(jsonOf(drilled)).toMatchObject({ ok: true, lsn: manifest.toLsn })
+  })
 
   it('on a timeline that is not there', () =>
     expectRefusal(restoring('archive', '--timeline', '7'), 1, [

@@ -6,6 +6,7 @@ import { FileStorage } from '../../src/journal/file-storage.ts'
 import { lsn } from '../../src/kernel/identifiers.ts'
 import { readFrames } from '../simulation/journal-entries.ts'
 import { fixtureApplication, RunningDatabase, until } from './running-database.ts'
+import { startWorkflow, untilStatus, WorkflowDiary } from './workflow-diary.ts'
 
 const applicationSilenceMs = 1000
 const module = fixtureApplication('troublesome')
@@ -118,5 +119,32 @@ describe('the only application instance that is silent for longer than it may be
     completedOnly(await all)
     await verifyCounts(client, 11)
     expect(await db.pidOf(firstProcess)).toBe(pid)
+  })
+})
+
+describe('an application instance that holds nothing but a workflow, and is stopped', () => {
+  it('is deregistered, and the other one ends the workflow', async () => {
+    const diary = new WorkflowDiary()
+    const resources = { env: { DIARY: diary.directory } }
+    const journeys = { module: fixtureApplication('journeys'), instances: 2, resources }
+    const db = await RunningDatabase.start({ applications: [journeys], limits: { applicationSilenceMs } })
+    database = db
+    const client = await db.connect()
+    diary.hold('1', 'errand')
+    await startWorkflow(client, 'errand', '1', { id: '1' })
+    const { pid } = await diary.at('1', 'errand')
+    const supervisor = await db.pidOf('supervisor')
+    process.kill(supervisor, 'SIGSTOP')
+    process.kill(pid, 'SIGSTOP')
+    try {
+      diary.release('1', 'errand')
+      const { result } = await untilStatus(client, 'errand', '1', 'completed')
+      expect(result).toBe('errand')
+      expect(diary.lines.filter(({ what }) => what === 'ends').map((line) => line.pid === pid)).toEqual([false])
+    } finally {
+      process.kill(pid, 'SIGCONT')
+      process.kill(supervisor, 'SIGCONT')
+      diary.remove()
+    }
   })
 })

@@ -115,7 +115,7 @@ export const plants: readonly Plant[] = [
         'applied',
         (original) =>
           function applied(this: Gateway): void {
-            this.watermark({ ...this.marks, flushed: this.state.lsn, checkpointWanted: lsn(0) })
+            this.watermark({ ...this.marks, flushed: this.state.lsn, checkpointWanted: lsn(0), storeAgrees: true })
             original.call(this)
           },
       ),
@@ -132,7 +132,13 @@ export const plants: readonly Plant[] = [
         (original) =>
           function apply(this: ProjectionApplier, ...args): void {
             original.apply(this, args)
-            this.watermark({ written: args[3], flushed: args[3], applied: this.committed, checkpointWanted: lsn(0) })
+            this.watermark({
+              written: args[3],
+              flushed: args[3],
+              applied: this.committed,
+              checkpointWanted: lsn(0),
+              storeAgrees: true,
+            })
           },
       ),
   },

@@ -1,6 +1,7 @@
 import { newestTimeline } from '../../src/archive/sealed-segments.ts'
 import { rememberedAsArchived } from '../../src/assembly/flushed-floor.ts'
 import { acceptLoss, type Loss } from '../../src/backup/accept-loss.ts'
+import { readGivingUp } from '../../src/journal/giving-up.ts'
 import { isCommanderError } from '../../src/kernel/errors.ts'
 import { readAppliedFrame } from '../../src/tables/applied-frame.ts'
 import { readPosition, readRoot } from '../../src/tables/meta.ts'
@@ -166,6 +167,7 @@ export class Repairs {
     const { host, journalOptions } = this.#cluster
     const store = host.store.now()
     const newest = newestTimeline(host.disk)
+    const isGoingOn = readGivingUp(host.disk) !== null
     const loss = await acceptLoss({
       storage: host.disk,
       environment: process.environment,
@@ -176,24 +178,26 @@ export class Repairs {
       archived: rememberedAsArchived(store, host.disk),
       claim: async (wanted) => wanted,
       appliedFrame: readAppliedFrame(store),
+      keep: ({ storeIsAhead }) => {
+        if (storeIsAhead) host.setStoreAside()
+      },
     })
     if (!process.takeStep()) return false
     this.#count(loss === null ? 'nothingToGiveUp' : loss.lost === null ? 'gaveUpOlder' : 'gaveUp')
-    if (loss !== null) this.#checkRecord(loss, newest)
-    if (loss?.storeIsAhead === true) {
-      this.#count('storeSetAside')
-      host.setStoreAside()
-    }
+    if (isGoingOn) this.#count('endedWhatWasBegun')
+    if (loss !== null) this.#checkRecord(loss, newest, isGoingOn)
+    if (loss?.storeIsAhead === true) this.#count('storeSetAside')
     this.#goOn()
     return true
   }
 
   /** The record says what is there now, and where the rest is. */
-  #checkRecord({ endLsn, lost, keptAside, timeline, parent }: Loss, newest: number): void {
+  #checkRecord({ endLsn, lost, keptAside, timeline, parent }: Loss, newest: number, isGoingOn: boolean): void {
     const names = this.#cluster.host.disk.list()
     for (const { name } of keptAside)
       if (!names.includes(name)) this.#violate(`M4: ${name} is said to be kept aside and is not there`)
-    if (lost !== null && (lost.fromLsn !== endLsn + 1 || timeline !== newest + 1 || parent > newest))
+    const isNew = timeline === newest + 1 || (isGoingOn && timeline === newest)
+    if (lost !== null && (lost.fromLsn !== endLsn + 1 || !isNew || parent > newest))
       this.#violate(`M4: given up from ${lost.fromLsn} on timeline ${timeline}, where ${endLsn} is left of ${parent}`)
   }
 

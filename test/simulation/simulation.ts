@@ -210,9 +210,13 @@ class History {
   #isCorrupt(role: string, error: CommanderError): boolean {
     if (!this.#faults.media.hasStruck) return false
     const { rule } = (error.details ?? {}) as { readonly rule?: string }
-    if (rule === 'R9') {
-      // Applications may have decided on what the store had in common with nobody: the journal itself is no measure any more.
-      this.#isWorthless = this.#media.storeContradicts(error)
+    const isRunning = role === 'journal-writer' && this.#cluster.journal !== null
+    if (rule === 'R9' || isRunning) {
+      // It is set aside. Nobody has decided on what it had in common with nobody; but readers may have seen it.
+      this.#media.storeContradicts(error)
+      this.#observers.lost(this.#cluster.losses.at(-1)?.endLsn ?? 0)
+      if (role === 'journal-writer') this.#repairs.refused()
+      else this.#repairs.unreadable()
     } else if (role === 'journal-writer') {
       if (!this.#media.refused(error)) return false
       this.#repairs.refused()

@@ -2,6 +2,7 @@ import type { Entry } from '../../src/actions/action.ts'
 import { aggregateKey } from '../../src/actions/aggregate-key.ts'
 import type { KeyRecord } from '../../src/state/idempotency.ts'
 import { emptyRoot, reduce } from '../../src/state/root.ts'
+import { simulatedJournalId } from '../../src/testing/simulated-host.ts'
 import { turn } from '../../src/testing/turn-adapter.ts'
 import { WorkflowExecution } from '../../src/workflows/execution.ts'
 import { noIsolation } from '../../src/workflows/isolation.ts'
@@ -9,6 +10,9 @@ import { endsWorkflow, type WorkflowEvent } from '../../src/workflows/workflow-e
 import type { Frame } from './journal-entries.ts'
 import { flowsOf } from './workflow-code.ts'
 import type { OutsideWorld } from './workflow-outside.ts'
+
+/** What keys of effects begin with. */
+const ofDatabase = simulatedJournalId.toString('hex').slice(0, 16)
 
 type Violate = (what: string) => void
 
@@ -135,7 +139,7 @@ export function checkEffects({ byKey }: Histories, { calls }: OutsideWorld, viol
   for (const [key, events] of byKey) {
     for (const { event, run, lsn } of events) {
       if (!('operation' in event.data)) continue
-      const effect = `${key.slice('workflow:'.length)}/${run}/${event.data.operation}`
+      const effect = `${ofDatabase}/${key.slice('workflow:'.length)}/${run}/${event.data.operation}`
       if (event.type === 'request/started') started.set(`${effect} ${event.data.attempt}`, lsn)
       if (event.type === 'request/completed') ended.set(effect, lsn)
       if (event.type === 'request/failed' && event.data.next === 'final') ended.set(effect, lsn)

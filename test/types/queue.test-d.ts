@@ -1,4 +1,5 @@
-import { defineAggregate, defineWorkflow } from 'commanderdb'
+import { defineAggregate, defineWorkflow, type ImportCommand } from 'commanderdb'
+import type { Database } from 'commanderdb/client'
 import { expectTypeOf } from 'vitest'
 
 const definition = {
@@ -60,3 +61,16 @@ defineAggregate({ ...definition, queues: { withdraw: { concurrency: 1, partition
 defineAggregate({ ...definition, queues: { close: { rateLimit: { limit: 1 } } } })
 // @ts-expect-error: a key is a text
 defineWorkflow({ name: 'job', queue: { concurrency: 1, partitionKey: () => 5 }, run: async () => 1 })
+
+export async function use(db: Database): Promise<void> {
+  const data = { branch: 'north', amountCents: 1 }
+  await db.execute(account, '1', 'withdraw', data, { priority: 9, delayMs: 60_000 })
+  await db.execute('account', '1', 'withdraw', data, { priority: 0, delayMs: 0 })
+  // @ts-expect-error a priority is a number
+  await db.execute(account, '1', 'withdraw', data, { priority: 'high' })
+  // @ts-expect-error the partition follows from the data
+  await db.execute(account, '1', 'withdraw', data, { partition: 'north' })
+}
+
+const row: ImportCommand = { aggregate: 'account', id: '1', command: 'withdraw', data: {}, priority: 3, delayMs: 5 }
+expectTypeOf(row.delayMs).toEqualTypeOf<number | undefined>()

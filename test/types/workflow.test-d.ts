@@ -1,5 +1,12 @@
 import { defineWorkflow } from 'commanderdb'
-import type { Database, WorkflowHandle, WorkflowStarted, WorkflowSummary, WorkflowView } from 'commanderdb/client'
+import type {
+  Database,
+  WorkflowHandle,
+  WorkflowStarted,
+  WorkflowSummary,
+  WorkflowView,
+  WorkflowWaiting,
+} from 'commanderdb/client'
 import { expectTypeOf } from 'vitest'
 import { z } from 'zod'
 
@@ -38,6 +45,12 @@ export async function use(db: Database): Promise<void> {
   expectTypeOf(await orders.get('1')).toEqualTypeOf<WorkflowView>()
   await orders.signal('1', 'approved', { by: 'anna' }, { idempotencyKey: 'k' })
   await orders.cancel('1', 'enough', { force: true })
+  await orders.start('1', { item: 'a', amountCents: 1 }, { priority: 9, delayMs: 60_000, idempotencyKey: 'k' })
+  await orders.execute('1', { item: 'a', amountCents: 1 }, { priority: 9, delayMs: 60_000, timeoutMs: 5 })
+  // @ts-expect-error only its start can be put off
+  await orders.signal('1', 'approved', null, { delayMs: 60_000 })
+  // @ts-expect-error a delay is a number of milliseconds
+  await orders.start('1', { item: 'a', amountCents: 1 }, { delayMs: '5s' })
   // @ts-expect-error the input has no amount
   await orders.start('1', { item: 'a' })
   // @ts-expect-error the amount is a number
@@ -52,6 +65,9 @@ export async function use(db: Database): Promise<void> {
 
   expectTypeOf(await db.workflows({ name: 'order', status: 'parked', limit: 5, after: '1' })).toEqualTypeOf<
     readonly WorkflowSummary[]
+  >()
+  expectTypeOf((await db.workflows({ name: 'order', waiting: true }))[0]?.waitingFor).toEqualTypeOf<
+    readonly WorkflowWaiting[] | undefined
   >()
   // @ts-expect-error no workflow is so
   await db.workflows({ name: 'order', status: 'sleeping' })

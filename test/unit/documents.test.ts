@@ -52,6 +52,12 @@ describe('the documents', () => {
     expect(broken.map(([link]) => link)).toEqual([])
   })
 
+  it.each(documents)('%s names files that are there', (name) => {
+    const spans = codeSpans(textOf(name).replace(/^```[\s\S]*?^```$/gm, ''))
+    const paths = spans.filter((span) => /^(src|test|bench|scripts)\/[a-z][\w./-]+(\.\w+|\/)$/.test(span))
+    expect(paths.filter((path) => !existsSync(join(root, path)))).toEqual([])
+  })
+
   it.each(documents)('%s names verbs and flags that the command line has', (name) => {
     const wrong = commandsIn(textOf(name)).flatMap((command) => {
       const words = wordsOf(command)
@@ -89,7 +95,7 @@ describe('the documents', () => {
 })
 
 /** Read elsewhere than in the config. */
-const otherVariables = ['COMMANDERDB_LOG_LEVEL', 'COMMANDERDB_TOKEN', 'COMMANDERDB_TEST_RESULTS']
+const otherVariables = ['COMMANDERDB_LOG_LEVEL', 'COMMANDERDB_TOKEN']
 
 /** As GitHub makes them. */
 function anchorsOf(markdown: string): readonly string[] {

@@ -27,8 +27,7 @@ export class FilledStore {
     this.#keys = new WriterKeyLookup(this.store)
     this.state = emptyRoot({ lookup: this.#keys.lookup, keepsPayloads: true })
     this.#writer = new TableWriter(
-      this.state,
-      this.store,
+      { state: this.state, store: this.store },
       new ProjectionRunner(this.store, applications, environment.log),
       1,
     )

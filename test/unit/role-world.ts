@@ -81,6 +81,13 @@ export class StubFollower {
     this.stopped = true
   }
 
+  /** How often it was asked who is there. */
+  rollCalls = 0
+
+  callRoll(): void {
+    this.rollCalls++
+  }
+
   resume(): void {}
 
   takeSequence(): number {
@@ -160,6 +167,7 @@ export const mark = (written: Lsn, flushed: Lsn = written, applied: Lsn = noLsn)
   flushed,
   applied,
   checkpointWanted: noLsn,
+  storeAgrees: true,
 })
 
 export function received(

@@ -87,6 +87,7 @@ export class ApplicationWorld {
       former: options.former ?? 'unknown',
       liveBytesMax: options.liveBytesMax ?? 1 << 20,
       draftBytesMax: 1 << 20,
+      effectKeyPrefix: 'database',
       reset: () => {},
     })
     this.runtime.start(this.follower.asFollower)

@@ -37,7 +37,7 @@ describe('a step whose draft is refused', () => {
     world.app.refuse(step?.sequence ?? 0)
     const again = summaryOf(await world.store())
     expect(again).toEqual(['request/started request/pay#1 1'])
-    expect(world.effects).toMatchObject([{ key: 'w/a/1/request/pay#1', attempt: 1 }])
+    expect(world.effects).toMatchObject([{ key: 'database/w/a/1/request/pay#1', attempt: 1 }])
   })
 })
 
@@ -55,7 +55,7 @@ describe('a lost connection', () => {
     expect(await world.store()).toEqual([])
     await world.resume()
     await world.store()
-    expect(world.effects[1]).toMatchObject({ key: 'w/a/1/request/pay#1', attempt: 2 })
+    expect(world.effects[1]).toMatchObject({ key: 'database/w/a/1/request/pay#1', attempt: 2 })
   })
 })
 

@@ -25,7 +25,7 @@ describe('a workflow', () => {
     await world.accept()
     expect(world.effects).toEqual([])
     world.flush()
-    expect(world.effects).toMatchObject([{ key: 'w/a/1/request/pay#1', attempt: 1 }])
+    expect(world.effects).toMatchObject([{ key: 'database/w/a/1/request/pay#1', attempt: 1 }])
     world.effects[0]?.done(7)
     expect(summaryOf(await world.write())).toEqual(['request/completed request/pay#1', 'workflow/completed'])
     expect(world.app.runtime.state.activations.byKey.size).toBe(0)
@@ -45,7 +45,7 @@ describe('a workflow', () => {
     await world.send('retry', {})
     await world.store()
     await world.store()
-    expect(world.effects[2]).toMatchObject({ key: 'w/a/1/request/pay#1', attempt: 3 })
+    expect(world.effects[2]).toMatchObject({ key: 'database/w/a/1/request/pay#1', attempt: 3 })
     world.effects[2]?.done(1)
     expect(summaryOf(await world.write())).toEqual(['request/completed request/pay#1', 'workflow/completed'])
   })
@@ -100,7 +100,7 @@ describe('a workflow', () => {
     await world.send('signal', { name: 'go' })
     expect(world.app.follower.drafts.length).toBeGreaterThan(0)
     await world.write()
-    expect(begun).toEqual([['second', 'w/a/2/request/pay#1']])
+    expect(begun).toEqual([['second', 'database/w/a/2/request/pay#1']])
   })
 
   it('tells its code the same time whenever it runs', async () => {

@@ -198,6 +198,66 @@ describe('a failing archive', () => {
     expect(archiver.status()).toMatchObject({ failures: 0, error: null, waitingSegments: 0 })
   })
 
+  test.each([0, 3])(
+    'that answers only when the database has gone on without it is no failure, and is well (%d segments there before)',
+    async (before) => {
+      const world = new ArchiveWorld()
+      const journal = await world.filled(before)
+      if (before > 0) {
+        const first = world.archiver()
+        first.start()
+        first.flushed(journal.flushedLsn)
+        await world.pass(200)
+        await world.until(() => first.status().waitingSegments === 0)
+      }
+      const { list, putBytes, check, read } = world.target
+      const late = async <Value>(answer: () => Promise<Value>): Promise<Value> => {
+        await new Promise<void>((resolve) => world.world.scheduler.after(3_500, resolve))
+        return answer()
+      }
+      Object.assign(world.target, {
+        list: (...args: Parameters<typeof list>) => late(() => list.apply(world.target, args)),
+        putBytes: (...args: Parameters<typeof putBytes>) => late(() => putBytes.apply(world.target, args)),
+        check: (...args: Parameters<typeof check>) => late(() => check.apply(world.target, args)),
+        read: (...args: Parameters<typeof read>) => late(() => read.apply(world.target, args)),
+      })
+      const archiver = world.archiver()
+      archiver.start()
+      await world.pass(3_000)
+      expect([archiver.isAsked, archiver.status().error]).toEqual([true, null])
+      for (let i = 0; i < 4; i++) {
+        world.fill(journal)
+        archiver.flushed(journal.flushedLsn)
+        await world.pass(3_000)
+      }
+      for (let ms = 0; ms < 300_000; ms += 500) await world.pass(500)
+      expect(archiver.status()).toMatchObject({ error: null, failures: 0, waitingSegments: 0 })
+      expect(world.warnings).toEqual([])
+      expect(world.missing).toEqual([])
+    },
+  )
+
+  test('that fails when the database has gone on without it, and then answers, is well again with nothing to bring', async () => {
+    const world = new ArchiveWorld()
+    const journal = await world.filled(0)
+    const { putBytes } = world.target
+    let isDown = true
+    world.target.putBytes = async (...args) => {
+      await new Promise<void>((resolve) => world.world.scheduler.after(5_000, resolve))
+      if (isDown) throw unavailable()
+      return putBytes.apply(world.target, args)
+    }
+    const archiver = world.archiver()
+    archiver.start()
+    archiver.flushed(journal.flushedLsn)
+    for (let ms = 0; ms < 8_000; ms += 500) await world.pass(500)
+    expect(archiver.status()).toMatchObject({ failures: 1, error: { code: 'archive_unavailable' } })
+    isDown = false
+    for (let ms = 0; ms < 30_000; ms += 500) await world.pass(500)
+    expect(archiver.status()).toMatchObject({ failures: 0, error: null })
+    expect(world.warnings).toHaveLength(1)
+  })
+
   test('that takes a segment and gives no answer is shown as failing, and goes on when it answers', async () => {
     const world = new ArchiveWorld()
     const journal = await world.filled(1)

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { acceptLoss, type LossRequest } from '../../../src/backup/accept-loss.ts'
+import { acceptLoss, type Loss, type LossRequest } from '../../../src/backup/accept-loss.ts'
+import { readGivingUp } from '../../../src/journal/giving-up.ts'
 import { segmentsOf } from '../../../src/journal/segment-name.ts'
 import { lsn, noLsn } from '../../../src/kernel/identifiers.ts'
 import { append, flush, JournalWorld, journalId, smallSegments } from '../journal/journal-world.ts'
@@ -22,11 +23,11 @@ const damage = (world: JournalWorld, name: string | undefined): void =>
 
 function accept(
   world: JournalWorld,
-  store: Pick<LossRequest, 'root' | 'applied'> & Partial<Pick<LossRequest, 'archived' | 'claim'>>,
+  store: Pick<LossRequest, 'root' | 'applied'> & Partial<Pick<LossRequest, 'archived' | 'claim' | 'keep'>>,
 ): ReturnType<typeof acceptLoss> {
   const { storage, environment } = world
   const request = { storage, environment, journalId, options: smallSegments, archived: noLsn, appliedFrame: null }
-  return world.drive(acceptLoss({ ...request, claim: async (wanted) => wanted, ...store }))
+  return world.drive(acceptLoss({ ...request, claim: async (wanted) => wanted, keep: () => {}, ...store }))
 }
 
 const at = (root: number, applied: number): Pick<LossRequest, 'root' | 'applied'> => ({
@@ -125,5 +126,97 @@ describe('a store that is ahead of what is left', () => {
     })
     expect(world.storage.list()).toEqual(before.list())
     for (const name of before.list()) expect(world.storage.readWhole(name)).toEqual(before.readWhole(name))
+  })
+})
+
+/** What outlives a crash beside the journal: the record, and whether the store is set aside. */
+class Kept {
+  readonly records = new Map<string, Loss>()
+  isStoreAside = false
+
+  readonly keep = (loss: Loss): void => {
+    this.records.set(loss.at, loss)
+    if (loss.storeIsAhead) this.isStoreAside = true
+  }
+}
+
+const segmentBytes = ({ storage }: JournalWorld): ReadonlyMap<string, Buffer | null> =>
+  new Map(segmentsOf(storage.list()).map(({ name }) => [name, storage.readWhole(name)]))
+
+function isChanged(world: JournalWorld, before: ReadonlyMap<string, Buffer | null>): boolean {
+  const now = segmentBytes(world)
+  return now.size !== before.size || [...before].some(([name, bytes]) => !now.get(name)?.equals(bytes as Buffer))
+}
+
+describe('giving up that is cut short', () => {
+  const stores = [
+    ['behind', at(20, 22)],
+    ['ahead', at(25, 30)],
+  ] as const
+
+  test.each(
+    stores.flatMap(([name, store]) => (['kill', 'power'] as const).map((stop) => [name, stop, store] as const)),
+  )('has changed nothing or says what it gives up, and is ended by the next one (store %s, %s)', async (...args) => {
+    const [, stop, store] = args
+    let operations = 0
+    for (let isOver = false; !isOver; operations++) {
+      const { world, names } = await fourSegments()
+      damage(world, names[2])
+      const before = segmentBytes(world)
+      const kept = new Kept()
+      let left = operations
+      world.fault = ({ kind }) => (kind !== 'read' && left-- === 0 ? 'crashAfter' : null)
+      isOver = await accept(world, { ...store, keep: kept.keep }).then(
+        () => true,
+        () => false,
+      )
+      world.fault = () => null
+      if (stop === 'power') world.storage.crash(world.random)
+      else world.storage.kill()
+      const isSaid = readGivingUp(world.storage) !== null
+      if (isChanged(world, before)) expect([operations, isSaid || kept.records.size === 1]).toEqual([operations, true])
+      if (isSaid) await expect(world.open({ serverId: journalId })).rejects.toMatchObject({ code: 'journal_corrupt' })
+      await accept(world, { ...(kept.isStoreAside ? at(0, 0) : store), keep: kept.keep })
+      const records = [...kept.records.values()]
+      expect(records).toMatchObject([
+        { timeline: 2, parent: 1, endLsn: 22, lost: { fromLsn: 23, toLsnAtLeast: 33 }, damage: { lsn: 23 } },
+      ])
+      expect(records[0]?.storeIsAhead).toBe(store.applied > 22)
+      const aside = world.storage.list().filter((name) => name.startsWith('lost-'))
+      expect(records[0]?.keptAside.map(({ name }) => name)).toEqual(aside)
+      const { report, journal } = await world.open({ serverId: journalId })
+      expect(report).toMatchObject({ action: 'open', recoveredLsn: 22, timeline: 2 })
+      await world.close(journal)
+    }
+    expect(operations).toBeGreaterThan(8)
+  })
+
+  test.each([0, 1])('after %d records were kept keeps it once more, under the same name', async (records) => {
+    const { world, names } = await fourSegments()
+    damage(world, names[2])
+    const kept = new Kept()
+    const keep = (loss: Loss): void => {
+      if (records > 0) kept.keep(loss)
+      throw new Error('killed')
+    }
+    await expect(accept(world, { ...at(25, 30), keep })).rejects.toThrow('killed')
+    world.storage.kill()
+    await accept(world, { ...(kept.isStoreAside ? at(0, 0) : at(25, 30)), keep: kept.keep })
+    expect([...kept.records.values()]).toMatchObject([{ timeline: 2, endLsn: 22, storeIsAhead: true }])
+    expect(await accept(world, at(0, 0))).toBeNull()
+  })
+
+  test('and then not needed, since what was damaged was put back, is forgotten', async () => {
+    const { world, names } = await fourSegments()
+    const whole = world.storage.clone().readWhole(names[2] ?? '')
+    damage(world, names[2])
+    world.fault = ({ kind }) => (kind === 'writeWhole' ? 'crashAfter' : null)
+    await expect(accept(world, at(20, 22))).rejects.toThrow()
+    world.fault = () => null
+    world.storage.kill()
+    world.storage.replace(names[2] ?? '', whole ?? Buffer.alloc(0))
+    await expect(world.open({ serverId: journalId })).rejects.toMatchObject({ code: 'journal_corrupt' })
+    expect(await accept(world, at(20, 22))).toBeNull()
+    expect((await world.open({ serverId: journalId })).report).toMatchObject({ recoveredLsn: 34, timeline: 1 })
   })
 })

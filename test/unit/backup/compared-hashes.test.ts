@@ -9,7 +9,7 @@ test('a replay is held to every hash that was written down for an entry which it
     [lsn(7), 'b'],
     [lsn(8), 'c'],
   ])
-  const hashes = new ComparedHashes({ next: lsn(5), wantHash: (at) => wanted.push(at), hashAt: (at) => found.get(at) })
+  const hashes = new ComparedHashes({ wantHash: (at) => wanted.push(at), hashAt: (at) => found.get(at) })
   for (const [at, hash] of [
     [4, 'x'],
     [5, 'a'],

@@ -56,6 +56,7 @@ describe('the goal of a restore', () => {
     expect(checkedGoal(stock, wish(toEnd), 3)).toEqual(to(19))
     expect(checkedGoal(stock, wish(to(19)), 3)).toEqual(to(19))
     expect(() => checkedGoal(stock, wish(to(20)), 3)).toThrow('there is no LSN 20')
+    expect(() => checkedGoal(stock, wish({ to: 'time', wallMs: 5 }), 3)).toThrow('has no entries of its own')
   })
 
   test('is not before the backup', () => {

@@ -72,7 +72,7 @@ describe('an importer', () => {
     await importer.run(rowsOf(many))
     for (const [id, order] of done) expect(order).toEqual(many.filter((row) => row[0] === id).map(([, data]) => data))
     expect(mostAtOnce()).toBe(4)
-    expect(importer.counts).toEqual({ read: 200, completed: 200, rejected: 0, parked: 0, duplicates: 0 })
+    expect(importer.counts).toEqual({ read: 200, completed: 200, rejected: 0, parked: 0, delayed: 0, duplicates: 0 })
   })
 
   it('asks a row again under the same key while the database is away, and lets none of its aggregate pass', async () => {
@@ -130,7 +130,7 @@ describe('an importer', () => {
     ]
     const { importer } = importerOf(({ data }) => outcomes[data as number] as ClientOutcome)
     await importer.run(rowsOf(outcomes.map((_, i) => [String(i), i])))
-    expect(importer.counts).toEqual({ read: 5, completed: 1, rejected: 1, parked: 1, duplicates: 2 })
+    expect(importer.counts).toEqual({ read: 5, completed: 1, rejected: 1, parked: 1, delayed: 0, duplicates: 2 })
   })
 
   it('does every row before one that is refused, and none behind it on the same aggregate', async () => {

@@ -4,6 +4,7 @@ import { encodeAction } from '../../../src/actions/encode.ts'
 import { EntryBatch } from '../../../src/actions/entry-batch.ts'
 import { lengthOf, padded } from '../../../src/actions/entry-layout.ts'
 import { Dispatcher } from '../../../src/dispatcher/dispatcher.ts'
+import type { DispatcherOptions } from '../../../src/dispatcher/options.ts'
 import type { Environment } from '../../../src/kernel/environment.ts'
 import { type Lsn, lsn, revision } from '../../../src/kernel/identifiers.ts'
 import type { PendingCommand } from '../../../src/state/commands.ts'
@@ -51,8 +52,10 @@ export class HostWorld {
   readonly received: { readonly at: Lsn; readonly action: CommandReceived }[] = []
   /** Called behind every entry. */
   onEntry: (state: RootState) => void = () => {}
+  readonly #dispatcherOptions: Partial<DispatcherOptions>
 
-  constructor(start = '2026-03-01T00:00:00.000Z') {
+  constructor(start = '2026-03-01T00:00:00.000Z', dispatcherOptions: Partial<DispatcherOptions> = {}) {
+    this.#dispatcherOptions = { silenceMs: Number.POSITIVE_INFINITY, ...dispatcherOptions }
     this.offsetMs = Date.parse(start)
     this.environment = {
       clock: { wallMs: () => this.wallMs, monotonicMs: () => this.scheduler.nowMs },
@@ -181,7 +184,7 @@ export class HostWorld {
 
   #start(state: RootState): Dispatcher {
     this.follower = new TimedFollower((command) => this.decidedMs.set(command, this.scheduler.nowMs))
-    const dispatcher = new Dispatcher(this.environment, state, 1, () => {}, { silenceMs: Number.POSITIVE_INFINITY })
+    const dispatcher = new Dispatcher(this.environment, state, 1, () => {}, this.#dispatcherOptions)
     dispatcher.start(this.follower.asFollower)
     dispatcher.connected()
     return dispatcher

@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { beforeEach, describe, expect, it } from 'vitest'
+import { beforeEach, describe, expect, it, vi } from 'vitest'
 import type { ScheduleForm } from '../../../src/actions/action.ts'
 import { HostWorld, schedulesOf } from './host-world.ts'
 
@@ -53,6 +53,19 @@ describe('a schedule', () => {
     expect(started()).toEqual([])
     db.pass(1)
     expect(started()).toEqual([at(1)])
+  })
+
+  it('is looked at when its time has come, and between only as often as the dispatcher looks at the clock', () => {
+    const looks = (lookMs: number): number => {
+      db = new HostWorld('2026-03-01T00:00:00.000Z', { lookMs, sweepMs: 100 * 24 * hourMs })
+      register(hourly({ cron: '0 3 20 * *' }))
+      const asked = vi.spyOn(db.scheduler, 'after')
+      db.pass(30 * 24 * hourMs, 24 * hourMs)
+      expect(db.received.map(({ action }) => action.aggregate.id)).toEqual(['hourly-2026-03-20T03:00:00.000Z'])
+      return asked.mock.calls.length
+    }
+    expect(looks(24 * hourMs)).toBeLessThan(60)
+    expect(looks(hourMs)).toBeGreaterThan(700)
   })
 
   it('follows the clock of its time zone over daylight saving', () => {

@@ -188,6 +188,19 @@ describe('after a restart', () => {
     expect(world.run(60_000).map(([operation]) => operation)).toEqual(Array.from({ length: 20 }, (_, i) => `s${i}`))
   })
 
+  it.each([3_000, -3_000])(
+    'a clock that was set by %d ms meanwhile shifts what is in the store by as much, and nothing else',
+    (ms) => {
+      for (let i = 0; i < 20; i++) world.sleep(`s${i}`, 5_000 + i * 100)
+      world.apply()
+      world.monotonicMs = 1_000
+      world.offsetMs += ms
+      world.restart()
+      const fired = world.run(20_000)
+      expect(fired).toEqual(Array.from({ length: 20 }, (_, i) => [`s${i}`, 5_000 + i * 100 - ms]))
+    },
+  )
+
   it('a timer that the journal starts while it is read again is not late by the time in between', () => {
     world.sleep('a', 1_000)
     const [again] = [{ key: 'workflow:w/1', operation: 'b', dueMs: world.wallMs + 2_000, isAbsolute: false }]

@@ -39,6 +39,8 @@ export class StubReplier implements Replier {
   /** By request. Each gets one answer. */
   readonly answers = new Map<number, Answer>()
   flushes = 0
+  /** Takes no more for now. */
+  isFull = false
 
   completed(request: number, outcome: CallOutcome): void {
     const { entry, offset } = outcome

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import type { Entry } from '../../../src/actions/action.ts'
 import { waitModes } from '../../../src/ipc/client-protocol.ts'
-import { lsn } from '../../../src/kernel/identifiers.ts'
+import { type Lsn, lsn } from '../../../src/kernel/identifiers.ts'
 import { apply, ledBy, refusal } from '../role-world.ts'
 import { GatewayWorld, key } from './gateway-world.ts'
 
@@ -272,6 +272,40 @@ describe('admission', () => {
     expect(db.outcome(db.call())).toBe('overloaded')
     db.complete(first)
     expect(db.outcome(db.call())).toBeUndefined()
+  })
+})
+
+describe('a caller that takes no more when its command is parked', () => {
+  let command: Lsn
+  let request: number
+  beforeEach(() => {
+    request = db.call()
+    command = db.accept()
+    db.replier.isFull = true
+    db.park(command)
+    db.flush()
+    db.store()
+  })
+
+  const takesMore = (): void => {
+    db.replier.isFull = false
+    db.gateway.owed.takesMore(db.replier)
+  }
+
+  it('is told so when it takes more', () => {
+    expect(db.outcome(request)).toBeUndefined()
+    takesMore()
+    expect(db.answer(request)).toMatchObject({ outcome: 'parked', message: 'gave up' })
+  })
+
+  it('is told how it came out when it was retried meanwhile', () => {
+    db.operate({ type: 'command/retried', ...db.queries.parked(String(command)) })
+    db.accept()
+    takesMore()
+    expect(db.outcome(request)).toBeUndefined()
+    db.complete(command)
+    db.flush()
+    expect(db.outcome(request)).toBe('completed')
   })
 })
 

@@ -98,7 +98,9 @@ describe('a command with a queue', () => {
     const { code, message } = refusal(() => draft('start', { type: 'workflow:job', data: { input: null } }))
     expect([code, message]).toEqual([
       'invalid_input',
-      expect.stringMatching(/partitionKey of start of workflow:job threw/),
+      expect.stringMatching(
+        /partitionKey of workflow job threw: .*; it was given nothing: send the data that it reads/,
+      ),
     ])
   })
 })
@@ -106,6 +108,25 @@ describe('a command with a queue', () => {
 describe('a command without a queue', () => {
   it('stays as it is, byte for byte', () => {
     expect(draft('close')).toMatchObject({ isRewritten: false, flags: 0 })
+  })
+
+  it('has no priority', () => {
+    const { code, message } = refusal(() => draft('close', { priority: 2 }))
+    expect([code, message]).toEqual([
+      'invalid_input',
+      expect.stringMatching(/^priority is 2, but close of account has no/),
+    ])
+    expect(draft('close', { priority: 0 }).isRewritten).toBe(false)
+  })
+
+  it('cannot be put off on a workflow, unless it starts it', () => {
+    const { code, message } = refusal(() => draft('signal', { type: 'workflow:job', delayMs: 5 }))
+    expect([code, message]).toEqual([
+      'invalid_input',
+      expect.stringMatching(/only the start can be put off: signal .*job\/7/),
+    ])
+    const data = { input: { customer: 'anna' } }
+    expect(draft('start', { type: 'workflow:job', data, delayMs: 5 }).received).toMatchObject({ delayMs: 5 })
   })
 
   it('may be put off', () => {

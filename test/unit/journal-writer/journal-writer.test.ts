@@ -146,6 +146,65 @@ describe('a draft under an assignment that is over', () => {
   })
 })
 
+describe('what the store holds', () => {
+  const applied = (at: number) => ({ applied: lsn(at), checkpoint: lsn(0), archived: null, atOnce: false })
+
+  it('counts as compared once the applier has said it to this writer, and not to the one before', async () => {
+    const db = await WriterWorld.start()
+    const [a, applier] = [db.follow('a'), db.follow('projection-applier')]
+    db.run()
+    a.draft(received('a'))
+    db.run(1000)
+    expect(a.follower.mark.storeAgrees).toBe(false)
+    applier.follower.sendApplied(applied(1))
+    db.run()
+    expect(a.follower.mark).toMatchObject({ applied: 1, storeAgrees: true })
+    db.crashWriter()
+    await db.startWriter()
+    db.run(1000)
+    expect([a.connections, a.follower.mark.storeAgrees]).toEqual([2, false])
+    applier.follower.sendApplied(applied(1))
+    db.run()
+    expect(a.follower.mark.storeAgrees).toBe(true)
+  })
+
+  it('ends the writer when it is more than the journal has', async () => {
+    const db = await WriterWorld.start()
+    const [a, applier] = [db.follow('a'), db.follow('projection-applier')]
+    db.run()
+    a.draft(received('a'))
+    db.run(1000)
+    applier.follower.sendApplied(applied(2))
+    db.run()
+    expect(db.failures).toMatchObject([{ code: 'journal_corrupt', details: { rule: 'R7', lsn: 2, floorLsn: 2 } }])
+  })
+})
+
+describe('who asks who is there', () => {
+  it('is told of those who follow and have answered, and of nobody who is silent or gone', async () => {
+    const db = await WriterWorld.start()
+    const [asks, alive, leaves] = [db.follow('asks'), db.follow('alive'), db.follow('leaves')]
+    // Says nothing by itself, as a process that is stopped.
+    const stopped = new RawPeer(db)
+    stopped.send(journalFrames.subscribe, hello({ name: 'stopped' }))
+    db.run()
+    asks.follower.callRoll()
+    db.run()
+    asks.follower.callRoll()
+    leaves.follower.stop()
+    db.run()
+    asks.follower.callRoll()
+    db.run()
+    expect(asks.rolls.map((names) => [...names].sort())).toEqual([
+      ['alive', 'leaves', 'stopped'],
+      ['alive', 'leaves'],
+      ['alive'],
+    ])
+    expect(alive.rolls).toEqual([])
+    expect(stopped.frames.filter(({ kind }) => kind === journalFrames.areYouThere)).toHaveLength(1)
+  })
+})
+
 describe('a full disk', () => {
   const isAppend = ({ kind, bytes = 0 }: { kind: string; bytes?: number }): boolean => kind === 'write' && bytes > 0
 
@@ -198,6 +257,61 @@ describe('a full disk', () => {
     db.run()
     expect(a.refusals.map(({ sequence }) => sequence).sort()).toEqual(sequences)
   })
+
+  it('keeps those that draft anew from doing so until somebody finds room, and tells them', async () => {
+    const db = await WriterWorld.start()
+    const [a, b] = [db.follow('a'), db.follow('bb', { ordered: true })]
+    b.waitsForRoom = true
+    db.run()
+    db.fault = (operation) => (isAppend(operation) ? 'enospc' : null)
+    b.draft(received('a'))
+    db.run()
+    b.follower.resumeDrafts()
+    expect([b.follower.isWritable, b.resumptions]).toEqual([false, 0])
+    db.fault = () => null
+    a.draft(received('b'))
+    db.run()
+    expect([b.follower.isWritable, b.resumptions]).toEqual([true, 1])
+  })
+
+  it('has those that draft anew try after a while that doubles up to five seconds, when nobody finds room', async () => {
+    const db = await WriterWorld.start()
+    const a = db.follow('a')
+    a.waitsForRoom = true
+    const tries: number[] = []
+    db.run()
+    db.fault = (operation) => (isAppend(operation) ? 'enospc' : null)
+    const tryAgain = (): void => {
+      tries.push(db.world.scheduler.nowMs)
+      a.draft(received('a'))
+    }
+    Object.assign(a, { writable: tryAgain })
+    tryAgain()
+    db.run(20_000)
+    const pauses = tries.slice(1).map((atMs, i) => atMs - (tries[i] ?? 0))
+    expect(pauses).toEqual([100, 200, 400, 800, 1600, 3200, 5000, 5000])
+    expect(db.world.log.codes).toEqual(['journal_full', 'journal_full'])
+  })
+
+  it('is said once when drafts are refused and once when they no longer are', async () => {
+    const db = await WriterWorld.start()
+    const a = db.follow('a')
+    db.run()
+    db.fault = (operation) => (isAppend(operation) ? 'enospc' : null)
+    for (let i = 0; i < 100; i++) a.draft(received('a'), received('b'))
+    db.run()
+    a.draft(received('a'))
+    db.run()
+    expect(a.refusals).toHaveLength(201)
+    db.fault = () => null
+    a.draft(received('a'))
+    db.run()
+    const said = db.world.log.lines.filter(({ message }) => /refused|room/.test(message))
+    expect(said).toMatchObject([
+      { level: 'warn', fields: { code: 'journal_full' } },
+      { level: 'info', fields: { refusedBatches: 2 } },
+    ])
+  })
 })
 
 describe('the limit of the journal', () => {
@@ -240,6 +354,16 @@ describe('the limit of the journal', () => {
     const [sequence] = a.draft(large)
     db.run(2001)
     expect(a.refusals).toMatchObject([{ sequence, error: { code: 'journal_full', retryable: true } }])
+  })
+
+  it('tells those that draft anew as soon as a checkpoint has made room', async () => {
+    const { db, a, makeRoom } = await full()
+    a.waitsForRoom = true
+    a.draft(large)
+    db.run(2001)
+    expect([a.follower.isWritable, a.resumptions]).toEqual([false, 0])
+    makeRoom()
+    expect([a.follower.isWritable, a.resumptions]).toEqual([true, 1])
   })
 
   it('drops what a process sent before it dropped a refused draft, although it waited', async () => {

@@ -189,6 +189,12 @@ export class TestFollower implements FollowerRole {
   followed: { readonly applied: number; readonly leadership: Leadership }[] = []
   disconnections = 0
   isBusy = false
+  /** It drafts anew what was refused. */
+  waitsForRoom = false
+  /** Who was there, each time that it asked. */
+  readonly rolls: (readonly string[])[] = []
+  /** How often it was told to go on. */
+  resumptions = 0
 
   constructor(world: WriterWorld, name: string, options: Partial<FollowerOptions>) {
     this.origin = options.origin ?? 100 + name.length
@@ -238,6 +244,14 @@ export class TestFollower implements FollowerRole {
 
   refused(refused: Refused): void {
     this.refusals.push(refused)
+  }
+
+  present(names: readonly string[]): void {
+    this.rolls.push(names)
+  }
+
+  writable(): void {
+    this.resumptions++
   }
 
   connected(): void {

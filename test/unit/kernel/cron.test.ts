@@ -12,6 +12,12 @@ function following(pattern: string, timezone: string, after: string, count: numb
 }
 
 describe('a cron pattern', () => {
+  it('is refused in a time zone that there is not, in one sentence', () => {
+    expect(() => parseCron('0 3 * * *', 'Europe/Berln')).toThrow(
+      /^there is no time zone "Europe\/Berln": give one as Europe\/Berlin or UTC$/,
+    )
+  })
+
   it('is due behind a time, never at it', () => {
     expect(following('*/15 * * * *', 'UTC', '2026-01-01T00:00:00Z', 2)).toEqual([
       '2026-01-01T00:15:00.000Z',

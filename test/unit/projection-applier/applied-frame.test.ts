@@ -103,6 +103,7 @@ describe('a start over a store that was filled from something else', () => {
       applied: lsn(3),
       archived: lsn(0),
       claim: async (wanted: TimelineClaim) => wanted,
+      keep: () => {},
       appliedFrame,
     }
     const loss = await world.drive(acceptLoss(request))

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import { lengthOf, padded } from '../../../src/actions/entry-layout.ts'
 import { defineAggregate, defineApplication, defineProjection } from '../../../src/index.ts'
-import type { Lsn } from '../../../src/kernel/identifiers.ts'
+import { type Lsn, lsn } from '../../../src/kernel/identifiers.ts'
 import { StoreReplay } from '../../../src/projection-applier/store-replay.ts'
 import { stateHash } from '../../../src/state/snapshot.ts'
 import { openMemoryStore } from '../../../src/store/memory-store.ts'
@@ -136,6 +136,18 @@ describe('a replay into a store', () => {
     await drive(replay.finish())
     expect(readPosition(store).applied).toBe(db.journal.written - 1)
     expect(replay.state.commands.byLsn.size).toBe(2)
+  })
+
+  it('says the hash of the state that it starts from, and none of an entry that it has passed', async () => {
+    counters.add('a', 1)
+    db.flush()
+    db.applier.stop()
+    await feed(new StoreReplay(db.store))
+    const replay = new StoreReplay(db.store)
+    const at = db.journal.written
+    replay.wantHash(at)
+    replay.wantHash(lsn(at - 1))
+    expect([replay.hashAt(at), replay.hashAt(lsn(at - 1))]).toEqual([stateHash(replay.state), undefined])
   })
 
   it('says the hash of the state at entries that were asked for', async () => {

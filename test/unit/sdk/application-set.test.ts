@@ -43,12 +43,12 @@ describe('the applications of one database', () => {
     [
       'an aggregate of the same name',
       { aggregates: [aggregate('account')] },
-      'the aggregate "account" is defined twice, by applications "bank" and "shop"; rename one of them',
+      'the aggregate "account" is defined twice, by applications "bank" and "shop"; leave it out of the aggregates of one of them: to send it commands (context.command) and to follow its events the other one needs its definition only',
     ],
     [
       'a projection of the same name',
       { projections: [follow('balances', 'order')] },
-      'the projection "balances" is defined twice, by applications "bank" and "shop"; rename one of them',
+      'the projection "balances" is defined twice, by applications "bank" and "shop"; rename one of them, or leave it out',
     ],
     [
       'a projection of an aggregate that is not there',

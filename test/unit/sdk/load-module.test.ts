@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -30,8 +30,12 @@ const a = defineAggregate({ name: 'a', initialState: () => 0, decide: { x: () =>
 export default defineApplication({ name: 'good', aggregates: [a] })`,
   'syntax.ts': 'const a = 1\nconst b: number = {{\nexport default a\n',
   'syntax.js': 'const a = 1\nconst b = {{\nexport default a\n',
+  'syntax-export.js': 'const a =\nexport default 5\n',
   'enum.ts': 'const a = 1\nenum B { C }\nexport default a\n',
   'imports-syntax.ts': 'import "./syntax.ts"\n',
+  'of-npm-init/package.json': '{\n  "name": "mine",\n  "type": "commonjs"\n}\n',
+  'of-npm-init/imports.ts': 'import "./nowhere.ts"\n',
+  'of-npm-init/exports.js': 'export default 5\n',
   'no-file.ts': 'import "./nowhere.ts"\n',
   'throws.ts': '\n\nconst a = JSON.parse("{")\nexport default a\n',
   'throws-text.js': 'throw "no luck"\n',
@@ -52,7 +56,7 @@ describe('the module loader', () => {
   let outcomes: ReadonlyMap<string, Outcome> = new Map()
   const calls = [
     ...Object.keys(files)
-      .filter((name) => /^(?!config|map|package)/.test(name))
+      .filter((name) => /^(?!config|map|.*package)/.test(name))
       .map((name) => `loadApplication ${name}`),
     'loadApplication missing.ts',
     'loadApplication .',
@@ -68,12 +72,14 @@ describe('the module loader', () => {
 
   beforeAll(() => {
     directory = realpathSync(mkdtempSync(join(tmpdir(), 'commanderdb-load-')))
+    mkdirSync(join(directory, 'of-npm-init'))
     for (const [name, text] of Object.entries(files)) writeFileSync(join(directory, name), text)
     writeFileSync(join(directory, 'commanderdb.config.js'), 'export default {}\n')
     const args = ['--input-type=module', '--eval', runner, adapter, ...calls]
     const { stdout, stderr, error } = spawnSync(process.execPath, args, { cwd: directory, encoding: 'utf8' })
     if (error) throw error
-    expect(stderr).toBe('')
+    // Node itself warns of what it does not take for a module.
+    expect(stderr.replace(/^(\(node:.*of-npm-init|\(Use `node --trace-warnings).*\n/gm, '')).toBe('')
     const results: readonly Outcome[] = JSON.parse(stdout)
     outcomes = new Map(calls.map((call, index) => [call, results[index] ?? {}]))
   })
@@ -89,6 +95,12 @@ describe('the module loader', () => {
     ['syntax.js', /^SyntaxError: Unexpected token '\{' \(line 2\)$/],
     ['enum.ts', /^SyntaxError: TypeScript enum is not supported in strip-only mode \(line 2\)$/],
     ['imports-syntax.ts', /^SyntaxError: .* \(\/.*\/syntax\.ts line [23]\)$/],
+    ['syntax-export.js', /^SyntaxError: Unexpected token 'export' \(line 2\)$/],
+    [
+      'of-npm-init/imports.ts',
+      /^SyntaxError: Cannot use import .*; \/.*\/of-npm-init\/package\.json has "type": "commonjs": write "type": "module" there$/,
+    ],
+    ['of-npm-init/exports.js', /^SyntaxError: Unexpected token 'export'; .*write "type": "module" there$/],
     ['no-file.ts', /^Cannot find module '.*nowhere\.ts' imported from .*no-file\.ts$/],
     ['throws.ts', /^SyntaxError: .*JSON.* \(line 3\)$/],
     ['throws-text.js', /^no luck$/],

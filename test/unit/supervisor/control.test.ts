@@ -30,6 +30,7 @@ const status: DatabaseStatus = {
   degraded: false,
   attestation: null,
   storeTrouble: null,
+  parked: { commands: 0, workflows: 0 },
   processes: [],
 }
 

@@ -63,6 +63,7 @@ it('knows watermarks and URL from the reports, and keeps the watermarks over a r
     degraded: false,
     attestation: null,
     storeTrouble: null,
+    parked: null,
     processes: [
       expect.objectContaining({ name: 'supervisor', pid: 1, state: 'starting', rssBytes: 3, eventLoopLagMs: 2 }),
       expect.objectContaining({ name: 'journal-writer', pid: null, rssBytes: null, state: 'backoff', restarts: 1 }),

@@ -40,6 +40,7 @@ describe('given, when, then', () => {
     const message = messageOf(() => given(deposited).when('deposit', { amountCents: 5 }).then(deposited))
     expect(message).toMatch(/^deposit on account came to something else:/)
     expect(message).toMatch(/\+ +amountCents: 5\n- +amountCents: 500/)
+    expect(message.match(/amountCents: 500/g)).toHaveLength(1)
   })
 
   it('tells a rejection from events, one code from another, and details from others', () => {
@@ -98,7 +99,9 @@ describe('given, when, then', () => {
   })
 
   it('refuses events that the aggregate does not have', () => {
-    expect(() => given({ type: 'lost' } as never).when('deposit', { amountCents: 1 })).toThrow(/no event "lost"/)
+    expect(() => given({ type: 'lost' } as never).when('deposit', { amountCents: 1 })).toThrow(
+      /no event "lost"; given must name events that evolve knows: .*deposited/,
+    )
   })
 
   it('is typed by the aggregate', () => {

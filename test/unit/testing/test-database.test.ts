@@ -116,7 +116,7 @@ describe('a crash', () => {
       expect(crash.hasHappened).toBe(true)
       expect(await statusOf('17')).toMatchObject({ status: 'completed', result: { status: 'done' } })
       expect(db.effects).toHaveLength(role === 'all' ? callsAfterPowerFailure : calls)
-      expect([...payments.charges]).toEqual([['order/17/1/request/charge#1', 500]])
+      expect([...payments.charges]).toEqual([['636f6d6d616e6465/order/17/1/request/charge#1', 500]])
     })
   }
 
@@ -137,7 +137,7 @@ describe('a crash', () => {
         await db.clock.advance('31d')
         expect(crash.hasHappened).toBe(true)
         expect(await statusOf('17')).toMatchObject({ status: 'completed', result: { status: 'done' } })
-        expect([...payments.charges]).toEqual([['order/17/1/request/charge#1', 500]])
+        expect([...payments.charges]).toEqual([['636f6d6d616e6465/order/17/1/request/charge#1', 500]])
         if (lsn < last) await db.close()
       }
     },

@@ -121,10 +121,61 @@ describe('a cancellation', () => {
     expect(world.waiting).toEqual(['compensation/a#1'])
   })
 
-  it('does nothing to what has ended, and refuses what there is not', async () => {
+  it('of one that was parked by what its code threw undoes what it did until then, and ends it', async () => {
+    const run: Run = async (context) => {
+      const got = await context.request<number>('a', () => 1, { compensate: () => null })
+      await context.sleep(5)
+      if (got === 1) throw new TypeError('a mistake')
+      return context.request('b', () => '')
+    }
+    const world = await started(run)
+    await world.complete('request/a#1', 1)
+    await world.fire('timer/sleep#1')
+    expect(world.last('workflow/parked')).toMatchObject({ error: { code: 'TypeError', message: 'a mistake' } })
+    await world.command('cancel', { reason: 'enough' })
+    expect(world.waiting).toEqual(['compensation/a#1'])
+    await world.restart()
+    expect(world.waiting).toEqual(['compensation/a#1'])
+    await world.complete('compensation/a#1')
+    expect(world.last('workflow/cancelled')).toMatchObject({ error: { code: 'cancelled', message: 'enough' } })
+  })
+
+  it('of one that was parked and mended meanwhile is told to its code', async () => {
+    let isBroken = true
+    const world = await started(async (context) => {
+      await context.request('a', () => 1, { compensate: () => null })
+      if (isBroken) throw new TypeError('a mistake')
+      await context.request('b', () => '')
+    })
+    await world.complete('request/a#1', 1)
+    isBroken = false
+    await world.command('retry', {})
+    expect(world.waiting).toEqual(['request/b#1'])
+    isBroken = true
+    await world.command('cancel', {})
+    expect(world.waiting).toEqual(['compensation/a#1'])
+  })
+
+  it('of one whose code does not match its history leaves it parked, for a person', async () => {
+    let isChanged = false
+    const world = await started(async (context) => (isChanged ? context.sleep(5) : context.request('a', () => 1)))
+    isChanged = true
+    await world.restart()
+    expect(world.last('workflow/parked')).toMatchObject({ error: { code: 'non_determinism' } })
+    await world.command('cancel', {})
+    expect(world.last('workflow/parked')).toMatchObject({ error: { code: 'non_determinism' } })
+    expect(world.state).toMatchObject({ status: 'parked', isCancelled: true })
+    await world.command('cancel', { force: true })
+    expect(world.state.status).toBe('cancelled')
+  })
+
+  it('of what has ended is refused, as of what there is not', async () => {
     const world = await started(async () => 1)
-    expect(await world.command('cancel', {})).toBe(null)
+    expect(await world.command('cancel', {})).toBe('workflow_ended')
+    expect(await world.command('cancel', { force: true })).toBe('workflow_ended')
     expect(world.state.status).toBe('completed')
+    const parent = { key: 'workflow:other/1', operation: 'child/flow/1#1' }
+    expect(await world.command('cancel', { parent })).toBe(null)
     expect(await new WorkflowWorld(flow(async () => 1)).command('cancel', {})).toBe('workflow_unknown')
   })
 

@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { defineWorkflow, TerminalError } from '../../../src/index.ts'
 import { failureOf, terminalErrorOf } from '../../../src/workflows/failure.ts'
-import { unrecordable } from '../../../src/workflows/value-size.ts'
 import { addressOf, awakeableId, awakeablePlace, operationAt } from '../../../src/workflows/workflow-names.ts'
 import { evolveWorkflow, hasEnded, initialWorkflowState } from '../../../src/workflows/workflow-state.ts'
 import { WorkflowWorld } from './workflow-world.ts'
@@ -122,12 +121,6 @@ describe('an error in the history', () => {
     expect(failure).toMatchObject({ code: 'RangeError', message: 'x'.repeat(4096) })
     expect(failure.places?.length).toBeLessThanOrEqual(5)
     expect(failureOf('text')).toEqual({ code: 'Error', message: 'text' })
-  })
-
-  it('says of a value why it cannot be recorded', () => {
-    for (const value of [1, null, undefined, 'text', { a: [1] }]) expect(unrecordable(value)).toBe(null)
-    expect(unrecordable(() => 1)).toContain('is a function')
-    expect(unrecordable('x'.repeat(2_000_000))).toMatch(/has \d+ bytes; at most 1048576/)
   })
 })
 

@@ -78,6 +78,13 @@ describe('an ordinary sequence', () => {
     expect(world.last('workflow/parked').error.message).toContain('output of workflow "flow" is wrong: must be 7')
   })
 
+  it('says what a sleep was given that is no number', async () => {
+    const world = await started((context) => context.sleep('3s' as never))
+    expect(world.last('workflow/parked').error.message).toBe(
+      'sleep takes a number of milliseconds, 0 or more, and not "3s"',
+    )
+  })
+
   it('refuses names and times that are none', async () => {
     const problems: unknown[] = []
     await started(async (context) => {

@@ -39,19 +39,29 @@ describe('the view of a workflow', () => {
   })
 
   it('says of each request what it is at', () => {
-    const [running, retrying, waiting, completed, ended] = ['r', 'a', 'w', 'c', 'f'].map((name) => `request/${name}#1`)
+    const [running, retrying, parked, completed, ended] = ['r', 'a', 'p', 'c', 'f'].map((name) => `request/${name}#1`)
     const { requests, requestCounts } = viewAfter(
       started,
-      ...[running, retrying, waiting, completed, ended].map((operation) => requested(operation as string)),
+      ...[running, retrying, parked, completed, ended].map((operation) => requested(operation as string)),
       failed(retrying as string, 'again'),
-      failed(waiting as string, 'exhausted'),
+      failed(parked as string, 'exhausted'),
       done(completed as string),
       failed(ended as string, 'final'),
     )
     const said = Object.fromEntries(requests.map(({ name, status }) => [name, status]))
-    expect(said).toEqual({ r: 'running', a: 'retrying', w: 'waiting', c: 'completed', f: 'failed' })
+    expect(said).toEqual({ r: 'running', a: 'retrying', p: 'parked', c: 'completed', f: 'failed' })
     expect(requests.find(({ name }) => name === 'a')).toMatchObject({ retryAt: '1970-01-01T00:00:09.000Z', error })
     expect(requestCounts).toEqual({ total: 5, completed: 1, failed: 1 })
+  })
+
+  it('does not show the error of an earlier attempt of a request that was completed', () => {
+    const { requests } = viewAfter(
+      started,
+      requested('request/r#1'),
+      failed('request/r#1', 'again'),
+      done('request/r#1'),
+    )
+    expect(requests).toMatchObject([{ status: 'completed', error: null }])
   })
 
   it('counts a request once, however often it is tried', () => {
@@ -132,7 +142,8 @@ describe('the view of a workflow', () => {
   it('keeps the latest requests and all that are under way, and counts the rest', () => {
     viewAfter(started, requested('request/first#1', 1, 0))
     const count = 5 * limits.workflowRequestsShown
-    for (let i = 1; i <= count; i++) viewAfter(requested(`request/r#${i}`, 1, i), done(`request/r#${i}`))
+    for (let i = 1; i <= count; i++)
+      for (const event of [requested(`request/r#${i}`, 1, i), done(`request/r#${i}`)]) fold.add(event)
     const { requests, requestCounts } = fold.view() as WorkflowView
     expect(requests).toHaveLength(limits.workflowRequestsShown + 1)
     expect(requests[0]).toMatchObject({ name: 'first', status: 'running' })
