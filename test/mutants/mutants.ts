@@ -1,5 +1,6 @@
 import { archiveMutants } from './archive-mutants.ts'
 import { journalMutants } from './journal-mutants.ts'
+import { metadataMutants } from './metadata-mutants.ts'
 import type { Mutant } from './mutant.ts'
 import { restoreMutants } from './restore-mutants.ts'
 import { roleMutants } from './role-mutants.ts'
@@ -11,4 +12,5 @@ export const mutants: readonly Mutant[] = [
   ...restoreMutants,
   ...stateMutants,
   ...roleMutants,
+  ...metadataMutants,
 ]
