@@ -20,6 +20,7 @@ export type Deregistration =
  * - C2 So an id is free for another identity only when no segment of any stream names it: its record is marked first, then the
  *   streams are looked at, then it is deleted. Whoever puts servers into a group does it the other way round: names them by one
  *   swap, then asks `confirmGroup` before the first acknowledgement counts. One of the two sees the other.
+ * - C3 An identity that was deregistered does not come back: whoever restarts its process would register it again.
  */
 export class ClusterRegistry {
   readonly #store: MetadataStore
@@ -49,7 +50,8 @@ export class ClusterRegistry {
 
   /**
    * Says who a journal server is and where: the first time that it is heard of, and whenever it starts.
-   * @throws CommanderError `foreign_cluster`; `unknown_identity`: the id is another's, which lost its disk or is misconfigured
+   * @throws CommanderError `foreign_cluster`; `unknown_identity`: the id is another's, which lost its disk or is misconfigured; or
+   *   this identity was deregistered
    */
   async register(server: NewServer): Promise<RegisteredServer> {
     const { clusterId, ...record } = server
@@ -59,6 +61,8 @@ export class ClusterRegistry {
       const found = await this.#store.get(key)
       const known = found === null ? null : decodeServer(found.value)
       if (known !== null && known.identity !== record.identity) throw unknownIdentity(cluster, record, known)
+      if (known === null && (await this.#store.get(metadataKeys.deregistered(record.identity))) !== null)
+        throw deregistered(record)
       const wanted: RegisteredServer = { ...record, state: known?.state ?? 'active' }
       if (found !== null && found.value === encodeServer(wanted)) return wanted
       if (await this.#swap(key, found, encodeServer(wanted))) return wanted
@@ -85,6 +89,9 @@ export class ClusterRegistry {
       // C2: after the mark.
       const streams = await this.#streamsWith(id)
       if (streams.length > 0) return { state: 'leaving', streams }
+      // C3: before the record goes.
+      const burnt = { key: metadataKeys.deregistered(known.identity), expectedRevision: 0, value: id }
+      await settledSwap(this.#store, this.#world, burnt)
       if (await this.#swap(key, found, null)) return { state: 'gone' }
     }
   }
@@ -142,6 +149,13 @@ function unknownIdentity(cluster: string, { id, identity }: Known, known: Known)
     `${known.host}, ${known.address}): its disk was lost, or two servers have one id. It does not vote. Bring the former data ` +
     `back, give it another id, or deregister ${id} first`
   return new CommanderError('unknown_identity', message, { details: { id, identity, registered: known.identity } })
+}
+
+function deregistered({ id, identity }: Known): CommanderError {
+  const message =
+    `journal server ${id} (${identity}) was deregistered and does not come back: end it, or start it with an empty ` +
+    'directory, which is a new identity'
+  return new CommanderError('unknown_identity', message, { details: { id, identity } })
 }
 
 function otherMeant({ id, identity }: Known, meant: string): CommanderError {

@@ -92,6 +92,8 @@ export const metadataKeys = {
   /** Registered identity of a journal server. */
   server: (id: string): string => `servers/${id}`,
   servers: 'servers/',
+  /** Of an identity that was taken out of the cluster: it does not come back. */
+  deregistered: (identity: string): string => `deregistered/${identity}`,
   /** A node of the database that may lead; bound to its lease. */
   node: (id: string): string => `nodes/${id}`,
   nodes: 'nodes/',

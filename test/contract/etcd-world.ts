@@ -33,6 +33,9 @@ export interface EtcdCertificates {
   readonly key: string
 }
 
+/** A test that waits for an answer waits however slow the host is. */
+const busyHost = { attemptMs: 10_000, patienceMs: 20_000 }
+
 /** Only where its start failed for want of the port that was free a moment ago. */
 const startsMax = 5
 
@@ -77,6 +80,7 @@ export class EtcdWorld {
       clock: systemClock,
       scheduler: wakefulScheduler,
       random: systemRandom,
+      ...busyHost,
       ...rest,
     })
     this.#stores.push(store)

@@ -11,7 +11,7 @@ describeWithEtcd('with a real etcd', () => {
   })
   afterAll(() => etcd.stop())
 
-  metadataStoreContract('etcd', 2000, async () => {
+  metadataStoreContract('etcd', 3000, async () => {
     const folder = `test-${++folders}/`
     return { open: async () => etcd.open({ folder }), remove: async () => {} }
   })

@@ -22,5 +22,5 @@ async function fileFixture(): Promise<MetadataFixture> {
   }
 }
 
-metadataStoreContract('memory', 500, memoryFixture)
-metadataStoreContract('a directory', 1500, fileFixture)
+metadataStoreContract('memory', 1000, memoryFixture)
+metadataStoreContract('a directory', 2500, fileFixture)

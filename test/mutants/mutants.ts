@@ -1,6 +1,7 @@
 import { archiveMutants } from './archive-mutants.ts'
 import { journalMutants } from './journal-mutants.ts'
 import { journalServerMutants } from './journal-server-mutants.ts'
+import { metadataMutants } from './metadata-mutants.ts'
 import type { Mutant } from './mutant.ts'
 import { restoreMutants } from './restore-mutants.ts'
 import { roleMutants } from './role-mutants.ts'
@@ -15,4 +16,5 @@ export const mutants: readonly Mutant[] = [
   ...roleMutants,
   ...journalServerMutants,
   ...standbyMutants,
+  ...metadataMutants,
 ]

@@ -103,6 +103,17 @@ describe('a journal server', () => {
     await expect(registry.register(server('a'))).rejects.toMatchObject({ code: 'unknown_identity' })
   })
 
+  it('that was deregistered does not come back when its process is started again, under any id', async () => {
+    await registry.register(server('a'))
+    await registry.deregister('a')
+    for (const id of ['a', 'b'])
+      await expect(registry.register(server(id, { identity: 'a-1' }))).rejects.toMatchObject({
+        code: 'unknown_identity',
+        message: expect.stringContaining('does not come back'),
+      })
+    expect(await registry.servers()).toEqual([])
+  })
+
   it('that a segment names is marked as leaving, and its id is free when none does any more', async () => {
     await registry.register(server('a'))
     await store.compareAndSwap('streams/orders', 0, encodeStreamMeta(streamOn(['a', 'b'])))

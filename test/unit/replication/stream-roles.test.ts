@@ -147,7 +147,9 @@ describe('the role of a node', () => {
     await world.until(() => stuck.role === 'recovering')
     const able = world.start('able')
     await world.settled(able.roles.campaign(stream))
-    expect(await world.until(() => able.role === 'leader')).toBeGreaterThan(leaseMs)
+    const tookMs = await world.until(() => able.role === 'leader')
+    expect(tookMs).not.toBeNull()
+    expect(tookMs).toBeGreaterThan(leaseMs)
     await world.until(() => stuck.role === 'follower')
   })
 

@@ -1,0 +1,95 @@
+import { by, type Mutant } from './mutant.ts'
+
+const settled = 'test/unit/replication/settled-swap.test.ts'
+const registry = 'test/unit/replication/cluster-registry.test.ts'
+const role = 'test/unit/replication/stream-role.test.ts'
+const roles = 'test/unit/replication/stream-roles.test.ts'
+const file = 'test/unit/replication/file-metadata-store.test.ts'
+const image = 'test/unit/replication/metadata-image.test.ts'
+
+export const metadataMutants: readonly Mutant[] = [
+  {
+    name: 'a swap that was sent again is taken for lost when it finds itself there',
+    attacks: 'M4, a lost answer',
+    file: 'src/replication/settled-swap.ts',
+    text: 'result.swapped || unsettled === null || result.current?.value !== value',
+    replacement: 'result.swapped || unsettled !== null || result.current?.value !== value',
+    foundBy: [
+      by(settled, 'knows whether it happened, whatever of it and of its answers is lost, and however late it comes'),
+    ],
+  },
+  {
+    name: 'a revision is used again for a key that was deleted',
+    attacks: 'M2',
+    file: 'src/replication/metadata-image.ts',
+    text: '  const revision = image.revision + 1\n',
+    replacement: '  const revision = (current?.revision ?? 0) + 1\n',
+    foundBy: [by(image, 'never uses a revision again, be it of a key that was deleted or that ended with its lease')],
+  },
+  {
+    name: 'a metadata file that somebody put back is believed',
+    attacks: 'M2',
+    file: 'src/replication/file-metadata-file.ts',
+    text: 'if (image.revision < knownRevision)',
+    replacement: 'if (image.revision < 0)',
+    foundBy: [
+      by(file, 'a metadata store that is a directory does not go on with a file that somebody put back or took away'),
+    ],
+  },
+  {
+    name: 'a watch is shown what is older than it has seen',
+    attacks: 'M1',
+    file: 'src/replication/watched-values.ts',
+    text: 'if (listing.revision < this.#revision) return null',
+    replacement: 'if (listing.revision < 0) return null',
+    foundBy: [
+      by(
+        'test/unit/replication/memory-metadata-store.test.ts',
+        'a metadata store in memory shows a watch that is behind nothing older than it has seen, and all of it later',
+      ),
+    ],
+  },
+  {
+    name: 'an id is free as soon as its server was deregistered, whoever names it',
+    attacks: 'I8, I17',
+    file: 'src/replication/cluster-registry.ts',
+    text: "if (streams.length > 0) return { state: 'leaving', streams }",
+    replacement: '',
+    foundBy: [
+      by(
+        registry,
+        'a journal server that a segment names is marked as leaving, and its id is free when none does any more',
+      ),
+      by(registry, 'a journal server of whose group and deregistration at the same time one fails, in every order'),
+    ],
+  },
+  {
+    name: 'a server that lost its disk takes the place of the one it was',
+    attacks: 'I17',
+    file: 'src/replication/cluster-registry.ts',
+    text: 'known !== null && known.identity !== record.identity',
+    replacement: 'known === null && record.identity === cluster',
+    foundBy: [
+      by(
+        registry,
+        'a journal server that lost its disk is not taken for the one it was, until that one is deregistered',
+      ),
+    ],
+  },
+  {
+    name: 'a node believes an older record of the stream',
+    attacks: 'I1',
+    file: 'src/replication/stream-role.ts',
+    text: 'value !== null && value.revision <= (this.#record?.revision ?? 0)',
+    replacement: 'value !== null && value.revision < 0',
+    foundBy: [by(role, 'a role is what the latest record says, whichever comes last')],
+  },
+  {
+    name: 'who cannot repair the log keeps the lease',
+    attacks: 'liveness of elections',
+    file: 'src/replication/stream-role.ts',
+    text: 'this.#key.isTaken && nowMs - this.#campaignSinceMs < recoveryLeases * this.#o.leaseMs',
+    replacement: 'this.#key.isTaken && nowMs > this.#campaignSinceMs',
+    foundBy: [by(roles, 'the role of a node goes to another when who has it cannot repair the log')],
+  },
+]
