@@ -98,6 +98,7 @@ export function serverLogContract(name: string, makeFixture: () => ServerLogFixt
   describe(`the log of a journal server over ${name}`, () => {
     describe('who it is', () => identityTests(setUp))
     describe('promises', () => promiseTests(setUp))
+    describe('losses', () => lossTests(setUp))
     describe('segments', () => segmentTests(setUp))
     describe('cutting', () => cutTests(setUp))
     describe('dropping', () => dropTests(setUp))
@@ -180,6 +181,37 @@ function promiseTests(setUp: SetUp): void {
     await expect(open()).rejects.toMatchObject({ code: 'journal_corrupt' })
     disk.open(directory).remove('promise.json')
     await expect(open()).rejects.toMatchObject({ code: 'journal_corrupt' })
+  })
+}
+
+function lossTests(setUp: SetUp): void {
+  it.each([
+    ['a stream', () => segmentDirectory('s', e3).split('/')[0] ?? ''],
+    ['a segment', () => segmentDirectory('s', e3)],
+  ])('refuses to go on without %s that it had: lost is not absent', async (_what, directory) => {
+    const { open, disk } = setUp()
+    const log = await open()
+    await withBatches(log, batchesAfter(fromStart, 2))
+    await closed(log)
+    disk.remove(directory())
+    await expect(open()).rejects.toMatchObject({ code: 'journal_corrupt', message: expect.stringMatching(/missing/) })
+  })
+
+  it('refuses to go on without the mark of a segment that it had', async () => {
+    const { open, disk } = setUp()
+    const log = await open()
+    await withBatches(log, batchesAfter(fromStart, 2))
+    await closed(log)
+    disk.open(segmentDirectory('s', e3)).remove('segment.json')
+    await expect(open()).rejects.toMatchObject({ code: 'journal_corrupt' })
+  })
+
+  it('goes on beside a segment whose creation was cut short', async () => {
+    const { open, disk } = setUp()
+    await withBatches(await open(), batchesAfter(fromStart, 2))
+    disk.open(segmentDirectory('s', e7))
+    expect((await open()).segments('s').map(({ epoch: of }) => of)).toEqual([3])
+    expect(disk.directories(segmentDirectory('s', e7).split('/')[0] ?? '')).toHaveLength(1)
   })
 }
 

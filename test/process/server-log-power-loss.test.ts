@@ -81,7 +81,7 @@ interface Trial {
 }
 
 /** The power fails after every so-many-th call that changes something; with this in the environment after each, for minutes. */
-const isThorough = process.env['COMMANDERDB_ALL_STATES'] !== undefined
+const isThorough = process.env['ALL_POWER_STATES'] !== undefined
 const everyCalls = isThorough ? 1 : 12
 
 /** After each of them the disk has each of the states that it then may have. */
