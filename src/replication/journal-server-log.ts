@@ -150,7 +150,7 @@ class JournalServerLog implements ServerLog {
       const known = this.streamNow(stream)
       assert(!known.segments.some((segment) => segment.epoch === epoch), `${stream} has segment ${epoch} already`)
       const beginning = { base, baseDigest, from: base, fromDigest: baseDigest }
-      const mark = { stream, epoch, ...beginning, floor: noLsn, ceiling: null, finished: null }
+      const mark = { stream, epoch, ...beginning, floor: noLsn, ceiling: null, atLeast: false, finished: null }
       const parts = partsOf(this.request, this.identity, mark)
       writeSegmentMark(parts.storage, mark)
       const last = known.segments.at(-1)

@@ -27,11 +27,12 @@ export class StoredSegment implements SegmentSummary {
   tailDigest: Digest | null
   flushed: Lsn
   committed: Lsn
-  atLeast: boolean
   private readonly parts: SegmentParts
   private readonly reading: SegmentReading
   private mark: SegmentMark
   private remains: SegmentRemains | null
+  /** What lies behind the last sound frame is no clean end. */
+  private endIsDamaged: boolean
   /** Found while reading, in a journal that had been sound when it was opened. */
   private foundDamaged: readonly DamagedRange[] = []
   private appender: JournalAppender | null = null
@@ -50,7 +51,7 @@ export class StoredSegment implements SegmentSummary {
     this.tailDigest = found.tailDigest
     this.flushed = found.tail
     this.committed = found.committed
-    this.atLeast = found.atLeast
+    this.endIsDamaged = found.atLeast
     this.remains = found.remains
   }
 
@@ -72,6 +73,11 @@ export class StoredSegment implements SegmentSummary {
 
   get finished(): Lsn | null {
     return this.mark.finished
+  }
+
+  get atLeast(): boolean {
+    const isWhole = this.finished !== null && this.tail >= this.finished
+    return (this.endIsDamaged || this.mark.atLeast) && !isWhole
   }
 
   get damaged(): readonly DamagedRange[] {
@@ -141,19 +147,21 @@ export class StoredSegment implements SegmentSummary {
   }
 
   truncate(after: Lsn): void {
-    if (after >= this.tail && !this.atLeast) return
+    if (after >= this.tail && !this.endIsDamaged) return
     assert(after >= this.from - 1, `LSN ${after} is below what the segment has`)
     const digest = this.digestAt(after)
     const firstDamaged = this.damaged[0]?.from ?? null
     const isCut = firstDamaged === null || firstDamaged > after
+    const losesDamage = isCut && (firstDamaged !== null || this.endIsDamaged)
     assert(!isCut || digest !== null || after === this.from - 1, `LSN ${after} does not end a batch`)
     const carryOut = isCut ? prepareCut(this.parts.storage, after, this.flushed) : null
     this.changeMark({
       floor: lsn(Math.min(this.mark.floor, after)),
       ceiling: isCut ? null : after,
+      atLeast: this.mark.atLeast || losesDamage,
     })
     if (carryOut !== null) this.cut(after, carryOut)
-    this.atLeast = false
+    this.endIsDamaged = false
     this.tail = after
     this.tailDigest = digest
     this.flushed = this.appender === null ? after : lsn(Math.min(this.flushed, after))
@@ -162,7 +170,7 @@ export class StoredSegment implements SegmentSummary {
   }
 
   finish(tail: Lsn): void {
-    if (tail < this.tail || this.atLeast) this.truncate(tail)
+    if (tail < this.tail || this.endIsDamaged) this.truncate(tail)
     if (this.mark.finished !== tail) this.changeMark({ finished: tail })
   }
 

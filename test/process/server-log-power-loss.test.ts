@@ -116,7 +116,8 @@ async function recorded(): Promise<SystemCall[] | null> {
 }
 
 describe('when the power fails beside the log of a journal server', () => {
-  it('all that was promised, created and flushed is there, whatever reached the disk', async () => {
+  const timeout = isThorough ? 900_000 : 120_000
+  it('all that was promised, created and flushed is there, whatever reached the disk', { timeout }, async () => {
     const calls = await recorded()
     if (calls === null) return
     const { states, said, wrong } = await trialOf(calls, 10, everyCalls)
