@@ -70,6 +70,8 @@ function placeOf(
   if (skip === -1)
     return rules.isSame(held, last.digest) ? { skip: batches.length } : { reason: 'conflict', lsn: lastLsnOf(last) }
   const next = batches[skip] as BatchHead
+  // What is damaged at the end cannot be followed: it has to be dropped first.
+  if (writtenDigestOf(segment) === null) return { reason: 'damaged', from: written, to: written }
   const isNext = next.firstLsn > written && rules.isSame(writtenDigestOf(segment), next.prevDigest)
   return isNext ? { skip } : { reason: 'conflict', lsn: written }
 }

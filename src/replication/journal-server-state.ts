@@ -29,7 +29,7 @@ export interface ServerSegment {
   readonly base: Lsn
   readonly baseDigest: Digest
   readonly flushed: Lsn
-  /** null where the end is damaged. */
+  /** null where the end is damaged: recovery cuts such an end off, and says `atLeast`. */
   readonly flushedDigest: Digest | null
   /** The ends of the batches that are written and not flushed. */
   readonly unflushed: readonly BatchEnd[]

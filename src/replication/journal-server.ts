@@ -86,10 +86,10 @@ function promise(state: ServerStream, epoch: Epoch): ServerStep {
   const effects: ServerEffect[] = [{ do: 'promise', epoch }]
   const segments = new Map(state.segments)
   for (const segment of state.segments.values()) {
-    const stale = segment.owed.filter((owed) => owed.epoch < epoch)
+    const stale = segment.owed.filter((owed) => !rules.mayAcknowledge(owed, epoch, owed.upTo))
     if (stale.length === 0) continue
     const segmentEpoch = segment.segmentEpoch
-    segments.set(segmentEpoch, { ...segment, owed: segment.owed.filter((owed) => owed.epoch >= epoch) })
+    segments.set(segmentEpoch, { ...segment, owed: segment.owed.filter((owed) => !stale.includes(owed)) })
     for (const { to, id, epoch: ofOwed } of stale) {
       const { stream, server, identity } = state
       const refusal = { reason: 'fenced', promised: epoch } as const
@@ -166,7 +166,8 @@ function onOpenSegment(state: ServerStream, event: RequestEvent<OpenSegmentReque
 }
 
 function onSeal(state: ServerStream, { request, from }: RequestEvent<SealRequest>): ServerStep {
-  const { stream, server, identity, promised } = state
+  const { stream, server, identity } = state
+  const { epoch: promised } = request
   const segment = state.segments.get(request.segmentEpoch)
   const told = segment === undefined ? null : stateOf(segment)
   const answer = { kind: 'sealed', id: request.id, stream, server, identity, promised, segment: told } as const

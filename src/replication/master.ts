@@ -110,8 +110,10 @@ function regroup(state: MasterState, view: StreamView): MasterStep {
   const isWhole = whole === null || sameServers(whole, open.group)
   const group = isWhole ? balanced(candidates, open.group, mayShareDevice) : whole
   if (group === null) return idle(withView(state, view))
-  const { suggestion } = view
-  if (suggestion?.group != null && sameServers(suggestion.group, group)) return idle(withView(state, view))
+  const { suggestion, suggestedMs } = view
+  // Again after a while: the leader did not see it, or could not do it.
+  const isFresh = state.nowMs - suggestedMs < state.options.silenceMs
+  if (isFresh && suggestion?.group != null && sameServers(suggestion.group, group)) return idle(withView(state, view))
   return suggest(state, view, { epoch: view.meta.epoch, leader: null, group })
 }
 

@@ -155,7 +155,9 @@ function settled(state: RecoveryState, revision: number): RecoveryStep {
   return openSegmentOf(meta) === null ? open(recorded) : idle({ ...recorded, phase: 'sealing' })
 }
 
+/** What comes before the epoch is mine answers somebody else, or an earlier try of this node under the epoch before. */
 function onAnswer(state: RecoveryState, answer: ServerAnswer<BatchHead>): RecoveryStep {
+  if (state.phase === 'electing') return idle(state)
   if (answer.kind === 'sealed') return idle(onSealed(state, answer))
   if (answer.kind === 'refused' && answer.refusal.reason === 'fenced') {
     const { promised } = answer.refusal
@@ -171,7 +173,8 @@ function onAnswer(state: RecoveryState, answer: ServerAnswer<BatchHead>): Recove
 function onSealed(state: RecoveryState, answer: SealedAnswer): RecoveryState {
   const { server, promised, segment } = answer
   if (promised !== state.meta.epoch || !rules.isRegistered(state.plan.members.get(server), answer)) return state
-  if (state.answers.has(server)) return state
+  const isOther = segment !== null && segment.segmentEpoch !== openSegmentOf(state.meta)?.epoch
+  if (state.answers.has(server) || isOther) return state
   return { ...state, answers: new Map(state.answers).set(server, segment) }
 }
 

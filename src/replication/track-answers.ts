@@ -13,9 +13,7 @@ export function onTrackAnswer(track: Track, answer: ServerAnswer<BatchHead>, now
     case 'appended':
       return rules.isOf(answer.segmentEpoch, track.segmentEpoch) ? onAppended(track, answer, nowMs) : nothing(track)
     case 'segmentState':
-      return rules.isOf(answer.segment.segmentEpoch, track.segmentEpoch)
-        ? onSegmentState(track, answer, nowMs)
-        : nothing(track)
+      return answer.segment.segmentEpoch === track.segmentEpoch ? onSegmentState(track, answer, nowMs) : nothing(track)
     case 'refused':
       return answer.segmentEpoch === track.segmentEpoch ? onRefused(track, answer) : nothing(track)
     default:

@@ -41,22 +41,23 @@ export class Cluster {
     return server
   }
 
-  /** Hints: who places a segment guesses who is alive. */
-  usable(): readonly Member[] {
+  /** Hints: who places a segment guesses who is alive, and whom it reaches. */
+  usable(from = ''): readonly Member[] {
     return [...this.servers.values()].flatMap((server) => {
-      const member = server.isUsable ? this.truth.registry.get(server.id) : undefined
+      const isUsable = server.isUsable && !this.network.isCut(from, server.name)
+      const member = isUsable ? this.truth.registry.get(server.id) : undefined
       return member === undefined ? [] : [member]
     })
   }
 
-  chooseGroup(present: readonly string[]): readonly Member[] {
+  chooseGroup(present: readonly string[], from = ''): readonly Member[] {
     const { replicas } = this.plan.policy
     const { random } = this.world
     const candidates = [...this.servers.values()].map((server) => ({
       id: server.id,
       host: server.id,
       device: server.id,
-      isAlive: server.isUsable,
+      isAlive: server.isUsable && !this.network.isCut(from, server.name),
       segments: random.integer(0, 3),
       bytes: 0,
     }))
@@ -88,8 +89,10 @@ export class Cluster {
   /** A follower wants to read what was acknowledged before. */
   linearizable(reader: Node): void {
     if (!this.world.random.chance(0.3)) return
-    const leader = reader.seen.meta.leader
-    const to = leader === null ? undefined : this.nodes.get(leader.id)
+    // Whoever is said to lead, or anybody who thinks so.
+    const serving = [...this.nodes.values()].filter(({ isServing }) => isServing)
+    const known = this.nodes.get(reader.seen.meta.leader?.id ?? '')
+    const to = serving.length === 0 || this.world.random.chance(0.5) ? known : this.world.random.pick(serving)
     if (to === undefined) return
     const { acknowledged } = this.truth
     const { life } = reader

@@ -66,6 +66,10 @@ export class Faults {
       case 'partition':
       case 'oneWay':
         return this.#cut(kind === 'partition', ms)
+      case 'split':
+        return this.#split()
+      case 'lostRoll':
+        return this.#lostRoll()
       case 'clockJump':
         node.jump(ms * 2)
         return node.name
@@ -109,9 +113,41 @@ export class Faults {
     const one = random.pick(all)
     // From one other, or from all.
     const other = random.pick([...all, '*', '*'])
-    network.cut(one, other, ms)
-    if (isBoth) network.cut(other, one, ms)
+    if (isBoth) network.cutBoth(one, other, ms)
+    else network.cut(one, other, ms)
     return `${one} ${other}`
+  }
+
+  /** The leader stays with some of its servers, and maybe a follower; the others have the metadata store and go on without it. */
+  #split(): string | null {
+    const { world, network, nodes, servers, plan } = this.#cluster
+    const { random } = world
+    const node = this.#cluster.leader
+    if (node?.leader == null) return null
+    const { replicas, ackQuorum } = plan.policy
+    const stay = [...node.leader.open.members.keys()].slice(0, random.integer(0, ackQuorum - 1))
+    const followers = [...nodes.keys()].filter((name) => name !== node.name)
+    const here = [node.name, ...stay, ...followers.slice(0, random.integer(0, followers.length - 1))]
+    const there = ['metadata', ...nodes.keys(), ...servers.keys()].filter((name) => !here.includes(name))
+    const ms = random.integer(2, 4) * plan.leaseMs
+    for (const one of here) for (const other of there) network.cutBoth(one, other, ms)
+    return `${here.join()} of ${replicas}`
+  }
+
+  /** The leader's roll is recorded, and it does not hear of it, nor of those who lead after it. */
+  #lostRoll(): string | null {
+    const { world, network, nodes, plan } = this.#cluster
+    const node = this.#cluster.leader
+    if (node?.leader == null || node.leader.swap !== null) return null
+    const others = this.#cluster.usable().filter(({ id }) => !node.leader?.open.members.has(id))
+    const group = this.#cluster.chooseGroup(others.map(({ id }) => id))
+    const ms = 2 * plan.leaseMs
+    network.cut('metadata', node.name, ms)
+    node.wish({ kind: 'roll', group, policy: plan.policy })
+    world.after(100, () => network.cutBoth('metadata', node.name, ms))
+    for (const other of nodes.values())
+      if (other !== node) world.after(world.random.integer(100, 400), () => other.campaign())
+    return `${node.name} to ${group.map(({ id }) => id).join()}`
   }
 
   /** Servers that the policy can lose, and no others. A disk is damaged while its process is down. */
@@ -122,6 +158,8 @@ export class Faults {
     if (!server.isUp || server.wipes > 0) return null
     server.crash(true)
     world.after(ms, () => server.start())
+    // Damage that a new leader meets is the worst.
+    if (world.random.chance(0.6)) world.after(ms + 20, () => this.#strike('duel'))
     if (kind === 'wipe') server.wipe()
     else if (!(kind === 'damageEnd' ? server.disk.damageEnd(world.random) : server.disk.damageMiddle(world.random)))
       return null
@@ -151,7 +189,7 @@ export class Faults {
         node.wish({ kind: 'archived', segmentEpoch: segment.epoch, archive: 'x' })
       node.wish({
         kind: 'trim',
-        trimLsn: lsn(random.integer(segment.base, segment.tail + 5)),
+        trimLsn: lsn(random.integer(segment.base, segment.tail + 30)),
         isArchiving: plan.hasArchive,
       })
     }

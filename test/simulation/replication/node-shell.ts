@@ -164,8 +164,8 @@ export class NodeShell extends Process implements Receiver {
   #plan(): RecoveryPlan {
     const open = openSegmentOf(this.seen.meta)
     const members: Members = new Map(this.#resolve(open?.group ?? []).map((member) => [member.id, member]))
-    const group = this.cluster.chooseGroup(open?.group ?? [])
-    const spares = this.cluster.usable().filter(({ id }) => !members.has(id))
+    const group = this.cluster.chooseGroup(this.world.random.chance(0.7) ? (open?.group ?? []) : [], this.name)
+    const spares = this.cluster.usable(this.name).filter(({ id }) => !members.has(id))
     return { members, group, policy: this.cluster.plan.policy, spares }
   }
 

@@ -132,17 +132,17 @@ export class ServerDisk {
   /** What recovery finds, and flushes. */
   recovered(): readonly ServerSegment[] {
     return [...this.segments.values()].map((segment) => {
+      cutDamagedEnd(segment)
       segment.flushed = segment.batches.length
       const [flushed, digest] = endOf(segment)
       this.#truth.flushed(this.identity, segment.segmentEpoch, flushed)
-      const last = segment.batches.at(-1)
       const { segmentEpoch, base, baseDigest, committed, damaged, isEndLost } = segment
       return newServerSegment({
         segmentEpoch,
         base,
         baseDigest,
         flushed,
-        flushedDigest: last !== undefined && isDamaged(segment, last) ? null : digest,
+        flushedDigest: digest,
         committed: lsn(Math.min(committed, flushed)),
         atLeast: isEndLost,
         damaged,
@@ -170,13 +170,27 @@ export class ServerDisk {
 
   #anySegment(random: SeededRandom, batches: number): DiskSegment | null {
     const all = [...this.segments.values()].filter((segment) => segment.batches.length >= batches)
-    return all.length === 0 ? null : random.pick(all)
+    return all.length === 0 ? null : random.chance(0.6) ? (all.at(-1) as DiskSegment) : random.pick(all)
   }
 
   segment(segmentEpoch: Epoch): DiskSegment {
     const segment = this.segments.get(segmentEpoch)
     if (segment === undefined) throw new Error(`${this.identity} has no segment ${segmentEpoch}`)
     return segment
+  }
+}
+
+/** What cannot be read at the end cannot be followed either. */
+function cutDamagedEnd(segment: DiskSegment): void {
+  for (
+    let last = segment.batches.at(-1);
+    last !== undefined && isDamaged(segment, last);
+    last = segment.batches.at(-1)
+  ) {
+    segment.batches.pop()
+    segment.isEndLost = true
+    const { firstLsn } = last
+    segment.damaged = segment.damaged.filter(({ from }) => from < firstLsn)
   }
 }
 

@@ -126,6 +126,11 @@ export class Network {
     this.#cuts.set(`${from}>${to}`, this.#world.nowMs + ms)
   }
 
+  cutBoth(one: string, other: string, ms: number): void {
+    this.cut(one, other, ms)
+    this.cut(other, one, ms)
+  }
+
   heal(): void {
     this.isHealed = true
     this.#cuts.clear()
@@ -166,12 +171,12 @@ export class Network {
     const { delayMs, jitterMs } = this.#plan
     const delay = (delayMs + random.fraction() * jitterMs) * from.slowness * to.slowness
     this.#world.after(delay, () => {
-      if (this.#isCut(from.name, to.name)) return
+      if (this.isCut(from.name, to.name)) return
       to.run(deliver)
     })
   }
 
-  #isCut(from: string, to: string): boolean {
+  isCut(from: string, to: string): boolean {
     if (this.#cuts.size === 0) return false
     const { nowMs } = this.#world
     return [`${from}>${to}`, `*>${to}`, `${from}>*`].some((key) => (this.#cuts.get(key) ?? 0) > nowMs)
