@@ -84,7 +84,9 @@ async function recoverStream(
       throw movedHere(`${disk.place}/${path}`, mark.stream)
     else {
       const parts = partsOf(request, identity, mark)
-      segments.push(new StoredSegment(parts, mark, await recoverSegment(parts, mark)))
+      const segment = new StoredSegment(parts, mark, await recoverSegment(parts, mark))
+      await segment.letGoOfDamagedEnd()
+      segments.push(segment)
     }
   }
   const lost = promise.segments.find((epoch) => !segments.some((segment) => segment.epoch === epoch))

@@ -1,8 +1,9 @@
 import { prepareCut } from '../journal/cut.ts'
 import type { JournalAppender } from '../journal/journal-appender.ts'
 import { openDurable } from '../journal/open-durable.ts'
+import { carryOut } from '../journal/recovery-steps.ts'
 import { salvage } from '../journal/salvage.ts'
-import { segmentsOf, spareName } from '../journal/segment-name.ts'
+import { asideName, segmentsOf, spareName } from '../journal/segment-name.ts'
 import { SpareSegment } from '../journal/spare-segment.ts'
 import { assert } from '../kernel/assert.ts'
 import { CommanderError, isCommanderError, messageOf } from '../kernel/errors.ts'
@@ -152,7 +153,7 @@ export class StoredSegment implements SegmentSummary {
     const digest = this.digestAt(after)
     const firstDamaged = this.damaged[0]?.from ?? null
     const isCut = firstDamaged === null || firstDamaged > after
-    const losesDamage = isCut && (firstDamaged !== null || this.endIsDamaged)
+    const losesDamage = this.endIsDamaged || (isCut && firstDamaged !== null)
     assert(!isCut || digest !== null || after === this.from - 1, `LSN ${after} does not end a batch`)
     const carryOut = isCut ? prepareCut(this.parts.storage, after, this.flushed) : null
     this.changeMark({
@@ -167,6 +168,34 @@ export class StoredSegment implements SegmentSummary {
     this.flushed = this.appender === null ? after : lsn(Math.min(this.flushed, after))
     this.committed = lsn(Math.min(this.committed, after))
     if (!isCut) this.remains = this.remainsNow()
+  }
+
+  /**
+   * Lets go of a damaged end, which nothing could follow, and says `atLeast` from then on. What is cut off is kept aside first: it
+   * may be the last copy of something.
+   */
+  async letGoOfDamagedEnd(): Promise<void> {
+    if (!this.endIsDamaged) return
+    const { storage, environment } = this.parts
+    const after = this.tailDigest === null ? lsn((this.damaged.at(-1)?.from ?? this.from) - 1) : this.tail
+    const last = segmentsOf(storage.list()).findLastIndex(({ baseLsn }) => baseLsn <= after)
+    const wallMs = environment.clock.wallMs()
+    const steps = segmentsOf(storage.list())
+      .slice(Math.max(0, last))
+      .map(({ name }) => ({
+        kind: 'copy' as const,
+        name,
+        from: 0,
+        to: sizeOf(storage, name),
+        as: asideName('lost', name, 0, wallMs),
+      }))
+    try {
+      await carryOut(storage, steps)
+      this.truncate(after)
+    } catch (error) {
+      if (!isCommanderError(error) || error.code !== 'journal_full') throw error
+      environment.log.warn({ code: error.code }, `a damaged end is left as it is: ${error.message}`)
+    }
   }
 
   finish(tail: Lsn): void {
@@ -295,6 +324,15 @@ export class StoredSegment implements SegmentSummary {
       `entries ${range.from} to ${range.to} of ${this.mark.stream}, segment ${this.epoch}, are damaged on this server: take them from another one`,
       { details: range },
     )
+  }
+}
+
+function sizeOf(storage: SegmentParts['storage'], name: string): number {
+  const file = storage.openReadOnly(name)
+  try {
+    return file.size()
+  } finally {
+    file.close()
   }
 }
 
