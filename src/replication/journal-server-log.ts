@@ -18,9 +18,11 @@ import {
   lostPromise,
   nothingPromised,
   readPromise,
+  readStreams,
   type StreamPromise,
   segmentDirectory,
   writePromise,
+  writeStreams,
 } from './stored-stream.ts'
 
 export interface ServerLogRequest {
@@ -45,12 +47,15 @@ interface Stream {
 export async function openServerLog(request: ServerLogRequest): Promise<ServerLog> {
   const { disk, environment, options } = request
   checkJournalOptions(options)
-  const identity = claimIdentity(disk, disk.open(''), environment.random, request)
+  const root = disk.open('')
+  const identity = claimIdentity(disk, root, environment.random, request)
   const streams = new Map<string, Stream>()
   for (const name of disk.directories('')) {
     const stream = await recoverStream(request, identity, name)
     if (stream !== null) streams.set(stream.promise.stream, stream)
   }
+  const lost = readStreams(root, disk.place).find((stream) => !streams.has(stream))
+  if (lost !== undefined) throw lostPromise(`the directory ${directoryOf(lost)} of ${lost} is missing in ${disk.place}`)
   return new JournalServerLog(request, identity, streams)
 }
 
@@ -72,14 +77,20 @@ async function recoverStream(
   for (const name of names) {
     const path = `${directory}/${name}`
     const mark = readSegmentMark(disk.open(path), `${disk.place}/${path}`)
-    if (mark === null) disk.remove(path)
+    if (mark === null && !promise.segments.some((epoch) => segmentDirectory(promise.stream, epoch) === path))
+      disk.remove(path)
+    else if (mark === null) throw lostPromise(`${disk.place}/${path} is empty`)
     else if (segmentDirectory(promise.stream, mark.epoch) !== path)
       throw movedHere(`${disk.place}/${path}`, mark.stream)
     else {
       const parts = partsOf(request, identity, mark)
-      segments.push(new StoredSegment(parts, mark, await recoverSegment(parts, mark)))
+      const segment = new StoredSegment(parts, mark, await recoverSegment(parts, mark))
+      await segment.letGoOfDamagedEnd()
+      segments.push(segment)
     }
   }
+  const lost = promise.segments.find((epoch) => !segments.some((segment) => segment.epoch === epoch))
+  if (lost !== undefined) throw lostPromise(`${disk.place}/${segmentDirectory(promise.stream, lost)} is missing`)
   for (const segment of segments.slice(0, -1)) segment.pass()
   return { promise, segments }
 }
@@ -125,7 +136,7 @@ class JournalServerLog implements ServerLog {
       // who is sealed answers with its tail: what it answers is to be missed if it is lost
       before.segments.at(-1)?.vouch()
       if (promised === before.promise.promised) return
-      this.storePromise(before, { stream, promised })
+      this.storePromise(before, { ...before.promise, promised })
     })
   }
 
@@ -141,11 +152,12 @@ class JournalServerLog implements ServerLog {
       const known = this.streamNow(stream)
       assert(!known.segments.some((segment) => segment.epoch === epoch), `${stream} has segment ${epoch} already`)
       const beginning = { base, baseDigest, from: base, fromDigest: baseDigest }
-      const mark = { stream, epoch, ...beginning, floor: noLsn, ceiling: null, finished: null }
+      const mark = { stream, epoch, ...beginning, floor: noLsn, ceiling: null, atLeast: false, finished: null }
       const parts = partsOf(this.request, this.identity, mark)
       writeSegmentMark(parts.storage, mark)
       const last = known.segments.at(-1)
       const segment = new StoredSegment(parts, mark, emptySegment(mark))
+      this.storePromise(known, { ...known.promise, segments: [...known.segments.map(({ epoch: e }) => e), epoch] })
       known.segments = [...known.segments, segment].sort((a, b) => a.epoch - b.epoch)
       if (known.segments.at(-1) === segment) last?.pass()
       else segment.pass()
@@ -181,10 +193,12 @@ class JournalServerLog implements ServerLog {
     this.guarded(() => {
       const known = this.known.get(stream)
       if (known === undefined) return
-      for (const segment of known.segments.slice(0, -1)) {
-        if (segment.tail >= before) continue
+      const stale = known.segments.slice(0, -1).filter(({ tail }) => tail < before)
+      const left = known.segments.filter((segment) => !stale.includes(segment))
+      if (stale.length > 0) this.storePromise(known, { ...known.promise, segments: left.map(({ epoch }) => epoch) })
+      known.segments = left
+      for (const segment of stale) {
         segment.discard()
-        known.segments = known.segments.filter((one) => one !== segment)
         this.request.disk.remove(segmentDirectory(stream, segment.epoch))
       }
       for (const segment of known.segments) segment.dropBefore(before)
@@ -197,6 +211,7 @@ class JournalServerLog implements ServerLog {
       if (known === undefined) return
       for (const segment of known.segments) segment.discard()
       this.known.delete(stream)
+      this.storeStreams()
       this.request.disk.remove(directoryOf(stream))
     })
   }
@@ -224,8 +239,14 @@ class JournalServerLog implements ServerLog {
     if (known !== undefined) return known
     const made: Stream = { promise: nothingPromised(stream), segments: [] }
     this.storePromise(made, made.promise)
+    this.storeStreams(stream)
     this.known.set(stream, made)
     return made
+  }
+
+  /** A stream is noted when it is there, and before anything is promised in it; and forgotten before it goes. */
+  private storeStreams(...more: readonly string[]): void {
+    writeStreams(this.request.disk.open(''), [...this.known.keys(), ...more])
   }
 
   private storePromise(stream: Stream, promise: StreamPromise): void {

@@ -18,6 +18,8 @@ export interface SegmentMark {
   readonly floor: Lsn
   /** What lies above counts as dropped, although it could not be cut off: there is damage below. */
   readonly ceiling: Lsn | null
+  /** Damage was cut off, so that there was more than is there now: until it is whole again it says `atLeast`. */
+  readonly atLeast: boolean
   readonly finished: Lsn | null
 }
 
@@ -50,6 +52,7 @@ export function readSegmentMark(storage: JournalStorage, place: string): Segment
     fromDigest: record.fromDigest === null ? null : Buffer.from(record.fromDigest, 'hex'),
     floor: lsn(record.floor),
     ceiling: optional(record.ceiling),
+    atLeast: record.atLeast,
     finished: optional(record.finished),
   }
 }

@@ -1,8 +1,9 @@
 import { prepareCut } from '../journal/cut.ts'
 import type { JournalAppender } from '../journal/journal-appender.ts'
 import { openDurable } from '../journal/open-durable.ts'
+import { carryOut } from '../journal/recovery-steps.ts'
 import { salvage } from '../journal/salvage.ts'
-import { segmentsOf, spareName } from '../journal/segment-name.ts'
+import { asideName, segmentsOf, spareName } from '../journal/segment-name.ts'
 import { SpareSegment } from '../journal/spare-segment.ts'
 import { assert } from '../kernel/assert.ts'
 import { CommanderError, isCommanderError, messageOf } from '../kernel/errors.ts'
@@ -27,11 +28,12 @@ export class StoredSegment implements SegmentSummary {
   tailDigest: Digest | null
   flushed: Lsn
   committed: Lsn
-  atLeast: boolean
   private readonly parts: SegmentParts
   private readonly reading: SegmentReading
   private mark: SegmentMark
   private remains: SegmentRemains | null
+  /** What lies behind the last sound frame is no clean end. */
+  private endIsDamaged: boolean
   /** Found while reading, in a journal that had been sound when it was opened. */
   private foundDamaged: readonly DamagedRange[] = []
   private appender: JournalAppender | null = null
@@ -50,7 +52,7 @@ export class StoredSegment implements SegmentSummary {
     this.tailDigest = found.tailDigest
     this.flushed = found.tail
     this.committed = found.committed
-    this.atLeast = found.atLeast
+    this.endIsDamaged = found.atLeast
     this.remains = found.remains
   }
 
@@ -72,6 +74,11 @@ export class StoredSegment implements SegmentSummary {
 
   get finished(): Lsn | null {
     return this.mark.finished
+  }
+
+  get atLeast(): boolean {
+    const isWhole = this.finished !== null && this.tail >= this.finished
+    return (this.endIsDamaged || this.mark.atLeast) && !isWhole
   }
 
   get damaged(): readonly DamagedRange[] {
@@ -141,19 +148,21 @@ export class StoredSegment implements SegmentSummary {
   }
 
   truncate(after: Lsn): void {
-    if (after >= this.tail && !this.atLeast) return
+    if (after >= this.tail && !this.endIsDamaged) return
     assert(after >= this.from - 1, `LSN ${after} is below what the segment has`)
     const digest = this.digestAt(after)
     const firstDamaged = this.damaged[0]?.from ?? null
     const isCut = firstDamaged === null || firstDamaged > after
+    const losesDamage = this.endIsDamaged || (isCut && firstDamaged !== null)
     assert(!isCut || digest !== null || after === this.from - 1, `LSN ${after} does not end a batch`)
     const carryOut = isCut ? prepareCut(this.parts.storage, after, this.flushed) : null
     this.changeMark({
       floor: lsn(Math.min(this.mark.floor, after)),
       ceiling: isCut ? null : after,
+      atLeast: this.mark.atLeast || losesDamage,
     })
     if (carryOut !== null) this.cut(after, carryOut)
-    this.atLeast = false
+    this.endIsDamaged = false
     this.tail = after
     this.tailDigest = digest
     this.flushed = this.appender === null ? after : lsn(Math.min(this.flushed, after))
@@ -161,8 +170,36 @@ export class StoredSegment implements SegmentSummary {
     if (!isCut) this.remains = this.remainsNow()
   }
 
+  /**
+   * Lets go of a damaged end, which nothing could follow, and says `atLeast` from then on. What is cut off is kept aside first: it
+   * may be the last copy of something.
+   */
+  async letGoOfDamagedEnd(): Promise<void> {
+    if (!this.endIsDamaged) return
+    const { storage, environment } = this.parts
+    const after = this.tailDigest === null ? lsn((this.damaged.at(-1)?.from ?? this.from) - 1) : this.tail
+    const last = segmentsOf(storage.list()).findLastIndex(({ baseLsn }) => baseLsn <= after)
+    const wallMs = environment.clock.wallMs()
+    const steps = segmentsOf(storage.list())
+      .slice(Math.max(0, last))
+      .map(({ name }) => ({
+        kind: 'copy' as const,
+        name,
+        from: 0,
+        to: sizeOf(storage, name),
+        as: asideName('lost', name, 0, wallMs),
+      }))
+    try {
+      await carryOut(storage, steps)
+      this.truncate(after)
+    } catch (error) {
+      if (!isCommanderError(error) || error.code !== 'journal_full') throw error
+      environment.log.warn({ code: error.code }, `a damaged end is left as it is: ${error.message}`)
+    }
+  }
+
   finish(tail: Lsn): void {
-    if (tail < this.tail || this.atLeast) this.truncate(tail)
+    if (tail < this.tail || this.endIsDamaged) this.truncate(tail)
     if (this.mark.finished !== tail) this.changeMark({ finished: tail })
   }
 
@@ -287,6 +324,15 @@ export class StoredSegment implements SegmentSummary {
       `entries ${range.from} to ${range.to} of ${this.mark.stream}, segment ${this.epoch}, are damaged on this server: take them from another one`,
       { details: range },
     )
+  }
+}
+
+function sizeOf(storage: SegmentParts['storage'], name: string): number {
+  const file = storage.openReadOnly(name)
+  try {
+    return file.size()
+  } finally {
+    file.close()
   }
 }
 

@@ -8,6 +8,8 @@ import { decodeChecked, encodeChecked } from './checked-record.ts'
 export interface StreamPromise {
   readonly stream: string
   readonly promised: Epoch
+  /** What has to be there: one that is missing was lost, and not absent (I14). */
+  readonly segments: readonly Epoch[]
 }
 
 const promiseName = 'promise.json'
@@ -25,17 +27,34 @@ export function readPromise(storage: JournalStorage, place: string): StreamPromi
   const bytes = storage.readWhole(promiseName)
   if (bytes === null) return null
   const record = decodeChecked(bytes) as (StreamPromise & { readonly format: number }) | null
-  if (record?.format === format) return { stream: record.stream, promised: epoch(record.promised) }
+  if (record?.format === format)
+    return { stream: record.stream, promised: epoch(record.promised), segments: record.segments.map(epoch) }
   throw lostPromise(`${place}/${promiseName} is damaged`)
 }
 
 export const lostPromise = (what: string): CommanderError =>
   new CommanderError(
     'journal_corrupt',
-    `${what}: which epoch the server has promised is lost, so it may not vote. Put the file back, or give the server an empty directory, and register that identity in place of the old`,
+    `${what}: what the server has promised and acknowledged is not known, so it may not vote. Put back what was there, or give the server an empty directory, and register that identity in place of the old`,
   )
 
-export const nothingPromised = (stream: string): StreamPromise => ({ stream, promised: noEpoch })
+export const nothingPromised = (stream: string): StreamPromise => ({ stream, promised: noEpoch, segments: [] })
+
+const streamsName = 'streams.json'
+
+/** Which streams have to be there. */
+export function writeStreams(storage: JournalStorage, streams: readonly string[]): void {
+  storage.writeWhole(streamsName, encodeChecked({ format, streams }))
+}
+
+/** @throws CommanderError journal_corrupt */
+export function readStreams(storage: JournalStorage, place: string): readonly string[] {
+  const bytes = storage.readWhole(streamsName)
+  if (bytes === null) return []
+  const record = decodeChecked(bytes) as { readonly format: number; readonly streams: readonly string[] } | null
+  if (record?.format === format) return record.streams
+  throw lostPromise(`${place}/${streamsName} is damaged`)
+}
 
 /** A name for people and a digest for the machine: streams may be called anything. */
 export function directoryOf(stream: string): string {

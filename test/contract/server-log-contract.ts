@@ -98,6 +98,7 @@ export function serverLogContract(name: string, makeFixture: () => ServerLogFixt
   describe(`the log of a journal server over ${name}`, () => {
     describe('who it is', () => identityTests(setUp))
     describe('promises', () => promiseTests(setUp))
+    describe('losses', () => lossTests(setUp))
     describe('segments', () => segmentTests(setUp))
     describe('cutting', () => cutTests(setUp))
     describe('dropping', () => dropTests(setUp))
@@ -180,6 +181,37 @@ function promiseTests(setUp: SetUp): void {
     await expect(open()).rejects.toMatchObject({ code: 'journal_corrupt' })
     disk.open(directory).remove('promise.json')
     await expect(open()).rejects.toMatchObject({ code: 'journal_corrupt' })
+  })
+}
+
+function lossTests(setUp: SetUp): void {
+  it.each([
+    ['a stream', () => segmentDirectory('s', e3).split('/')[0] ?? ''],
+    ['a segment', () => segmentDirectory('s', e3)],
+  ])('refuses to go on without %s that it had: lost is not absent', async (_what, directory) => {
+    const { open, disk } = setUp()
+    const log = await open()
+    await withBatches(log, batchesAfter(fromStart, 2))
+    await closed(log)
+    disk.remove(directory())
+    await expect(open()).rejects.toMatchObject({ code: 'journal_corrupt', message: expect.stringMatching(/missing/) })
+  })
+
+  it('refuses to go on without the mark of a segment that it had', async () => {
+    const { open, disk } = setUp()
+    const log = await open()
+    await withBatches(log, batchesAfter(fromStart, 2))
+    await closed(log)
+    disk.open(segmentDirectory('s', e3)).remove('segment.json')
+    await expect(open()).rejects.toMatchObject({ code: 'journal_corrupt' })
+  })
+
+  it('goes on beside a segment whose creation was cut short', async () => {
+    const { open, disk } = setUp()
+    await withBatches(await open(), batchesAfter(fromStart, 2))
+    disk.open(segmentDirectory('s', e7))
+    expect((await open()).segments('s').map(({ epoch: of }) => of)).toEqual([3])
+    expect(disk.directories(segmentDirectory('s', e7).split('/')[0] ?? '')).toHaveLength(1)
   })
 }
 
@@ -451,21 +483,50 @@ function damageTests(setUp: SetUp): void {
     ['payload', 10],
     ['header', -150],
   ])('takes the last batch for damaged and not for absent: its %s was written as a whole', async (_part, at) => {
-    const { log, bad } = await damagedLog(5, at)
-    const [segment] = log.segments('s')
-    expect(segment).toMatchObject({ tailDigest: null, atLeast: true })
-    expect(segment?.tail).toBeGreaterThanOrEqual(bad.firstLsn)
-    expect(segment?.damaged[0]?.from).toBe(bad.firstLsn)
+    const { log, open, disk, batches, bad } = await damagedLog(5, at)
+    const end = batches[4] as ReplicatedBatch
+    // cut off, so that it can be taken again, and kept aside; whatever restarts come, there was more
+    for (const one of [log, await open(), await open()])
+      expect(one.segments('s')[0]).toMatchObject({
+        tail: lastLsnOf(end),
+        tailDigest: end.digest,
+        damaged: [],
+        isReadOnly: false,
+        atLeast: true,
+      })
+    expect(
+      disk
+        .open(segmentDirectory('s', e3))
+        .list()
+        .filter((name) => name.startsWith('lost-')),
+    ).toHaveLength(1)
+    const next = await open()
+    next.append('s', e3, [bad], lsn(0))
+    await flushed(next, 's', e3)
+    expect(next.segments('s')[0]).toMatchObject({ atLeast: true })
+    next.finish('s', e3, lastLsnOf(bad))
+    expect((await open()).segments('s')[0]).toMatchObject({ tail: lastLsnOf(bad), atLeast: false })
   })
 
   it('is sound again once the damage was cut off, and takes the batches again', async () => {
     const { log, open, batches } = await damagedLog(2)
     log.truncate('s', e3, lastLsnOf(batches[1] as ReplicatedBatch))
-    expect(log.segments('s')[0]).toMatchObject({ damaged: [], tail: lastLsnOf(batches[1] as ReplicatedBatch) })
-    log.append('s', e3, batches.slice(2), lsn(0))
-    await flushed(log, 's', e3)
+    const end = lastLsnOf(batches[5] as ReplicatedBatch)
+    // until it is whole again there was more than there is, whatever restarts lie between
+    for (const one of [log, await open()])
+      expect(one.segments('s')[0]).toMatchObject({
+        damaged: [],
+        isReadOnly: false,
+        atLeast: true,
+        tail: lastLsnOf(batches[1] as ReplicatedBatch),
+      })
+    const next = await open()
+    next.finish('s', e3, end)
+    expect(next.segments('s')[0]).toMatchObject({ atLeast: true, finished: end })
+    next.append('s', e3, batches.slice(2), lsn(0))
+    await flushed(next, 's', e3)
     const again = await open()
-    expect(again.segments('s')[0]).toMatchObject({ damaged: [] })
+    expect(again.segments('s')[0]).toMatchObject({ damaged: [], atLeast: false, tail: end })
     sameBatches(again.read('s', e3, lsn(1), lsn(99), 1e9), batches)
   })
 
@@ -517,12 +578,9 @@ function damageTests(setUp: SetUp): void {
     const bytes = storage.readWhole(name) ?? Buffer.alloc(0)
     bytes.fill(0, placeOf(disk, (batches[3] as ReplicatedBatch).payload) - 152)
     storage.writeWhole(name, bytes)
-    const tail = lastLsnOf(batches[3] as ReplicatedBatch)
-    expect((await open()).segments('s')[0]).toMatchObject({
-      tail,
-      atLeast: true,
-      damaged: [{ from: (batches[3] as ReplicatedBatch).firstLsn, to: tail }],
-    })
+    const tail = lastLsnOf(batches[2] as ReplicatedBatch)
+    for (const again of [await open(), await open()])
+      expect(again.segments('s')[0]).toMatchObject({ tail, atLeast: true, damaged: [] })
   })
 }
 

@@ -81,7 +81,7 @@ interface Trial {
 }
 
 /** The power fails after every so-many-th call that changes something; with this in the environment after each, for minutes. */
-const isThorough = process.env['COMMANDERDB_ALL_STATES'] !== undefined
+const isThorough = process.env['ALL_POWER_STATES'] !== undefined
 const everyCalls = isThorough ? 1 : 12
 
 /** After each of them the disk has each of the states that it then may have. */
@@ -116,7 +116,8 @@ async function recorded(): Promise<SystemCall[] | null> {
 }
 
 describe('when the power fails beside the log of a journal server', () => {
-  it('all that was promised, created and flushed is there, whatever reached the disk', async () => {
+  const timeout = isThorough ? 900_000 : 120_000
+  it('all that was promised, created and flushed is there, whatever reached the disk', { timeout }, async () => {
     const calls = await recorded()
     if (calls === null) return
     const { states, said, wrong } = await trialOf(calls, 10, everyCalls)
