@@ -2,6 +2,7 @@ import type { Channel } from '../ipc/channel.ts'
 import { journalFrames } from '../ipc/journal-protocol.ts'
 import type { Log } from '../kernel/environment.ts'
 import type { CommanderError } from '../kernel/errors.ts'
+import type { Drafts } from './draft-inbox.ts'
 import type { Subscriber } from './subscriber.ts'
 
 export interface WantOfRoom {
@@ -69,3 +70,5 @@ export class FullSpell {
     this.#told.delete(channel)
   }
 }
+
+export const sendersOf = (drafts: readonly Drafts[]): ReadonlySet<Subscriber> => new Set(drafts.map(({ from }) => from))

@@ -1,10 +1,6 @@
 import type { Channel, ChannelHandlers } from '../ipc/channel.ts'
 import {
   type Applied,
-  decodeApplied,
-  decodeAttested,
-  decodeNumber,
-  decodeSubscribe,
   encodeSubscribed,
   encodeSwitched,
   journalFrames,
@@ -22,7 +18,7 @@ import type { CommittedBatches } from './committed-batches.ts'
 import { DraftInbox, type Drafts, draftTooLarge } from './draft-inbox.ts'
 import { DraftIntake, type GatheredBatch } from './draft-intake.ts'
 import { FlushSchedule } from './flush-schedule.ts'
-import { FullSpell } from './full-spell.ts'
+import { FullSpell, sendersOf } from './full-spell.ts'
 import type { JournalWriterOptions } from './journal-writer-options.ts'
 import { isOurs, storeIsBeyond } from './own-history.ts'
 import { Quarantine } from './quarantine.ts'
@@ -33,6 +29,7 @@ import { Standby } from './standby.ts'
 import { Subscriber } from './subscriber.ts'
 import { switchSegment } from './switch-segment.ts'
 import { Tenure } from './tenure.ts'
+import { takeFrame, type WriterFrames } from './writer-frames.ts'
 
 /**
  * The only writer: orders drafts, guards tokens, appends each gathered batch with one write, fans it out as soon as it
@@ -63,6 +60,16 @@ export class JournalWriter {
   readonly #tenure: Tenure
   /** Null once this writer leads. */
   #standby: Standby | null = null
+  readonly #frames: WriterFrames = {
+    subscribe: (channel, hello) => this.#subscribe(channel, hello),
+    drafts: (from, body) => this.#drafts(from, body),
+    resume: (from, sequence) => this.#resumeDrafts(from, sequence),
+    applied: (applied) => this.#said(applied),
+    switchSegment: ({ channel }) => this.#switchSegment(channel),
+    rollCall: (from) => this.#rollCall.call(from, this.#audience.values()),
+    here: (channel) => this.#rollCall.answered(channel),
+    attested: ({ name }, attested) => this.attestation.vote(name, attested),
+  }
   #drainScheduled = false
   /** What the store has committed. */
   applied: Lsn
@@ -150,7 +157,7 @@ export class JournalWriter {
 
   accept(channel: Channel): ChannelHandlers {
     return {
-      frame: (kind, body) => this.#frame(channel, kind, body),
+      frame: (kind, body) => takeFrame(this.#frames, channel, this.#audience.get(channel), kind, body),
       writable: () => this.#audience.resume(channel),
       closed: () => this.#drop(channel),
     }
@@ -166,55 +173,18 @@ export class JournalWriter {
     this.#inbox.clear()
   }
 
-  #frame(channel: Channel, kind: number, body: Buffer): void {
-    const subscriber = this.#audience.get(channel)
-    switch (kind) {
-      case journalFrames.subscribe:
-        channel.release(body.length)
-        this.#subscribe(channel, decodeSubscribe(body))
-        return
-      case journalFrames.drafts:
-        if (subscriber === undefined) break
-        if (!this.#tenure.leads)
-          channel.release(body.length) // I7
-        else if (this.#inbox.add(subscriber, body)) this.#scheduleDrain()
-        else this.#tooLarge(subscriber, body)
-        return
-      case journalFrames.resume:
-        if (subscriber === undefined) break
-        channel.release(body.length)
-        this.#drain()
-        for (const { body } of this.#inbox.drop(subscriber)) channel.release(body.length) // I3
-        subscriber.refusing = false
-        subscriber.expectedSequence = decodeNumber(body) >>> 0
-        return
-      case journalFrames.applied:
-        channel.release(body.length)
-        this.#said(decodeApplied(body))
-        return
-      case journalFrames.switchSegment:
-        if (subscriber === undefined) break
-        channel.release(body.length)
-        this.#switchSegment(channel)
-        return
-      case journalFrames.rollCall:
-        if (subscriber === undefined) break
-        channel.release(body.length)
-        this.#rollCall.call(subscriber, this.#audience.values())
-        return
-      case journalFrames.here:
-        channel.release(body.length)
-        this.#rollCall.answered(channel)
-        return
-      case journalFrames.attested:
-        channel.release(body.length)
-        if (subscriber !== undefined) this.attestation.vote(subscriber.name, decodeAttested(body))
-        return
-      default:
-        break
-    }
-    const message = `${channel.peer} sent a frame of kind ${kind} before it subscribed`
-    channel.close(new CommanderError('protocol_violation', message))
+  #drafts(from: Subscriber, body: Buffer): void {
+    if (!this.#tenure.leads)
+      from.channel.release(body.length) // I7
+    else if (this.#inbox.add(from, body)) this.#scheduleDrain()
+    else this.#tooLarge(from, body)
+  }
+
+  #resumeDrafts(from: Subscriber, sequence: number): void {
+    this.#drain()
+    for (const { body } of this.#inbox.drop(from)) from.channel.release(body.length) // I3
+    from.refusing = false
+    from.expectedSequence = sequence
   }
 
   #said(applied: Applied): void {
@@ -228,8 +198,7 @@ export class JournalWriter {
       this.retention.said(applied)
     } catch (error) {
       if (!isCommanderError(error)) throw error
-      this.fail(error)
-      return
+      return this.fail(error)
     }
     this.#audience.announce(false)
     this.#standby?.goOn()
@@ -243,10 +212,7 @@ export class JournalWriter {
     if (this.#stopped) return
     this.#drain()
     const switched = switchSegment(this.#o.journal)
-    if (isCommanderError(switched)) {
-      this.fail(switched)
-      return
-    }
+    if (isCommanderError(switched)) return this.fail(switched)
     channel.send(journalFrames.switched, encodeSwitched(switched))
     channel.flush()
   }
@@ -354,10 +320,7 @@ export class JournalWriter {
 
   #appendFailed(drafts: readonly Drafts[], bytes: number, cause: unknown): void {
     if (!isCommanderError(cause)) throw cause
-    if (cause.code !== 'journal_full') {
-      this.fail(cause)
-      return
-    }
+    if (cause.code !== 'journal_full') return this.fail(cause)
     const present = drafts.filter(({ from }) => this.#audience.get(from.channel) === from)
     this.#fullSpell.refused(sendersOf(present), bytes, { cause, isOfLimit: !this.#o.journal.hasRoomFor(bytes) })
     this.#intake.refuseAll(present, cause)
@@ -385,5 +348,3 @@ export class JournalWriter {
     this.#o.failed(error)
   }
 }
-
-const sendersOf = (drafts: readonly Drafts[]): ReadonlySet<Subscriber> => new Set(drafts.map(({ from }) => from))

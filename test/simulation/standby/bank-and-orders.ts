@@ -26,14 +26,12 @@ export class Payments {
   }
 }
 
-export const restMs = 3_600_000
-
 export function bankAndOrders(payments: Payments): Application {
   const order = defineWorkflow({
     name: 'order',
-    run: async (context, input: { amount: number }) => {
+    run: async (context, input: { amount: number; restMs: number }) => {
       const receipt = await context.request('charge', ({ effectKey }) => payments.charge(effectKey, input.amount))
-      await context.sleep(restMs)
+      await context.sleep(input.restMs)
       const outcome = await context.command(account, 'shop', 'deposit', { amount: input.amount, mark: receipt })
       return { receipt, outcome: outcome.outcome }
     },

@@ -11,6 +11,7 @@ import { TwoNodes } from './two-nodes.ts'
 
 const clients = 4
 const depositsEach = 12
+const orders = 6
 const faults = 8
 const accounts = 3
 const retryMs = 20
@@ -56,7 +57,10 @@ export async function simulateStandby(
   const deposits: Deposit[] = []
   const wrong: string[] = []
   try {
-    const running = Array.from({ length: clients }, (_, at) => runClient(db, at, deposits, wrong))
+    const running = [
+      ...Array.from({ length: clients }, (_, at) => runClient(db, at, deposits, wrong)),
+      ...Array.from({ length: orders }, (_, at) => runOrder(db, at, wrong)),
+    ]
     let areDone = false
     Promise.all(running).then(
       () => {
@@ -73,6 +77,7 @@ export async function simulateStandby(
     await db.until(() => areDone || wrong.length > 0)
     await db.agree()
     await checkDeposits(db, deposits, wrong)
+    await checkOrders(db, wrong)
     checkLog(db, wrong)
   } catch (error) {
     wrong.push(messageOf(error))
@@ -106,6 +111,26 @@ async function attempt(db: TwoNodes, deposit: Deposit, wrong: string[]): Promise
     const { code, message } = asCommanderError(error)
     if (!tolerable.has(code)) wrong.push(`${mark}: ${code}: ${message}`)
   }
+}
+
+/** A workflow from its start to its end, asked for as often as it takes. */
+async function runOrder(db: TwoNodes, order: number, wrong: string[]): Promise<void> {
+  const input = { amount: order + 1, restMs: db.random.integer(1, 60) }
+  const ask = async (what: (node: StandbyNode) => Promise<unknown>): Promise<unknown> => {
+    for (;;) {
+      await new Promise<void>((resolve) => void db.time.after(db.random.integer(0, retryMs), resolve))
+      try {
+        return await what(db.random.pick([db.a, db.b]))
+      } catch (error) {
+        const { code, message } = asCommanderError(error)
+        if (!tolerable.has(code) && code !== 'workflow_unknown') wrong.push(`order ${order}: ${code}: ${message}`)
+      }
+    }
+  }
+  await ask(({ client }) => client.workflow('order').start(`${order}`, input))
+  const result = await ask(({ client }) => client.workflow('order').result(`${order}`, { timeoutMs: 400 }))
+  const expected = JSON.stringify({ receipt: `receipt ${input.amount}`, outcome: 'completed' })
+  if (JSON.stringify(result) !== expected) wrong.push(`order ${order} ended with ${JSON.stringify(result)}`)
 }
 
 async function disturb(db: TwoNodes, wrong: string[]): Promise<void> {
@@ -180,6 +205,18 @@ async function checkDeposits(db: TwoNodes, deposits: readonly Deposit[], wrong: 
   }
 }
 
+/** However often requests were carried out, under one key each; and what comes after them happened once. */
+async function checkOrders(db: TwoNodes, wrong: string[]): Promise<void> {
+  const sum = (orders * (orders + 1)) / 2
+  const charged = [...db.payments.charges.values()].reduce((total, amount) => total + amount, 0)
+  if (charged !== sum) wrong.push(`the orders were charged ${charged}, not ${sum}`)
+  for (const node of [db.a, db.b]) {
+    const state = JSON.stringify(await db.accountOf(node, 'shop', db.stream.tail))
+    const expected = JSON.stringify({ balance: sum, deposits: orders })
+    if (state !== expected) wrong.push(`the shop has ${state} on ${node.id}, not ${expected}`)
+  }
+}
+
 /** The stream itself, read by nobody's code but the decoder, and folded once more. */
 function checkLog({ a, b, stream }: TwoNodes, wrong: string[]): void {
   const state = emptyRoot({ lookup: () => undefined, keepsPayloads: false })
@@ -196,8 +233,10 @@ function checkLog({ a, b, stream }: TwoNodes, wrong: string[]): void {
     if (action.type !== 'command/completed') continue
     if (ended.has(action.command)) wrong.push(`command ${action.command} ends again at ${lsn}`)
     ended.add(action.command)
+    if (action.aggregate.type !== 'account') continue
     for (const { data } of action.events) {
       const { mark } = data as { mark: string }
+      if (mark.startsWith('receipt')) continue
       marks.set(mark, (marks.get(mark) ?? 0) + 1)
     }
   }

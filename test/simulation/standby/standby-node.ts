@@ -70,6 +70,7 @@ export class StandbyNode {
       environment: this.host.start('client', true).environment,
       transport: this.host.transportOf([...this.host.processes].at(-1) as SimulatedProcess),
       addresses: ['gateway'],
+      timeoutMs: 1_000,
     })
   }
 

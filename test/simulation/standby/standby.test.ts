@@ -1,9 +1,10 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import { defaultJournalOptions } from '../../../src/journal/options.ts'
-import { restMs } from './bank-and-orders.ts'
 import { simulateStandby } from './standby-history.ts'
 import type { StandbyNode } from './standby-node.ts'
 import { TwoNodes, type WorldOptions } from './two-nodes.ts'
+
+const restMs = 3_600_000
 
 const worlds: TwoNodes[] = []
 afterEach(() => {
@@ -67,11 +68,11 @@ describe('a standby', () => {
   it('resumes the workflows of the former leader, repeats what has no result, and fires their timers', async () => {
     const db = await started()
     const handle = (node: StandbyNode) => node.client.workflow('order')
-    await db.call(handle(db.a).start('sleeping', { amount: 7 }))
+    await db.call(handle(db.a).start('sleeping', { amount: 7, restMs }))
     await db.until(() => db.payments.charges.size === 1)
     await db.pass(1_000)
     db.payments.isHeld = true
-    await db.call(handle(db.a).start('charging', { amount: 9 }))
+    await db.call(handle(db.a).start('charging', { amount: 9, restMs }))
     await db.until(() => db.payments.charges.size === 2)
     await db.pass(1_000)
     db.a.losePower()
