@@ -5,7 +5,7 @@ import type { LeaderState } from './leader-state.ts'
 import type { Member, ServerAnswer } from './messages.ts'
 import type { MetadataStore } from './metadata-store.ts'
 import { swapRecord } from './record-swap.ts'
-import { beginRecovery, stepRecovery } from './recovery.ts'
+import { beginRecovery, holdsLease, stepRecovery } from './recovery.ts'
 import type { RecoveryEffect, RecoveryEvent, RecoveryPlan, RecoveryState, RecoveryStep } from './recovery-state.ts'
 import type { ReplicationEffect } from './segment-track.ts'
 import type { ServerLinks } from './server-links.ts'
@@ -22,6 +22,8 @@ export interface CandidateOptions {
   readonly plan: RecoveryPlan
   /** For reads: an answer is known by it. */
   readonly nextReadId: () => number
+  /** Whether others are to wait for it: it has the next epoch, and was not at it for long. */
+  readonly holdsLease: (isHeld: boolean) => void
   /** This node leads: the stream ends where the state says. */
   readonly elected: (leader: LeaderState) => void
   /** Another node does, or will. */
@@ -94,6 +96,7 @@ export class CandidateShell {
 
   #carryOut({ state, effects }: RecoveryStep): void {
     this.#state = state
+    if (!this.#isOver) this.#o.holdsLease(holdsLease(state))
     for (const effect of effects) if (!this.#isOver) this.#do(effect)
   }
 

@@ -226,6 +226,7 @@ export class ReplicaNode {
       record,
       plan: { ...plan, members: this.#membersOf(record.meta) },
       nextReadId: () => this.#readId(),
+      holdsLease: (isHeld) => this.#holdLease(isHeld),
       elected: (leader) => this.#elected(leader),
       lost: (promised, leader) => {
         environment.log.info({ promised, leader: leader?.id ?? null }, 'another node leads, or wants to')
@@ -234,8 +235,18 @@ export class ReplicaNode {
     })
   }
 
+  #holdLease(isHeld: boolean): void {
+    const { environment, metadata, stream, me, leaseMs } = this.#o
+    if (isHeld === (this.#lease !== null)) return
+    const holder = JSON.stringify({ id: me.id, incarnation: me.incarnation })
+    const key = metadataKeys.lease(stream)
+    void this.#lease?.stop()
+    this.#lease = isHeld ? new Presence({ environment, metadata, key, ttlMs: leaseMs, value: () => holder }) : null
+  }
+
   #lost(): void {
     this.#candidate = null
+    this.#holdLease(false)
     this.#step({ kind: 'lost', nowMs: this.#nowMs, chance: this.#chance })
   }
 
@@ -295,12 +306,10 @@ export class ReplicaNode {
   }
 
   #elected(state: LeaderState): void {
-    const { environment, metadata, stream, me, leaseMs, openStorage } = this.#o
+    const { environment, metadata, openStorage } = this.#o
     this.#candidate = null
     this.#step({ kind: 'led' })
-    const holder = JSON.stringify({ id: me.id, incarnation: me.incarnation, epoch: state.meta.epoch })
-    const key = metadataKeys.lease(stream)
-    this.#lease = new Presence({ environment, metadata, key, ttlMs: leaseMs, value: () => holder })
+    this.#holdLease(true)
     this.#leader = new LeaderShell({
       environment,
       metadata,
