@@ -1,5 +1,5 @@
 import { causeOfLines, causesOf } from '../kernel/error-causes.ts'
-import { messageOf } from '../kernel/errors.ts'
+import { isCommanderError, messageOf } from '../kernel/errors.ts'
 import { isTerminalError, TerminalError } from '../sdk/workflow-errors.ts'
 
 /** An error as the journal keeps it. */
@@ -28,7 +28,7 @@ export function failureOf(error: unknown): Failure {
     return { code, message, ...(details === undefined ? {} : { details: plain(details) }), ...causes }
   }
   const places = placesOf(error)
-  const code = error instanceof Error ? error.name : 'Error'
+  const code = isCommanderError(error) ? error.code : error instanceof Error ? error.name : 'Error'
   return { code, message, ...(places.length === 0 ? {} : { places }), ...causes }
 }
 

@@ -239,6 +239,7 @@ export const plants: readonly Plant[] = [
   {
     name: 'a dispatcher that does not look again after a lost connection',
     finds: /liveness|never ended|had no answer within/,
+    from: 86,
     plant: () => replace(Dispatcher, 'connected', () => () => {}),
   },
   {

@@ -6,7 +6,8 @@ import { packagedManifest, restoreManifest, swapManifest } from '../../../script
 
 const repository = resolve(import.meta.dirname, '..', '..', '..')
 // With spacing that JSON.stringify would not give back.
-const original = '{ "name":"commanderdb","bin":{"commanderdb":"src/cli/x.mjs"},\n"exports":{".":"./src/index.ts"} }'
+const original =
+  '{ "name":"commanderdb","scripts":{"prepare":"a","prepack":"b","postpack":"c","test":"d"},"bin":{"commanderdb":"src/cli/x.mjs"},\n"exports":{".":"./src/index.ts"} }'
 
 let root: string
 beforeEach(() => {
@@ -18,11 +19,13 @@ afterEach(() => rmSync(root, { recursive: true }))
 const manifest = (): string => readFileSync(join(root, 'package.json'), 'utf8')
 
 describe('the manifest of the package', () => {
-  it('points the binary and every TypeScript entry to compiled files with their types, and changes nothing else', () => {
+  it('points the binary and every TypeScript entry to compiled files with their types, and keeps of the scripts those that mend a tree', () => {
     const before = JSON.parse(readFileSync(join(repository, 'package.json'), 'utf8')) as Record<string, unknown>
+    const { prepack, postpack, prepare } = before['scripts'] as Record<string, string>
     const after = JSON.parse(packagedManifest(JSON.stringify(before))) as Record<string, unknown>
     expect(after).toEqual({
       ...before,
+      scripts: { prepack, postpack, postprepare: prepare },
       bin: { commanderdb: 'dist/src/cli/commanderdb.mjs' },
       exports: {
         '.': { types: './dist/src/index.d.ts', default: './dist/src/index.js' },

@@ -153,7 +153,7 @@ it.each<[string, Run, RegExp]>([
   await db.settle()
   expect(await db.workflow('job').get('1')).toMatchObject({
     status: 'parked',
-    error: { code: 'CommanderError', message: expect.stringMatching(message) },
+    error: { code: 'invalid_input', message: expect.stringMatching(message) },
   })
 })
 
