@@ -245,7 +245,7 @@ const tooManyUnderWay = (committed: Lsn, written: Lsn): CommanderError =>
   new CommanderError(
     'journal_full',
     `the entries ${committed + 1} to ${written} wait for the journal servers, and nothing more is taken before they acknowledge some: ` +
-      'see cluster status for the servers that do not answer',
+      'look at the journal servers, of which too few answer',
     { details: { committed, written } },
   )
 
