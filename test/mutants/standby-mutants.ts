@@ -41,8 +41,8 @@ export const standbyMutants: readonly Mutant[] = [
     name: 'a writer that stands by takes drafts',
     attacks: 'G3, standby',
     file: 'src/journal-writer/journal-writer.ts',
-    text: '        if (!this.#tenure.leads)',
-    replacement: '        if (this.#stopped)',
+    text: '    if (!this.#tenure.leads)\n      from',
+    replacement: '    if (this.#stopped)\n      from',
     foundBy: [by(standby, 'a writer that stands by takes no drafts, whoever sends some')],
   },
   {
@@ -110,7 +110,7 @@ export const standbyMutants: readonly Mutant[] = [
     name: 'the mark of a clean stop outlives the entries that it vouches for',
     attacks: 'R4, R7, standby',
     file: 'src/journal/cut.ts',
-    text: '  if (storage.list().includes(cleanStopName)) storage.remove(cleanStopName)\n',
+    text: '    if (names.includes(cleanStopName)) storage.remove(cleanStopName)\n',
     replacement: '',
     foundBy: [
       by(cut, 'a stopped journal that is cut has no mark of a clean stop any more, which would vouch for what is gone'),

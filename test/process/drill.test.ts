@@ -217,7 +217,7 @@ describe('a database whose state went wrong while it ran', () => {
     const result = await run('restore', wrong, '--data-dir', dataDir, '--json')
     expect([result.exitCode, result.stdout]).toEqual([1, ''])
     expect(result.stderr).toMatch(
-      /^commanderdb: what was restored is not what was: at LSN \d+ the state has the hash [0-9a-f]+, but had [0-9a-f]+ while the database ran; nothing was made: /,
+      /what was restored is not what was: at LSN \d+ the state has the hash [0-9a-f]+, but had [0-9a-f]+ while the database ran; nothing was made: /,
     )
     expect(readdirSync(cli.directory).filter((name) => name.startsWith('not-restored'))).toEqual([])
     expect(existsSync(join(wrong, 'timelines'))).toBe(false)
