@@ -44,7 +44,7 @@ function tooLarge(value: unknown, bytesMost: number): string | null {
 }
 
 /** Most characters of a path that a message shows. */
-const pathLengthMax = 200
+const pathLengthMax = 60
 /** MessagePack takes no more for anything, beside what is inside of it. */
 const headBytesMax = 16
 
@@ -87,7 +87,10 @@ class Copying {
 
   #object(value: object, depth: number): unknown {
     if (depth >= limits.workflowValueDepthMax)
-      return this.#refuse(`more than ${depth} levels, or itself,`, 'flatten it, and let it not refer to itself')
+      return this.#refuse(
+        `more than ${depth} levels (does it refer to itself?)`,
+        'flatten it, and let it not refer to itself',
+      )
     if (Array.isArray(value)) return this.#list(value, depth)
     const prototype = Object.getPrototypeOf(value) as object | null
     // That of another realm is as good.

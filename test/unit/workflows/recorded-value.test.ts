@@ -86,7 +86,7 @@ describe('what is recorded of a value', () => {
     const cyclic: { self?: unknown } = {}
     cyclic.self = cyclic
     expect(problemOf(cyclic)).toMatch(
-      /^has more than 200 levels, or itself, at self\.self\..*…, which cannot be recorded/,
+      /^has more than 200 levels \(does it refer to itself\?\) at self\.self\..*…, which cannot be recorded/,
     )
     expect(problemOf(nested(200))).toBe('none')
     expect(problemOf(nested(201))).toMatch(/more than 200 levels/)
