@@ -96,7 +96,8 @@ export class CandidateShell {
 
   #carryOut({ state, effects }: RecoveryStep): void {
     this.#state = state
-    if (!this.#isOver) this.#o.holdsLease(holdsLease(state))
+    // Whoever leads from now on keeps it, and whoever has lost gives it up by that.
+    if (!this.#isOver && state.phase !== 'over') this.#o.holdsLease(holdsLease(state))
     for (const effect of effects) if (!this.#isOver) this.#do(effect)
   }
 

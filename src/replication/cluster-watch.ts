@@ -7,6 +7,7 @@ import { decodeNode, type NodeRecord } from './node-record.ts'
 import { decodeServer, type RegisteredServer } from './registered-server.ts'
 import type { StreamMeta } from './stream-meta.ts'
 import { decodeStreamMeta } from './stream-meta-codec.ts'
+import { decodeSuggestion } from './suggestion.ts'
 
 /** What a node sees of its cluster: hints, for each may be late. */
 export interface ClusterView {
@@ -82,9 +83,9 @@ export class ClusterWatch {
       else if (key.startsWith(metadataKeys.nodes)) this.#sawNode(key.slice(metadataKeys.nodes.length), value)
       else if (key === metadataKeys.lease(this.#stream)) this.#isLeased = value !== null
       else if (key === metadataKeys.suggestion(this.#stream))
-        this.#suggestion = value === null ? null : (JSON.parse(value.value) as Suggestion)
+        this.#suggestion = value === null ? null : decodeSuggestion(value.value)
     } catch (error) {
-      if (!isCommanderError(error) && !(error instanceof SyntaxError)) throw error
+      if (!isCommanderError(error)) throw error
       this.#log.error({ key, error: error.message }, `what the metadata store has under ${key} is not understood`)
     }
   }

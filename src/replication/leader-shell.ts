@@ -78,6 +78,11 @@ export class LeaderShell implements ReplicationLeader {
     return this.failed === null && this.#state.uncommitted.length < limits.uncommittedBatchesMax
   }
 
+  /** A change of the record is wished for, or under way. */
+  get isChangingRecord(): boolean {
+    return this.#state.swap !== null || this.#state.wishes.length > 0
+  }
+
   /** Bytes of payloads that were appended since the open segment began. */
   get segmentBytes(): number {
     return this.#segmentBytes

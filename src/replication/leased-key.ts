@@ -6,8 +6,8 @@ export interface LeasedKeyOptions {
   readonly store: MetadataStore
   readonly clock: Clock
   readonly key: string
-  /** Unlike that of anybody else. */
-  readonly value: string
+  /** What it says by now, unlike that of anybody else; written again when it has changed. */
+  readonly value: () => string
   readonly ttlMs: number
 }
 
@@ -44,10 +44,11 @@ export class LeasedKey {
       this.#untilMs = this.#o.clock.monotonicMs() + leftMs
       if (leftMs === 0) this.#lease = null
     }
+    const value = this.#o.value()
     const found = await this.#o.store.get(this.#o.key)
-    if (found?.value === this.#o.value && this.#lease !== null) return true
-    const isOthers = found !== null && found.value !== this.#o.value
-    return isOthers && !mayReplace ? false : this.#put(found)
+    if (found?.value === value && this.#lease !== null) return true
+    const isOthers = found !== null && found.value !== value
+    return isOthers && !mayReplace ? false : this.#put(found, value)
   }
 
   /** It ends at once, or, where the store cannot be reached, when its time is over. */
@@ -59,8 +60,8 @@ export class LeasedKey {
     })
   }
 
-  async #put(found: MetadataValue | null): Promise<boolean> {
-    const { store, clock, key, value, ttlMs } = this.#o
+  async #put(found: MetadataValue | null, value: string): Promise<boolean> {
+    const { store, clock, key, ttlMs } = this.#o
     const sentMs = clock.monotonicMs()
     const isNew = this.#lease === null
     const lease = this.#lease ?? (await store.lease(ttlMs))

@@ -18,6 +18,7 @@ import { Presence } from './presence.ts'
 import type { RecoveryPlan } from './recovery-state.ts'
 import type { RegisteredServer } from './registered-server.ts'
 import type { ReplicationPolicy } from './replication-policy.ts'
+import { satisfiableGroup } from './satisfiable-group.ts'
 import { ServerConnections } from './server-connections.ts'
 import { newStreamMeta, openSegmentOf, type Peer, type StreamMeta } from './stream-meta.ts'
 import { encodeStreamMeta } from './stream-meta-codec.ts'
@@ -98,7 +99,7 @@ export class ReplicaNode {
     this.#presence =
       record === undefined
         ? null
-        : new Presence({ environment, metadata, key, ttlMs: leaseMs, value: () => encodeNode(record()) })
+        : new Presence({ environment, store: metadata, key, ttlMs: leaseMs, value: () => encodeNode(record()) })
     this.#look()
   }
 
@@ -176,7 +177,7 @@ export class ReplicaNode {
   /** As leader: sealed segments can be archived, and trimmed once no node needs them. */
   #keepHouse(): void {
     const leader = this.#leader
-    if (leader === null || leader.failed !== null || leader.state.wishes.length > 0) return
+    if (leader === null || leader.failed !== null || leader.isChangingRecord) return
     if (leader.segmentBytes >= this.#o.segmentBytes) {
       const plan = this.#plan()
       if (plan !== null) leader.wish({ kind: 'roll', group: plan.group, policy: plan.policy })
@@ -241,7 +242,9 @@ export class ReplicaNode {
     const holder = JSON.stringify({ id: me.id, incarnation: me.incarnation })
     const key = metadataKeys.lease(stream)
     void this.#lease?.stop()
-    this.#lease = isHeld ? new Presence({ environment, metadata, key, ttlMs: leaseMs, value: () => holder }) : null
+    this.#lease = isHeld
+      ? new Presence({ environment, store: metadata, key, ttlMs: leaseMs, value: () => holder })
+      : null
   }
 
   #lost(): void {
@@ -263,23 +266,19 @@ export class ReplicaNode {
     }))
     const alive = candidates.filter(({ isAlive }) => isAlive).map(({ id }) => id)
     const preferred = [...present.filter((id) => alive.includes(id)), ...alive]
-    // With some of them down the group is still whole: those that are up are enough, or nobody leads.
-    const chosen =
-      chooseGroup(candidates, policy.replicas, present, mayShareDevice) ??
-      chooseGroup(
-        candidates.map((one) => ({ ...one, isAlive: true })),
-        policy.replicas,
-        preferred,
-        mayShareDevice,
-      )
-    if (chosen === null) {
-      const message = `the cluster has ${active.length} journal servers that can be used, and the policy wants ${policy.replicas}`
-      environment.log.warn({ servers: [...servers.keys()], replicas: policy.replicas }, `${message}; waiting for more`)
+    const spares = active.filter(({ id }) => !present.includes(id)).map(memberOf)
+    try {
+      // With some of them down the group is still whole: those that are up are enough, or nobody leads.
+      const ids = chooseGroup(candidates, policy.replicas, present, mayShareDevice)
+      const chosen =
+        ids?.map((id) => servers.get(id) as RegisteredServer) ??
+        satisfiableGroup(active, { policy, present: preferred, mayShareDevice })
+      return { group: chosen.map(memberOf), policy, spares }
+    } catch (error) {
+      if (!isCommanderError(error)) throw error
+      environment.log.warn({ servers: [...servers.keys()], error: error.message }, 'nobody can lead yet; waiting')
       return null
     }
-    const group = chosen.map((id) => memberOf(servers.get(id) as RegisteredServer))
-    const spares = active.filter(({ id }) => !present.includes(id)).map(memberOf)
-    return { group, policy, spares }
   }
 
   #membersOf(meta: StreamMeta): RecoveryPlan['members'] {
@@ -325,6 +324,8 @@ export class ReplicaNode {
   #followSuggestion(): void {
     const { suggestion, servers, record } = this.#watch.view
     const leader = this.#leader
+    // Each change that is seen comes here again; what was wished for is wished for once.
+    if (leader?.isChangingRecord === true) return
     if (suggestion === null || suggestion.epoch !== record?.meta.epoch) return
     if (leader === null) {
       if (suggestion.leader === this.#o.me.id && this.#mayLead) this.#step({ kind: 'suggested', nowMs: this.#nowMs })

@@ -1,6 +1,6 @@
 import type { Epoch, Lsn } from '../kernel/identifiers.ts'
 import type { ReplicatedBatch } from './batch.ts'
-import type { Peer } from './stream-meta.ts'
+import type { RoleState } from './role-state.ts'
 
 /**
  * A journal of streams, each with one writer at a time and any number of readers, after Engula's `SingleWriteJournal`
@@ -15,15 +15,6 @@ export interface SingleWriteJournal extends Journal {
   campaign(stream: string): Promise<void>
   /** Lets another node lead: what was appended is committed first, where that is possible. */
   resign(stream: string): Promise<void>
-}
-
-/** What this node is to a stream. */
-export interface RoleState {
-  readonly epoch: Epoch
-  /** `recovering`: it has taken the epoch, and repairs the end of the log before it leads. */
-  readonly role: 'leader' | 'follower' | 'recovering'
-  /** Absent while none is known. */
-  readonly leader?: Peer
 }
 
 export interface Journal {

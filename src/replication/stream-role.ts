@@ -72,7 +72,7 @@ export class StreamRole {
     const value = JSON.stringify({ id: me.id, incarnation: me.incarnation })
     const { clock } = environment
     this.#value = value
-    this.#key = new LeasedKey({ store, clock, key: metadataKeys.lease(stream), value, ttlMs: leaseMs })
+    this.#key = new LeasedKey({ store, clock, key: metadataKeys.lease(stream), value: () => value, ttlMs: leaseMs })
   }
 
   get state(): RoleState {
