@@ -5,10 +5,9 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { isCommanderError } from '../../src/kernel/errors.ts'
 import { lsn } from '../../src/kernel/identifiers.ts'
 import { SeededRandom } from '../../src/testing/seeded-random.ts'
-import { tracingRefusal } from '../torture/traced-writer.ts'
 import { append, JournalWorld, payloadOf } from '../unit/journal/journal-world.ts'
 import { type MediumState, RecordedDisk } from './recorded-disk.ts'
-import { descriptorOf, recordCalls, type SystemCall, stringsIn } from './system-calls.ts'
+import { descriptorOf, recordedCalls, type SystemCall, stringsIn } from './system-calls.ts'
 
 let directory: string
 beforeEach(() => {
@@ -87,13 +86,8 @@ async function trialOf(calls: readonly SystemCall[], wrongMax: number): Promise<
 
 const journalDirectory = (): string => join(directory, 'journal')
 
-/** Null, and a word, where nothing can be recorded. */
-async function recorded(): Promise<SystemCall[] | null> {
-  const refusal = tracingRefusal()
-  if (refusal === null) return recordCalls([program, journalDirectory()], join(directory, 'calls'))
-  process.stdout.write(`skipped: ${refusal}\n`)
-  return null
-}
+const recorded = (): Promise<SystemCall[] | null> =>
+  recordedCalls([program, journalDirectory()], join(directory, 'calls'))
 
 describe('when the power fails beside a real journal', () => {
   it('all that was acknowledged is there, whatever reached the disk, and nothing that was never appended', async () => {

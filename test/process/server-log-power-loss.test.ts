@@ -9,9 +9,8 @@ import { isIntact } from '../../src/replication/batch.ts'
 import { openServerLog } from '../../src/replication/journal-server-log.ts'
 import { MemoryServerDisk } from '../../src/replication/memory-server-disk.ts'
 import { SeededRandom } from '../../src/testing/seeded-random.ts'
-import { tracingRefusal } from '../torture/traced-writer.ts'
 import { RecordedTree, type TreeState } from './recorded-tree.ts'
-import { descriptorOf, recordCalls, type SystemCall, stringsIn } from './system-calls.ts'
+import { descriptorOf, recordedCalls, type SystemCall, stringsIn } from './system-calls.ts'
 
 let directory: string
 beforeEach(() => {
@@ -107,13 +106,7 @@ async function trialOf(calls: readonly SystemCall[], wrongMax: number, every: nu
 
 const logDirectory = (): string => join(directory, 'log')
 
-/** Null, and a word, where nothing can be recorded. */
-async function recorded(): Promise<SystemCall[] | null> {
-  const refusal = tracingRefusal()
-  if (refusal === null) return recordCalls([program, logDirectory()], join(directory, 'calls'))
-  process.stdout.write(`skipped: ${refusal}\n`)
-  return null
-}
+const recorded = (): Promise<SystemCall[] | null> => recordedCalls([program, logDirectory()], join(directory, 'calls'))
 
 describe('when the power fails beside the log of a journal server', () => {
   const timeout = isThorough ? 900_000 : 120_000

@@ -1,48 +1,19 @@
 import { describe, expect, it } from 'vitest'
-import { SocketDatabase } from '../../../src/client/socket-database.ts'
 import { defineAggregate } from '../../../src/sdk/aggregate.ts'
 import { defineApplication } from '../../../src/sdk/application.ts'
-import { SimulatedHost } from '../../../src/testing/simulated-host.ts'
-import { TestCluster } from '../../../src/testing/test-cluster.ts'
 import { Trace } from '../../../src/testing/trace.ts'
+import { SimulatedDatabase } from '../simulated-database.ts'
 
 const accounts = 50
 
-/** A database in virtual time, on a disk that is full from the moment when the first command is decided. */
-class FullDisk {
+/** A disk that is full from the moment when the first command is decided. */
+class FullDisk extends SimulatedDatabase {
   readonly warnings: string[] = []
-  readonly bugs: string[] = []
   decisions = 0
   isFull = false
   fillsAtDecision = true
-  readonly host: SimulatedHost
-  readonly client: SocketDatabase
-  readonly #cluster: TestCluster
 
   constructor() {
-    const application = this.#application()
-    const bug = (what: string, error: unknown): void => void this.bugs.push(`${what}: ${String(error)}`)
-    this.host = new SimulatedHost({
-      seed: 1,
-      trace: new Trace((line) => this.#note(line)),
-      bug,
-      killed: (process) => this.#cluster.ended(process),
-      diskFault: ({ kind }) => (this.isFull && kind !== 'flush' && kind !== 'remove' ? 'enospc' : null),
-    })
-    this.#cluster = new TestCluster({
-      host: this.host,
-      applications: [application],
-      isolation: null,
-      tap: () => () => true,
-      bug,
-    })
-    const { environment } = this.host.start('client', true)
-    const process = [...this.host.processes].find(({ name }) => name === 'client')
-    if (process === undefined) throw new Error('the client runs')
-    this.client = new SocketDatabase({ environment, transport: this.host.transportOf(process), addresses: ['gateway'] })
-  }
-
-  #application() {
     const counter = defineAggregate({
       name: 'counter',
       initialState: () => 0,
@@ -55,39 +26,16 @@ class FullDisk {
       },
       evolve: { added: (state) => state + 1 },
     })
-    return defineApplication({ name: 'shop', aggregates: [counter] })
-  }
-
-  async start(): Promise<void> {
-    this.#cluster.start()
-    await this.until(() => this.#cluster.isReady)
-    await this.settle(this.client.open())
-  }
-
-  async settle<Value>(promise: Promise<Value>): Promise<Value> {
-    let isSettled = false
-    const settled = (): void => {
-      isSettled = true
-    }
-    promise.then(settled, settled)
-    await this.until(() => isSettled)
-    return promise
-  }
-
-  async until(isOver: () => boolean): Promise<void> {
-    expect(await this.host.time.run(this.host.time.nowMs + 60_000, isOver)).toBe(true)
-  }
-
-  async pass(ms: number): Promise<void> {
-    await this.host.time.run(this.host.time.nowMs + ms, () => false)
+    super(defineApplication({ name: 'shop', aggregates: [counter] }), {
+      trace: new Trace((line) => {
+        if (/ (warn|error): /.test(line)) this.warnings.push(line)
+      }),
+      diskFault: ({ kind }) => (this.isFull && kind !== 'flush' && kind !== 'remove' ? 'enospc' : null),
+    })
   }
 
   get pending(): number {
-    return this.#cluster.state?.commands.byLsn.size ?? 0
-  }
-
-  #note(line: string): void {
-    if (/ (warn|error): /.test(line)) this.warnings.push(line)
+    return this.cluster.state?.commands.byLsn.size ?? 0
   }
 }
 
