@@ -1,9 +1,7 @@
 import { extname, join } from 'node:path'
 import { messageOf } from '../src/kernel/errors.ts'
-import { createSystemEnvironment, systemClock, systemRandom } from '../src/kernel/system-environment.ts'
+import { systemClock, systemRandom } from '../src/kernel/system-environment.ts'
 import { type LogLevel, logLevels } from '../src/observability/logger-adapter.ts'
-import { ClusterRegistry } from '../src/replication/cluster-registry.ts'
-import { openMetadataStore } from '../src/replication/open-metadata-store-adapter.ts'
 import type { ResolvedConfig } from '../src/sdk/resolved-config.ts'
 import { openIdentity, readIdentity } from '../src/store/identity-adapter.ts'
 import { readApplicationName } from '../src/supervisor/application-name-adapter.ts'
@@ -14,12 +12,13 @@ import { superviseDatabase } from '../src/supervisor/supervisor-main.ts'
 /**
  * Runs the database in this process as its supervisor until it is stopped; see `superviseDatabase`.
  *
- * @throws CommanderError `database_locked`, `foreign_database`, `unsupported_version`, `invalid_config`
+ * @throws CommanderError `database_locked`, `foreign_database`, `unsupported_version`, `invalid_config`; of a node of a cluster
+ * `foreign_cluster`, `metadata_unavailable`
  */
 export async function runSupervisor(config: ResolvedConfig): Promise<SupervisionOutcome> {
   // Before the lock, so that nothing is made in a directory that is not ours.
   const known = readIdentity(config.dataDir)
-  const clusterId = await joinCluster(config, known?.databaseId)
+  const clusterId = await clusterOf(config, known?.databaseId)
   const applicationNames = await Promise.all(config.applications.map(({ module }) => readApplicationName(module)))
   return superviseDatabase({
     dataDir: config.dataDir,
@@ -32,22 +31,12 @@ export async function runSupervisor(config: ResolvedConfig): Promise<Supervision
   })
 }
 
-/**
- * The id of the cluster is that of its database: whoever comes first makes it.
- *
- * @returns undefined where the journal is kept by this node alone
- * @throws CommanderError `foreign_cluster`, `metadata_unavailable`, `invalid_config`
- */
-async function joinCluster({ replication }: ResolvedConfig, databaseId?: string): Promise<string | undefined> {
+/** The id of the database that a new directory is to be of; undefined where this node keeps its journal alone. */
+async function clusterOf({ replication }: ResolvedConfig, databaseId?: string): Promise<string | undefined> {
   const { journal, metadata, clusterId } = replication
   if (journal === 'local' || metadata === null) return undefined
-  const environment = createSystemEnvironment()
-  const store = await openMetadataStore(metadata, environment)
-  try {
-    return await new ClusterRegistry(store, environment).join(databaseId ?? clusterId ?? undefined)
-  } finally {
-    await store.close()
-  }
+  const { joinCluster } = await import('../src/assembly/join-cluster.ts')
+  return joinCluster(metadata, databaseId ?? clusterId ?? undefined)
 }
 
 /** `.ts` in a clone, `.js` in the package: as this file itself. */

@@ -1,0 +1,51 @@
+import { hostname } from 'node:os'
+import type { Transport } from '../ipc/channel.ts'
+import { createRoutedTransport } from '../ipc/routed-transport.ts'
+import { createTlsTransport, readTlsIdentity } from '../ipc/tls-transport-adapter.ts'
+import { openMetadataStore } from '../replication/open-metadata-store-adapter.ts'
+import type { ResolvedReplication } from '../sdk/replication-config.ts'
+import type { JournalWriterSettings, RunningJournalWriter } from './start-journal-writer.ts'
+import { startReplicaNode } from './start-replica-node.ts'
+import type { Surroundings } from './surroundings.ts'
+
+export interface NodeProcessSettings extends JournalWriterSettings {
+  readonly replication: ResolvedReplication
+  /** Over sockets. */
+  readonly transport: Transport
+  /** Where this node answers others. */
+  readonly address: string
+  /** Where its gateway serves HTTP; null where it does not, or not yet. */
+  readonly askUrl: () => Promise<string | null>
+}
+
+/** The gateway starts after the journal writer: where it serves is known later. */
+const lookMs = 2000
+
+/** The journal writer of a node as a process of its own. Only databases of clusters load this. */
+export async function startNodeProcess(
+  surroundings: Surroundings,
+  { replication, transport, address, askUrl, ...settings }: NodeProcessSettings,
+): Promise<RunningJournalWriter> {
+  const { environment, addresses } = surroundings
+  const { policy, leaseMs, tls, dev, nodeId, metadata } = replication
+  const identity = tls === null ? null : readTlsIdentity(tls)
+  let url: string | null = null
+  const look = async (): Promise<void> => {
+    url = await askUrl()
+    environment.scheduler.after(lookMs, () => void look())
+  }
+  void look()
+  const { running, stop } = await startReplicaNode(surroundings, {
+    ...settings,
+    metadata: await openMetadataStore(metadata as string, environment),
+    clusterTransport: createRoutedTransport(transport, createTlsTransport(environment, identity)),
+    me: { id: nodeId as string, incarnation: environment.random.uuid(), address },
+    policy,
+    leaseMs,
+    mayShareDevice: dev,
+    host: hostname(),
+    socket: addresses.gateway,
+    url: () => url,
+  })
+  return { ...running, stop }
+}
