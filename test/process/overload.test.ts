@@ -177,10 +177,14 @@ describe('one of two instances of an application that is stopped', () => {
     await db.signal(application, 'SIGSTOP')
     let ended = 0
     const all = countAll().map((one) => one.finally(() => ended++))
+    let endedBefore = 0
     const { lag, appliedLsn } = await until('the other instance to be done, and the lag of this one', async () => {
       const one = await db.process(application)
       const { length: pending } = await client.commands('pending', 1000)
-      return pending > 0 && ended + pending === count && (one.lag?.lsns ?? 0) > 0 ? one : null
+      // At any time each is pending or has ended: it is done when none ends any more.
+      const isDone = ended > 0 && ended === endedBefore
+      endedBefore = ended
+      return isDone && pending > 0 && ended + pending === count && (one.lag?.lsns ?? 0) > 0 ? one : null
     })
     expect(ended).toBeGreaterThan(count / 10)
     expect(ended).toBeLessThan(count)
