@@ -17,9 +17,9 @@ export interface DatabaseOptions {
   readonly dataDir: string
   readonly resources?: Partial<Record<BenchRole, ProcessResources>>
   /** What differs from the defaults. */
-  readonly config?: Pick<Config, 'journal' | 'archive'>
-  /** Path of another application than the bench's. */
-  readonly module?: string
+  readonly config?: Pick<Config, 'journal' | 'archive' | 'replication'>
+  /** Path of another application than the bench's; null for none. */
+  readonly module?: string | null
 }
 
 const bank = join(import.meta.dirname, 'bank-application.ts')
@@ -124,7 +124,7 @@ function fileOf({ dataDir, resources = {}, module = bank }: DatabaseOptions): Co
   return {
     dataDir,
     http: { port: 0 },
-    applications: [{ module, resources: resources.application ?? {} }],
+    applications: module === null ? [] : [{ module, resources: resources.application ?? {} }],
     processes: {
       journalWriter: resources['journal-writer'] ?? {},
       dispatcher: resources.dispatcher ?? {},

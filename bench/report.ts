@@ -2,6 +2,7 @@ import type { ArchivingFigures } from './archiving.ts'
 import type { ConcurrencyComparison, Figures } from './comparison.ts'
 import type { FilledFigures } from './filled.ts'
 import type { LongRun } from './long-run.ts'
+import type { ReplicatedFigures } from './replicated.ts'
 import type { Target } from './targets.ts'
 import type { WorkflowFigures } from './workflows.ts'
 
@@ -10,16 +11,18 @@ export interface Report {
   readonly filled: FilledFigures
   readonly archiving: ArchivingFigures
   readonly workflows: WorkflowFigures
+  readonly replicated: ReplicatedFigures
   readonly longRun: LongRun | null
   readonly targets: readonly Target[]
 }
 
 /** For people. Everything in it is in the JSON, too. */
-export function printReport({ comparisons, filled, archiving, workflows, longRun, targets }: Report): void {
+export function printReport({ comparisons, filled, archiving, workflows, replicated, longRun, targets }: Report): void {
   printComparisons(comparisons)
   printFilled(filled)
   printArchiving(archiving)
   printWorkflows(workflows)
+  printReplicated(replicated)
   if (longRun !== null) printLongRun(longRun)
   printTargets(targets)
 }
@@ -81,6 +84,28 @@ function printWorkflows({ concurrency, workflowsPerSecond, p50Ms, ratio, ...more
   )
   console.log(
     `${shown(sleeping.workflows)} that sleep: ${sleeping.moreMiB.toFixed(0)} MiB more, all resumed in ${sleeping.allResumedSeconds.toFixed(1)} s; after a kill one resumes in ${resumeMs.toFixed(0)} ms`,
+  )
+}
+
+export function printReplicated({
+  local,
+  replicated,
+  ratio,
+  cpuMicrosPerCommand,
+  failover,
+  followerLag,
+}: ReplicatedFigures): void {
+  const all = (values: readonly number[]): string => values.map(shown).join(', ')
+  const cpu = `${cpuMicrosPerCommand.replicated.toFixed(1)} us of processor time each, ${cpuMicrosPerCommand.local.toFixed(1)} us local`
+  console.log(
+    `replicated by 2 of 3 servers: ${all(replicated)} commands/s; local: ${all(local)}; ratio ${ratio.toFixed(2)}; ${cpu}`,
+  )
+  console.log(
+    `failover: ${all(failover.all)} ms; of ${shown(failover.acknowledged)} deposits ${failover.wrong} were lost or came twice`,
+  )
+  const { p50Ms, p99Ms, mostMs, samples } = followerLag
+  console.log(
+    `lag of a follower: p50 ${p50Ms.toFixed(0)} ms, p99 ${p99Ms.toFixed(0)} ms, most ${mostMs.toFixed(0)} ms of ${samples}`,
   )
 }
 

@@ -9,9 +9,10 @@ import { measureEndurance } from './endurance.ts'
 import { enduranceTargets, printEndurance } from './endurance-report.ts'
 import { measureFilled } from './filled.ts'
 import { measureLongRun } from './long-run.ts'
-import { printReport, printTargets } from './report.ts'
+import { measureReplicated } from './replicated.ts'
+import { printReplicated, printReport, printTargets } from './report.ts'
 import { measureRestoring, printRestoring } from './restoring.ts'
-import { targetsOf } from './targets.ts'
+import { replicatedTargets, targetsOf } from './targets.ts'
 import { measureWorkflows } from './workflows.ts'
 
 /**
@@ -21,6 +22,8 @@ import { measureWorkflows } from './workflows.ts'
  * The whole of it in about ten minutes; what is measured and what is not is in README.md. --long adds 2,000,000
  * commands to see that memory and journal stay bounded, and takes longer. --directory is where
  * the data directories are made and removed again: on the disk to measure, default the system's temporary directory.
+ *
+ * `npm run bench -- --replicated [--json FILE] [--directory D] [--rounds N] [--seconds N] [--warmup N]`
  *
  * `npm run bench -- --endurance [--minutes N] [--concurrency N] [--pause MS] [--journal-mib N] [--segment-mib N]`
  *
@@ -41,6 +44,7 @@ const { values } = parseArgs({
     'journal-mib': { type: 'string', default: '256' },
     'segment-mib': { type: 'string', default: '16' },
     restore: { type: 'boolean', default: false },
+    replicated: { type: 'boolean', default: false },
   },
 })
 const mebibyte = 1_048_576
@@ -68,14 +72,22 @@ const comparisonOptions = {
   progress,
 }
 await keepCompiledCode(comparisonOptions)
+if (values.replicated) {
+  const figures = await measureReplicated(comparisonOptions)
+  printReplicated(figures)
+  printTargets(replicatedTargets(figures))
+  if (values.json !== undefined) writeJson(values.json, { replicated: figures })
+  process.exit(0)
+}
 const comparisons = await compareWithLimit(comparisonOptions)
 const filled = await measureFilled({ directory, commands: 200_000, recoveries: 3, readPasses: 3, progress })
 const archiving = await measureArchiving({ ...comparisonOptions, seconds: comparisonOptions.seconds + 2 })
 const workflows = await measureWorkflows({ ...comparisonOptions, sleeping: 100_000 })
+const replicated = await measureReplicated(comparisonOptions)
 if (values.long) progress('2,000,000 commands, for memory, journal and recovery')
 const longRun = values.long ? await measureLongRun(directory, 2_000_000) : null
-const targets = targetsOf({ comparisons, filled, archiving, workflows, longRun })
-printReport({ comparisons, filled, archiving, workflows, longRun, targets })
+const targets = targetsOf({ comparisons, filled, archiving, workflows, replicated, longRun })
+printReport({ comparisons, filled, archiving, workflows, replicated, longRun, targets })
 if (values.json !== undefined) writeJson(values.json, figures())
 process.exit(0)
 
@@ -121,6 +133,7 @@ function figures(): object {
     recovery: filled.recovery,
     archiving,
     workflows,
+    replicated,
     memory: { ...filled.memory, longRun },
     ratios: ratiosOf(),
     targets,

@@ -2,6 +2,7 @@ import type { ArchivingFigures } from './archiving.ts'
 import type { ConcurrencyComparison } from './comparison.ts'
 import type { FilledFigures } from './filled.ts'
 import type { LongRun } from './long-run.ts'
+import type { ReplicatedFigures } from './replicated.ts'
 import type { WorkflowFigures } from './workflows.ts'
 
 export interface Target {
@@ -18,11 +19,19 @@ export interface Measured {
   readonly filled: FilledFigures
   readonly archiving: ArchivingFigures
   readonly workflows: WorkflowFigures
+  readonly replicated: ReplicatedFigures
   readonly longRun: LongRun | null
 }
 
 /** What the database is meant to reach. One run on a busy machine misses some: judge by several. */
-export function targetsOf({ comparisons, filled, archiving, workflows, longRun }: Measured): readonly Target[] {
+export function targetsOf({
+  comparisons,
+  filled,
+  archiving,
+  workflows,
+  replicated,
+  longRun,
+}: Measured): readonly Target[] {
   const at = (concurrency: number): ConcurrencyComparison | undefined =>
     comparisons.find((comparison) => comparison.concurrency === concurrency)
   const { memory, readBack, recovery } = filled
@@ -42,6 +51,7 @@ export function targetsOf({ comparisons, filled, archiving, workflows, longRun }
     atMost('a killed workflow resumes within', workflows.resumeMs, 2000, 'ms'),
     atMost('memory, idle', memory.idlePssMiB, 450, 'MiB'),
     atMost('memory, under load', memory.loadPssMiB, 900, 'MiB'),
+    ...replicatedTargets(replicated),
     ...(longRun === null
       ? []
       : [
@@ -53,6 +63,16 @@ export function targetsOf({ comparisons, filled, archiving, workflows, longRun }
   ]
   // Of a run at other concurrencies, some are not there.
   return targets.filter(({ value }) => !Number.isNaN(value))
+}
+
+/** The lease of a leader is 2 s. */
+export function replicatedTargets({ ratio, failover, followerLag }: ReplicatedFigures): readonly Target[] {
+  return [
+    atLeast('replicated at 1024, of local', ratio, 0.4, ''),
+    atMost('failover, the longest', Math.max(...failover.all), 5000, 'ms'),
+    atMost('deposits lost or twice over failovers', failover.wrong, 0, ''),
+    atMost('lag of a follower at full load, p99', followerLag.p99Ms, 200, 'ms'),
+  ]
 }
 
 function atLeast(name: string, value = Number.NaN, target: number, unit: string): Target {

@@ -1,0 +1,79 @@
+import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import { connect } from '../src/client.ts'
+import { ClusterProcesses } from './cluster.ts'
+import { median } from './median.ts'
+import { deposit } from './workload.ts'
+
+export interface FailoverOptions {
+  readonly directory: string
+  readonly progress: (text: string) => void
+}
+
+export interface FailoverFigures {
+  /** From SIGKILL of every process of the leading node to the completion of a command sent then; the median of all. */
+  readonly milliseconds: number
+  readonly all: readonly number[]
+  /** Before, meanwhile and after, of all. */
+  readonly acknowledged: number
+  /** What is missing of it on the node that took over, or is there twice. */
+  readonly wrong: number
+}
+
+interface Failover {
+  readonly milliseconds: number
+  readonly acknowledged: number
+  readonly wrong: number
+}
+
+const failovers = 3
+const callers = 16
+const loadMs = 2000
+const patienceMs = 60_000
+
+export async function measureFailover({ directory, progress }: FailoverOptions): Promise<FailoverFigures> {
+  const found: Failover[] = []
+  for (let n = 0; n < failovers; n++) {
+    progress(`failover ${n + 1} of ${failovers}`)
+    const cluster = { directory: join(directory, 'failover'), nodes: ['a', 'b'], servers: 3 }
+    found.push(await ClusterProcesses.use(cluster, failOver))
+  }
+  const all = found.map(({ milliseconds }) => milliseconds)
+  return {
+    milliseconds: median(all),
+    all,
+    acknowledged: total(found.map(({ acknowledged }) => acknowledged)),
+    wrong: total(found.map(({ wrong }) => wrong)),
+  }
+}
+
+/** Callers deposit one after the other, each into an account of its own, over the end of the node that leads. */
+async function failOver(cluster: ClusterProcesses): Promise<Failover> {
+  const db = await connect({ dataDir: cluster.dataDirs, timeoutMs: patienceMs })
+  const acknowledged = Array.from({ length: callers }, () => 0)
+  let isOver = false
+  const calls = acknowledged.map(async (_, caller) => {
+    while (!isOver) {
+      await db.execute('account', nameOf(caller), 'deposit', deposit)
+      acknowledged[caller] = (acknowledged[caller] ?? 0) + 1
+    }
+  })
+  await pause(loadMs)
+  const killed = cluster.node(0).kill()
+  const killedMs = performance.now()
+  await db.execute('account', 'after-the-kill', 'deposit', deposit)
+  const milliseconds = performance.now() - killedMs
+  await killed
+  await pause(loadMs)
+  isOver = true
+  await Promise.all(calls)
+  const streams = await Promise.all(acknowledged.map((_, caller) => db.read('account', nameOf(caller))))
+  await db.close()
+  // Each deposit is one event.
+  const wrong = streams.map(({ revision }, caller) => Math.abs(revision - (acknowledged[caller] ?? 0)))
+  return { milliseconds, acknowledged: total(acknowledged), wrong: total(wrong) }
+}
+
+const nameOf = (caller: number): string => `caller-${caller}`
+
+const total = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0)
