@@ -40,6 +40,12 @@ export const emptyLiveWorkflow = (requests: RunningRequests): LiveWorkflow => ({
   requests,
 })
 
+/** There is an entry even if code has issued nothing: it has something else to say, or releases the workflow. */
+export const isWrittenAnyway = (
+  { outbox, requests }: Pick<LiveWorkflow, 'outbox' | 'requests'>,
+  { isAdrift }: WorkflowExecution,
+): boolean => outbox.length > 0 || (requests.size === 0 && !isAdrift)
+
 /** An entry of the stream gives events of these forms: whoever wrote it was this code, or older code. */
 export const asWorkflowEvent = ({ type, data }: { readonly type: string; readonly data?: unknown }): WorkflowEvent =>
   ({ type, data }) as WorkflowEvent

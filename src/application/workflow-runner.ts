@@ -14,7 +14,7 @@ import { workflowNameOf } from '../workflows/workflow-names.ts'
 import { AdriftWorkflows } from './adrift-workflows.ts'
 import { type Completing, completingOf } from './completing.ts'
 import type { LiveAggregate, Work } from './live-aggregates.ts'
-import { asWorkflowEvent, emptyLiveWorkflow, nextEvent } from './live-workflow.ts'
+import { asWorkflowEvent, emptyLiveWorkflow, isWrittenAnyway, nextEvent } from './live-workflow.ts'
 import { RequestDesk, type RequestDeskOptions } from './request-desk.ts'
 import { RunningRequests } from './running-requests.ts'
 import type { StartedRequest, WorkflowDrafts } from './workflow-drafts.ts'
@@ -295,7 +295,8 @@ export class WorkflowRunner {
     execution.isLive = true
     // The history's time never falls: a clock that was put back makes no timer wait for it to catch up.
     const atMs = Math.max(this.#o.environment.clock.wallMs(), execution.nowMs)
-    const step = advance(execution, stateOf(aggregate), atMs, this.#o.versions.newestOf(execution.workflow))
+    const newest = this.#o.versions.newestOf(execution.workflow)
+    const step = advance(execution, stateOf(aggregate), atMs, newest, isWrittenAnyway(live, execution))
     const { changes, requests, dropped } = step
     const failure = this.#o.drafts.tooLarge(changes)
     if (failure !== null) return this.#park(aggregate, failure)

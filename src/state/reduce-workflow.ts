@@ -54,8 +54,9 @@ export function reduceAdvanced(state: RootState, b: Buffer, o: number): void {
   else if (isSuspect(activations, referenceOf(b, o)) && getsOn(b, o)) markAdvanced(activations, referenceOf(b, o))
 }
 
-/** To begin a request once more is not to get on: that may be what crashes the process. */
-const getsOn = (b: Buffer, o: number): boolean => eventsOf(b, o).some(({ type }) => type !== 'request/started')
+/** To begin a request once more, or to wait, is not to get on: that may be what crashes the process. */
+const getsOn = (b: Buffer, o: number): boolean =>
+  eventsOf(b, o).some(({ type }) => type !== 'request/started' && type !== 'signal/awaited')
 
 /** Void for an instance that was deregistered since it was drafted. Of none: those that it works on are no longer suspected. */
 export function reduceResumed({ applications, activations }: RootState, b: Buffer, o: number): void {

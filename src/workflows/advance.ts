@@ -28,12 +28,19 @@ export interface Step {
 /**
  * @param state as the history leaves it
  * @param newestVersion of the workflow's code: that of the next run
+ * @param isWritten whether there is an entry even if nothing has changed
  */
-export function advance(execution: WorkflowExecution, state: WorkflowState, atMs: number, newestVersion: number): Step {
+export function advance(
+  execution: WorkflowExecution,
+  state: WorkflowState,
+  atMs: number,
+  newestVersion: number,
+  isWritten: boolean,
+): Step {
   const step: OpenStep = { changes: [], requests: [], dropped: [] }
   const { outcome, start } = execution
   // Operations of a run that is over are nobody's.
-  for (const issue of execution.takeIssues(atMs)) {
+  for (const issue of execution.takeIssues(atMs, isWritten)) {
     if (outcome === null || outlivesRun(issue)) addIssue(step, issue, start, atMs)
     else if (issue.what === 'operation' && mustBegin.has(issue.operation.kind) && hasReturned(outcome))
       step.dropped.push(issue.operation.id)
@@ -59,8 +66,7 @@ type OpenStep = { readonly [Part in keyof Step]: Step[Part][number][] }
 function addIssue({ changes, requests }: OpenStep, issue: Issue, start: RunStart, atMs: number): void {
   switch (issue.what) {
     case 'operation': {
-      const change = beginningOf(issue.operation, start, atMs)
-      if (change !== null) changes.push(change)
+      changes.push(beginningOf(issue.operation, start, atMs))
       if (issue.operation.kind === 'request') requests.push(issue.operation)
       return
     }
@@ -80,8 +86,7 @@ function addIssue({ changes, requests }: OpenStep, issue: Issue, start: RunStart
   }
 }
 
-/** null: waiting for a signal without a time limit is nothing that has to be known. */
-function beginningOf(operation: Operation, { key, run }: RunStart, atMs: number): Change | null {
+function beginningOf(operation: Operation, { key, run }: RunStart, atMs: number): Change {
   const { id } = operation
   const address = addressOf(run, id)
   switch (operation.kind) {
@@ -90,7 +95,7 @@ function beginningOf(operation: Operation, { key, run }: RunStart, atMs: number)
     case 'timer':
     case 'signal': {
       const { dueMs } = operation
-      if (dueMs === null) return null
+      if (dueMs === null) return { event: { type: 'signal/awaited', data: { operation: id, atMs } } }
       const kind = operation.kind === 'timer' && operation.isAbsolute ? { isAbsolute: true as const } : {}
       return { event: { type: 'timer/started', data: { operation: id, dueMs, atMs, ...kind } } }
     }

@@ -10,7 +10,7 @@ import type { OpenOperation } from './open-operation.ts'
 import {
   type ChildOperation,
   type Issue,
-  isRecorded,
+  mayBeRecordedLater,
   type Operation,
   type OperationNameKind,
   type SignalOperation,
@@ -102,18 +102,19 @@ export class WorkflowExecution implements RunHost {
     return open?.isRecorded === true ? open.operation : undefined
   }
 
-  /** Takes what code has issued since it was last asked, to be recorded under this time. */
-  takeIssues(atMs: number): readonly Issue[] {
+  /** Takes what code has issued since it was last asked, to be recorded under this time; `isWritten`: in an entry that there is in any case. */
+  takeIssues(atMs: number, isWritten: boolean): readonly Issue[] {
     if (this.#issues.length === 0) return this.#issues
     // What has ended before it was recorded never was: a cancellation came first.
     const issues = this.#issues.filter((issue) => issue.what !== 'operation' || this.#open.has(issue.operation.id))
+    this.#issues = isWritten || !issues.every(mayBeRecordedLater) ? [] : issues
+    if (this.#issues.length > 0) return []
     for (const issue of issues) {
       const open = issue.what === 'operation' ? this.#open.get(issue.operation.id) : undefined
       if (open !== undefined) open.isRecorded = true
     }
     // I1: time goes on with what is recorded, and with nothing else.
-    if (issues.some(isRecorded)) this.noteTime(atMs)
-    this.#issues = []
+    if (issues.length > 0) this.noteTime(atMs)
     return issues
   }
 
@@ -177,7 +178,10 @@ export class WorkflowExecution implements RunHost {
       case 'command/requested':
       case 'child/requested':
       case 'awakeable/created':
-        return this.#begun(data.operation)
+        return this.#isOnRecord(data.operation) ? undefined : this.#mismatch(data.operation) // I2
+      case 'signal/awaited':
+        // Nothing comes of it, outside or in the code: code that does not wait any more is no other code for that.
+        return void this.#isOnRecord(data.operation)
       case 'request/completed':
         return this.#resolve(data.operation, data.result)
       case 'request/failed':
@@ -225,12 +229,12 @@ export class WorkflowExecution implements RunHost {
     }
   }
 
-  #begun(operation: string): void {
+  /** The history has its beginning. @returns whether the code has issued it, too */
+  #isOnRecord(operation: string): boolean {
     const open = this.#open.get(operation)
-    if (open === undefined)
-      this.#mismatch(operation) // I2
-    else open.isRecorded = true
+    if (open !== undefined) open.isRecorded = true
     this.#issues = this.#issues.filter((issue) => issue.what !== 'operation' || issue.operation.id !== operation)
+    return open !== undefined
   }
 
   #resolve(operation: string, value: unknown): void {

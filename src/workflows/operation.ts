@@ -69,9 +69,9 @@ export type Issue =
   | { readonly what: 'status'; readonly value: unknown }
   | { readonly what: 'patch'; readonly id: string }
 
-/** Whether the history says anything of it: of waiting for a signal for as long as it takes it does not. */
-export const isRecorded = (issue: Issue): boolean =>
-  issue.what !== 'operation' || issue.operation.kind !== 'signal' || issue.operation.dueMs !== null
+/** Worth no entry of its own: waiting for a signal for as long as it takes. */
+export const mayBeRecordedLater = (issue: Issue): boolean =>
+  issue.what === 'operation' && issue.operation.kind === 'signal' && issue.operation.dueMs === null
 
 export const outlivesRun = (issue: Issue): boolean =>
   issue.what !== 'operation' || (issue.operation.kind === 'command' && issue.operation.outlivesRun === true)

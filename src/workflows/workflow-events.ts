@@ -59,6 +59,11 @@ export interface WorkflowEventData {
     readonly timers?: readonly DroppedTimer[]
   }
   readonly 'timer/cancelled': { readonly operation: string; readonly dueMs: number; readonly atMs: number }
+  /**
+   * The code waits for a signal without a time limit, for people to see: in an entry that is written in any case, so there
+   * may be none of it, and histories of before this was recorded have none.
+   */
+  readonly 'signal/awaited': { readonly operation: string; readonly atMs: number }
   readonly 'signal/received': { readonly name: string; readonly data: unknown; readonly atMs: number }
   readonly 'awakeable/created': { readonly operation: string; readonly atMs: number }
   readonly 'awakeable/resolved': {

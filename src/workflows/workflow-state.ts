@@ -2,13 +2,15 @@ import type { ReplyAddress } from '../actions/action.ts'
 import type { EvolveEvent } from '../sdk/aggregate-types.ts'
 import type { Failure } from './failure.ts'
 import { isCompensation } from './operation.ts'
+import { signalCame } from './signal-waits.ts'
 import type { DroppedTimer, WorkflowEvent, WorkflowEventData, WorkflowEventType } from './workflow-events.ts'
 
 export type WorkflowStatus = 'none' | 'running' | 'parked' | 'completed' | 'failed' | 'cancelled'
 
 /** Something that the workflow has asked for and that has not ended. */
 export interface PendingOperation {
-  readonly kind: 'request' | 'timer' | 'command' | 'child' | 'awakeable'
+  /** signal: one without a time limit; one with is a timer. */
+  readonly kind: 'request' | 'timer' | 'signal' | 'command' | 'child' | 'awakeable'
   readonly startedAtMs: number
   /** request: the attempt that is under way, or was last. */
   attempt: number
@@ -24,6 +26,8 @@ export interface PendingOperation {
   readonly child: string | null
   /** command: the key of its aggregate; absent in states of older code. */
   readonly to?: string
+  /** timer: the signal has come that it limits. */
+  hasCome?: true
 }
 
 /**
@@ -220,7 +224,11 @@ export const evolveWorkflow: Evolve = {
     return state
   },
   'timer/cancelled': (state, { operation }) => close(state, operation),
-  'signal/received': (state) => state,
+  'signal/awaited': (state, { operation, atMs }) => open(state, operation, 'signal', atMs),
+  'signal/received': (state, { name }) => {
+    signalCame(state.operations, name)
+    return state
+  },
   'awakeable/created': (state, { operation, atMs }) => open(state, operation, 'awakeable', atMs),
   'awakeable/resolved': (state, { operation }) => close(state, operation),
   'command/requested': (state, { operation, aggregate, atMs }) =>

@@ -37,7 +37,7 @@ export interface WorkflowRequestView {
   readonly error: Failure | null
 }
 
-/** What has to happen for the workflow to go on. Signals without a time limit are waited for unsaid. */
+/** What has to happen for the workflow to go on. A signal that it began to wait for beside a request may be said only when that has ended. */
 export interface WorkflowWaiting {
   readonly kind: 'timer' | 'signal' | 'command' | 'child' | 'awakeable'
   readonly operation: string

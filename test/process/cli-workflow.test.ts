@@ -22,7 +22,7 @@ const reaches = [
 interface View {
   readonly status: string
   readonly result: unknown
-  readonly waitingFor: readonly { readonly awakeable?: string }[]
+  readonly waitingFor: readonly { readonly kind: string; readonly awakeable?: string }[]
 }
 
 /** One line on standard error, which holds all of these. */
@@ -126,8 +126,14 @@ describe.each(reaches)('workflow with %s', (name, reach) => {
 
   it('signal and resolve answer what it waits for', async () => {
     await workflow('start', id('signal'), '{"waitsFor":"approval"}')
+    const waits = async (): Promise<boolean> => (await view(id('signal'))).waitingFor[0]?.kind === 'signal'
+    await until('it waits for the signal', waits)
+    expect((await workflow('get', id('signal'))).stdout).toMatch(/^signal +signal\/approval#1 +\d{4}-\S+Z +-$/m)
+    expect((await workflow('list', 'order')).stdout).toMatch(
+      new RegExp(`^signal${name} +running .* +signal/approval#1$`, 'm'),
+    )
     expect((await workflow('signal', id('signal'), 'approval', '{"by":"anna"}')).exitCode).toBe(0)
-    expect((await view(id('signal'), '--wait')).result).toEqual({ approved: { by: 'anna' } })
+    expect(await view(id('signal'), '--wait')).toMatchObject({ result: { approved: { by: 'anna' } }, waitingFor: [] })
     await workflow('start', id('payment'), '{"waitsFor":"payment"}')
     const awakeable = await until('the callback', async () => (await view(id('payment'))).waitingFor[0]?.awakeable)
     const resolved = await cli.runWith({ input: '[1]' }, 'workflow', 'resolve', awakeable, '-', ...reach())

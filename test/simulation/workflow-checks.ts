@@ -1,5 +1,5 @@
 import type { Entry } from '../../src/actions/action.ts'
-import { aggregateKey } from '../../src/actions/aggregate-key.ts'
+import { aggregateKey, parseAggregateKey } from '../../src/actions/aggregate-key.ts'
 import type { KeyRecord } from '../../src/state/idempotency.ts'
 import { emptyRoot, reduce } from '../../src/state/root.ts'
 import { simulatedJournalId } from '../../src/testing/simulated-host.ts'
@@ -7,6 +7,7 @@ import { turn } from '../../src/testing/turn-adapter.ts'
 import { WorkflowExecution } from '../../src/workflows/execution.ts'
 import { noIsolation } from '../../src/workflows/isolation.ts'
 import { endsWorkflow, type WorkflowEvent } from '../../src/workflows/workflow-events.ts'
+import { foldWorkflow, initialWorkflowState } from '../../src/workflows/workflow-state.ts'
 import type { Frame } from './journal-entries.ts'
 import { flowsOf } from './workflow-code.ts'
 import type { OutsideWorld } from './workflow-outside.ts'
@@ -168,8 +169,10 @@ async function checkReplay(key: string, events: readonly StoredEvent[], violate:
   const nowhere = { effect: () => null, undo: () => null, callback: () => {} }
   const [workflow] = flowsOf(nowhere).workflows
   let execution: WorkflowExecution | null = null
-  for (const { event, run, lsn } of events) {
+  let state = initialWorkflowState()
+  for (const [i, { event, run, lsn }] of events.entries()) {
     const { type, data } = event
+    state = foldWorkflow(state, event, { aggregate: parseAggregateKey(key), revision: i + 1 })
     if (execution !== null) checkIssued(execution, key, event, lsn, violate)
     if (type === 'workflow/started' || type === 'workflow/continued') {
       const id = key.slice('workflow:job/'.length)
@@ -179,6 +182,10 @@ async function checkReplay(key: string, events: readonly StoredEvent[], violate:
       execution.begin()
     } else execution?.feed(event)
     await turn()
+    // What people are shown as waited for is what the code waits for.
+    for (const [operation, { kind }] of Object.entries(state.operations))
+      if (kind === 'signal' && !execution?.isOpen(operation))
+        violate(`${key} does not wait for ${operation} at entry ${lsn}, and is said to`)
     if (execution?.outcome?.kind === 'broken' && execution.outcome.error.code === 'non_determinism') {
       violate(`the code of ${key} does not match its history at entry ${lsn}: ${execution.outcome.error.message}`)
       return
@@ -200,6 +207,7 @@ function checkIssued(
     )
   }
   const asked = execution.waiting.find(({ id }) => 'operation' in data && id === data.operation)
+  if (type === 'signal/awaited' && asked?.kind !== 'signal') mismatch(asked)
   if (type === 'timer/started' && asked !== undefined && 'dueMs' in asked && asked.dueMs !== data.dueMs) mismatch(asked)
   if (
     type === 'command/requested' &&

@@ -103,6 +103,33 @@ describe('a workflow', () => {
     expect(begun).toEqual([['second', 'database/w/a/2/request/pay#1']])
   })
 
+  it('says what signal it waits for in the entry by which it comes to rest, which nobody waits for', async () => {
+    const world = worldOf((context) => context.signal('go'))
+    await world.start()
+    const [completed, ...steps] = await world.write()
+    expect(completed?.type).toBe('command/completed')
+    expect(steps).toMatchObject([{ type: 'workflow/advanced', events: [{ type: 'signal/awaited' }] }])
+    expect(world.app.runtime.state.activations.byKey.size).toBe(0)
+  })
+
+  it('writes nothing for a signal that it begins to wait for while an effect is under way', async () => {
+    const world = worldOf((context) =>
+      context.all([
+        context.request('pay', world.effect('pay')),
+        context.signal('first').then(() => context.signal('second')),
+      ]),
+    )
+    await world.start()
+    await world.write()
+    await world.send('signal', { name: 'first' })
+    expect((await world.write()).map(({ type }) => type)).toEqual(['command/completed'])
+    world.effects[0]?.done()
+    expect(summaryOf(await world.write())).toEqual([
+      'request/completed request/pay#1',
+      'signal/awaited signal/second#1',
+    ])
+  })
+
   it('tells its code the same time whenever it runs', async () => {
     const times: number[][] = []
     const world = worldOf(async (context) => {
@@ -171,7 +198,7 @@ describe('a workflow', () => {
     await world.send('signal', { name: 'go' })
     const actions = await world.store()
     const [signalled] = actions.filter(({ type }) => type === 'command/completed')
-    expect(signalled).toMatchObject({ baseRevision: 4 })
+    expect(signalled).toMatchObject({ baseRevision: 5 })
     expect(summaryOf(actions).at(-1)).toBe('workflow/completed')
   })
 

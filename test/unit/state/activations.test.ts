@@ -73,11 +73,11 @@ describe('a workflow that has something to do', () => {
 })
 
 describe('a workflow whose process crashed by itself', () => {
-  it('is suspected until it gets on; to begin its request once more is not to get on', () => {
+  it('is suspected until it gets on; to begin its request once more, or to wait, is not to get on', () => {
     start('a')
     crash()
     resume('a')
-    advance('a', begunAgain)
+    advance('a', begunAgain, { type: 'signal/awaited', data: { operation: 'signal/go#1', atMs: 0 } })
     expect(active('a')?.crashes).toBe(1)
     crash()
     expect(active('a')?.crashes).toBe(2)

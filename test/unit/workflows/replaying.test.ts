@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { defineWorkflow, type TerminalError } from '../../../src/index.ts'
 import type { AnyWorkflow, WorkflowContext } from '../../../src/sdk/workflow-types.ts'
-import { isRecorded, outlivesRun } from '../../../src/workflows/operation.ts'
+import { outlivesRun } from '../../../src/workflows/operation.ts'
 import type { WorkflowEvent } from '../../../src/workflows/workflow-events.ts'
 import { awakeablePlace } from '../../../src/workflows/workflow-names.ts'
 import { replayed, startMs, WorkflowWorld } from './workflow-world.ts'
@@ -176,17 +176,28 @@ describe('time, chance and names', () => {
     expect(live?.[2]).toMatch(/^[\da-f]{8}-[\da-f]{4}-4[\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}$/)
   })
 
-  it('do not go on with what is not recorded: waiting for a signal', async () => {
+  it.each([
+    ['do not go on with what is not recorded: waiting for a signal beside a request', true],
+    ['go on alike with what is: waiting for a signal at rest', false],
+  ])('%s', async (_, hasRequest) => {
     const times: number[] = []
     const run: Run = async (context) => {
+      if (hasRequest) void context.request('slow', () => '')
+      await context.signal('first')
       await context.signal('go')
       times.push(context.now())
       await context.sleep(1000)
     }
     const world = await started(run)
+    await world.command('signal', { name: 'first' })
+    const isRecorded = world.history.some(
+      ({ type, data }) => type === 'signal/awaited' && data.operation === 'signal/go#1',
+    )
+    expect(isRecorded).toBe(!hasRequest)
     // It was received before the code came to wait for it, by the clock of whoever received it.
     await world.command('signal', { name: 'go' }, startMs + 1)
     await world.restart()
+    expect(times).toHaveLength(2)
     expect(times[1]).toBe(times[0])
   })
 })
@@ -385,6 +396,8 @@ async function end(world: WorkflowWorld, operation: string, choice: number): Pro
       return choice % 13 === 0 ? world.fail(operation, 'declined') : world.complete(operation, choice)
     case 'timer':
       return world.fire(operation)
+    case 'signal':
+      return void (await world.command('signal', { name: operation.includes('/a#') ? 'a' : 'b', data: choice }))
     case 'awakeable':
       return void (await world.command('resolve', { operation, value: choice }))
     case 'command':
@@ -418,11 +431,14 @@ describe('any history that was written live', () => {
             outcome: execution.outcome?.kind ?? null,
             nowMs: outcome === null ? execution.nowMs : nowMs,
             // What was issued in the step that ended the run was never recorded.
-            issues: execution
-              .takeIssues(0)
-              .filter((issue) => isRecorded(issue) && (outcome === null || outlivesRun(issue))),
+            issues: execution.takeIssues(0, false).filter((issue) => outcome === null || outlivesRun(issue)),
           }
           expect(again).toEqual({ waiting, outcome, nowMs, issues: [] })
+        }
+        // A run that has ended has left behind what it waited for.
+        for (const { outcome, said, awaited, isSaid } of world.checkpoints) {
+          if (outcome === null) expect([...awaited].sort()).toEqual(expect.arrayContaining([...said].sort()))
+          if (outcome === null && isSaid) expect([...said].sort()).toEqual([...awaited].sort())
         }
       },
     )

@@ -19,6 +19,11 @@ export interface Checkpoint {
   readonly waiting: readonly string[]
   readonly outcome: string | null
   readonly nowMs: number
+  /** Signals without a time limit that are waited for: by the history, and by the code. */
+  readonly said: readonly string[]
+  readonly awaited: readonly string[]
+  /** What is awaited has had an entry to be said in. */
+  readonly isSaid: boolean
 }
 
 /**
@@ -126,6 +131,11 @@ export class WorkflowWorld {
     await this.settle()
   }
 
+  /** Has a history that somebody else has written; its code is not in memory. */
+  know(history: readonly WorkflowEvent[]): void {
+    for (const event of history) this.#record(event)
+  }
+
   /** The code leaves memory, and runs again from its history. */
   async restart(workflow: AnyWorkflow = this.workflow): Promise<void> {
     this.execution = await replayed(workflow, this.key, this.state, this.history.slice(this.state.runRevision - 1))
@@ -139,13 +149,15 @@ export class WorkflowWorld {
     if (execution === null || this.state.status !== 'running') return
     execution.isLive = true
     this.nowMs += 1
-    const step = advance(execution, this.state, this.nowMs, this.#newestVersion)
+    // As the runner does: at rest it writes an entry even if there is nothing to say.
+    const isAtRest = !Object.values(this.state.operations).some(({ kind }) => kind === 'request')
+    const step = advance(execution, this.state, this.nowMs, this.#newestVersion, isAtRest)
     for (const { event, message } of step.changes) {
       this.#record(event)
       if (message !== undefined) this.messages.push(message)
     }
     for (const request of step.requests) this.requests.set(request.id, request)
-    this.#note(execution)
+    this.#note(execution, isAtRest || step.changes.length > 0)
     const last = step.changes.at(-1)?.event
     if (this.state.status !== 'running') this.execution = null
     if (last?.type !== 'workflow/continued') return
@@ -153,9 +165,13 @@ export class WorkflowWorld {
     await this.settle()
   }
 
-  #note({ waiting, outcome, nowMs }: WorkflowExecution): void {
+  #note({ waiting, outcome, nowMs }: WorkflowExecution, isSaid: boolean): void {
     const ids = waiting.map(({ id }) => id)
-    this.checkpoints.push({ revision: this.history.length, waiting: ids, outcome: outcome?.kind ?? null, nowMs })
+    const { operations } = this.state
+    const said = Object.keys(operations).filter((id) => operations[id]?.kind === 'signal')
+    const awaited = waiting.flatMap((one) => (one.kind === 'signal' && one.dueMs === null ? [one.id] : []))
+    const revision = this.history.length
+    this.checkpoints.push({ revision, waiting: ids, outcome: outcome?.kind ?? null, nowMs, said, awaited, isSaid })
   }
 
   #record(event: WorkflowEvent): void {
