@@ -9,6 +9,7 @@ import { commandDigest } from '../sdk/command-payload.ts'
 import { isWorkflowType } from '../workflows/workflow-names.ts'
 import { CallRoom } from './call-room.ts'
 import { CallSession } from './call-session.ts'
+import { lateCommand } from './late-errors.ts'
 import type { ExecuteOptions } from './options.ts'
 
 /** As callers have it, and what only workflows wait for. */
@@ -23,11 +24,16 @@ interface PendingCall {
   readonly resolve: Resolve
   readonly reject: Reject
   readonly deadlineMs: number
+  readonly timeoutMs: number
   readonly isOfWorkflow: boolean
   readonly room: CallRoom
   /** The frame that it was encoded into, and where; null until the end of the turn. */
   buffer: Buffer | null
   readonly at: number
+  /** It was sent, and has no answer yet. */
+  isUnderWay: boolean
+  /** It was sent over a connection that was lost before the answer: it may have been taken, whatever is said of it later. */
+  isUnsure: boolean
 }
 
 export interface CallPipelineOptions {
@@ -88,11 +94,12 @@ export class CallPipeline {
     data: unknown,
     options: CallOptions,
   ): Promise<ClientOutcome> {
-    const deadlineMs = this.#o.environment.clock.monotonicMs() + (options.timeoutMs ?? this.#o.timeoutMs)
+    const timeoutMs = options.timeoutMs ?? this.#o.timeoutMs
+    const deadlineMs = this.#o.environment.clock.monotonicMs() + timeoutMs
     return new Promise<ClientOutcome>((resolve, reject) => {
       const room = options.wait === 'ended' ? this.#endRoom : this.#room
       const begin = (): boolean =>
-        this.#call(aggregate, id, command, data, options, { deadlineMs, room, resolve, reject })
+        this.#call(aggregate, id, command, data, options, { deadlineMs, timeoutMs, room, resolve, reject })
       room.enter({ deadlineMs, begin, reject })
     })
   }
@@ -105,8 +112,11 @@ export class CallPipeline {
   sendAll(channel: Channel): void {
     this.#frames = []
     // In their order: commands of one client on one aggregate take effect in the order in which it called.
-    for (const { buffer, at } of this.#calls.values().sort((a, b) => a.sequence - b.sequence)) {
-      if (buffer !== null) this.#frames.push(Buffer.from(callAt(buffer, at)))
+    for (const call of this.#calls.values().sort((a, b) => a.sequence - b.sequence)) {
+      if (call.buffer === null) continue
+      if (call.isUnderWay) call.isUnsure = true
+      call.isUnderWay = true
+      this.#frames.push(Buffer.from(callAt(call.buffer, call.at)))
     }
     this.writable(channel)
     this.#sendSoon()
@@ -139,6 +149,7 @@ export class CallPipeline {
     const { clock, random, scheduler } = this.#o.environment
     const details = error.details as { readonly retryAfterMs?: number } | undefined
     const retryAfterMs = error.retryable ? details?.retryAfterMs : undefined
+    call.isUnderWay = false
     if (retryAfterMs !== undefined && clock.monotonicMs() + retryAfterMs < call.deadlineMs) {
       // Spread, so that those who were sent away do not come back all at once.
       const delayMs = retryAfterMs * (0.1 + (random.uint32() / 4294967296) * 0.9)
@@ -146,7 +157,8 @@ export class CallPipeline {
       return true
     }
     this.#finish(request, call)
-    call.reject(error)
+    // Whoever refuses it now knows nothing of what became of it before.
+    call.reject(call.isUnsure && error.retryable ? lateCommand(call.timeoutMs, error) : error)
     return true
   }
 
@@ -176,7 +188,7 @@ export class CallPipeline {
     command: string,
     data: unknown,
     options: CallOptions,
-    made: Pick<PendingCall, 'deadlineMs' | 'room' | 'resolve' | 'reject'>,
+    made: Pick<PendingCall, 'deadlineMs' | 'timeoutMs' | 'room' | 'resolve' | 'reject'>,
   ): boolean {
     const sequence = this.#nextSequence
     const { random } = this.#o.environment
@@ -204,7 +216,8 @@ export class CallPipeline {
       )
       this.#nextSequence++
       session.add(sequence)
-      const call = { ...made, session, sequence, isOfWorkflow: isWorkflowType(type), buffer: null, at }
+      const fresh = { buffer: null, at, isUnderWay: false, isUnsure: false }
+      const call = { ...made, session, sequence, isOfWorkflow: isWorkflowType(type), ...fresh }
       this.#calls.set(request, call)
       this.#encoded.push(call)
       if (this.#encoded.length >= frameCalls || this.#encoder.byteLength >= frameBytes) this.#send()
@@ -232,7 +245,11 @@ export class CallPipeline {
 
   #closeFrame(): void {
     const buffer = this.#encoder.take()
-    for (const call of this.#encoded) call.buffer = buffer
+    const isUnderWay = this.#o.channel() !== null
+    for (const call of this.#encoded) {
+      call.buffer = buffer
+      call.isUnderWay = isUnderWay
+    }
     this.#encoded = []
     this.#frames.push(buffer)
   }
@@ -242,6 +259,7 @@ export class CallPipeline {
     if (call?.buffer == null) return
     const channel = this.#o.channel()
     if (channel === null) return
+    call.isUnderWay = true
     this.#frames.push(Buffer.from(callAt(call.buffer, call.at)))
     this.#sendSoon()
   }

@@ -108,7 +108,7 @@ export class HttpCalls {
     const { nodes, environment } = this.#o
     const { clock, random } = environment
     const endsAtMs = clock.monotonicMs() + call.timeoutMs
-    /** Of an attempt that may have been carried out: that nobody listens later does not undo it. */
+    /** Of an attempt that may have been carried out: that a later one is refused, or nobody listens, does not undo it. */
     let unknown: CommanderError | null = null
     for (let attempt = 0; ; attempt++) {
       const node = nodes.current
@@ -121,7 +121,7 @@ export class HttpCalls {
         // Spread, so that those who were sent away do not come back all at once.
         const spreadMs = (delayMs ?? 0) * (0.5 + random.uint32() / 2 ** 33)
         if (delayMs === null || clock.monotonicMs() + spreadMs >= endsAtMs)
-          throw isNobody(error) ? (unknown ?? error) : error
+          throw isOnlyNow(error) ? (unknown ?? error) : error
         await this.sleep(spreadMs)
       }
     }
@@ -177,7 +177,9 @@ function delayBefore(
   }
 }
 
-const isNobody = (error: unknown): boolean => isCommanderError(error) && error.code === 'no_database'
+/** What says nothing of the attempts before: this one was not taken, or reached nobody. */
+const isOnlyNow = (error: unknown): boolean =>
+  isCommanderError(error) && (error.retryable || error.code === 'no_database')
 
 export const closedError = (): CommanderError =>
   new CommanderError('connection_lost', 'this connection was closed; connect again', { retryable: false })

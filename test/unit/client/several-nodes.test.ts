@@ -66,6 +66,16 @@ describe('a client over HTTP of a database on several nodes', () => {
     expect(asked).toEqual(['http://a', 'http://b'])
   })
 
+  it('does not say that nothing was taken when an earlier try may have been', async () => {
+    let tries = 0
+    const { db } = httpWorld(['http://a'], {
+      'http://a': () => (tries++ === 0 ? new CommanderError('connection_lost', 'cut off') : notLeading(null)),
+    })
+    const call = db.execute('account', '1', 'deposit', {}, { idempotencyKey: 'k', timeoutMs: 60_000 })
+    await expect(call).rejects.toMatchObject({ code: 'connection_lost', message: 'cut off' })
+    expect(tries).toBeGreaterThan(1)
+  })
+
   it('opens at whichever node is there, and says so when none is', async () => {
     const { db, asked } = httpWorld(['http://a', 'http://b'], {
       'http://b': () => ({ status: 200, body: { alive: true } }),
@@ -112,6 +122,31 @@ async function gateway(
   }))
 }
 
+/** A gateway that knows of no leader; of the first calls that it gets it says nothing, and its connection is cut. */
+async function follower(
+  transport: ReturnType<typeof createMemoryTransport>,
+  address: string,
+  cutOff: number,
+): Promise<{ readonly calls: number }> {
+  const seen = { calls: 0 }
+  await transport.listen(address, (channel) => ({
+    closed: () => {},
+    frame: (kind, body) => {
+      channel.release(body.length)
+      if (kind === clientFrames.query) {
+        channel.send(clientFrames.result, encodeResult(requestOf(body), {}))
+        return
+      }
+      const request = sequenceOf(body, 0)
+      if (++seen.calls <= cutOff) return transport.sever(channel)
+      const details = { leader: null, epoch: 2, retryAfterMs: 500 }
+      const error = new CommanderError('not_leader', 'no node leads', { details })
+      channel.send(clientFrames.failed, encodeFailed(request, toWireError(error)))
+    },
+  }))
+  return seen
+}
+
 describe('a client over sockets of a database on several nodes', () => {
   const environment = createSystemEnvironment()
 
@@ -135,6 +170,26 @@ describe('a client over sockets of a database on several nodes', () => {
     const db = await new SocketDatabase({ environment, transport, addresses: ['a'] }).open()
     await db.retryCommand('7')
     expect(seen).toEqual(['a query', 'a query', 'b query'])
+    await db.close()
+  })
+
+  it('says that nothing was taken where that is certain', async () => {
+    const transport = createMemoryTransport(environment)
+    await follower(transport, 'a', 0)
+    const db = await new SocketDatabase({ environment, transport, addresses: ['a'] }).open()
+    const call = db.execute('account', '1', 'deposit', {}, { timeoutMs: 100 })
+    await expect(call).rejects.toMatchObject({ code: 'not_leader' })
+    await db.close()
+  })
+
+  it('does not say so of a call that was sent before, over a connection that was lost', async () => {
+    const transport = createMemoryTransport(environment)
+    const seen = await follower(transport, 'a', 1)
+    const db = await new SocketDatabase({ environment, transport, addresses: ['a'] }).open()
+    const call = db.execute('account', '1', 'deposit', {}, { timeoutMs: 300 })
+    await expect(call).rejects.toMatchObject({ code: 'timeout', cause: { code: 'not_leader' } })
+    await expect(call).rejects.toThrow('its outcome is unknown')
+    expect(seen.calls).toBeGreaterThan(1)
     await db.close()
   })
 
