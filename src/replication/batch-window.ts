@@ -10,11 +10,12 @@ import { type Digest, lastLsnOf, makeBatch, type ReplicatedBatch } from './batch
  * segments, with their digests made again.
  */
 export class BatchWindow {
-  readonly #openStorage: () => JournalStorage
+  readonly #openStorage: (() => JournalStorage) | null
   /** As many as the journal writer keeps for its own followers; the same payloads, so they are held once. */
   readonly #recent = new RecentBatches<ReplicatedBatch>()
 
-  constructor(openStorage: () => JournalStorage) {
+  /** @param openStorage of the local segments; null: there are none */
+  constructor(openStorage: (() => JournalStorage) | null) {
     this.#openStorage = openStorage
   }
 
@@ -31,7 +32,9 @@ export class BatchWindow {
     const found: ReplicatedBatch[] = []
     let bytes = 0
     if (this.#recent.startingAt(lsn(after + 1)) === null)
-      return digest === null ? found : this.#fromSegments(after, digest, until, most)
+      return digest === null || this.#openStorage === null
+        ? found
+        : this.#fromSegments(this.#openStorage(), after, digest, until, most)
     for (const batch of this.#recent.from(lsn(after + 1))) {
       if (lastLsnOf(batch) > until || bytes >= most) break
       found.push(batch)
@@ -40,8 +43,14 @@ export class BatchWindow {
     return found
   }
 
-  #fromSegments(after: Lsn, digest: Digest, until: Lsn, most: number): readonly ReplicatedBatch[] {
-    const reader = new JournalReader(this.#openStorage(), lsn(after + 1))
+  #fromSegments(
+    storage: JournalStorage,
+    after: Lsn,
+    digest: Digest,
+    until: Lsn,
+    most: number,
+  ): readonly ReplicatedBatch[] {
+    const reader = new JournalReader(storage, lsn(after + 1))
     const made: ReplicatedBatch[] = []
     try {
       for (const { firstLsn, entryCount, payload } of reader.read(most, until))

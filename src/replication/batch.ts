@@ -51,3 +51,11 @@ export const makeBatch = (prevDigest: Digest, firstLsn: Lsn, entryCount: number,
 /** Whether a batch that came from outside holds what its digest says. */
 export const isIntact = ({ prevDigest, firstLsn, entryCount, payload, digest }: ReplicatedBatch): boolean =>
   payload.length % 8 === 0 && digestOf(prevDigest, firstLsn, entryCount, payload).equals(digest)
+
+/** What was received is a view into a buffer of the connection: to be kept it is copied. */
+export const copyOf = (batch: ReplicatedBatch): ReplicatedBatch => ({
+  ...batch,
+  payload: Buffer.from(batch.payload),
+  prevDigest: Buffer.from(batch.prevDigest),
+  digest: Buffer.from(batch.digest),
+})

@@ -17,12 +17,21 @@ export interface CampaignState {
 
 export type CampaignEvent =
   /** What is known of the lease; `chance` in [0, 1) is drawn for it. */
-  | { readonly kind: 'leaseSeen'; readonly isHeld: boolean; readonly nowMs: number; readonly chance: number }
+  | {
+      readonly kind: 'leaseSeen'
+      readonly isHeld: boolean
+      readonly nowMs: number
+      readonly chance: number
+      /** Another one is suggested. Default false. */
+      readonly isAfter?: boolean
+    }
   /** The master wants this node, or somebody called `campaign`. */
   | { readonly kind: 'suggested'; readonly nowMs: number }
   | { readonly kind: 'lost'; readonly nowMs: number; readonly chance: number }
   | { readonly kind: 'led' }
   | { readonly kind: 'deposed' }
+  /** It gave up the lead to another one, who goes first. */
+  | { readonly kind: 'yielded'; readonly nowMs: number }
   | { readonly kind: 'tick'; readonly nowMs: number }
 
 export interface CampaignEffect {
@@ -38,7 +47,11 @@ export function stepCampaign(state: CampaignState, event: CampaignEvent): Campai
   switch (event.kind) {
     case 'leaseSeen':
       if (event.isHeld) return idle({ ...state, dueMs: null, losses: isRunning ? losses : 0 })
-      return idle(isRunning || dueMs !== null ? state : { ...state, dueMs: event.nowMs + pauseMs(state, event.chance) })
+      if (isRunning || dueMs !== null) return idle(state)
+      return idle({
+        ...state,
+        dueMs: event.nowMs + pauseMs(state, event.chance) + (event.isAfter === true ? state.leaseMs / 2 : 0),
+      })
     case 'suggested':
       return isRunning ? idle(state) : begin(state)
     case 'lost': {
@@ -49,6 +62,8 @@ export function stepCampaign(state: CampaignState, event: CampaignEvent): Campai
       return idle({ ...state, losses: 0, dueMs: null, isRunning: true })
     case 'deposed':
       return idle({ ...state, isRunning: false, dueMs: null })
+    case 'yielded':
+      return idle({ ...state, isRunning: false, dueMs: event.nowMs + state.leaseMs })
     case 'tick':
       return !isRunning && dueMs !== null && event.nowMs >= dueMs ? begin(state) : idle(state)
   }

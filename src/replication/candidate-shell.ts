@@ -1,11 +1,11 @@
 import type { Environment, Timer } from '../kernel/environment.ts'
 import { lsn, noLsn } from '../kernel/identifiers.ts'
-import { type Digest, isIntact, lastLsnOf, type ReplicatedBatch } from './batch.ts'
+import { copyOf, isIntact, lastLsnOf, type ReplicatedBatch } from './batch.ts'
 import type { LeaderState } from './leader-state.ts'
 import type { Member, ServerAnswer } from './messages.ts'
 import type { MetadataStore } from './metadata-store.ts'
 import { swapRecord } from './record-swap.ts'
-import { beginRecovery, holdsLease, stepRecovery } from './recovery.ts'
+import { beginRecovery, stepRecovery } from './recovery.ts'
 import type { RecoveryEffect, RecoveryEvent, RecoveryPlan, RecoveryState, RecoveryStep } from './recovery-state.ts'
 import type { ReplicationEffect } from './segment-track.ts'
 import type { ServerLinks } from './server-links.ts'
@@ -22,8 +22,6 @@ export interface CandidateOptions {
   readonly plan: RecoveryPlan
   /** For reads: an answer is known by it. */
   readonly nextReadId: () => number
-  /** Whether others are to wait for it: it has the next epoch, and was not at it for long. */
-  readonly holdsLease: (isHeld: boolean) => void
   /** This node leads: the stream ends where the state says. */
   readonly elected: (leader: LeaderState) => void
   /** Another node does, or will. */
@@ -96,8 +94,6 @@ export class CandidateShell {
 
   #carryOut({ state, effects }: RecoveryStep): void {
     this.#state = state
-    // Whoever leads from now on keeps it, and whoever has lost gives it up by that.
-    if (!this.#isOver && state.phase !== 'over') this.#o.holdsLease(holdsLease(state))
     for (const effect of effects) if (!this.#isOver) this.#do(effect)
   }
 
@@ -167,7 +163,7 @@ export class CandidateShell {
       if (lastLsnOf(batch) <= after) continue
       const follows = last === undefined || batch.prevDigest.equals(last.digest)
       if (batch.firstLsn > after + 1 || !follows || !isIntact(batch)) return
-      fetched.batches.push(kept(batch))
+      fetched.batches.push(copyOf(batch))
     }
     const last = fetched.batches.at(-1)
     if (last === undefined || batches.length === 0) return
@@ -197,11 +193,3 @@ export class CandidateShell {
     send()
   }
 }
-
-/** What was received is a view into a buffer of the connection. */
-const kept = (batch: ReplicatedBatch): ReplicatedBatch => ({
-  ...batch,
-  payload: Buffer.from(batch.payload),
-  prevDigest: Buffer.from(batch.prevDigest),
-  digest: Buffer.from(batch.digest) as Digest,
-})

@@ -1,52 +1,31 @@
 import type { Environment } from '../kernel/environment.ts'
 import { isCommanderError } from '../kernel/errors.ts'
-import type { Suggestion } from './master-state.ts'
 import type { ServerId } from './messages.ts'
 import { type MetadataStore, type MetadataWatch, metadataKeys } from './metadata-store.ts'
 import { decodeNode, type NodeRecord } from './node-record.ts'
 import { decodeServer, type RegisteredServer } from './registered-server.ts'
-import type { StreamMeta } from './stream-meta.ts'
-import { decodeStreamMeta } from './stream-meta-codec.ts'
-import { decodeSuggestion } from './suggestion.ts'
 
 /** What a node sees of its cluster: hints, for each may be late. */
 export interface ClusterView {
-  /** null: the stream does not exist. */
-  readonly record: { readonly meta: StreamMeta; readonly revision: number } | null
   readonly servers: ReadonlyMap<ServerId, RegisteredServer>
   /** Those whose leases last. */
   readonly nodes: ReadonlyMap<string, NodeRecord>
-  /** Whether anybody holds the lease of the stream's leader. */
-  readonly isLeased: boolean
-  readonly suggestion: Suggestion | null
 }
 
-/** Watches what concerns one stream. */
+/** Watches who belongs to the cluster, and lives. What concerns a stream its role watches. */
 export class ClusterWatch {
   readonly #log: Environment['log']
-  readonly #stream: string
   readonly #changed: () => void
   readonly #watches: MetadataWatch[]
   readonly #servers = new Map<ServerId, RegisteredServer>()
   readonly #nodes = new Map<string, NodeRecord>()
   readonly #current = new Set<string>()
-  #record: ClusterView['record'] = null
-  #isLeased = false
-  #suggestion: Suggestion | null = null
 
   /** @param changed something of the view is another */
-  constructor(metadata: MetadataStore, stream: string, log: Environment['log'], changed: () => void) {
+  constructor(metadata: MetadataStore, log: Environment['log'], changed: () => void) {
     this.#log = log
-    this.#stream = stream
     this.#changed = changed
-    const keys = [
-      metadataKeys.stream(stream),
-      metadataKeys.servers,
-      metadataKeys.nodes,
-      metadataKeys.lease(stream),
-      metadataKeys.suggestion(stream),
-    ]
-    this.#watches = keys.map((prefix) =>
+    this.#watches = [metadataKeys.servers, metadataKeys.nodes].map((prefix) =>
       metadata.watch(prefix, {
         values: (changes) => {
           for (const { key, value } of changes) this.#saw(key, value)
@@ -67,8 +46,7 @@ export class ClusterWatch {
   }
 
   get view(): ClusterView {
-    const [record, servers, nodes] = [this.#record, this.#servers, this.#nodes]
-    return { record, servers, nodes, isLeased: this.#isLeased, suggestion: this.#suggestion }
+    return { servers: this.#servers, nodes: this.#nodes }
   }
 
   close(): void {
@@ -77,13 +55,8 @@ export class ClusterWatch {
 
   #saw(key: string, value: { readonly value: string; readonly revision: number } | null): void {
     try {
-      if (key === metadataKeys.stream(this.#stream))
-        this.#record = value === null ? null : { meta: decodeStreamMeta(value.value), revision: value.revision }
-      else if (key.startsWith(metadataKeys.servers)) this.#sawServer(key.slice(metadataKeys.servers.length), value)
-      else if (key.startsWith(metadataKeys.nodes)) this.#sawNode(key.slice(metadataKeys.nodes.length), value)
-      else if (key === metadataKeys.lease(this.#stream)) this.#isLeased = value !== null
-      else if (key === metadataKeys.suggestion(this.#stream))
-        this.#suggestion = value === null ? null : decodeSuggestion(value.value)
+      if (key.startsWith(metadataKeys.servers)) this.#sawServer(key.slice(metadataKeys.servers.length), value)
+      else this.#sawNode(key.slice(metadataKeys.nodes.length), value)
     } catch (error) {
       if (!isCommanderError(error)) throw error
       this.#log.error({ key, error: error.message }, `what the metadata store has under ${key} is not understood`)

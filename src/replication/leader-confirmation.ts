@@ -12,7 +12,7 @@ import { rules } from './rules.ts'
 
 /** I12: begins a round for the reads that wait, or asks again whoever has not answered. */
 export function resumeConfirmation(state: LeaderState): LeaderStep {
-  if (!rules.mayConfirm(isRolling(state))) return { state, effects: [] }
+  if (!rules.mayConfirm(isRolling(state)) || !rules.mayCount(state.isGroupConfirmed)) return { state, effects: [] }
   const { confirmation } = state
   if (confirmation !== null) {
     const isLate = state.nowMs - confirmation.askedMs >= limits.replicationRetryMs

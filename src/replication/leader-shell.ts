@@ -1,12 +1,13 @@
 import type { Environment, Timer } from '../kernel/environment.ts'
-import { CommanderError } from '../kernel/errors.ts'
+import { CommanderError, isCommanderError } from '../kernel/errors.ts'
 import type { Lsn } from '../kernel/identifiers.ts'
 import { limits } from '../kernel/limits.ts'
 import { type Digest, makeBatch } from './batch.ts'
 import type { BatchWindow } from './batch-window.ts'
 import { stepLeader } from './leader.ts'
+import { LeaderRefill } from './leader-refill.ts'
 import type { LeaderEffect, LeaderEvent, LeaderState, Wish } from './leader-state.ts'
-import type { ServerAnswer, ServerId } from './messages.ts'
+import type { Member, ServerAnswer, ServerId } from './messages.ts'
 import type { MetadataStore } from './metadata-store.ts'
 import { swapRecord } from './record-swap.ts'
 import type { AppendedBatch, ReplicationLeader } from './replication-leader.ts'
@@ -19,11 +20,19 @@ export interface LeaderShellOptions {
   readonly metadata: MetadataStore
   readonly servers: ServerLinks
   readonly window: BatchWindow
+  /** For reads: an answer is known by it. */
+  readonly nextReadId: () => number
   /** As the election left it. */
   readonly state: LeaderState
+  /** C2. @throws CommanderError `unknown_identity`: the group cannot be relied on; anything else: it is asked again */
+  readonly confirmGroup: (group: readonly Member[]) => Promise<void>
+  /** Another group is to be wished for. */
+  readonly groupRefused: (error: CommanderError) => void
   /** The record changed by a wish of ours. */
-  readonly recorded?: (wish: Wish, meta: StreamMeta) => void
+  readonly recorded?: (wish: Wish, meta: StreamMeta, revision: number) => void
   readonly refusedWish?: (wish: Wish, what: string) => void
+  /** The lead is over. */
+  readonly ended?: (error: CommanderError) => void
 }
 
 const tickMs = 50
@@ -53,11 +62,18 @@ export class LeaderShell implements ReplicationLeader {
   #moved: () => void = () => {}
   #segmentBytes = 0
   #isTelling = false
+  #isConfirmingGroup = false
+  readonly #refill: LeaderRefill
   failed: CommanderError | null = null
 
   constructor(options: LeaderShellOptions) {
     this.#o = options
     this.#state = options.state
+    this.#refill = new LeaderRefill({
+      servers: options.servers,
+      nextReadId: options.nextReadId,
+      state: () => this.#state,
+    })
     this.#tick()
   }
 
@@ -119,6 +135,7 @@ export class LeaderShell implements ReplicationLeader {
   }
 
   answered(answer: ServerAnswer): void {
+    if (answer.kind === 'batches') return this.#refill.answered(answer)
     if (answer.kind === 'segmentState') {
       const { flushed, flushedDigest } = answer.segment
       if (flushedDigest !== null) this.#ends.set(answer.server, { lsn: flushed, digest: flushedDigest })
@@ -186,9 +203,16 @@ export class LeaderShell implements ReplicationLeader {
         this.#readers.get(effect.reader)?.resolve(effect.lsn)
         this.#readers.delete(effect.reader)
         return
+      case 'refusedReader':
+        this.#readers.get(effect.reader)?.reject(tooManyReads(this.#state.stream))
+        this.#readers.delete(effect.reader)
+        return
+      case 'confirmGroup':
+        void this.#confirmGroup(effect)
+        return
       case 'recorded':
         if (effect.wish.kind === 'roll') this.#segmentBytes = 0
-        this.#o.recorded?.(effect.wish, effect.meta)
+        this.#o.recorded?.(effect.wish, effect.meta, this.#state.revision)
         return
       case 'refusedWish':
         this.#o.refusedWish?.(effect.wish, effect.what)
@@ -221,12 +245,29 @@ export class LeaderShell implements ReplicationLeader {
       const batches = window.behind(after, known?.lsn === after ? known.digest : null, upTo, streamBytes)
       const last = batches.at(-1)
       // Asked for again by the machine, from where the server stands.
-      if (last === undefined) return
+      if (last === undefined) return this.#refill.fetch(effect, after)
       const { stream } = this.#state
       servers.send(to.id, { kind: 'append', id, stream, epoch, segmentEpoch, batches, committed, next })
       after = (last.firstLsn + last.entryCount - 1) as Lsn
     }
     if (after < upTo) this.#unsent.set(to.id, { ...effect, after })
+  }
+
+  /** C2: one question at a time; the machine asks again. */
+  async #confirmGroup({ segmentEpoch, group }: LeaderEffect & { readonly do: 'confirmGroup' }): Promise<void> {
+    if (this.#isConfirmingGroup) return
+    this.#isConfirmingGroup = true
+    try {
+      await this.#o.confirmGroup(group)
+      this.#step({ kind: 'groupConfirmed', segmentEpoch })
+    } catch (error) {
+      if (!isCommanderError(error)) throw error
+      const { stream } = this.#state
+      this.#o.environment.log.warn({ stream, segmentEpoch, error: error.message }, 'the group is not confirmed')
+      if (error.code === 'unknown_identity' && this.failed === null) this.#o.groupRefused(error)
+    } finally {
+      this.#isConfirmingGroup = false
+    }
   }
 
   #fail(error: CommanderError): void {
@@ -235,6 +276,7 @@ export class LeaderShell implements ReplicationLeader {
     for (const reader of this.#readers.values()) reader.reject(error)
     this.#readers.clear()
     this.#tellMoved()
+    this.#o.ended?.(error)
   }
 
   /** Never from within a call of the journal's. */
@@ -247,6 +289,9 @@ export class LeaderShell implements ReplicationLeader {
     })
   }
 }
+
+const tooManyReads = (stream: string): CommanderError =>
+  new CommanderError('overloaded', `too many reads wait for a confirmation of the servers of ${stream}: try again`)
 
 function deposedBy({ stream, last, committed }: LeaderState, promised: number, leader: Peer | null): CommanderError {
   const who = leader === null ? 'another node' : `node ${leader.id} at ${leader.address}`

@@ -1,4 +1,5 @@
 import { type Epoch, epoch, type Lsn, lsn } from '../kernel/identifiers.ts'
+import { limits } from '../kernel/limits.ts'
 import type { BatchHead, Digest } from './batch.ts'
 import type { Member, ServerAnswer, ServerId } from './messages.ts'
 import type { ReplicationPolicy } from './replication-policy.ts'
@@ -20,6 +21,9 @@ export interface LeaderState {
   /** The ends of the batches in between. */
   readonly uncommitted: readonly BatchEnd[]
   readonly open: Track
+  /** C2: since the record names the group of the open segment, it was seen that none of it was deregistered meanwhile. */
+  readonly isGroupConfirmed: boolean
+  readonly groupAskedMs: number
   /** Newest last. */
   readonly sealed: readonly Track[]
   /** A swap that is not settled yet. */
@@ -83,6 +87,8 @@ export type LeaderEvent =
     }
   /** There is a new connection to the server: it may be another process, which has less than the former one. */
   | { readonly kind: 'connected'; readonly server: ServerId }
+  /** C2: who belongs to the cluster was looked at after the record named the group of this segment. */
+  | { readonly kind: 'groupConfirmed'; readonly segmentEpoch: Epoch }
   | { readonly kind: 'swapped'; readonly nonce: string; readonly revision: number }
   | {
       readonly kind: 'conflict'
@@ -104,6 +110,8 @@ export type LeaderEffect =
       readonly expectedRevision: number
       readonly nonce: string
     }
+  /** C2: `groupConfirmed`, or a wish for another group; asked again until one of them comes. */
+  | { readonly do: 'confirmGroup'; readonly segmentEpoch: Epoch; readonly group: readonly Member[] }
   /** Everything up to here may be acknowledged to clients (I7). */
   | { readonly do: 'committed'; readonly lsn: Lsn }
   /** Whoever has applied up to here sees everything that was acknowledged before the read began (I12). */
@@ -136,13 +144,25 @@ export function deposed(state: LeaderState, promised: Epoch, leader: Peer | null
 
 /** I7: by what the members of the open segment have flushed. Of the sealed ones everything that counts is committed. */
 export function commit(state: LeaderState): LeaderStep {
-  if (!rules.mayCommit(isRolling(state))) return { state, effects: [] }
+  if (!rules.mayCommit(isRolling(state)) || !rules.mayCount(state.isGroupConfirmed)) return { state, effects: [] }
   const most = committedOf(state.open)
   const done = state.uncommitted.filter((end) => end.lsn <= most)
   const committed = done.at(-1)
   if (committed === undefined) return { state, effects: [] }
   const uncommitted = state.uncommitted.slice(done.length)
   return { state: { ...state, committed, uncommitted }, effects: [{ do: 'committed', lsn: committed.lsn }] }
+}
+
+/** C2. */
+export function askForGroup(state: LeaderState): LeaderStep {
+  const { isGroupConfirmed, groupAskedMs, nowMs, open } = state
+  if (isGroupConfirmed || isRolling(state) || nowMs - groupAskedMs < limits.replicationRetryMs)
+    return { state, effects: [] }
+  const group = [...open.members.values()].map(({ member }) => member)
+  return {
+    state: { ...state, groupAskedMs: nowMs },
+    effects: [{ do: 'confirmGroup', segmentEpoch: open.segmentEpoch, group }],
+  }
 }
 
 /** Sends to every member of every segment what it lacks. While a roll is not settled the open segment gets nothing more. */

@@ -177,7 +177,8 @@ function afterRoll(state: LeaderState, wish: Wish & { readonly kind: 'roll' }): 
     end: null,
     members: membersOf(group, base),
   }
-  return { ...state, open, sealed: [...state.sealed, sealed].slice(-limits.sealedTracksMax) }
+  const unconfirmed = { isGroupConfirmed: false, groupAskedMs: Number.NEGATIVE_INFINITY }
+  return { ...state, open, ...unconfirmed, sealed: [...state.sealed, sealed].slice(-limits.sealedTracksMax) }
 }
 
 const cut = (one: Progress, tail: Lsn): Progress => ({

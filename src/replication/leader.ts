@@ -4,6 +4,7 @@ import { limits } from '../kernel/limits.ts'
 import { type BatchHead, lastLsnOf } from './batch.ts'
 import { confirmedBy, resumeConfirmation } from './leader-confirmation.ts'
 import {
+  askForGroup,
   commit,
   deposed,
   epochOf,
@@ -29,6 +30,7 @@ import { onTrackAnswer } from './track-answers.ts'
  * | append | to every member that can take it; committed once `ackQuorum` of the open segment's group flushed it (I7) |
  * | answer | counts for the segment that it is of, from registered servers (I17); a refusal for a higher epoch deposes |
  * | wish | one compare-and-swap at a time; a lost answer settles nothing: the same swap is sent again |
+ * | election, roll settled | nothing of the new group counts before it is confirmed that none of it was deregistered (C2) |
  * | roll settled | the old segment ends at what is committed, the rest goes to the new group under the same LSNs |
  * | confirm | committed at the start, answered after `ackQuorum` of the current group have promised nobody else (I12) |
  */
@@ -37,7 +39,8 @@ export function stepLeader(state: LeaderState, event: LeaderEvent): LeaderStep {
   return inTurn(
     state,
     (before) => react(before, event),
-    (after) => (after.isDeposed ? idle(after) : inTurn(after, commit, nextSwap, resumeConfirmation, replicate)),
+    (after) =>
+      after.isDeposed ? idle(after) : inTurn(after, commit, nextSwap, askForGroup, resumeConfirmation, replicate),
   )
 }
 
@@ -59,6 +62,8 @@ function react(state: LeaderState, event: LeaderEvent): LeaderStep {
       )
     case 'connected':
       return idle(mapTracks(state, (track) => again(track, event.server)))
+    case 'groupConfirmed':
+      return idle(event.segmentEpoch === state.open.segmentEpoch ? { ...state, isGroupConfirmed: true } : state)
     case 'swapped':
     case 'conflict':
     case 'swapLost':

@@ -89,6 +89,8 @@ export const metadataKeys = {
   /** Epoch, leader and segment map of a stream. */
   stream: (name: string): string => `streams/${name}`,
   streams: 'streams/',
+  /** The epoch that a deleted stream had: one of the same name goes on from there. */
+  deletedStream: (name: string): string => `deleted-streams/${name}`,
   /** Registered identity of a journal server. */
   server: (id: string): string => `servers/${id}`,
   servers: 'servers/',

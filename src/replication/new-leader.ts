@@ -30,6 +30,8 @@ export function newLeader(state: RecoveryState, former: OpenSegment | null): Lea
       end: null,
       members: membersOf(plan.group, segment.base),
     },
+    isGroupConfirmed: false,
+    groupAskedMs: Number.NEGATIVE_INFINITY,
     sealed: former === null ? [] : [sealedTrack(state, former, end.lsn, baseDigest)],
     swap: null,
     wishes: [],

@@ -60,6 +60,12 @@ export const rules = {
   mayCommit: (isRolling: boolean): boolean => !isRolling,
 
   /**
+   * C2, I17: a server that was deregistered before the record named it in the group may be replaced by another one of its id, that
+   * knows of nothing; so nothing of a group counts before that is ruled out.
+   */
+  mayCount: (isGroupConfirmed: boolean): boolean => isGroupConfirmed,
+
+  /**
    * I12: so many servers of the current group must have promised nobody else. Fewer (Qs) are enough only as long as the group
    * never changes.
    */

@@ -3,9 +3,12 @@ import { asCommanderError } from '../kernel/errors.ts'
 import { type Epoch, noEpoch } from '../kernel/identifiers.ts'
 import { type CampaignEvent, type CampaignState, newCampaign, stepCampaign } from './campaign.ts'
 import { LeasedKey } from './leased-key.ts'
+import type { Suggestion } from './master-state.ts'
+import type { ServerId } from './messages.ts'
 import { type MetadataStore, type MetadataValue, metadataKeys } from './metadata-store.ts'
 import { RoleObservers } from './role-observers.ts'
 import { isSameRole, noRole, type RoleState, roleOf } from './role-state.ts'
+import { foundOrCreated } from './stream-creation.ts'
 import type { Peer, StreamMeta } from './stream-meta.ts'
 import { decodeStreamMeta } from './stream-meta-codec.ts'
 import { decodeSuggestion } from './suggestion.ts'
@@ -19,10 +22,14 @@ export interface StreamRecord {
 export interface RoleRunner {
   /** Take the next epoch after this record, repair, open, lead. Ends by `lost` of the role, or goes on until `deposed`. */
   campaign(stream: string, record: StreamRecord): void
-  /** A watch saw it; it may be old. */
-  recordSeen(stream: string, record: StreamRecord): void
+  /** A watch saw it, or that there is none; it may be old. */
+  recordSeen(stream: string, record: StreamRecord | null): void
   /** Gives up the lead, or the try: what was appended is committed first where that is possible. */
   resign(stream: string): Promise<void>
+  /** The master wants the next segment on these servers. Said again and again while it does. */
+  regroup(stream: string, group: readonly ServerId[]): void
+  /** It has begun to lead: its record may be seen before it knows that it was made. */
+  leads(stream: string): boolean
 }
 
 export interface StreamRolesOptions {
@@ -31,6 +38,8 @@ export interface StreamRolesOptions {
   readonly me: Peer
   readonly leaseMs: number
   readonly runner: RoleRunner
+  /** Who wants to lead a stream that does not exist makes it. Default: such a try is lost. */
+  readonly createsStreams?: boolean
 }
 
 /** A lease is kept alive so many times in its time. */
@@ -56,6 +65,10 @@ export class StreamRole {
   #campaign: CampaignState | null = null
   /** The holder's value, as the watch shows it; null: nobody. */
   #leaseHolder: string | null = null
+  #suggestion: Suggestion | null = null
+  /** The try that it was followed by was lost once: to the former leader that gave way, as a rule. */
+  #hasTriedAgain = false
+  #isYielding = false
   #campaignSinceMs = 0
   /** Counts tries, so that one that was given up while it took the lease goes no further. */
   #tries = 0
@@ -86,11 +99,16 @@ export class StreamRole {
     this.#seeLease()
   }
 
+  /** Never again. What it leads by now it goes on leading, without a lease. */
+  unwant(): void {
+    this.#campaign = null
+    this.#tries++
+  }
+
   /** @throws CommanderError `metadata_unavailable` */
   async resign(): Promise<void> {
     const isOn = this.#campaign?.isRunning === true || this.#role.role !== 'follower'
-    this.#campaign = null
-    this.#tries++
+    this.unwant()
     try {
       if (isOn) await this.#o.runner.resign(this.stream)
     } finally {
@@ -100,7 +118,12 @@ export class StreamRole {
 
   /** What the watch shows, or the runner's own swap has made. Older ones change nothing. */
   recordSeen(value: MetadataValue | null): void {
-    if (value !== null && value.revision <= (this.#record?.revision ?? 0)) return
+    const known = this.#record?.revision ?? 0
+    if (value !== null && value.revision < known) return
+    if (value !== null && value.revision === known) {
+      this.#update()
+      return
+    }
     try {
       this.#record = value === null ? null : { meta: decodeStreamMeta(value.value), revision: value.revision }
     } catch (error) {
@@ -109,7 +132,13 @@ export class StreamRole {
       return
     }
     this.#update()
-    if (this.#record !== null) this.#o.runner.recordSeen(this.stream, this.#record)
+    this.#o.runner.recordSeen(this.stream, this.#record)
+    this.#followSuggestion()
+  }
+
+  /** The watch has shown all streams: unless it was seen, there is none. */
+  allSeen(): void {
+    if (this.#record === null) this.#o.runner.recordSeen(this.stream, null)
   }
 
   leaseSeen(value: MetadataValue | null): void {
@@ -118,9 +147,9 @@ export class StreamRole {
   }
 
   suggestionSeen(value: MetadataValue | null): void {
-    const suggestion = value === null ? null : decodeSuggestion(value.value)
-    const isFor = suggestion?.leader === this.#o.me.id && suggestion.epoch === this.#role.epoch
-    if (isFor && this.#role.role === 'follower') this.#step({ kind: 'suggested', nowMs: this.#nowMs })
+    this.#suggestion = value === null ? null : decodeSuggestion(value.value)
+    this.#hasTriedAgain = false
+    this.#followSuggestion()
   }
 
   /** The runner has lost its try. `promised` is what it was refused for. */
@@ -129,11 +158,14 @@ export class StreamRole {
     this.#step({ kind: 'lost', nowMs: this.#nowMs, chance: this.#chance() })
     this.#seeLease()
     this.#releaseSoon()
+    if (this.#hasTriedAgain) return
+    this.#hasTriedAgain = true
+    this.#followSuggestion()
   }
 
   deposed(promised: Epoch): void {
     this.#fence(promised)
-    this.#step({ kind: 'deposed' })
+    this.#step(this.#isYielding ? { kind: 'yielded', nowMs: this.#nowMs } : { kind: 'deposed' })
     this.#seeLease()
     this.#releaseSoon()
   }
@@ -142,6 +174,7 @@ export class StreamRole {
   tick(): void {
     const nowMs = this.#nowMs
     this.#step({ kind: 'tick', nowMs })
+    if (this.#role.role === 'leader') this.#followSuggestion()
     if (!this.#isHolding(nowMs) || nowMs - this.#keptMs < this.#o.leaseMs / keepsPerLease) return
     if (this.#turns > 0) return
     this.#keptMs = nowMs
@@ -151,8 +184,7 @@ export class StreamRole {
   }
 
   async close(): Promise<void> {
-    this.#campaign = null
-    this.#tries++
+    this.unwant()
     this.observers.close()
     await this.#release()
   }
@@ -172,7 +204,8 @@ export class StreamRole {
 
   #seeLease(): void {
     const isHeld = this.#leaseHolder !== null && this.#leaseHolder !== this.#value
-    this.#step({ kind: 'leaseSeen', isHeld, nowMs: this.#nowMs, chance: this.#chance() })
+    const isAfter = this.#isForMe === false
+    this.#step({ kind: 'leaseSeen', isHeld, nowMs: this.#nowMs, chance: this.#chance(), isAfter })
   }
 
   /** @param isWanted - by the master, who does not wait for the lease of a leader that it does not hear */
@@ -181,8 +214,10 @@ export class StreamRole {
     this.#keptMs = this.#nowMs
     const mine = ++this.#tries
     this.#alone(async () => {
-      const isTaken = await this.#key.keep(isWanted)
-      const found = isTaken ? await this.#o.store.get(metadataKeys.stream(this.stream)) : null
+      // A suggestion may be older than the record: then the leader is left alone, and its lease too.
+      const isStale = isWanted && !(await this.#isStillWanted())
+      const isTaken = !isStale && (await this.#key.keep(isWanted))
+      const found = isTaken ? await this.#find() : null
       if (found !== null) this.recordSeen(found)
       if (mine !== this.#tries) await this.#key.release()
       else if (found === null) this.lost(noEpoch)
@@ -193,13 +228,59 @@ export class StreamRole {
     })
   }
 
+  async #isStillWanted(): Promise<boolean> {
+    const found = await this.#find()
+    if (found !== null) this.recordSeen(found)
+    return this.#isForMe === true
+  }
+
+  /** @throws CommanderError `metadata_unavailable` */
+  #find(): Promise<MetadataValue | null> {
+    const { store, environment, createsStreams = false } = this.#o
+    return createsStreams
+      ? foundOrCreated(store, environment, this.stream)
+      : store.get(metadataKeys.stream(this.stream))
+  }
+
+  /** Whether this node is suggested as the next leader; null: nobody is. */
+  get #isForMe(): boolean | null {
+    const suggestion = this.#suggestion
+    if (suggestion === null || suggestion.leader === null || suggestion.epoch !== this.#role.epoch) return null
+    return suggestion.leader === this.#o.me.id
+  }
+
+  /** This node is to lead; or, if it does, another one, or on other servers. */
+  #followSuggestion(): void {
+    const { role, epoch } = this.#role
+    if (this.#suggestion?.epoch !== epoch) return
+    if (role === 'follower' && this.#isForMe === true) this.#step({ kind: 'suggested', nowMs: this.#nowMs })
+    if (role !== 'leader') return
+    if (this.#isForMe === false) this.#yield()
+    else if (this.#suggestion.group !== null) this.#o.runner.regroup(this.stream, this.#suggestion.group)
+  }
+
+  /** It goes on wanting to lead, after the one that is suggested. */
+  #yield(): void {
+    if (this.#isYielding) return
+    this.#isYielding = true
+    this.#o.runner
+      .resign(this.stream)
+      .catch((error: unknown) => this.#note(error, 'could not give up the lead to the node that is suggested'))
+      .finally(() => {
+        this.#isYielding = false
+      })
+  }
+
   #fence(promised: Epoch): void {
     if (promised > this.#fenced) this.#fenced = promised
     this.#update()
   }
 
   #update(): void {
-    const role = roleOf(this.#record?.meta ?? null, this.#o.me, this.#fenced)
+    const { me, runner } = this.#o
+    const recorded = roleOf(this.#record?.meta ?? null, me, this.#fenced)
+    const isAhead = recorded.role === 'leader' && !runner.leads(this.stream)
+    const role: RoleState = isAhead ? { ...recorded, role: 'recovering' } : recorded
     const before = this.#role
     if (isSameRole(before, role)) return
     this.#role = role

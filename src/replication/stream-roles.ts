@@ -29,7 +29,12 @@ export class StreamRoles {
     this.#o = options
     const { store } = options
     this.#watches = [
-      this.#watch(store, metadataKeys.streams, (role, value) => role.recordSeen(value)),
+      this.#watch(
+        store,
+        metadataKeys.streams,
+        (role, value) => role.recordSeen(value),
+        (role) => role.allSeen(),
+      ),
       this.#watch(store, metadataKeys.leases, (role, value) => role.leaseSeen(value)),
       this.#watch(store, metadataKeys.suggestions, (role, value) => role.suggestionSeen(value)),
     ]
@@ -60,6 +65,16 @@ export class StreamRoles {
     role.want()
   }
 
+  /** The same, without a look at whether there is such a stream. */
+  want(stream: string): void {
+    this.#role(stream).want()
+  }
+
+  /** From now on this node does not want to lead, whatever it does by now. */
+  unwant(stream: string): void {
+    this.#role(stream).unwant()
+  }
+
   /**
    * Lets another node lead, at once.
    * @throws CommanderError `metadata_unavailable`: it leads still, or others learn of it when its lease is over
@@ -78,7 +93,7 @@ export class StreamRoles {
     this.#role(stream).deposed(promised)
   }
 
-  /** By the runner: its own swap was made. The watch would show it later. */
+  /** By the runner: its own swap was made, and `leads` says what it means. The watch would show it later. */
   recorded(stream: string, value: MetadataValue): void {
     this.#role(stream).recordSeen(value)
   }
@@ -103,10 +118,12 @@ export class StreamRoles {
     store: MetadataStore,
     prefix: string,
     see: (role: StreamRole, value: MetadataValue | null) => void,
+    seen: (role: StreamRole) => void = () => {},
   ): MetadataWatch {
     return store.watch(prefix, {
       values: (changed: readonly MetadataChange[]) => {
         for (const { key, value } of changed) see(this.#role(key.slice(prefix.length)), value)
+        for (const role of this.#roles.values()) seen(role)
       },
       // It goes on by itself. Nothing that is known meanwhile is worth less than before: all of it is a hint.
       lost: () => {},

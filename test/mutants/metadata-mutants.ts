@@ -80,9 +80,22 @@ export const metadataMutants: readonly Mutant[] = [
     name: 'a node believes an older record of the stream',
     attacks: 'I1',
     file: 'src/replication/stream-role.ts',
-    text: 'value !== null && value.revision <= (this.#record?.revision ?? 0)',
+    text: 'value !== null && value.revision < known',
     replacement: 'value !== null && value.revision < 0',
     foundBy: [by(role, 'a role is what the latest record says, whichever comes last')],
+  },
+  {
+    name: 'servers of a group count that may have been deregistered meanwhile',
+    attacks: 'C2, I17',
+    file: 'src/replication/rules.ts',
+    text: 'mayCount: (isGroupConfirmed: boolean): boolean => isGroupConfirmed,',
+    replacement: 'mayCount: (isGroupConfirmed: boolean): boolean => isGroupConfirmed || true,',
+    foundBy: [
+      by(
+        'test/unit/replication/leader.test.ts',
+        'a leader whose group is not confirmed yet commits nothing of it, whatever its members have flushed, until none of them was deregistered meanwhile (C2)',
+      ),
+    ],
   },
   {
     name: 'who cannot repair the log keeps the lease',

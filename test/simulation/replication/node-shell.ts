@@ -220,9 +220,21 @@ export class NodeShell extends Process implements Receiver {
         return this.#note(`recorded ${effect.wish.kind}`)
       case 'refusedWish':
         return
+      case 'confirmGroup':
+        return this.#confirmGroup(effect)
       case 'deposed':
         return this.#deposed(effect.promised)
     }
+  }
+
+  /** C2. Who was replaced meanwhile is not confirmed. */
+  #confirmGroup({ segmentEpoch, group }: LeaderEffect & { readonly do: 'confirmGroup' }): void {
+    const { registry } = this.cluster.truth
+    this.after(this.world.random.integer(1, tickMs), () => {
+      if (group.every(({ id, identity }) => registry.get(id)?.identity === identity))
+        this.#step({ kind: 'groupConfirmed', segmentEpoch })
+      else this.wish({ kind: 'roll', group: this.cluster.chooseGroup([], this.name), policy: this.cluster.plan.policy })
+    })
   }
 
   #toServer(to: Member, request: Parameters<Cluster['send']>[2]): void {

@@ -31,6 +31,15 @@ describe('a node', () => {
     expect(run({ kind: 'suggested', nowMs: 0 }, { kind: 'suggested', nowMs: 1 }, gone(5), tick(9_000)).tries).toBe(1)
   })
 
+  it('leaves the first try to the one that is suggested, and to the one that it gave the lead to', () => {
+    const after: CampaignEvent = { ...gone(0), isAfter: true } as CampaignEvent
+    expect([run(after, tick(624)).tries, run(after, tick(625)).tries]).toEqual([0, 1])
+    const yielded: CampaignEvent = { kind: 'yielded', nowMs: 0 }
+    expect(run({ kind: 'led' }, yielded, gone(1), tick(999)).tries).toBe(0)
+    expect(run({ kind: 'led' }, yielded, gone(1), tick(1_000)).tries).toBe(1)
+    expect(run({ kind: 'led' }, yielded, held, tick(9_000)).tries).toBe(0)
+  })
+
   it('waits twice as long after each loss, up to a bound', () => {
     const lost = (nowMs: number): CampaignEvent => ({ kind: 'lost', nowMs, chance: 1 })
     const dueAfter = (losses: number): number | null =>

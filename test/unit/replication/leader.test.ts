@@ -46,7 +46,8 @@ function lead(ackQuorum = 2, topology: Topology = 'fanout'): void {
   }
   const none = { sealed: [], swap: null, wishes: [], confirmation: null, readers: [], uncommitted: [] }
   const rest = { isDeposed: false, nextId: 1, nonces: 2, nowMs: 0, attempt: 1, revision: 5 }
-  state = { stream, me, meta, last: begin, committed: begin, open, ...none, ...rest }
+  const confirmed = { isGroupConfirmed: true, groupAskedMs: 0 }
+  state = { stream, me, meta, last: begin, committed: begin, open, ...confirmed, ...none, ...rest }
   nowMs = 0
   appendedSoFar = 0
 }
@@ -67,6 +68,9 @@ const append = (): readonly LeaderEffect[] => {
   return step({ kind: 'append', head })
 }
 const wish = (content: Wish): readonly LeaderEffect[] => step({ kind: 'wish', wish: content })
+
+/** C2, of the group that the record names by now. */
+const confirmGroup = (of: Epoch = two): readonly LeaderEffect[] => step({ kind: 'groupConfirmed', segmentEpoch: of })
 
 /** Every member says that it has the open segment. */
 function openAll(of: Epoch = one, flushed = 0): void {
@@ -235,6 +239,7 @@ describe('a leader that rolls', () => {
     expect(did(answer(appended('a', 1, one)))).toEqual([])
     expect(did(answer(appended('b', 1, one)))).toEqual([])
     settle()
+    confirmGroup()
     openAll(two)
     answer(appended('a', 1, one))
     expect(did(answer(appended('b', 1, one)))).toEqual([])
@@ -347,6 +352,60 @@ describe('a leader that rolls', () => {
   })
 })
 
+describe('a leader whose group is not confirmed yet', () => {
+  const roll = (ids: readonly string[]): Wish => ({
+    kind: 'roll',
+    group: ids.map(member),
+    policy: policyOf(2, 'fanout'),
+  })
+  const settle = (): readonly LeaderEffect[] => step({ kind: 'swapped', nonce: state.swap?.nonce ?? '', revision: 6 })
+
+  beforeEach(() => {
+    append()
+    wish(roll(['a', 'd', 'e']))
+  })
+
+  it('asks about the members that the record names, and again while it is not answered', () => {
+    const asked = settle().filter((effect) => effect.do === 'confirmGroup')
+    expect(asked).toEqual([{ do: 'confirmGroup', segmentEpoch: two, group: ['a', 'd', 'e'].map(member) }])
+    expect(did(tick(100))).not.toContain('confirmGroup')
+    expect(did(tick(100))).toContain('confirmGroup')
+    confirmGroup()
+    expect(did(tick(1000))).not.toContain('confirmGroup')
+  })
+
+  it('commits nothing of it, whatever its members have flushed, until none of them was deregistered meanwhile (C2)', () => {
+    settle()
+    openAll(two)
+    for (const id of ['a', 'd', 'e']) expect(did(answer(appended(id, 1, two)))).toEqual([])
+    confirmGroup(one)
+    expect(state.committed.lsn).toBe(0)
+    expect(did(confirmGroup())).toEqual(['committed 1'])
+  })
+
+  it('answers no reader with the word of such a group (C2, I12)', () => {
+    settle()
+    expect(did(step({ kind: 'confirm', reader: 1 }))).toEqual([])
+    expect(did(confirmGroup())).toEqual(['confirm a', 'confirm d', 'confirm e'])
+  })
+
+  it('goes to another group with all that it has, and counts nothing that the first one flushed', () => {
+    settle()
+    openAll(two)
+    for (const id of ['a', 'd', 'e']) answer(appended(id, 1, two))
+    wish(roll(['a', 'b', 'c']))
+    settle()
+    expect(state.meta.segments.map(({ epoch: of, base, group: ids }) => [of, base, ids])).toEqual([
+      [3, 1, ['a', 'b', 'c']],
+    ])
+    confirmGroup(two)
+    openAll(epoch(3))
+    answer(appended('a', 1, epoch(3)))
+    expect([state.committed.lsn, did(confirmGroup(epoch(3)))]).toEqual([0, []])
+    expect(did(answer(appended('b', 1, epoch(3))))).toEqual(['committed 1'])
+  })
+})
+
 describe('a leader that is read from', () => {
   const confirmed = (id: string, round: number, of: Epoch = one): readonly LeaderEffect[] =>
     answer({ kind: 'confirmed', id: round, stream, server: id, identity: `${id}-disk`, epoch: of })
@@ -382,8 +441,9 @@ describe('a leader that is read from', () => {
     confirmed('a', first)
     wish({ kind: 'roll', group: ['d', 'e', 'f'].map(member), policy: policyOf(2, 'fanout') })
     expect(confirmed('b', first)).toEqual([])
-    const effects = step({ kind: 'swapped', nonce: state.swap?.nonce ?? '', revision: 6 })
-    expect(did(effects)).toEqual(expect.arrayContaining(['confirm d', 'confirm e', 'confirm f']))
+    expect(did(step({ kind: 'swapped', nonce: state.swap?.nonce ?? '', revision: 6 }))).not.toContain('confirm d')
+    const effects = confirmGroup()
+    expect(did(effects)).toEqual(['confirm d', 'confirm e', 'confirm f'])
     const round = roundOf(effects)
     expect(confirmed('c', first)).toEqual([])
     confirmed('d', round, two)

@@ -95,6 +95,11 @@ export class MachineLeader implements ReplicationLeader {
         this.failed = new CommanderError('fenced', `a journal server has promised epoch ${effect.promised}`)
         this.#scheduler.soon(() => this.#moved())
         return
+      case 'confirmGroup': {
+        const { segmentEpoch: ofGroup } = effect
+        this.#scheduler.soon(() => this.#step({ kind: 'groupConfirmed', segmentEpoch: ofGroup }))
+        return
+      }
       default:
         throw new Error(`the machine asks for ${effect.do}`)
     }
@@ -152,6 +157,7 @@ function ledFrom(tail: Lsn): LeaderState {
     ...{ stream: 'journal', me, attempt: 1, revision: 2, last: end, committed: end, uncommitted: [] },
     meta: { ...newStreamMeta('journal'), epoch: segmentEpoch, leader: me, segments },
     open: { segmentEpoch, base, baseDigest, policy, end: null, members: membersOf(group, base) },
+    ...{ isGroupConfirmed: false, groupAskedMs: Number.NEGATIVE_INFINITY },
     ...{ sealed: [], swap: null, wishes: [], confirmation: null, readers: [], isDeposed: false },
     ...{ nextId: 1, nonces: 0, nowMs: 0 },
   }

@@ -92,6 +92,7 @@ export class RolesWorld {
   }
 
   #note(): void {
+    if (!this.metadata.image.values.has(metadataKeys.stream(stream))) return
     const { epoch: at, leader } = this.record
     if (leader === null) return
     const seen = this.leaders.get(at) ?? new Set()
@@ -108,6 +109,9 @@ export class RolesNode implements RoleRunner {
   /** Its recovery gets nowhere. */
   isStuck = false
   campaigns = 0
+  /** It has not heard yet that its swaps were made. */
+  isSlow = false
+  readonly regroups: (readonly string[])[] = []
   #isAlive = true
   #nonces = 0
   readonly #environment: Environment
@@ -142,7 +146,17 @@ export class RolesNode implements RoleRunner {
     void this.#recover(record)
   }
 
-  recordSeen(_stream: string, { meta }: StreamRecord): void {
+  regroup(_stream: string, group: readonly string[]): void {
+    this.regroups.push(group)
+  }
+
+  leads(): boolean {
+    return !this.isSlow
+  }
+
+  recordSeen(_stream: string, record: StreamRecord | null): void {
+    if (record === null) return
+    const { meta } = record
     const mine = this.roles?.state(stream)
     if (mine !== undefined && meta.leader !== null && meta.leader.incarnation !== this.me.incarnation && this.#leads) {
       this.#leads = false

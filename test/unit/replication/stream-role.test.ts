@@ -3,34 +3,40 @@ import { epoch } from '../../../src/kernel/identifiers.ts'
 import { type MetadataValue, metadataKeys } from '../../../src/replication/metadata-store.ts'
 import { elected, newStreamMeta, type Peer } from '../../../src/replication/stream-meta.ts'
 import { encodeStreamMeta } from '../../../src/replication/stream-meta-codec.ts'
-import { StreamRole } from '../../../src/replication/stream-role.ts'
+import { type StreamRecord, StreamRole, type StreamRolesOptions } from '../../../src/replication/stream-role.ts'
 import { leaseMs, RolesWorld, stream } from './roles-world.ts'
 
 const me: Peer = { id: 'me', incarnation: 'me.1', address: 'me' }
 const other: Peer = { id: 'other', incarnation: 'other.1', address: 'other' }
 
 let world: RolesWorld
+let options: StreamRolesOptions
 let role: StreamRole
 /** What the runner is asked to do. */
 let asked: string[]
 let onCampaign: () => void
+let isLeading: boolean
 
 beforeEach(() => {
   world = new RolesWorld(1)
   const store = world.metadata.open()
   asked = []
   onCampaign = () => {}
+  isLeading = true
   const runner = {
     campaign: () => {
       asked.push('campaign')
       onCampaign()
     },
     recordSeen: () => {},
+    regroup: (_stream: string, group: readonly string[]) => void asked.push(`regroup ${group.join(' ')}`),
+    leads: () => isLeading,
     resign: async () => {
       asked.push('resign')
     },
   }
-  role = new StreamRole({ store, environment: world.environment(() => true), me, leaseMs, runner }, stream)
+  options = { store, environment: world.environment(() => true), me, leaseMs, runner }
+  role = new StreamRole(options, stream)
 })
 
 const record = (at: number, leader: Peer, revision: number): MetadataValue => ({
@@ -142,5 +148,31 @@ describe('a role', () => {
     expect(lease()).toBeDefined()
     await pass(10 * leaseMs)
     expect(lease()).toBeUndefined()
+  })
+
+  it('of a stream that does not exist is lost, or makes it, as it was told to', async () => {
+    const key = metadataKeys.stream(stream)
+    const { revision = 0 } = world.metadata.image.values.get(key) ?? {}
+    world.metadata.swap(key, revision, null, null)
+    role.want()
+    await pass(4 * leaseMs)
+    expect([asked, world.metadata.image.values.has(key)]).toEqual([[], false])
+    const creating = new StreamRole({ ...options, createsStreams: true }, stream)
+    await world.settled(role.close())
+    role = creating
+    role.want()
+    await pass(4 * leaseMs)
+    expect([asked, world.record.epoch]).toEqual([['campaign'], 0])
+  })
+
+  it('is told of a stream that the watch shows not to exist', () => {
+    const told: unknown[] = []
+    const runner = { ...options.runner, recordSeen: (_stream: string, seen: StreamRecord | null) => told.push(seen) }
+    const other = new StreamRole({ ...options, runner }, 'invoices')
+    other.allSeen()
+    other.recordSeen(record(3, me, 10))
+    other.allSeen()
+    other.recordSeen(null)
+    expect(told).toEqual([null, expect.objectContaining({ revision: 10 }), null])
   })
 })

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { epoch } from '../../../src/kernel/identifiers.ts'
+import type { Suggestion } from '../../../src/replication/master-state.ts'
 import { metadataKeys } from '../../../src/replication/metadata-store.ts'
 import type { RoleState } from '../../../src/replication/role-state.ts'
 import { encodeSuggestion } from '../../../src/replication/suggestion.ts'
@@ -19,6 +20,12 @@ async function led(world: RolesWorld, ...ids: string[]): Promise<{ leader: Roles
 
 const inOrder = (seen: readonly RoleState[]): boolean =>
   seen.every((state, n) => n === 0 || state.epoch >= (seen[n - 1] as RoleState).epoch)
+
+function suggest(world: RolesWorld, suggestion: Suggestion): void {
+  const key = metadataKeys.suggestion(stream)
+  const { revision = 0 } = world.metadata.image.values.get(key) ?? {}
+  world.metadata.swap(key, revision, encodeSuggestion(suggestion), null)
+}
 
 describe('the role of a node', () => {
   it('is follower of nobody at first, then recovering, then leader; others see who it is', async () => {
@@ -120,23 +127,73 @@ describe('the role of a node', () => {
   })
 
   it('goes to the one whom the master suggests, though the lease of the leader has not ended', async () => {
-    const world = new RolesWorld(5)
-    const { leader, others } = await led(world, 'one', 'two', 'three')
-    const chosen = others[1] as RolesNode
-    const suggest = (ofEpoch: number): void => {
-      const key = metadataKeys.suggestion(stream)
-      const suggestion = { epoch: epoch(ofEpoch), leader: chosen.me.id, group: null }
-      const { revision = 0 } = world.metadata.image.values.get(key) ?? {}
-      world.metadata.swap(key, revision, encodeSuggestion(suggestion), null)
+    for (let seed = 1; seed <= 20; seed++) {
+      const world = new RolesWorld(seed)
+      const { leader, others } = await led(world, 'one', 'two', 'three')
+      const chosen = others[1] as RolesNode
+      const { epoch: at } = leader.roles.state(stream)
+      suggest(world, { epoch: epoch(at - 1), leader: chosen.me.id, group: null })
+      await world.pass(5 * leaseMs)
+      expect(leader.role).toBe('leader')
+      suggest(world, { epoch: at, leader: chosen.me.id, group: null })
+      const tookMs = await world.until(() => chosen.role === 'leader' && leader.role === 'follower')
+      expect(tookMs, `seed ${seed}`).toBeLessThan(leaseMs)
+      await world.pass(10 * leaseMs)
+      expect([chosen.roles.state(stream).epoch, chosen.role], `seed ${seed}`).toEqual([at + 1, 'leader'])
     }
+  })
+
+  it('goes to the one whom the master suggests, whether the suggestion or the record is seen first', async () => {
+    const world = new RolesWorld(7)
+    const { leader, others } = await led(world, 'one', 'two')
+    const [other] = others as [RolesNode]
     const { epoch: at } = leader.roles.state(stream)
-    suggest(at - 1)
-    await world.pass(5 * leaseMs)
-    expect(leader.role).toBe('leader')
-    suggest(at)
-    await world.until(() => chosen.role === 'leader' && leader.role === 'follower')
+    // Of an epoch that is yet to come: the leader resigns, comes back, and is told to leave.
+    suggest(world, { epoch: epoch(at + 1), leader: other.me.id, group: null })
+    await world.settled(leader.roles.resign(stream))
+    await world.until(() => other.role === 'leader')
+    expect(other.roles.state(stream).epoch).toBe(at + 1)
     await world.pass(10 * leaseMs)
-    expect([chosen.roles.state(stream).epoch, chosen.role]).toEqual([at + 1, 'leader'])
+    expect(other.role).toBe('leader')
+  })
+
+  it('stays with the leader that is told of another group, as often as that is not so', async () => {
+    const world = new RolesWorld(8)
+    const { leader } = await led(world, 'one', 'two')
+    const { epoch: at } = leader.roles.state(stream)
+    suggest(world, { epoch: epoch(at + 1), leader: null, group: ['s2'] })
+    await world.pass(leaseMs)
+    expect(leader.regroups).toEqual([])
+    suggest(world, { epoch: at, leader: null, group: ['s2'] })
+    await world.pass(leaseMs)
+    expect(new Set(leader.regroups.map((group) => group.join()))).toEqual(new Set(['s2']))
+    expect([leader.role, leader.roles.state(stream).epoch]).toEqual(['leader', at])
+  })
+
+  it('is leader for others to see once it has heard that its record was made', async () => {
+    const world = new RolesWorld(9)
+    const slow = world.start('slow')
+    slow.isSlow = true
+    await world.settled(slow.roles.campaign(stream))
+    await world.until(() => world.record.segments.length > 0)
+    await world.pass(leaseMs)
+    expect(slow.role).toBe('recovering')
+    slow.isSlow = false
+    const { value = '', revision = 0 } = world.metadata.image.values.get(metadataKeys.stream(stream)) ?? {}
+    slow.roles.recorded(stream, { key: metadataKeys.stream(stream), value, revision })
+    expect(slow.role).toBe('leader')
+  })
+
+  it('is not wanted any more by who was deposed and says so', async () => {
+    const world = new RolesWorld(10)
+    const { leader, others } = await led(world, 'one', 'two')
+    const [other] = others as [RolesNode]
+    leader.roles.unwant(stream)
+    await world.until(() => other.role === 'leader')
+    await world.until(() => leader.role === 'follower')
+    other.kill()
+    await world.pass(20 * leaseMs)
+    expect([leader.role, leader.campaigns]).toEqual(['follower', 1])
   })
 
   it('goes to another when who has it cannot repair the log', async () => {

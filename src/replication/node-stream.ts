@@ -1,0 +1,278 @@
+import type { Environment } from '../kernel/environment.ts'
+import { CommanderError } from '../kernel/errors.ts'
+import { type Epoch, epoch, noEpoch } from '../kernel/identifiers.ts'
+import type { BatchWindow } from './batch-window.ts'
+import { CandidateShell } from './candidate-shell.ts'
+import type { ClusterRegistry } from './cluster-registry.ts'
+import { type GroupPlan, memberOf, membersOfOpen } from './group-plan.ts'
+import { LeaderShell } from './leader-shell.ts'
+import type { LeaderState, Wish } from './leader-state.ts'
+import type { ServerAnswer, ServerId } from './messages.ts'
+import { type MetadataStore, metadataKeys } from './metadata-store.ts'
+import type { RegisteredServer } from './registered-server.ts'
+import type { ServerLinks } from './server-links.ts'
+import { openSegmentOf, type Peer, type StreamMeta } from './stream-meta.ts'
+import { encodeStreamMeta } from './stream-meta-codec.ts'
+import type { StreamRecord } from './stream-role.ts'
+import type { StreamRoles } from './stream-roles.ts'
+
+export interface NodeStreamOptions {
+  readonly environment: Environment
+  readonly metadata: MetadataStore
+  readonly registry: ClusterRegistry
+  readonly servers: ServerLinks
+  readonly stream: string
+  readonly me: Peer
+  readonly roles: () => Pick<StreamRoles, 'lost' | 'deposed' | 'recorded'>
+  /** As they are known to be registered. */
+  readonly registered: () => ReadonlyMap<ServerId, RegisteredServer>
+  /** null: no group can be had for now. */
+  readonly plan: (meta: StreamMeta, servers: ReadonlyMap<ServerId, RegisteredServer>) => GroupPlan | null
+  /** Of what the next lead appends. */
+  readonly openWindow: () => BatchWindow
+  readonly nextReadId: () => number
+  readonly led: (leader: LeaderShell) => void
+  /** It led. */
+  readonly ended?: (error: CommanderError) => void
+}
+
+interface AwaitedWish {
+  resolve(): void
+  reject(error: CommanderError): void
+}
+
+/** What of one stream a node does beyond following it: it carries out what its role decides, as a candidate and as the leader. */
+export class NodeStream {
+  readonly #o: NodeStreamOptions
+  #candidate: CandidateShell | null = null
+  #leader: LeaderShell | null = null
+  #record: StreamRecord | null = null
+  #attempts = 0
+  readonly #awaited = new Map<Wish, AwaitedWish>()
+  #isStopped = false
+
+  constructor(options: NodeStreamOptions) {
+    this.#o = options
+  }
+
+  /** null where this node does not lead. One that has failed leads no more. */
+  get leader(): LeaderShell | null {
+    return this.#leader?.failed === null ? this.#leader : null
+  }
+
+  /** As far as this node knows. */
+  get meta(): StreamMeta | null {
+    const seen = this.#record?.meta ?? null
+    const own = this.leader?.meta ?? null
+    return own !== null && own.epoch >= (seen?.epoch ?? noEpoch) ? own : seen
+  }
+
+  /** By the role. */
+  campaign(record: StreamRecord): void {
+    const { environment, metadata, servers, me, stream, nextReadId, registered } = this.#o
+    const { meta } = record
+    const plan = this.#o.plan(meta, registered())
+    if (plan === null || this.#isStopped) {
+      this.#o.roles().lost(stream, noEpoch)
+      return
+    }
+    environment.log.info({ stream, epoch: meta.epoch }, 'nobody leads, or this node should: it wants to')
+    this.#candidate = new CandidateShell({
+      environment,
+      metadata,
+      servers,
+      me,
+      attempt: ++this.#attempts,
+      record,
+      plan: { ...plan, members: membersOfOpen(meta, registered()) },
+      nextReadId,
+      elected: (leader) => this.#elected(leader),
+      lost: (promised, leader) => {
+        environment.log.info({ stream, promised, leader: leader?.id ?? null }, 'another node leads, or wants to')
+        this.#candidate = null
+        this.#o.roles().lost(stream, epoch(promised))
+      },
+    })
+  }
+
+  /** By the role. */
+  recordSeen(record: StreamRecord | null): void {
+    this.#record = record
+    if (record === null) {
+      this.#end(deleted(this.#o.stream))
+      return
+    }
+    this.#candidate?.metaSeen(record.meta)
+    this.#leader?.metaSeen(record.meta)
+  }
+
+  /** By the role. */
+  async resign(): Promise<void> {
+    this.#dropCandidate()
+    const { leader } = this
+    if (leader === null) return
+    await this.#committed(leader)
+    if (leader.failed === null) await this.wish({ kind: 'resign' }).catch(() => {}) // Deposed: somebody else leads.
+  }
+
+  /** By the role: once, however often it is said. */
+  regroup(group: readonly ServerId[]): void {
+    const { leader } = this
+    const open = leader === null ? null : openSegmentOf(leader.meta)
+    if (leader === null || open === null || leader.isChangingRecord) return
+    const members = group.flatMap((id) => this.#o.registered().get(id) ?? []).map(memberOf)
+    const isSame = members.length === open.group.length && members.every(({ id }) => open.group.includes(id))
+    if (members.length === group.length && !isSame) leader.wish({ kind: 'roll', group: members, policy: open.policy })
+  }
+
+  /**
+   * Resolves when the record says so, or there is nothing to be changed.
+   * @throws CommanderError `not_leader`, `indeterminate`: this node was deposed meanwhile
+   */
+  wish(wish: Wish): Promise<void> {
+    const { leader } = this
+    if (leader === null) return Promise.reject(notLeading(this.#o.stream, this.meta))
+    return new Promise((resolve, reject) => {
+      this.#awaited.set(wish, { resolve, reject })
+      leader.wish(wish)
+    })
+  }
+
+  /** The next segment, on the servers that are best by now. @throws CommanderError as `wish`; `policy_unsatisfiable` */
+  roll(): Promise<void> {
+    const { leader } = this
+    if (leader === null) return Promise.reject(notLeading(this.#o.stream, this.meta))
+    const plan = this.#o.plan(leader.meta, this.#o.registered())
+    if (plan === null) return Promise.reject(noGroup(this.#o.stream))
+    return this.wish({ kind: 'roll', group: plan.group, policy: plan.policy })
+  }
+
+  answered(answer: ServerAnswer): void {
+    this.#candidate?.answered(answer)
+    this.#leader?.answered(answer)
+  }
+
+  connected(server: ServerId): void {
+    this.#leader?.connected(server)
+  }
+
+  writable(server: ServerId): void {
+    this.#leader?.writable(server)
+  }
+
+  stop(error: CommanderError): void {
+    this.#isStopped = true
+    this.#candidate?.stop()
+    this.#leader?.stop(error)
+  }
+
+  #elected(state: LeaderState): void {
+    const { environment, metadata, servers, stream, openWindow, nextReadId, registry } = this.#o
+    this.#candidate = null
+    const leader = new LeaderShell({
+      environment,
+      metadata,
+      servers,
+      window: openWindow(),
+      nextReadId,
+      state,
+      confirmGroup: (group) => registry.confirmGroup(group),
+      groupRefused: () => void this.#chooseOthers(leader),
+      recorded: (wish, meta, revision) => {
+        this.#recorded(meta, revision)
+        this.#settle(wish)
+      },
+      refusedWish: (wish, what) => {
+        environment.log.info({ stream, wish: wish.kind }, `nothing was changed: ${what}`)
+        this.#settle(wish)
+      },
+      ended: (error) => this.#ended(leader, error),
+    })
+    this.#leader = leader
+    this.#recorded(state.meta, state.revision)
+    this.#o.led(leader)
+  }
+
+  #recorded(meta: StreamMeta, revision: number): void {
+    const { stream } = this.#o
+    const key = metadataKeys.stream(stream)
+    this.#o.roles().recorded(stream, { key, value: encodeStreamMeta(meta), revision })
+  }
+
+  #settle(wish: Wish): void {
+    this.#awaited.get(wish)?.resolve()
+    this.#awaited.delete(wish)
+  }
+
+  /** C2: by who is registered now, which the watch may show later. */
+  async #chooseOthers(leader: LeaderShell): Promise<void> {
+    const { registry, environment, stream } = this.#o
+    try {
+      const servers = new Map((await registry.servers()).map((server) => [server.id, server]))
+      const plan = this.#o.plan(leader.meta, servers)
+      // Until there is one, nothing that is appended counts; it is asked again.
+      if (plan === null || leader.failed !== null || leader.isChangingRecord) return
+      leader.wish({ kind: 'roll', group: plan.group, policy: plan.policy })
+    } catch (error) {
+      const { message } = error as Error
+      environment.log.warn({ stream, error: message }, 'no other group was chosen yet; trying again')
+    }
+  }
+
+  #ended(leader: LeaderShell, error: CommanderError): void {
+    const { stream, ended } = this.#o
+    for (const [wish, awaited] of this.#awaited)
+      if (wish.kind !== 'resign') awaited.reject(unknownWhether(wish, error))
+      else awaited.resolve()
+    this.#awaited.clear()
+    if (this.#leader === leader) this.#leader = null
+    ended?.(error)
+    if (!this.#isStopped) this.#o.roles().deposed(stream, promisedOf(error))
+  }
+
+  #end(error: CommanderError): void {
+    this.#dropCandidate()
+    this.#leader?.stop(error)
+  }
+
+  #dropCandidate(): void {
+    if (this.#candidate === null) return
+    this.#candidate.stop()
+    this.#candidate = null
+    this.#o.roles().lost(this.#o.stream, noEpoch)
+  }
+
+  /** What was appended by now; nothing more is taken meanwhile by who asks for it. */
+  async #committed(leader: LeaderShell): Promise<void> {
+    const { last } = leader.state
+    const { scheduler, clock } = this.#o.environment
+    const untilMs = clock.monotonicMs() + commitPatienceMs
+    while (leader.failed === null && leader.committed < last.lsn && clock.monotonicMs() < untilMs)
+      await new Promise<void>((resolve) => scheduler.after(commitLookMs, resolve))
+  }
+}
+
+/** Who gives up the lead waits so long for what is under way. */
+const commitPatienceMs = 2000
+const commitLookMs = 10
+
+const promisedOf = ({ code, details }: CommanderError): Epoch =>
+  code === 'fenced' ? epoch(Number((details as { promised?: number } | undefined)?.promised ?? 0)) : noEpoch
+
+export const notLeading = (stream: string, meta: StreamMeta | null): CommanderError => {
+  const leader = meta?.leader ?? null
+  const who = leader === null ? 'nobody is known to' : `node ${leader.id} at ${leader.address} does`
+  return new CommanderError('not_leader', `this node does not lead ${stream}, ${who}: nothing was appended`, {
+    details: { leader, epoch: meta?.epoch ?? noEpoch },
+  })
+}
+
+const unknownWhether = ({ kind }: Wish, cause: CommanderError): CommanderError =>
+  new CommanderError('indeterminate', `the lead was lost before it was known whether the ${kind} was recorded`, {
+    cause,
+  })
+
+const deleted = (stream: string): CommanderError => new CommanderError('not_found', `the stream ${stream} was deleted`)
+
+const noGroup = (stream: string): CommanderError =>
+  new CommanderError('policy_unsatisfiable', `too few journal servers are registered for another segment of ${stream}`)
