@@ -2,11 +2,11 @@ import type { Transport } from '../ipc/channel.ts'
 import type { JournalStorage } from '../journal/storage.ts'
 import type { Environment, Timer } from '../kernel/environment.ts'
 import { CommanderError, isCommanderError } from '../kernel/errors.ts'
-import { lsn } from '../kernel/identifiers.ts'
 import { BatchWindow } from './batch-window.ts'
 import { type CampaignEvent, type CampaignState, newCampaign, stepCampaign } from './campaign.ts'
 import { CandidateShell } from './candidate-shell.ts'
 import { ClusterWatch } from './cluster-watch.ts'
+import { keepHouse } from './housekeeping.ts'
 import { LeaderShell } from './leader-shell.ts'
 import type { LeaderState } from './leader-state.ts'
 import type { Member, ServerAnswer } from './messages.ts'
@@ -20,6 +20,8 @@ import type { RegisteredServer } from './registered-server.ts'
 import type { ReplicationPolicy } from './replication-policy.ts'
 import { satisfiableGroup } from './satisfiable-group.ts'
 import { ServerConnections } from './server-connections.ts'
+import type { StreamArchive } from './stream-archive.ts'
+import { StreamArchiver } from './stream-archiver.ts'
 import { newStreamMeta, openSegmentOf, type Peer, type StreamMeta } from './stream-meta.ts'
 import { encodeStreamMeta } from './stream-meta-codec.ts'
 import type { StreamPlace } from './stream-place.ts'
@@ -37,6 +39,8 @@ export interface ReplicaNodeOptions {
   /** The open segment is sealed and another one begun when so much was appended to it. */
   readonly segmentBytes: number
   readonly openStorage: () => JournalStorage
+  /** Where sealed segments go before they are trimmed. Default: nowhere. */
+  readonly archive?: StreamArchive | null
   /** What the node says of itself to others. Default: nothing. */
   readonly record?: () => NodeRecord
   readonly handlers: ReplicaNodeHandlers
@@ -64,6 +68,8 @@ export class ReplicaNode {
   readonly #watch: ClusterWatch
   /** What the journal writer follows. */
   readonly feed: NodeFeed
+  /** null without an archive. */
+  readonly archiver: StreamArchiver | null
   #candidate: CandidateShell | null = null
   #leader: LeaderShell | null = null
   #lease: Presence | null = null
@@ -78,7 +84,7 @@ export class ReplicaNode {
   constructor(options: ReplicaNodeOptions) {
     this.#o = options
     this.#campaign = newCampaign(options.leaseMs)
-    const { environment, transport, metadata, stream } = options
+    const { environment, transport, metadata, stream, archive = null, segmentBytes } = options
     this.#connections = new ServerConnections({
       environment,
       transport,
@@ -91,8 +97,11 @@ export class ReplicaNode {
       stream,
       send: (server, request) => this.#connections.send(server, request),
       nextId: () => this.#readId(),
+      archive,
       failed: (error) => this.#fail(error),
     })
+    const read = this.feed.sealed
+    this.archiver = archive && new StreamArchiver({ environment, archive, segmentBytes, read })
     this.#watch = new ClusterWatch(metadata, stream, environment.log, () => this.#changed())
     const { record, me, leaseMs } = options
     const key = metadataKeys.node(me.id)
@@ -132,6 +141,7 @@ export class ReplicaNode {
     this.#isStopped = true
     this.#timer?.cancel()
     this.#watch.close()
+    this.archiver?.stop()
     this.feed.stop()
     this.#candidate?.stop()
     this.#leader?.stop(new CommanderError('not_leader', 'this node stops', { retryable: true }))
@@ -174,23 +184,12 @@ export class ReplicaNode {
     this.#step({ kind: 'tick', nowMs })
   }
 
-  /** As leader: sealed segments can be archived, and trimmed once no node needs them. */
   #keepHouse(): void {
-    const leader = this.#leader
-    if (leader === null || leader.failed !== null || leader.isChangingRecord) return
-    if (leader.segmentBytes >= this.#o.segmentBytes) {
-      const plan = this.#plan()
-      if (plan !== null) leader.wish({ kind: 'roll', group: plan.group, policy: plan.policy })
-    } else if (this.#watch.isCurrent) this.#trim(leader)
-  }
-
-  #trim(leader: LeaderShell): void {
-    const { nodes } = this.#watch.view
-    const own = this.#o.record?.().keepAfter ?? 0
-    const wanted = lsn(Math.min(own, ...[...nodes.values()].map(({ keepAfter }) => keepAfter)))
-    // A whole segment at a time: servers keep segments, not entries.
-    const isWorthIt = leader.meta.segments.some((one) => one.state === 'sealed' && one.tail <= wanted)
-    if (isWorthIt) leader.wish({ kind: 'trim', trimLsn: wanted, isArchiving: false })
+    const { view, isCurrent } = this.#watch
+    const { segmentBytes, record } = this.#o
+    const own = record?.().keepAfter ?? 0
+    const house = { segmentBytes, plan: () => this.#plan(), isCurrent, own, nodes: [...view.nodes.values()] }
+    if (this.#leader !== null) keepHouse(this.#leader, { ...house, archiver: this.archiver })
   }
 
   get #nowMs(): number {
