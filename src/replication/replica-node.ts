@@ -185,11 +185,12 @@ export class ReplicaNode {
   }
 
   #keepHouse(): void {
+    if (this.#leader === null) return
     const { view, isCurrent } = this.#watch
     const { segmentBytes, record } = this.#o
     const own = record?.().keepAfter ?? 0
     const house = { segmentBytes, plan: () => this.#plan(), isCurrent, own, nodes: [...view.nodes.values()] }
-    if (this.#leader !== null) keepHouse(this.#leader, { ...house, archiver: this.archiver })
+    keepHouse(this.#leader, { ...house, archiver: this.archiver })
   }
 
   get #nowMs(): number {
