@@ -1,5 +1,7 @@
+import { archiveReport } from '../src/assembly/archive-report.ts'
 import { prepareStore, surroundingsOf } from '../src/assembly/file-surroundings-adapter.ts'
 import { flushOptionsOf, journalOptionsOf, retentionSettingsOf } from '../src/assembly/journal-settings.ts'
+import type { RunningNode } from '../src/assembly/node-process-adapter.ts'
 import { type RunningJournalWriter, startJournalWriter } from '../src/assembly/start-journal-writer.ts'
 import { lockDatabase } from '../src/observability/process-lock-adapter.ts'
 import type { ResolvedConfig } from '../src/sdk/resolved-config.ts'
@@ -10,6 +12,7 @@ await runChild<ChildSettings<ResolvedConfig>>(async (child) => {
   lockDatabase(child.config.config.dataDir, 'journal-writer')
   const running = await start(child)
   child.link.onStop(running.stop)
+  const measureArchive = running.archiver ? archiveReport(running.archiver, child.metrics) : () => ({})
   child.link.sample(() => ({
     appliedLsn: running.journal.writtenLsn,
     journal: running.writer.retention.use,
@@ -21,11 +24,14 @@ await runChild<ChildSettings<ResolvedConfig>>(async (child) => {
       flushed: running.journal.flushedLsn,
       checkpoint: running.writer.retention.checkpoint,
     },
+    ...measureArchive(),
   }))
   child.link.ready()
 })
 
-async function start(child: Child<ChildSettings<ResolvedConfig>>): Promise<RunningJournalWriter> {
+async function start(
+  child: Child<ChildSettings<ResolvedConfig>>,
+): Promise<RunningJournalWriter & Partial<Pick<RunningNode, 'archiver'>>> {
   const { config } = child.config
   const { dataDir, replication } = config
   const surroundings = surroundingsOf(child)
@@ -54,5 +60,6 @@ async function start(child: Child<ChildSettings<ResolvedConfig>>): Promise<Runni
     transport,
     address: nodeAddress(replication, dataDir),
     askUrl,
+    archive: config.archive,
   })
 }

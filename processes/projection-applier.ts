@@ -15,7 +15,8 @@ await runChild<ChildSettings<ResolvedConfig>>(async (child) => {
   const { config } = child.config
   const applications = await loadApplications(config)
   const { checkpointTimeoutMs } = config.journal
-  const { archive } = config
+  // The segments of a replicated journal are archived by the node that leads.
+  const archive = config.replication.journal === 'replicated' ? null : config.archive
   const running = await startProjectionApplier(surroundingsOf(child), {
     applications,
     checkpointTimeoutMs,

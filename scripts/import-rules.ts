@@ -42,7 +42,7 @@ export const folderTable: Readonly<Record<string, readonly string[]>> = {
   kernel: [],
   actions: ['kernel'],
   journal: ['kernel'],
-  archive: ['kernel', 'journal'],
+  archive: ['kernel', 'journal', 'replication'],
   store: ['kernel'],
   observability: ['kernel'],
   state: ['kernel', 'actions'],

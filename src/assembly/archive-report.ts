@@ -1,9 +1,11 @@
 import type { ArchiveStatus } from '../archive/archive-target.ts'
-import type { Archiver } from '../archive/archiver.ts'
 import type { Metrics } from '../observability/metrics.ts'
 
 /** What the archiver's process reports of it, and its metrics, which are set with each report. */
-export function archiveReport(archiver: Archiver, metrics: Metrics): () => { readonly archive: ArchiveStatus } {
+export function archiveReport(
+  archiver: { status(): ArchiveStatus },
+  metrics: Metrics,
+): () => { readonly archive: ArchiveStatus } {
   const archived = metrics.gauge('archive_archived_lsn', 'The last journal entry that is in the archive.')
   const segments = metrics.gauge('archive_waiting_segments', 'Sealed segments that are not in the archive yet.')
   const bytes = metrics.gauge('archive_waiting_bytes', 'Bytes of the sealed segments that are not in the archive yet.')

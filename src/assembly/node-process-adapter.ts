@@ -1,4 +1,6 @@
 import { hostname } from 'node:os'
+import type { ArchiveStatus } from '../archive/archive-target.ts'
+import { type ArchiveLocation, openArchiveTarget } from '../archive/open-target-adapter.ts'
 import type { Transport } from '../ipc/channel.ts'
 import { createRoutedTransport } from '../ipc/routed-transport.ts'
 import { createTlsTransport, readTlsIdentity } from '../ipc/tls-transport-adapter.ts'
@@ -16,6 +18,13 @@ export interface NodeProcessSettings extends JournalWriterSettings {
   readonly address: string
   /** Where its gateway serves HTTP; null where it does not, or not yet. */
   readonly askUrl: () => Promise<string | null>
+  /** Where sealed segments of the stream go. */
+  readonly archive: ArchiveLocation | null
+}
+
+export interface RunningNode extends RunningJournalWriter {
+  /** null without an archive. */
+  readonly archiver: { status(): ArchiveStatus } | null
 }
 
 /** The gateway starts after the journal writer: where it serves is known later. */
@@ -24,8 +33,8 @@ const lookMs = 2000
 /** The journal writer of a node as a process of its own. Only databases of clusters load this. */
 export async function startNodeProcess(
   surroundings: Surroundings,
-  { replication, transport, address, askUrl, ...settings }: NodeProcessSettings,
-): Promise<RunningJournalWriter> {
+  { replication, transport, address, askUrl, archive, ...settings }: NodeProcessSettings,
+): Promise<RunningNode> {
   const { environment, addresses } = surroundings
   const { policy, leaseMs, tls, dev, nodeId, metadata } = replication
   const identity = tls === null ? null : readTlsIdentity(tls)
@@ -35,7 +44,7 @@ export async function startNodeProcess(
     environment.scheduler.after(lookMs, () => void look())
   }
   void look()
-  const { running, stop } = await startReplicaNode(surroundings, {
+  const { node, running, stop } = await startReplicaNode(surroundings, {
     ...settings,
     metadata: await openMetadataStore(metadata as string, environment),
     clusterTransport: createRoutedTransport(transport, createTlsTransport(environment, identity)),
@@ -46,6 +55,8 @@ export async function startNodeProcess(
     host: hostname(),
     socket: addresses.gateway,
     url: () => url,
+    archive: archive && (await openArchiveTarget(archive)),
   })
-  return { ...running, stop }
+  const { archiver } = node
+  return { ...running, archiver: archiver && { status: () => archiver.status(node.meta) }, stop }
 }

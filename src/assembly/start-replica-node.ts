@@ -1,3 +1,5 @@
+import type { ArchiveTarget } from '../archive/archive-target.ts'
+import { BatchArchive } from '../archive/batch-archive.ts'
 import type { Transport } from '../ipc/channel.ts'
 import type { LeaderAddress } from '../ipc/leadership.ts'
 import type { CommanderError } from '../kernel/errors.ts'
@@ -25,6 +27,8 @@ export interface ReplicaNodeSettings extends JournalWriterSettings {
   readonly socket: string
   /** Where the gateway serves HTTP, as soon as that is known. */
   readonly url: () => string | null
+  /** Where sealed segments of the stream go. Default: nowhere. */
+  readonly archive?: ArchiveTarget | null
 }
 
 export interface RunningReplicaNode extends RunningRole {
@@ -42,6 +46,8 @@ export async function startReplicaNode(
 ): Promise<RunningReplicaNode> {
   const { environment, failed } = surroundings
   const { metadata, clusterTransport, me, policy, mayShareDevice, leaseMs, host, socket, url } = settings
+  const { archive: target = null } = settings
+  const archive = target && streamArchive(surroundings, target)
   let running: RunningReplicatedWriter | null = null
   const node: ReplicaNode = new ReplicaNode({
     environment,
@@ -54,6 +60,7 @@ export async function startReplicaNode(
     leaseMs,
     segmentBytes: settings.journal.segmentBytes,
     openStorage: surroundings.openStorage,
+    archive,
     record: () => ({
       ...me,
       host,
@@ -61,6 +68,7 @@ export async function startReplicaNode(
       url: url(),
       end: node.end?.lsn ?? 0,
       keepAfter: running?.writer.retention.checkpoint ?? 0,
+      ...(archive === null ? {} : { archive: archive.location }),
     }),
     handlers: {
       leads: (leader) => void lead(leader),
@@ -98,6 +106,19 @@ export async function startReplicaNode(
     await stopWriter()
     await node.stop()
     await listener.close()
+    await target?.close()
   }
   return { node, running, stop }
+}
+
+function streamArchive({ environment, journalId, segmentCodec }: Surroundings, target: ArchiveTarget): BatchArchive {
+  const { clock, log } = environment
+  return new BatchArchive({
+    target,
+    stream: databaseStream,
+    journalId,
+    clock,
+    warn: (what) => log.warn({ location: target.location }, what),
+    ...(segmentCodec === undefined ? {} : { codec: segmentCodec }),
+  })
 }

@@ -1,11 +1,13 @@
 import type { Environment, Timer } from '../kernel/environment.ts'
-import type { CommanderError } from '../kernel/errors.ts'
+import { CommanderError } from '../kernel/errors.ts'
 import { type Lsn, lsn, noEpoch, noLsn } from '../kernel/identifiers.ts'
 import type { ReplicatedBatch } from './batch.ts'
 import { BatchQueue } from './batch-queue.ts'
 import type { ServerAnswer, ServerId, ServerRequest, StatusIsAnswer } from './messages.ts'
-import { StreamFollower } from './stream-follower.ts'
-import { openSegmentOf, type StreamMeta, sealedEndOf } from './stream-meta.ts'
+import { readSealed, type SealedReading } from './sealed-reading.ts'
+import type { StreamArchive } from './stream-archive.ts'
+import { mustReach, StreamFollower } from './stream-follower.ts'
+import { openSegmentOf, type SealedSegment, type StreamMeta, sealedEndOf } from './stream-meta.ts'
 import type { StreamPlace } from './stream-place.ts'
 
 export interface NodeFeedOptions {
@@ -14,6 +16,8 @@ export interface NodeFeedOptions {
   readonly send: (server: ServerId, request: ServerRequest) => boolean
   /** For reads and questions: an answer is known by it. */
   readonly nextId: () => number
+  /** What the journal servers have given up is read from there. Default: nowhere. */
+  readonly archive?: StreamArchive | null
   readonly failed: (error: CommanderError) => void
 }
 
@@ -35,12 +39,14 @@ const askAgainMs = 200
 export class NodeFeed {
   readonly #o: NodeFeedOptions
   readonly #readings = new Set<Reading>()
+  readonly #sealed = new Set<SealedReading>()
   /** `undefined` until the record was looked at; null: the stream does not exist. */
   #meta: StreamMeta | null | undefined
   /** Of the reading that was opened last. */
   #last: Reading | null = null
   #waiting: ((tail: Lsn) => void)[] = []
   #timer: Timer | null = null
+  #archiveTrouble: string | null = null
 
   constructor(options: NodeFeedOptions) {
     this.#o = options
@@ -59,6 +65,7 @@ export class NodeFeed {
 
   answered(answer: ServerAnswer): void {
     for (const { follower } of this.#readings) follower.answered(answer)
+    for (const { follower } of this.#sealed) follower.answered(answer)
     if (answer.kind === 'statusIs' && answer.stream === this.#o.stream) this.#takeStatus(answer)
   }
 
@@ -70,7 +77,13 @@ export class NodeFeed {
     })
   }
 
+  /**
+   * Committed batches behind `after`, which ends one.
+   *
+   * @throws CommanderError `log_trimmed`: they are no longer at the journal servers, and there is no archive
+   */
   open(after: Lsn): OpenFeed {
+    if (this.#meta && !this.#o.archive) mustReach(this.#meta, after)
     const reading = this.#read({ lsn: after, digest: null })
     this.#last = reading
     const { queue, follower } = reading
@@ -85,18 +98,27 @@ export class NodeFeed {
     }
   }
 
+  /** The batches of a sealed segment, from the servers of its group. @throws CommanderError where they have something else, or `stop` came */
+  readonly sealed = (segment: SealedSegment): AsyncIterable<ReplicatedBatch> => {
+    const { environment, stream, send, nextId } = this.#o
+    return readSealed({ environment, stream, send, nextId, readings: this.#sealed }, segment)
+  }
+
   stop(): void {
     for (const { follower } of this.#readings) follower.stop()
+    for (const { fail } of this.#sealed) fail(new CommanderError('not_ready', 'this node stops'))
     this.#readings.clear()
     this.#timer?.cancel()
   }
 
   #read(after: StreamPlace): Reading {
-    const { environment, stream, send, failed, nextId } = this.#o
+    const { environment, stream, send, failed, nextId, archive = null } = this.#o
     const queue = new BatchQueue(() => follower.resume())
     const follower: StreamFollower = new StreamFollower({
       environment,
       stream,
+      archive,
+      archiveFailed: (error) => this.#archiveFailed(error),
       after,
       send,
       failed,
@@ -108,6 +130,13 @@ export class NodeFeed {
     this.#readings.add(reading)
     if (this.#meta) follower.setMeta(this.#meta)
     return reading
+  }
+
+  /** Said once for each way of failing. */
+  #archiveFailed({ code, message }: CommanderError): void {
+    if (this.#archiveTrouble === message) return
+    this.#archiveTrouble = message
+    this.#o.environment.log.warn({ code }, `what is needed from the archive cannot be read, trying again: ${message}`)
   }
 
   #askForTail(): void {

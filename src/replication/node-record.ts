@@ -13,6 +13,8 @@ export interface NodeRecord {
   readonly end: number
   /** It may need everything behind this entry again, to start from its store. */
   readonly keepAfter: number
+  /** Where it archives the stream when it leads; absent where it does not. */
+  readonly archive?: string
 }
 
 export const encodeNode = (record: NodeRecord): string => JSON.stringify(record)

@@ -2,11 +2,11 @@ import type { Transport } from '../ipc/channel.ts'
 import type { JournalStorage } from '../journal/storage.ts'
 import type { Environment, Timer } from '../kernel/environment.ts'
 import { CommanderError } from '../kernel/errors.ts'
-import { lsn } from '../kernel/identifiers.ts'
 import { BatchWindow } from './batch-window.ts'
 import { ClusterRegistry } from './cluster-registry.ts'
 import { ClusterWatch } from './cluster-watch.ts'
 import { type GroupPlan, groupOrNull, memberOf, planGroup } from './group-plan.ts'
+import { keepHouse } from './housekeeping.ts'
 import type { LeaderShell } from './leader-shell.ts'
 import type { ServerAnswer, ServerId } from './messages.ts'
 import { type MetadataStore, metadataKeys } from './metadata-store.ts'
@@ -17,6 +17,8 @@ import { Presence } from './presence.ts'
 import type { RegisteredServer } from './registered-server.ts'
 import type { ReplicationPolicy } from './replication-policy.ts'
 import { ServerConnections } from './server-connections.ts'
+import type { StreamArchive } from './stream-archive.ts'
+import { StreamArchiver } from './stream-archiver.ts'
 import type { Peer, StreamMeta } from './stream-meta.ts'
 import type { StreamPlace } from './stream-place.ts'
 import type { RoleRunner, StreamRecord } from './stream-role.ts'
@@ -35,6 +37,8 @@ export interface ReplicaNodeOptions {
   /** The open segment is sealed and another one begun when so much was appended to it. */
   readonly segmentBytes: number
   readonly openStorage: () => JournalStorage
+  /** Where sealed segments go before they are trimmed. Default: nowhere. */
+  readonly archive?: StreamArchive | null
   /** What the node says of itself to others. Default: nothing. */
   readonly record?: () => NodeRecord
   readonly handlers: ReplicaNodeHandlers
@@ -64,6 +68,8 @@ export class ReplicaNode {
   readonly #stream: NodeStream
   /** What the journal writer follows. */
   readonly feed: NodeFeed
+  /** null without an archive. */
+  readonly archiver: StreamArchiver | null
   readonly #presence: Presence | null
   #leader: LeaderShell | null = null
   #mayLead = false
@@ -73,7 +79,7 @@ export class ReplicaNode {
 
   constructor(options: ReplicaNodeOptions) {
     this.#o = options
-    const { environment, transport, metadata, stream } = options
+    const { environment, transport, metadata, stream, archive = null, segmentBytes } = options
     this.#connections = new ServerConnections({
       environment,
       transport,
@@ -86,8 +92,11 @@ export class ReplicaNode {
       stream,
       send: (server, request) => this.#connections.send(server, request),
       nextId: () => this.#readId(),
+      archive,
       failed: (error) => this.#fail(error),
     })
+    const read = this.feed.sealed
+    this.archiver = archive && new StreamArchiver({ environment, archive, segmentBytes, read })
     this.#watch = new ClusterWatch(metadata, environment.log, () => this.#changed())
     this.#stream = this.#newStream()
     const { record, me, leaseMs } = options
@@ -140,6 +149,7 @@ export class ReplicaNode {
     this.#isStopped = true
     this.#timer?.cancel()
     this.#watch.close()
+    this.archiver?.stop()
     this.feed.stop()
     this.#stream.stop(new CommanderError('not_leader', 'this node stops', { retryable: true }))
     this.#connections.stop()
@@ -221,23 +231,15 @@ export class ReplicaNode {
     this.#keepHouse()
   }
 
-  /** As leader: sealed segments can be archived, and trimmed once no node needs them. */
   #keepHouse(): void {
     const leader = this.#leader
-    if (leader === null || leader.failed !== null || leader.isChangingRecord) return
-    if (leader.segmentBytes >= this.#o.segmentBytes) {
-      const plan = this.#plan(leader.meta, this.#watch.view.servers)
-      if (plan !== null) leader.wish({ kind: 'roll', group: plan.group, policy: plan.policy })
-    } else if (this.#watch.isCurrent) this.#trim(leader)
-  }
-
-  #trim(leader: LeaderShell): void {
-    const { nodes } = this.#watch.view
-    const own = this.#o.record?.().keepAfter ?? 0
-    const wanted = lsn(Math.min(own, ...[...nodes.values()].map(({ keepAfter }) => keepAfter)))
-    // A whole segment at a time: servers keep segments, not entries.
-    const isWorthIt = leader.meta.segments.some((one) => one.state === 'sealed' && one.tail <= wanted)
-    if (isWorthIt) leader.wish({ kind: 'trim', trimLsn: wanted, isArchiving: false })
+    if (leader === null) return
+    const { view, isCurrent } = this.#watch
+    const { segmentBytes, record } = this.#o
+    const own = record?.().keepAfter ?? 0
+    const plan = (): GroupPlan | null => this.#plan(leader.meta, view.servers)
+    const house = { segmentBytes, plan, isCurrent, own, nodes: [...view.nodes.values()] }
+    keepHouse(leader, { ...house, archiver: this.archiver })
   }
 
   #plan(meta: StreamMeta, servers: ReadonlyMap<ServerId, RegisteredServer>): GroupPlan | null {

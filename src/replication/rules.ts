@@ -80,6 +80,9 @@ export const rules = {
   /** A swap that lost is one that won, if the record bears its nonce: only the answer was lost. */
   isMine: (nonce: string, found: string): boolean => nonce === found,
 
+  /** I13: where archiving is on, only what the archive was seen to hold is given up. */
+  mayTrim: (isArchiving: boolean, isArchived: boolean): boolean => !isArchiving || isArchived,
+
   /** I13: servers are told to trim up to what the record says, never before it says so. */
   trimUpTo: (trimLsn: Lsn, _wanted: Lsn): Lsn => trimLsn,
 

@@ -1,14 +1,20 @@
 import type { Environment, Timer } from '../kernel/environment.ts'
-import { CommanderError } from '../kernel/errors.ts'
+import { asCommanderError, CommanderError } from '../kernel/errors.ts'
 import { type Lsn, lsn, noEpoch, noLsn } from '../kernel/identifiers.ts'
+import { ArchiveReading } from './archive-reading.ts'
 import { type Digest, isIntact, lastLsnOf, type ReplicatedBatch } from './batch.ts'
 import type { BatchesAnswer, RefusedAnswer, ServerAnswer, ServerId, ServerRequest } from './messages.ts'
+import type { StreamArchive } from './stream-archive.ts'
 import type { SegmentMeta, StreamMeta } from './stream-meta.ts'
 import type { StreamPlace } from './stream-place.ts'
 
 export interface StreamFollowerOptions {
   readonly environment: Pick<Environment, 'scheduler'>
   readonly stream: string
+  /** What the journal servers have given up is read from there. Default: nowhere. */
+  readonly archive?: StreamArchive | null
+  /** The archive fails; it is asked again. */
+  readonly archiveFailed?: (error: CommanderError) => void
   /** The last entry that the follower has. */
   readonly after: StreamPlace
   /** For reads: an answer is known by it. */
@@ -28,6 +34,8 @@ export interface StreamFollowerOptions {
 const bytesPerRead = 1_048_576
 /** How long a follower that has everything waits before it asks again. */
 const pollMs = 10
+/** From a failure of the archive to the next try. */
+const archiveRetryMs = 1000
 /** Without an answer for so long, another server is asked. A server holds a read for a second when it has nothing yet. */
 const answerMs = 2000
 
@@ -37,6 +45,7 @@ const answerMs = 2000
  *
  * - F1: batches are handed on only if they follow the digest before them and hold what their own says.
  * - F2: nothing beyond a segment's tail is taken from that segment.
+ * - F3: what was trimmed comes out of the archive, where there is one; it is held to the same.
  */
 export class StreamFollower {
   readonly #o: StreamFollowerOptions
@@ -49,9 +58,11 @@ export class StreamFollower {
   #timer: Timer | null = null
   #isWaiting = false
   #stopped = false
+  readonly #archive: ArchiveReading | null
 
   constructor(options: StreamFollowerOptions) {
     this.#o = options
+    this.#archive = options.archive ? new ArchiveReading(options.archive) : null
     this.#after = options.after.lsn
     this.#digest = options.after.digest
   }
@@ -83,6 +94,7 @@ export class StreamFollower {
     this.#stopped = true
     this.#timer?.cancel()
     this.#timer = null
+    this.#archive?.close()
   }
 
   #ask(): void {
@@ -92,7 +104,7 @@ export class StreamFollower {
     if (this.#stopped || this.#meta === null || this.#o.accepts?.() === false) return
     const segment = segmentAt(this.#meta, this.#after)
     if (segment === 'trimmed') {
-      this.#fail(trimmedAway(this.#after, this.#meta))
+      this.#askArchive(this.#meta)
       return
     }
     if (segment === null) {
@@ -118,6 +130,44 @@ export class StreamFollower {
     else this.#waitFor(pollMs, true)
   }
 
+  /** F3. */
+  #askArchive(meta: StreamMeta): void {
+    if (this.#archive === null) {
+      this.#fail(trimmedAway(this.#after, meta))
+      return
+    }
+    this.#isWaiting = true
+    this.#requestId = 0 // what a server still answers is too late
+    this.#archive.next(this.#after, meta).then(
+      (batches) => this.#takeArchived(batches),
+      (error: unknown) => this.#archiveFailed(asCommanderError(error)),
+    )
+  }
+
+  #takeArchived(batches: readonly ReplicatedBatch[]): void {
+    if (this.#stopped) return
+    const fresh = this.#fitting(batches, null)
+    if (fresh === null) return
+    if (fresh.length === 0) {
+      // It ended before the servers go on: by now the record may say more.
+      this.#waitFor(pollMs, false)
+      return
+    }
+    this.#isWaiting = false
+    this.#o.batches(fresh)
+    this.#ask()
+  }
+
+  #archiveFailed(error: CommanderError): void {
+    if (this.#stopped) return
+    if (!error.retryable) {
+      this.#fail(error)
+      return
+    }
+    this.#o.archiveFailed?.(error)
+    this.#waitFor(archiveRetryMs, false)
+  }
+
   #waitFor(delayMs: number, nextServer: boolean): void {
     this.#isWaiting = true
     this.#timer = this.#o.environment.scheduler.after(delayMs, () => {
@@ -133,7 +183,7 @@ export class StreamFollower {
       this.#ask()
       return
     }
-    const fresh = this.#fitting(answer.batches, segment)
+    const fresh = this.#fitting(answer.batches, segment.state === 'sealed' ? segment.tail : null)
     if (fresh === null) return
     if (fresh.length > 0) this.#o.batches(fresh)
     if (this.#stopped) return
@@ -147,12 +197,12 @@ export class StreamFollower {
   }
 
   /** Those that follow; null when what the server has cannot be what the follower was following. */
-  #fitting(batches: readonly ReplicatedBatch[], segment: SegmentMeta): readonly ReplicatedBatch[] | null {
+  #fitting(batches: readonly ReplicatedBatch[], tail: Lsn | null): readonly ReplicatedBatch[] | null {
     const fresh: ReplicatedBatch[] = []
     for (const batch of batches) {
       const last = lastLsnOf(batch)
       if (last <= this.#after) continue
-      if (segment.state === 'sealed' && last > segment.tail) break // F2
+      if (tail !== null && last > tail) break // F2
       if (!isIntact(batch) || batch.firstLsn > this.#after + 1) break
       if (batch.firstLsn !== this.#after + 1 || this.#digest?.equals(batch.prevDigest) === false) {
         this.#fail(otherHistory(this.#o.stream, this.#after))
@@ -172,7 +222,7 @@ export class StreamFollower {
       this.#after < refusal.trimLsn &&
       (this.#meta?.trimLsn ?? 0) >= refusal.trimLsn
     ) {
-      this.#fail(trimmedAway(this.#after, { trimLsn: refusal.trimLsn }))
+      this.#askArchive(this.#meta as StreamMeta)
       return
     }
     // Damaged, or not opened there (yet): another one has it.
@@ -192,6 +242,11 @@ function segmentAt(meta: StreamMeta, after: Lsn): SegmentMeta | null | 'trimmed'
   const segment = meta.segments.find((one) => one.state === 'open' || one.tail >= wanted)
   if (segment === undefined) return null
   return segment.base <= wanted ? segment : 'trimmed'
+}
+
+/** @throws CommanderError `log_trimmed`: what comes behind `after` is no longer at the journal servers */
+export function mustReach(meta: StreamMeta, after: Lsn): void {
+  if (segmentAt(meta, after) === 'trimmed') throw trimmedAway(after, meta)
 }
 
 const trimmedAway = (after: Lsn, { trimLsn }: Pick<StreamMeta, 'trimLsn'>): CommanderError =>

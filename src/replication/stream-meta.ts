@@ -3,6 +3,7 @@ import { type Epoch, epoch, type Lsn, lsn, noEpoch, noLsn } from '../kernel/iden
 import { emptyDigest } from './batch.ts'
 import type { ServerId } from './messages.ts'
 import type { ReplicationPolicy } from './replication-policy.ts'
+import { rules } from './rules.ts'
 
 /** A node of the database. A restarted process is another incarnation, and takes another epoch. */
 export interface Peer {
@@ -135,7 +136,9 @@ export const rolled = (meta: StreamMeta, nonce: string, end: LogEnd, placement: 
  * @returns null where there is nothing to do
  */
 export function trimmed(meta: StreamMeta, nonce: string, wanted: Lsn, isArchiving: boolean): StreamMeta | null {
-  const kept = meta.segments.find((one) => one.state === 'open' || (isArchiving && one.archive === undefined))
+  const kept = meta.segments.find(
+    (one) => one.state === 'open' || !rules.mayTrim(isArchiving, one.archive !== undefined),
+  )
   const most = kept === undefined ? sealedEndOf(meta).tail : lsn(kept.base - 1)
   const trimLsn = lsn(Math.min(wanted, Math.max(most, meta.trimLsn)))
   if (trimLsn <= meta.trimLsn) return null

@@ -54,7 +54,9 @@ export function checkTogether(config: ResolvedConfig, originOf: (key: string) =>
     throw wrong('journal.maxJournalBytes', `is ${maxJournalBytes}, but ${bound}`, originOf)
   }
   checkArchive(config.archive, originOf)
-  const fault = replicationFault(config.replication, config.archive !== null)
+  const { archive, dataDir } = config
+  const directory = archive !== null && 'directory' in archive ? archive.directory : null
+  const fault = replicationFault(config.replication, { archiveDirectory: directory, dataDir })
   if (fault !== null) {
     const [key, what, because] = fault
     throw wrong(key, what, () => originOf(because))

@@ -1,3 +1,5 @@
+import { sep } from 'node:path'
+
 /** Keeps the journal on several servers, with one node at a time that leads and others that stand by. */
 export interface ReplicationConfig {
   /** `local`: this node keeps its journal alone. `replicated`: journal servers keep it. Default `local`. */
@@ -65,7 +67,7 @@ export const replicationOf = (leaves: Leaves): ResolvedReplication =>
  */
 export function replicationFault(
   replication: ResolvedReplication,
-  hasArchive: boolean,
+  { archiveDirectory, dataDir }: { readonly archiveDirectory: string | null; readonly dataDir: string },
 ): readonly [key: string, what: string, because: string] | null {
   const { journal, nodeId, metadata, policy, tls } = replication
   const { replicas, ackQuorum } = policy
@@ -95,13 +97,17 @@ export function replicationFault(
     const what = 'is 0, but this node is to run journal servers only: say how many, for example --journal-servers 1'
     return ['replication.servers', what, 'replication.serversOnly']
   }
-  if (hasArchive)
-    return [
-      'archive',
-      'is given, but a node does not archive the segments of a replicated journal: leave it out',
-      because,
-    ]
+  if (archiveDirectory !== null && isWithin(archiveDirectory, dataDir)) {
+    const what =
+      `is "${archiveDirectory}", which lies in the data directory of this node, but each node that comes to lead archives there and ` +
+      'reads what others archived: give a directory that all nodes of the cluster share, or a bucket'
+    return ['archive.directory', what, 'archive.directory']
+  }
   return null
 }
+
+/** Both are absolute. */
+const isWithin = (path: string, directory: string): boolean =>
+  path === directory || path.startsWith(`${directory}${sep}`)
 
 const isLoopback = (listen: string): boolean => /^(127\.\d+\.\d+\.\d+|localhost|\[::1\]):\d+$/.test(listen)

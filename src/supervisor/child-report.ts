@@ -71,7 +71,7 @@ export interface ReportFields {
   readonly storeTrouble?: WireError | null
   /** The projection applier's. */
   readonly parked?: ParkedCounts
-  /** The projection applier's, where there is an archive. */
+  /** The projection applier's, where there is an archive; of a replicated journal the journal writer's. */
   readonly archive?: ArchiveStatus
   /** A journal server's. */
   readonly journalServer?: JournalServerReport

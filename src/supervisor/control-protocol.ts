@@ -81,7 +81,7 @@ export interface DatabaseStatus {
   /** Null without HTTP, and until the gateway has reported. */
   readonly url: string | null
   readonly lsn: JournalWatermarks
-  /** Null without an archive, and until the projection applier has reported. */
+  /** Null without an archive, and until the process that archives has reported. */
   readonly archive: ArchiveStatus | null
   /** Null until the journal writer has reported. */
   readonly journal: JournalUse | null

@@ -4,28 +4,45 @@ import { join } from 'node:path'
 import { connect, type Database } from '../../src/client.ts'
 import type { ReplicationConfig } from '../../src/sdk/replication-config.ts'
 import type { DatabaseStatus } from '../../src/supervisor/control-protocol.ts'
-import { RunningDatabase, until } from './running-database.ts'
+import { RunningDatabase, type TestConfig, until } from './running-database.ts'
 
 const bank = join(import.meta.dirname, '..', '..', 'src', 'examples', 'bank', 'bank.ts')
 
 /** Two nodes, and three journal servers under a supervisor of their own, so that they outlive any node. */
 export class ClusterWorld {
-  readonly #directory = mkdtempSync(join(tmpdir(), 'cluster-'))
+  /** For what nodes share. */
+  readonly directory: string = mkdtempSync(join(tmpdir(), 'cluster-'))
+  readonly metadata: string = `file:${join(this.directory, 'metadata')}`
   readonly servers: RunningDatabase
   readonly nodes: readonly [RunningDatabase, RunningDatabase]
+  readonly #others: RunningDatabase[] = []
   readonly #clients: Database[] = []
+  readonly #nodeOf: (nodeId: string) => RunningDatabase
 
-  constructor(more: Partial<ReplicationConfig> = {}) {
-    const common = {
-      journal: 'replicated',
-      metadata: `file:${join(this.#directory, 'metadata')}`,
-      dev: true,
-      ...more,
-    } as const
-    const nodeOf = (nodeId: string): RunningDatabase =>
-      new RunningDatabase({ applications: [{ module: bank }], replication: { ...common, nodeId } })
+  /** @param config of the nodes; paths in it are below `directory` */
+  constructor(more: Partial<ReplicationConfig> = {}, config: TestConfig = {}) {
+    const common = { journal: 'replicated', metadata: this.metadata, dev: true, ...more } as const
+    const { archive } = config
+    const shared =
+      archive !== undefined && 'directory' in archive
+        ? { archive: { directory: join(this.directory, archive.directory) } }
+        : {}
+    this.#nodeOf = (nodeId) =>
+      new RunningDatabase({
+        applications: [{ module: bank }],
+        ...config,
+        ...shared,
+        replication: { ...common, nodeId },
+      })
     this.servers = new RunningDatabase({ replication: { ...common, nodeId: 's', servers: 3, serversOnly: true } })
-    this.nodes = [nodeOf('a'), nodeOf('b')]
+    this.nodes = [this.#nodeOf('a'), this.#nodeOf('b')]
+  }
+
+  /** A third one, not started. */
+  another(nodeId: string): RunningDatabase {
+    const node = this.#nodeOf(nodeId)
+    this.#others.push(node)
+    return node
   }
 
   async start(): Promise<void> {
@@ -63,8 +80,8 @@ export class ClusterWorld {
 
   async remove(): Promise<void> {
     for (const client of this.#clients) await client.close()
-    for (const database of [...this.nodes, this.servers]) await database.remove()
-    rmSync(this.#directory, { recursive: true, force: true })
+    for (const database of [...this.#others, ...this.nodes, this.servers]) await database.remove()
+    rmSync(this.directory, { recursive: true, force: true })
   }
 }
 

@@ -168,6 +168,11 @@ export const replicationPlants: readonly ReplicationPlant[] = [
     plant: decide('readableUpTo', (_committed, flushed) => flushed),
   },
   {
+    name: 'a trim of what is in no archive yet',
+    finds: /I13/,
+    plant: decide('mayTrim', () => true),
+  },
+  {
     name: 'a trim above what the record says',
     finds: /I13/,
     plant: decide('trimUpTo', (_trimLsn, wanted) => wanted),

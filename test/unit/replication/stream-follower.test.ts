@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest'
+import { CommanderError } from '../../../src/kernel/errors.ts'
 import { epoch, lsn, noLsn } from '../../../src/kernel/identifiers.ts'
 import { emptyDigest, lastLsnOf, makeBatch, type ReplicatedBatch } from '../../../src/replication/batch.ts'
 import type { ReadRequest, ServerAnswer, ServerId, ServerRequest } from '../../../src/replication/messages.ts'
+import type { StreamArchive } from '../../../src/replication/stream-archive.ts'
 import { StreamFollower } from '../../../src/replication/stream-follower.ts'
 import type { SegmentMeta, StreamMeta } from '../../../src/replication/stream-meta.ts'
 import { ManualScheduler } from '../ipc/manual-scheduler.ts'
@@ -43,7 +45,7 @@ const sealedAt = (at: number, base: number, tail: number): SegmentMeta => ({
 })
 
 /** Journal servers that answer when they are told to. */
-function worldOf(after = 0, digest = emptyDigest) {
+function worldOf(after = 0, digest = emptyDigest, archive: StreamArchive | null = null) {
   const scheduler = new ManualScheduler()
   const asked: { readonly server: ServerId; readonly request: ReadRequest }[] = []
   const got: number[] = []
@@ -51,6 +53,7 @@ function worldOf(after = 0, digest = emptyDigest) {
   const follower = new StreamFollower({
     environment: { scheduler },
     stream: 's',
+    archive,
     after: { lsn: lsn(after), digest },
     nextId: () => asked.length + 1,
     send: (server, request: ServerRequest) => {
@@ -146,5 +149,70 @@ describe('following a stream', () => {
     other.answer(chainOf([3, 2]).slice(1))
     expect(other.failures).toEqual(['journal_corrupt'])
     expect(other.got).toEqual([])
+  })
+
+  describe('that was trimmed', () => {
+    const chain = chainOf([2, 1, 3, 1])
+    const turn = () => new Promise((resolve) => setImmediate(resolve))
+    const archiveOf = (read: StreamArchive['read']) => ({ read }) as unknown as StreamArchive
+
+    it('reads from the archive what the servers gave up, and then from them', async () => {
+      const asked: number[] = []
+      const archive = archiveOf(async function* (after) {
+        asked.push(after)
+        yield chain.slice(0, 1)
+        yield chain.slice(1, 3)
+      })
+      const { follower, got, answer, asked: ofServers, failures } = worldOf(0, emptyDigest, archive)
+      follower.setMeta(metaOf([openAt(2, 7)], 6))
+      await turn()
+      expect(got).toEqual([2, 3, 6])
+      expect(asked).toEqual([0])
+      expect(ofServers.at(-1)?.request).toMatchObject({ from: 7, segmentEpoch: 2 })
+      answer(chain.slice(3))
+      expect(got).toEqual([2, 3, 6, 7])
+      expect(failures).toEqual([])
+    })
+
+    it('asks the archive again when it fails, from where it stopped', async () => {
+      const asked: number[] = []
+      const archive = archiveOf(async function* (after) {
+        asked.push(after)
+        if (asked.length === 1) yield chain.slice(0, 1)
+        if (asked.length === 1) throw new CommanderError('archive_unavailable', 'it is down')
+        yield chain.slice(1, 3)
+      })
+      const { follower, got, failures, scheduler } = worldOf(0, emptyDigest, archive)
+      follower.setMeta(metaOf([openAt(2, 7)], 6))
+      await turn()
+      expect(got).toEqual([2])
+      scheduler.advance(1000)
+      await turn()
+      expect(asked).toEqual([0, 2])
+      expect(got).toEqual([2, 3, 6])
+      expect(failures).toEqual([])
+    })
+
+    it('takes nothing from the archive that does not follow on what it has', async () => {
+      const archive = archiveOf(async function* () {
+        yield chainOf([2, 1, 3])
+      })
+      const { follower, got, failures } = worldOf(0, Buffer.alloc(16, 1), archive)
+      follower.setMeta(metaOf([openAt(2, 7)], 6))
+      await turn()
+      expect(got).toEqual([])
+      expect(failures).toEqual(['journal_corrupt'])
+    })
+
+    it('ends where the archive does not have it either', async () => {
+      const archive = archiveOf(async function* () {
+        yield* []
+        throw new CommanderError('log_trimmed', 'it was begun later')
+      })
+      const { follower, failures } = worldOf(0, emptyDigest, archive)
+      follower.setMeta(metaOf([openAt(2, 7)], 6))
+      await turn()
+      expect(failures).toEqual(['log_trimmed'])
+    })
   })
 })

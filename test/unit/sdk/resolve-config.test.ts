@@ -373,9 +373,13 @@ describe('a replicated journal', () => {
     expect(messageFrom(() => resolveFile({ replication }))).toContain(`${fileName}: ${message}`)
   })
 
-  it('has no archive for its segments, and says so', () => {
-    const text = messageFrom(() => resolveFile({ replication: replicated, archive: { directory: 'a' } }))
-    expect(text).toContain('archive is given, but a node does not archive the segments of a replicated journal')
+  it('may have an archive, which all nodes must reach: not one that lies with the data of this node', () => {
+    const given = (directory: string) =>
+      resolveFile({ dataDir: 'data', replication: replicated, archive: { directory } })
+    expect(given('a').config.archive).not.toBeNull()
+    const text = messageFrom(() => given('data/archive'))
+    expect(text).toContain('which lies in the data directory of this node')
+    expect(text).toContain('archive.directory is "')
   })
 
   it('may do without TLS where it is only tried out', () => {
