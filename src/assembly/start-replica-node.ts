@@ -61,6 +61,7 @@ export async function startReplicaNode(
       url: url(),
       end: node.end?.lsn ?? 0,
       keepAfter: running?.writer.retention.checkpoint ?? 0,
+      mayShareDevice,
     }),
     handlers: {
       leads: (leader) => void lead(leader),

@@ -13,6 +13,8 @@ export interface NodeRecord {
   readonly end: number
   /** It may need everything behind this entry again, to start from its store. */
   readonly keepAfter: number
+  /** Development: it takes groups of which members share a device. */
+  readonly mayShareDevice: boolean
 }
 
 export const encodeNode = (record: NodeRecord): string => JSON.stringify(record)
@@ -27,7 +29,7 @@ export function decodeNode(text: string): NodeRecord | null {
       ) &&
       Number.isSafeInteger(record?.end) &&
       Number.isSafeInteger(record?.keepAfter)
-    return isWhole ? (record as NodeRecord) : null
+    return isWhole ? ({ ...record, mayShareDevice: record?.mayShareDevice === true } as NodeRecord) : null
   } catch {
     return null
   }

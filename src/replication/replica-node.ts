@@ -7,22 +7,23 @@ import { BatchWindow } from './batch-window.ts'
 import { type CampaignEvent, type CampaignState, newCampaign, stepCampaign } from './campaign.ts'
 import { CandidateShell } from './candidate-shell.ts'
 import { ClusterWatch } from './cluster-watch.ts'
+import { electionPlan } from './election-plan.ts'
+import { careWish } from './group-care.ts'
+import { type GroupView, memberOf } from './group-view.ts'
 import { LeaderShell } from './leader-shell.ts'
 import type { LeaderState } from './leader-state.ts'
-import type { Member, ServerAnswer } from './messages.ts'
+import type { ServerAnswer } from './messages.ts'
 import { type MetadataStore, metadataKeys } from './metadata-store.ts'
 import { NodeFeed } from './node-feed.ts'
 import { encodeNode, type NodeRecord } from './node-record.ts'
-import { chooseGroup } from './placement.ts'
 import { Presence } from './presence.ts'
 import type { RecoveryPlan } from './recovery-state.ts'
-import type { RegisteredServer } from './registered-server.ts'
 import type { ReplicationPolicy } from './replication-policy.ts'
-import { satisfiableGroup } from './satisfiable-group.ts'
 import { ServerConnections } from './server-connections.ts'
 import { newStreamMeta, openSegmentOf, type Peer, type StreamMeta } from './stream-meta.ts'
 import { encodeStreamMeta } from './stream-meta-codec.ts'
 import type { StreamPlace } from './stream-place.ts'
+import { suggestedWish } from './suggested-wish.ts'
 
 export interface ReplicaNodeOptions {
   readonly environment: Environment
@@ -178,10 +179,20 @@ export class ReplicaNode {
   #keepHouse(): void {
     const leader = this.#leader
     if (leader === null || leader.failed !== null || leader.isChangingRecord) return
-    if (leader.segmentBytes >= this.#o.segmentBytes) {
+    // Nothing is committed while a change of the record waits for the metadata store: without that one it is not begun.
+    if (!this.#watch.isCurrent) return
+    const care = careWish(this.#groupView(leader), leader.state.wishes)
+    if (care !== null) leader.wish(care)
+    else if (leader.segmentBytes >= this.#o.segmentBytes) {
       const plan = this.#plan()
       if (plan !== null) leader.wish({ kind: 'roll', group: plan.group, policy: plan.policy })
-    } else if (this.#watch.isCurrent) this.#trim(leader)
+    } else this.#trim(leader)
+  }
+
+  #groupView(leader: LeaderShell): GroupView {
+    const { servers } = this.#watch.view
+    const isConnected = (id: string): boolean => this.#connections.isConnected(id)
+    return { meta: leader.meta, servers, isConnected, mayShareDevice: this.#o.mayShareDevice }
   }
 
   #trim(leader: LeaderShell): void {
@@ -256,24 +267,9 @@ export class ReplicaNode {
   #plan(): Omit<RecoveryPlan, 'members'> | null {
     const { policy, mayShareDevice, environment } = this.#o
     const { servers, record } = this.#watch.view
-    const present = (record === null ? null : openSegmentOf(record.meta))?.group ?? []
-    const active = [...servers.values()].filter(({ state }) => state === 'active')
-    const candidates = active.map((server) => ({
-      ...server,
-      isAlive: this.#connections.isConnected(server.id),
-      segments: 0,
-      bytes: 0,
-    }))
-    const alive = candidates.filter(({ isAlive }) => isAlive).map(({ id }) => id)
-    const preferred = [...present.filter((id) => alive.includes(id)), ...alive]
-    const spares = active.filter(({ id }) => !present.includes(id)).map(memberOf)
+    const isConnected = (id: string): boolean => this.#connections.isConnected(id)
     try {
-      // With some of them down the group is still whole: those that are up are enough, or nobody leads.
-      const ids = chooseGroup(candidates, policy.replicas, present, mayShareDevice)
-      const chosen =
-        ids?.map((id) => servers.get(id) as RegisteredServer) ??
-        satisfiableGroup(active, { policy, present: preferred, mayShareDevice })
-      return { group: chosen.map(memberOf), policy, spares }
+      return electionPlan(record?.meta ?? null, policy, { servers, isConnected, mayShareDevice })
     } catch (error) {
       if (!isCommanderError(error)) throw error
       environment.log.warn({ servers: [...servers.keys()], error: error.message }, 'nobody can lead yet; waiting')
@@ -320,27 +316,23 @@ export class ReplicaNode {
     this.#o.handlers.leads(this.#leader)
   }
 
-  /** This node is to lead; or, if it does, another one, or on another group. */
+  /** This node is to lead; or, if it does, another one, or on another group, or by another policy. */
   #followSuggestion(): void {
-    const { suggestion, servers, record } = this.#watch.view
+    const { suggestion, record, isLeased } = this.#watch.view
     const leader = this.#leader
     // Each change that is seen comes here again; what was wished for is wished for once.
     if (leader?.isChangingRecord === true) return
     if (suggestion === null || suggestion.epoch !== record?.meta.epoch) return
     if (leader === null) {
+      // An operator's is carried out in order: who leads gives the lead up first, as long as it is there to do so.
+      if (suggestion.by === 'operator' && record.meta.leader !== null && isLeased) return
       if (suggestion.leader === this.#o.me.id && this.#mayLead) this.#step({ kind: 'suggested', nowMs: this.#nowMs })
       return
     }
-    if (suggestion.leader !== null && suggestion.leader !== this.#o.me.id) {
-      leader.wish({ kind: 'resign' })
-      return
-    }
-    const open = openSegmentOf(leader.meta)
-    if (suggestion.group === null || open === null) return
-    const members = suggestion.group.flatMap((id) => servers.get(id) ?? []).map(memberOf)
-    const isSame = members.length === open.group.length && members.every(({ id }) => open.group.includes(id))
-    if (members.length === suggestion.group.length && !isSame)
-      leader.wish({ kind: 'roll', group: members, policy: open.policy })
+    const suggested = suggestedWish(suggestion, this.#o.me.id, this.#groupView(leader))
+    if (suggested.kind === 'wish') leader.wish(suggested.wish)
+    else if (suggested.kind === 'refused')
+      this.#o.environment.log.warn({ suggestion, why: suggested.why }, 'what was suggested is not done')
   }
 
   #fail(error: CommanderError): void {
@@ -349,5 +341,3 @@ export class ReplicaNode {
     this.#o.handlers.failed(error)
   }
 }
-
-const memberOf = ({ id, identity, address }: Member): Member => ({ id, identity, address })

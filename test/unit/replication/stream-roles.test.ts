@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { epoch } from '../../../src/kernel/identifiers.ts'
 import { metadataKeys } from '../../../src/replication/metadata-store.ts'
 import type { RoleState } from '../../../src/replication/role-state.ts'
-import { encodeSuggestion } from '../../../src/replication/suggestion.ts'
+import { encodeSuggestion, nothingSuggested } from '../../../src/replication/suggestion.ts'
 import { leaseMs, type RolesNode, RolesWorld, stream } from './roles-world.ts'
 
 const leaderOf = (nodes: readonly RolesNode[]): RolesNode | undefined =>
@@ -125,7 +125,7 @@ describe('the role of a node', () => {
     const chosen = others[1] as RolesNode
     const suggest = (ofEpoch: number): void => {
       const key = metadataKeys.suggestion(stream)
-      const suggestion = { epoch: epoch(ofEpoch), leader: chosen.me.id, group: null }
+      const suggestion = { ...nothingSuggested, epoch: epoch(ofEpoch), leader: chosen.me.id }
       const { revision = 0 } = world.metadata.image.values.get(key) ?? {}
       world.metadata.swap(key, revision, encodeSuggestion(suggestion), null)
     }
