@@ -4,6 +4,7 @@ import { type JournalServerSettings, startJournalServer } from '../src/assembly/
 import { createRoutedTransport } from '../src/ipc/routed-transport.ts'
 import { createTlsTransport, readTlsIdentity, type TlsIdentity } from '../src/ipc/tls-transport-adapter.ts'
 import { lockDatabase } from '../src/observability/process-lock-adapter.ts'
+import { diskUseOf } from '../src/replication/disk-use-adapter.ts'
 import { deviceOf, FileServerDisk } from '../src/replication/file-server-disk.ts'
 import { openMetadataStore } from '../src/replication/open-metadata-store-adapter.ts'
 import { runChild } from '../src/supervisor/child-main.ts'
@@ -30,6 +31,7 @@ await runChild<JournalServerConfig>(async (child) => {
       metadata: await openMetadataStore(config.metadata, environment),
       host: hostname(),
       device: deviceOf(dataDir),
+      diskUse: diskUseOf(join(dataDir, 'log'), environment.clock),
       failed: child.fail,
     },
     config,

@@ -1,5 +1,5 @@
 import { extname, join } from 'node:path'
-import { messageOf } from '../src/kernel/errors.ts'
+import { CommanderError, messageOf } from '../src/kernel/errors.ts'
 import { systemClock, systemRandom } from '../src/kernel/system-environment.ts'
 import { type LogLevel, logLevels } from '../src/observability/logger-adapter.ts'
 import type { ResolvedConfig } from '../src/sdk/resolved-config.ts'
@@ -7,7 +7,7 @@ import { openIdentity, readIdentity } from '../src/store/identity-adapter.ts'
 import { readApplicationName } from '../src/supervisor/application-name-adapter.ts'
 import { databaseChildren } from '../src/supervisor/database-children.ts'
 import type { SupervisionOutcome } from '../src/supervisor/supervision.ts'
-import { superviseDatabase } from '../src/supervisor/supervisor-main.ts'
+import { type SuperviseOptions, superviseDatabase } from '../src/supervisor/supervisor-main.ts'
 
 /**
  * Runs the database in this process as its supervisor until it is stopped; see `superviseDatabase`.
@@ -28,15 +28,37 @@ export async function runSupervisor(config: ResolvedConfig): Promise<Supervision
       const { databaseId } = openIdentity(config.dataDir, environment, clusterId)
       return databaseChildren({ config, databaseId, applicationNames, programOf })
     },
+    orchestrate: clusterId === undefined ? undefined : orchestrated(config, clusterId),
   })
 }
 
+/** What only hosts of clusters load and run. */
+function orchestrated({ dataDir, replication }: ResolvedConfig, clusterId: string): SuperviseOptions['orchestrate'] {
+  return async (children, log) => {
+    const { orchestrateHost } = await import('../src/supervisor/orchestrate-host.ts')
+    const options = { dataDir, replication, clusterId, programOf, random: systemRandom }
+    return orchestrateHost(options, children, log)
+  }
+}
+
 /** The id of the database that a new directory is to be of; undefined where this node keeps its journal alone. */
-async function clusterOf({ replication }: ResolvedConfig, databaseId?: string): Promise<string | undefined> {
+async function clusterOf({ replication, dataDir }: ResolvedConfig, databaseId?: string): Promise<string | undefined> {
   const { journal, metadata, clusterId } = replication
   if (journal === 'local' || metadata === null) return undefined
   const { joinCluster } = await import('../src/assembly/join-cluster.ts')
-  return joinCluster(metadata, databaseId ?? clusterId ?? undefined)
+  const { writeClusterPlace } = await import('../src/supervisor/cluster-place-adapter.ts')
+  // Whoever comes for the first time is told at once; a member has been there, and waits.
+  const waitMs = databaseId === undefined ? 0 : replication.metadataWaitMs
+  const say = (text: string): boolean => process.stderr.write(`commanderdb: ${text}\n`)
+  const found = await joinCluster(metadata, databaseId ?? clusterId ?? undefined, { waitMs, say })
+  if (clusterId !== null && clusterId !== found) throw otherCluster(dataDir, found, clusterId)
+  writeClusterPlace(dataDir, { clusterId: found, replication })
+  return found
+}
+
+function otherCluster(dataDir: string, found: string, wanted: string): CommanderError {
+  const message = `${dataDir} is of cluster ${found}, and replication.clusterId says ${wanted}: correct one of the two`
+  return new CommanderError('foreign_cluster', message, { details: { wanted, found } })
 }
 
 /** `.ts` in a clone, `.js` in the package: as this file itself. */

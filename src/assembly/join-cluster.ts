@@ -1,6 +1,17 @@
+import type { Environment } from '../kernel/environment.ts'
+import { isCommanderError } from '../kernel/errors.ts'
 import { createSystemEnvironment } from '../kernel/system-environment.ts'
 import { ClusterRegistry } from '../replication/cluster-registry.ts'
 import { openMetadataStore } from '../replication/open-metadata-store-adapter.ts'
+
+export interface JoinPatience {
+  /** For how long a metadata store that does not answer is asked again. */
+  readonly waitMs: number
+  /** Tells people, once, that it is waited for. */
+  readonly say: (text: string) => void
+}
+
+const pauseMs = 1_000
 
 /**
  * The id of the cluster of a metadata store, which is that of its database: whoever comes first makes it.
@@ -8,8 +19,30 @@ import { openMetadataStore } from '../replication/open-metadata-store-adapter.ts
  * @param wanted of the data directory, or of the config. Default: whichever it is
  * @throws CommanderError `foreign_cluster`, `metadata_unavailable`, `invalid_config`
  */
-export async function joinCluster(metadata: string, wanted?: string): Promise<string> {
+export async function joinCluster(
+  metadata: string,
+  wanted: string | undefined,
+  patience: JoinPatience,
+): Promise<string> {
   const environment = createSystemEnvironment()
+  const { clock, scheduler } = environment
+  const untilMs = clock.monotonicMs() + patience.waitMs
+  let isSaid = false
+  for (;;) {
+    try {
+      return await join(metadata, wanted, environment)
+    } catch (error) {
+      const isDown = isCommanderError(error) && error.code === 'metadata_unavailable'
+      const leftMs = untilMs - clock.monotonicMs()
+      if (!isDown || leftMs <= 0) throw error
+      if (!isSaid) patience.say(`${error.message}; trying again for ${Math.ceil(leftMs / 1000)} s`)
+      isSaid = true
+    }
+    await new Promise<void>((resolve) => scheduler.after(pauseMs, resolve))
+  }
+}
+
+async function join(metadata: string, wanted: string | undefined, environment: Environment): Promise<string> {
   const store = await openMetadataStore(metadata, environment)
   try {
     return await new ClusterRegistry(store, environment).join(wanted)

@@ -3,6 +3,7 @@ import { defaultJournalOptions, type JournalOptions } from '../journal/options.t
 import type { Environment } from '../kernel/environment.ts'
 import type { CommanderError } from '../kernel/errors.ts'
 import { ClusterRegistry } from '../replication/cluster-registry.ts'
+import type { DiskUse } from '../replication/disk-use-adapter.ts'
 import { openServerLog } from '../replication/journal-server-log.ts'
 import { JournalServerShell } from '../replication/journal-server-shell.ts'
 import type { MetadataStore } from '../replication/metadata-store.ts'
@@ -33,6 +34,7 @@ export interface JournalServerSurroundings {
   readonly metadata: MetadataStore
   readonly host: string
   readonly device: string
+  readonly diskUse?: () => DiskUse
   /** The server cannot go on: the process ends. */
   readonly failed: (error: CommanderError) => void
 }
@@ -54,7 +56,7 @@ const journalDefaults: JournalOptions = {
  * @throws CommanderError as `openServerLog` and `ClusterRegistry.register`
  */
 export async function startJournalServer(
-  { environment, transport, disk, metadata, host, device, failed }: JournalServerSurroundings,
+  { environment, transport, disk, metadata, host, device, diskUse, failed }: JournalServerSurroundings,
   settings: JournalServerSettings,
 ): Promise<RunningJournalServer> {
   const { serverId, listen } = settings
@@ -72,7 +74,8 @@ export async function startJournalServer(
   })
   const { readWaitMs } = settings
   const waiting = readWaitMs === undefined ? {} : { readWaitMs }
-  const shell = new JournalServerShell({ log, environment, transport, failed, ...waiting })
+  const use = diskUse === undefined ? {} : { diskUse }
+  const shell = new JournalServerShell({ log, environment, transport, failed, ...use, ...waiting })
   const closeLog = (): Promise<void> =>
     new Promise((resolve, reject) => log.close((error) => (error === null ? resolve() : reject(error))))
   try {

@@ -69,6 +69,7 @@ export async function startReplicaNode(
       end: node.end?.lsn ?? 0,
       keepAfter: running?.writer.retention.checkpoint ?? 0,
       ...(archive === null ? {} : { archive: archive.location }),
+      mayShareDevice,
     }),
     handlers: {
       leads: (leader) => void lead(leader),

@@ -1,4 +1,5 @@
 import { configKeys } from '../sdk/config-schema.ts'
+import { clusterVerbs } from './cluster-verbs.ts'
 import { queueingFlags } from './queueing.ts'
 import { aggregateArgument, streamVerbs } from './stream-verbs.ts'
 import type { FlagDefinition, VerbDefinition } from './verb-definition.ts'
@@ -13,6 +14,7 @@ export const groups: Readonly<Record<string, string>> = {
   command: 'single commands',
   workflow: 'durable functions',
   journal: 'the journal of a database, or an archive of segments',
+  cluster: 'the nodes and journal servers that keep a replicated journal',
 }
 
 const json: FlagDefinition = { flag: '--json', help: 'for programs' }
@@ -28,7 +30,7 @@ const ofDirectory: readonly FlagDefinition[] = [
   config,
   {
     flag: '--timeout <SECONDS>',
-    help: 'how long to wait; default 30, for stop 60, for checkpoint and import 120, for archive 300',
+    help: 'how long to wait; default 30, for stop and cluster 60, for checkpoint and import 120, for archive 300',
   },
   json,
 ]
@@ -296,4 +298,5 @@ export const verbs: readonly VerbDefinition[] = [
   ...workflowVerbs(ofDatabase),
   ...operating,
   ...keeping,
+  ...clusterVerbs(ofDirectory),
 ]

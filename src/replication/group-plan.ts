@@ -1,5 +1,6 @@
 import { isCommanderError } from '../kernel/errors.ts'
-import type { Member, ServerId } from './messages.ts'
+import { type GroupView, memberOf } from './group-view.ts'
+import type { ServerId } from './messages.ts'
 import { chooseGroup } from './placement.ts'
 import type { RecoveryPlan } from './recovery-state.ts'
 import type { RegisteredServer } from './registered-server.ts'
@@ -7,25 +8,21 @@ import type { ReplicationPolicy } from './replication-policy.ts'
 import { satisfiableGroup } from './satisfiable-group.ts'
 import { openSegmentOf, type StreamMeta } from './stream-meta.ts'
 
-export interface GroupPlanOptions {
-  readonly policy: ReplicationPolicy
-  /** Members of a group may share a device: development only. */
-  readonly mayShareDevice: boolean
-  readonly isConnected: (server: ServerId) => boolean
-}
-
 export type GroupPlan = Omit<RecoveryPlan, 'members'>
 
 /**
  * On which servers the next segment is to lie, and which may help to repair the one before.
+ *
+ * @param configured how the first segment is kept. Then the record says it, which an operator may have changed
  * @throws CommanderError `policy_unsatisfiable`
  */
 export function planGroup(
-  meta: StreamMeta,
-  servers: ReadonlyMap<ServerId, RegisteredServer>,
-  { policy, mayShareDevice, isConnected }: GroupPlanOptions,
+  { meta, servers, mayShareDevice, isConnected }: GroupView,
+  configured: ReplicationPolicy,
 ): GroupPlan {
-  const present = openSegmentOf(meta)?.group ?? []
+  const open = openSegmentOf(meta)
+  const policy = open?.policy ?? configured
+  const present = open?.group ?? []
   const active = [...servers.values()].filter(({ state }) => state === 'active')
   const candidates = active.map((server) => ({ ...server, isAlive: isConnected(server.id), segments: 0, bytes: 0 }))
   const alive = candidates.filter(({ isAlive }) => isAlive).map(({ id }) => id)
@@ -48,8 +45,6 @@ export function membersOfOpen(
   const known = group.flatMap((id) => servers.get(id) ?? [])
   return new Map(known.map((server) => [server.id, memberOf(server)]))
 }
-
-export const memberOf = ({ id, identity, address }: Member): Member => ({ id, identity, address })
 
 /** @returns null where the policy cannot be kept with these; anything else is thrown */
 export function groupOrNull(plan: () => GroupPlan, note: (because: string) => void): GroupPlan | null {

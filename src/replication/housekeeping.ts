@@ -20,21 +20,25 @@ export interface House extends TrimView {
   readonly segmentBytes: number
   /** Where the next one is to lie; null where there are too few servers. */
   readonly plan: () => Pick<RecoveryPlan, 'group' | 'policy'> | null
-  /** Who is there is known. */
+  /** For servers that are to leave; null for nothing to be done. */
+  readonly care: () => Wish | null
+  /** Who is there is known: the metadata store answers. */
   readonly isCurrent: boolean
 }
 
-/** What a leader does beside leading: sealed segments are archived, and trimmed once no node needs them. */
+/** What a leader does beside leading: servers that leave are replaced, sealed segments archived, and trimmed once no node needs them. */
 export function keepHouse(leader: LeaderShell, house: House): void {
   if (leader.failed !== null || leader.isChangingRecord) return
+  // Nothing is committed while a change of the record waits for the metadata store: without that one it is not begun.
+  if (!house.isCurrent) return
   house.archiver?.look(leader)
-  if (leader.segmentBytes >= house.segmentBytes) {
-    const plan = house.plan()
-    if (plan !== null) leader.wish({ kind: 'roll', group: plan.group, policy: plan.policy })
-  } else if (house.isCurrent) {
-    const wish = trimWish(leader.meta, house)
-    if (wish !== null) leader.wish(wish)
-  }
+  const wish = house.care() ?? rollWish(leader, house) ?? trimWish(leader.meta, house)
+  if (wish !== null) leader.wish(wish)
+}
+
+function rollWish({ segmentBytes }: LeaderShell, house: House): Wish | null {
+  const plan = segmentBytes >= house.segmentBytes ? house.plan() : null
+  return plan === null ? null : { kind: 'roll', group: plan.group, policy: plan.policy }
 }
 
 /**

@@ -5,11 +5,12 @@ import type { Epoch } from '../kernel/identifiers.ts'
 import { limits } from '../kernel/limits.ts'
 import { lastLsnOf } from './batch.ts'
 import { ChainLinks } from './chain-links.ts'
+import type { DiskUse } from './disk-use-adapter.ts'
 import { HeldReads } from './held-reads.ts'
 import { HostedStream, type ReadEffect } from './hosted-stream.ts'
 import type { Sender, ServerSegment } from './journal-server-state.ts'
 import { decodeMessage, encodeMessage, type ReplicationMessage } from './message-codec.ts'
-import type { ReadRequest, ServerAnswer, ServerRequest } from './messages.ts'
+import type { ReadRequest, ReportIsAnswer, ServerAnswer, ServerRequest } from './messages.ts'
 import { rules } from './rules.ts'
 import type { ServerLog } from './server-log.ts'
 import { ServerPeer } from './server-peer.ts'
@@ -21,11 +22,14 @@ export interface JournalServerShellOptions {
   readonly transport: Transport
   /** The log works no more: the process must end. */
   readonly failed: (error: CommanderError) => void
+  /** What its directory takes on its disk. Default: it does not know. */
+  readonly diskUse?: () => DiskUse
   /** How long a read waits for entries that are not committed yet. Default 1000. */
   readonly readWaitMs?: number
 }
 
 const readWaitMsDefault = 1000
+const unknownUse: DiskUse = { diskBytes: 0, freeBytes: 0 }
 
 /**
  * A journal server: takes requests from leaders, candidates, servers before it in a chain and readers, lets the pure machine of the
@@ -80,7 +84,13 @@ export class JournalServerShell {
     if (this.isOver) return
     let request: ServerRequest
     try {
-      request = requestOf(decodeMessage(kind, body))
+      const message = decodeMessage(kind, body)
+      if (message.kind === 'report') {
+        peer.release(body.length)
+        this.report(from, message.id)
+        return
+      }
+      request = requestOf(message)
     } catch (error) {
       peer.channel.close(asCommanderError(error))
       return
@@ -142,7 +152,15 @@ export class JournalServerShell {
     if (hosted !== undefined) this.wake(hosted, segmentEpoch)
   }
 
-  private answer(to: Sender, answer: ServerAnswer): void {
+  private report(to: Sender, id: number): void {
+    const { log, diskUse } = this.options
+    const { serverId: server, identity } = log.identity
+    const use = diskUse?.() ?? unknownUse
+    const { alarms } = this
+    this.answer(to, { kind: 'reportIs', id, server, identity, ...use, streams: this.streams.size, alarms })
+  }
+
+  private answer(to: Sender, answer: ServerAnswer | ReportIsAnswer): void {
     const peer = this.peers.get(to)
     if (peer === undefined || this.isOver) return
     const { kind, body } = encodeMessage(answer)

@@ -94,9 +94,9 @@ export class LeaderShell implements ReplicationLeader {
     return this.failed === null && this.#state.uncommitted.length < limits.uncommittedBatchesMax
   }
 
-  /** A change of the record is wished for, or under way. */
+  /** A change of the record is wished for, or under way. Copying a sealed segment to others holds up nothing else. */
   get isChangingRecord(): boolean {
-    return this.#state.swap !== null || this.#state.wishes.length > 0
+    return this.#state.swap !== null || this.#state.wishes.some(({ kind }) => kind !== 'regroup')
   }
 
   /** Bytes of payloads that were appended since the open segment began. */

@@ -24,11 +24,20 @@ export interface MasterOptions {
   readonly silenceMs: number
   /** For streams that have no segment yet. */
   readonly policy: ReplicationPolicy
-  /** Servers beyond what the policy needs: at least so many, and at most so many without anything to do. */
-  readonly sparesMin: number
-  readonly sparesMax: number
+  /** null: it orders no servers and gives none back. */
+  readonly spares: SparesWanted | null
   /** Development: members of a group may share a device. */
   readonly mayShareDevice: boolean
+}
+
+/** Servers beyond what the policy needs. */
+export interface SparesWanted {
+  /** At least so many. */
+  readonly min: number
+  /** At most so many without anything to do. */
+  readonly max: number
+  /** Only those of this host are given back: of others somebody else decides. null: all of them may be. */
+  readonly host: string | null
 }
 
 export interface NodeHeard {
@@ -62,6 +71,12 @@ export interface Suggestion {
   readonly leader: string | null
   /** Group for the next segment; null: the one that there is. */
   readonly group: readonly ServerId[] | null
+  /** How the next segment is kept; null: as the open one is. */
+  readonly policy: ReplicationPolicy | null
+  /** The open segment is ended and another one begun, though nothing else may change. */
+  readonly seal: boolean
+  /** `operator`: the node that leads gives the lead up first, and the master leaves it alone for a while. */
+  readonly by: 'master' | 'operator'
 }
 
 export type MasterEvent =

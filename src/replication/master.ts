@@ -12,6 +12,7 @@ import type {
 import { byLoad, type Candidate, chooseGroup } from './placement.ts'
 import { inTurn } from './step.ts'
 import { openSegmentOf, type StreamMeta } from './stream-meta.ts'
+import { nothingSuggested } from './suggestion.ts'
 
 export const newMaster = (options: MasterOptions, nowMs: number): MasterState => ({
   options,
@@ -98,7 +99,7 @@ function suggestLeader(state: MasterState, view: StreamView): MasterStep {
   // Who was asked and does not lead may not be able to: the next one is asked.
   const chosen = alive[view.attempts % Math.max(1, alive.length)]
   if (chosen === undefined) return idle(state)
-  return suggest(state, { ...view, attempts: view.attempts + 1 }, { epoch, leader: chosen.id, group: null })
+  return suggest(state, { ...view, attempts: view.attempts + 1 }, { epoch, leader: chosen.id })
 }
 
 function regroup(state: MasterState, view: StreamView): MasterStep {
@@ -114,7 +115,7 @@ function regroup(state: MasterState, view: StreamView): MasterStep {
   // Again after a while: the leader did not see it, or could not do it.
   const isFresh = state.nowMs - suggestedMs < state.options.silenceMs
   if (isFresh && suggestion?.group != null && sameServers(suggestion.group, group)) return idle(withView(state, view))
-  return suggest(state, view, { epoch: view.meta.epoch, leader: null, group })
+  return suggest(state, view, { epoch: view.meta.epoch, group })
 }
 
 /** One server less with much to do, one more with little; null where that evens nothing out. */
@@ -152,8 +153,13 @@ const withView = (state: MasterState, view: StreamView): MasterState => ({
   streams: new Map(state.streams).set(view.meta.stream, view),
 })
 
-function suggest(state: MasterState, view: StreamView, suggestion: Suggestion): MasterStep {
+function suggest(
+  state: MasterState,
+  view: StreamView,
+  wanted: Partial<Suggestion> & Pick<Suggestion, 'epoch'>,
+): MasterStep {
   const { stream } = view.meta
+  const suggestion: Suggestion = { ...nothingSuggested, ...wanted }
   return {
     state: withView(state, { ...view, suggestion, suggestedMs: state.nowMs }),
     effects: [{ do: 'suggest', stream, suggestion }],
@@ -163,11 +169,12 @@ function suggest(state: MasterState, view: StreamView, suggestion: Suggestion): 
 /** More servers, or fewer, of the orchestrator. One that holds anything, sealed or open, is never given back. */
 function order(state: MasterState): MasterStep {
   const { options, streams, nowMs } = state
-  const { policy, sparesMin, sparesMax, silenceMs } = options
+  const { policy, spares, silenceMs } = options
+  if (spares === null) return idle(state)
   const metas = [...streams.values()].map(({ meta }) => meta)
   const replicas = Math.max(policy.replicas, ...metas.map((meta) => openSegmentOf(meta)?.policy.replicas ?? 0))
   const alive = candidatesOf(state).filter(({ isAlive }) => isAlive)
-  const missing = replicas + sparesMin - alive.length
+  const missing = replicas + spares.min - alive.length
   // What was ordered long ago and never came is ordered again.
   const ordered = nowMs - state.orderedMs > 10 * silenceMs ? 0 : state.ordered
   if (missing > ordered) {
@@ -176,8 +183,8 @@ function order(state: MasterState): MasterStep {
   }
   const used = new Set(metas.flatMap(({ segments }) => segments.flatMap(({ group }) => group)))
   const unused = alive.filter(({ id }) => !used.has(id)).sort(byLoad)
-  const last = unused.at(-1)
-  if (last === undefined || unused.length <= sparesMax || missing >= 0) return idle({ ...state, ordered })
+  const last = unused.findLast(({ host }) => spares.host === null || host === spares.host)
+  if (last === undefined || unused.length <= spares.max || missing >= 0) return idle({ ...state, ordered })
   const servers = new Map([...state.servers].filter(([id]) => id !== last.id))
   return { state: { ...state, ordered, servers }, effects: [{ do: 'deprovision', server: last.id }] }
 }

@@ -10,6 +10,8 @@ import type {
   Member,
   NotLeaderAnswer,
   Refusal,
+  ReportIsAnswer,
+  ReportRequest,
   SegmentState,
   ServerAnswer,
   ServerRequest,
@@ -34,7 +36,13 @@ import {
 } from './wire.ts'
 
 /** Everything that leaders, journal servers, followers and readers send each other. */
-export type ReplicationMessage = ServerRequest | ServerAnswer | TailRequest | LeaderAnswer
+export type ReplicationMessage =
+  | ServerRequest
+  | ServerAnswer
+  | TailRequest
+  | LeaderAnswer
+  | ReportRequest
+  | ReportIsAnswer
 
 /**
  * One frame of a channel: its kind says which message, its body is the fields in the order below, and then the payloads of its
@@ -141,6 +149,17 @@ const batchesFields: Fields<Omit<BatchesAnswer, 'kind'>> = {
   batches,
 }
 
+const bytes = number<number>()
+const reportFields: Fields<Omit<ReportIsAnswer, 'kind'>> = {
+  id,
+  server: name,
+  identity: name,
+  diskBytes: bytes,
+  freeBytes: bytes,
+  streams: u32,
+  alarms: u32,
+}
+
 const messages = new UnionWire<ReplicationMessage, 'kind'>('kind', {
   openSegment: [1, record({ ...aboutSegment, base: lsn, baseDigest: digest })],
   append: [2, record(appendFields)],
@@ -164,6 +183,8 @@ const messages = new UnionWire<ReplicationMessage, 'kind'>('kind', {
   trimmed: [40, record({ ...fromServer, trimLsn: lsn })],
   deleted: [41, record(fromServer)],
   refused: [42, record({ ...fromServer, epoch, segmentEpoch: nullable(epoch), refusal })],
+  report: [13, record({ id })],
+  reportIs: [43, record(reportFields)],
   tail: [65, record({ id, stream: name })],
   tailIs: [66, record({ id, stream: name, epoch, lsn })],
   notLeader: [67, record({ id, stream: name, epoch, leader })],

@@ -290,3 +290,22 @@ export interface NotLeaderAnswer {
 }
 
 export type LeaderAnswer = TailIsAnswer | NotLeaderAnswer
+
+/** How a journal server is, whatever its streams. -> `reportIs` */
+export interface ReportRequest {
+  readonly kind: 'report'
+  readonly id: number
+}
+
+export interface ReportIsAnswer {
+  readonly kind: 'reportIs'
+  readonly id: number
+  readonly server: ServerId
+  readonly identity: string
+  /** What its directory takes on its disk, and what is left there. */
+  readonly diskBytes: number
+  readonly freeBytes: number
+  readonly streams: number
+  /** Since it started; each is in its log, and somebody must look. */
+  readonly alarms: number
+}

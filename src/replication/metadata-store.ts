@@ -105,6 +105,8 @@ export const metadataKeys = {
   /** What the master suggests to the leader of a stream. */
   suggestion: (stream: string): string => `suggestions/${stream}`,
   suggestions: 'suggestions/',
+  /** Which of the masters is at work; bound to its lease. */
+  master: 'master',
 } as const
 
 /** The part of a lease that is not relied on, for clocks that run at different speeds: a tenth. */

@@ -15,6 +15,8 @@ export interface NodeRecord {
   readonly keepAfter: number
   /** Where it archives the stream when it leads; absent where it does not. */
   readonly archive?: string
+  /** Development: it takes groups of which members share a device. */
+  readonly mayShareDevice: boolean
 }
 
 export const encodeNode = (record: NodeRecord): string => JSON.stringify(record)
@@ -29,7 +31,7 @@ export function decodeNode(text: string): NodeRecord | null {
       ) &&
       Number.isSafeInteger(record?.end) &&
       Number.isSafeInteger(record?.keepAfter)
-    return isWhole ? (record as NodeRecord) : null
+    return isWhole ? ({ ...record, mayShareDevice: record?.mayShareDevice === true } as NodeRecord) : null
   } catch {
     return null
   }

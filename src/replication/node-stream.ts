@@ -4,17 +4,20 @@ import { type Epoch, epoch, noEpoch } from '../kernel/identifiers.ts'
 import type { BatchWindow } from './batch-window.ts'
 import { CandidateShell } from './candidate-shell.ts'
 import type { ClusterRegistry } from './cluster-registry.ts'
-import { type GroupPlan, memberOf, membersOfOpen } from './group-plan.ts'
+import { type GroupPlan, membersOfOpen } from './group-plan.ts'
+import type { GroupView } from './group-view.ts'
 import { LeaderShell } from './leader-shell.ts'
 import type { LeaderState, Wish } from './leader-state.ts'
+import type { Suggestion } from './master-state.ts'
 import type { ServerAnswer, ServerId } from './messages.ts'
 import { type MetadataStore, metadataKeys } from './metadata-store.ts'
 import type { RegisteredServer } from './registered-server.ts'
 import type { ServerLinks } from './server-links.ts'
-import { openSegmentOf, type Peer, type StreamMeta } from './stream-meta.ts'
+import type { Peer, StreamMeta } from './stream-meta.ts'
 import { encodeStreamMeta } from './stream-meta-codec.ts'
 import type { StreamRecord } from './stream-role.ts'
 import type { StreamRoles } from './stream-roles.ts'
+import { suggestedWish } from './suggested-wish.ts'
 
 export interface NodeStreamOptions {
   readonly environment: Environment
@@ -28,6 +31,7 @@ export interface NodeStreamOptions {
   readonly registered: () => ReadonlyMap<ServerId, RegisteredServer>
   /** null: no group can be had for now. */
   readonly plan: (meta: StreamMeta, servers: ReadonlyMap<ServerId, RegisteredServer>) => GroupPlan | null
+  readonly groupView: (meta: StreamMeta) => GroupView
   /** Of what the next lead appends. */
   readonly openWindow: () => BatchWindow
   readonly nextReadId: () => number
@@ -48,6 +52,8 @@ export class NodeStream {
   #leader: LeaderShell | null = null
   #record: StreamRecord | null = null
   #attempts = 0
+  /** Why the last suggestion was not carried out. */
+  #refused: string | null = null
   readonly #awaited = new Map<Wish, AwaitedWish>()
   #isStopped = false
 
@@ -116,13 +122,13 @@ export class NodeStream {
   }
 
   /** By the role: once, however often it is said. */
-  regroup(group: readonly ServerId[]): void {
+  regroup(suggestion: Suggestion): void {
     const { leader } = this
-    const open = leader === null ? null : openSegmentOf(leader.meta)
-    if (leader === null || open === null || leader.isChangingRecord) return
-    const members = group.flatMap((id) => this.#o.registered().get(id) ?? []).map(memberOf)
-    const isSame = members.length === open.group.length && members.every(({ id }) => open.group.includes(id))
-    if (members.length === group.length && !isSame) leader.wish({ kind: 'roll', group: members, policy: open.policy })
+    if (leader === null || leader.isChangingRecord) return
+    const { me, groupView } = this.#o
+    const suggested = suggestedWish(suggestion, me.id, groupView(leader.meta))
+    if (suggested.kind === 'wish') leader.wish(suggested.wish)
+    else if (suggested.kind === 'refused') this.#noteRefused(suggestion, suggested.why)
   }
 
   /**
@@ -164,6 +170,13 @@ export class NodeStream {
     this.#isStopped = true
     this.#candidate?.stop()
     this.#leader?.stop(error)
+  }
+
+  /** Once: it is said again and again. */
+  #noteRefused(suggestion: Suggestion, why: string): void {
+    if (this.#refused === why) return
+    this.#refused = why
+    this.#o.environment.log.warn({ stream: this.#o.stream, suggestion, why }, 'what was suggested is not done')
   }
 
   #elected(state: LeaderState): void {

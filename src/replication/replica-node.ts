@@ -5,7 +5,9 @@ import { CommanderError } from '../kernel/errors.ts'
 import { BatchWindow } from './batch-window.ts'
 import { ClusterRegistry } from './cluster-registry.ts'
 import { ClusterWatch } from './cluster-watch.ts'
-import { type GroupPlan, groupOrNull, memberOf, planGroup } from './group-plan.ts'
+import { careWish } from './group-care.ts'
+import { type GroupPlan, groupOrNull, planGroup } from './group-plan.ts'
+import { type GroupView, memberOf } from './group-view.ts'
 import { keepHouse } from './housekeeping.ts'
 import type { LeaderShell } from './leader-shell.ts'
 import type { ServerAnswer, ServerId } from './messages.ts'
@@ -168,6 +170,7 @@ export class ReplicaNode {
       roles: () => this.#roles,
       registered: () => this.#watch.view.servers,
       plan: (meta, servers) => this.#plan(meta, servers),
+      groupView: (meta) => this.#groupView(meta, this.#watch.view.servers),
       openWindow: () => new BatchWindow(openStorage),
       nextReadId: () => this.#readId(),
       led: (leader) => {
@@ -185,7 +188,7 @@ export class ReplicaNode {
       campaign: (_stream, record) => this.#stream.campaign(record),
       recordSeen: (stream, record) => this.#recordSeen(stream, record),
       resign: () => this.#stream.resign(),
-      regroup: (_stream, group) => this.#stream.regroup(group),
+      regroup: (_stream, suggestion) => this.#stream.regroup(suggestion),
       leads: () => this.#stream.leader !== null,
     }
   }
@@ -237,18 +240,28 @@ export class ReplicaNode {
     const { view, isCurrent } = this.#watch
     const { segmentBytes, record } = this.#o
     const own = record?.().keepAfter ?? 0
-    const plan = (): GroupPlan | null => this.#plan(leader.meta, view.servers)
-    const house = { segmentBytes, plan, isCurrent, own, nodes: [...view.nodes.values()] }
-    keepHouse(leader, { ...house, archiver: this.archiver })
+    keepHouse(leader, {
+      segmentBytes,
+      plan: () => this.#plan(leader.meta, view.servers),
+      care: () => careWish(this.#groupView(leader.meta, view.servers), leader.state.wishes),
+      isCurrent,
+      own,
+      nodes: [...view.nodes.values()],
+      archiver: this.archiver,
+    })
   }
 
   #plan(meta: StreamMeta, servers: ReadonlyMap<ServerId, RegisteredServer>): GroupPlan | null {
-    const { policy, mayShareDevice, environment } = this.#o
-    const isConnected = (server: ServerId): boolean => this.#connections.isConnected(server)
+    const { policy, environment } = this.#o
     return groupOrNull(
-      () => planGroup(meta, servers, { policy, mayShareDevice, isConnected }),
+      () => planGroup(this.#groupView(meta, servers), policy),
       (error) => environment.log.warn({ servers: [...servers.keys()], error }, 'nobody can lead yet; waiting'),
     )
+  }
+
+  #groupView(meta: StreamMeta, servers: ReadonlyMap<ServerId, RegisteredServer>): GroupView {
+    const isConnected = (server: ServerId): boolean => this.#connections.isConnected(server)
+    return { meta, servers, isConnected, mayShareDevice: this.#o.mayShareDevice }
   }
 
   #fail(error: CommanderError): void {

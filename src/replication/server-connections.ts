@@ -2,13 +2,14 @@ import type { Channel, ChannelHandlers, Transport } from '../ipc/channel.ts'
 import type { Environment } from '../kernel/environment.ts'
 import { CommanderError, messageOf } from '../kernel/errors.ts'
 import { decodeMessage, encodeMessage, type ReplicationMessage } from './message-codec.ts'
-import type { Member, ServerAnswer, ServerId, ServerRequest } from './messages.ts'
+import type { Member, ReportIsAnswer, ReportRequest, ServerAnswer, ServerId, ServerRequest } from './messages.ts'
 
 export interface ServerConnectionsOptions {
   readonly environment: Environment
   readonly transport: Transport
   /** The answer's batches are views into what was received: copy what is kept. */
   readonly answered: (answer: ServerAnswer, from: Member) => void
+  readonly reported?: (report: ReportIsAnswer, from: Member) => void
   /** A connection is there: what was sent before may be lost. */
   readonly connected?: (member: Member) => void
   readonly disconnected?: (member: Member, error: CommanderError | null) => void
@@ -50,7 +51,7 @@ export class ServerConnections {
   }
 
   /** @returns false: it was not sent */
-  send(server: ServerId, request: ServerRequest): boolean {
+  send(server: ServerId, request: ServerRequest | ReportRequest): boolean {
     return this.#servers.get(server)?.send(request) ?? false
   }
 
@@ -70,7 +71,7 @@ export class ServerConnections {
 }
 
 /** @throws CommanderError `protocol_violation` for what no server says */
-function answerOf(message: ReplicationMessage): ServerAnswer {
+function answerOf(message: ReplicationMessage): ServerAnswer | ReportIsAnswer {
   if ('server' in message) return message
   throw new CommanderError(
     'protocol_violation',
@@ -106,7 +107,7 @@ class Connection {
     this.#o.transport.connect(this.member.address, (channel) => this.#handlers(channel))
   }
 
-  send(request: ServerRequest): boolean {
+  send(request: ServerRequest | ReportRequest): boolean {
     if (this.#channel === null || !this.isWritable) return false
     const { kind, body } = encodeMessage(request)
     this.#channel.send(kind, ...body)
@@ -130,7 +131,7 @@ class Connection {
         this.#o.connected?.(this.member)
       },
       frame: (kind, body) => {
-        if (this.#channel === channel) this.#o.answered(answerOf(decodeMessage(kind, body)), this.member)
+        if (this.#channel === channel) this.#take(answerOf(decodeMessage(kind, body)))
         channel.release(body.length)
       },
       writable: () => {
@@ -140,6 +141,11 @@ class Connection {
         if (this.#channel === channel) this.#closed(error)
       },
     }
+  }
+
+  #take(answer: ServerAnswer | ReportIsAnswer): void {
+    if (answer.kind === 'reportIs') this.#o.reported?.(answer, this.member)
+    else this.#o.answered(answer, this.member)
   }
 
   #closed(error: CommanderError | null): void {

@@ -4,7 +4,6 @@ import { type Epoch, noEpoch } from '../kernel/identifiers.ts'
 import { type CampaignEvent, type CampaignState, newCampaign, stepCampaign } from './campaign.ts'
 import { LeasedKey } from './leased-key.ts'
 import type { Suggestion } from './master-state.ts'
-import type { ServerId } from './messages.ts'
 import { type MetadataStore, type MetadataValue, metadataKeys } from './metadata-store.ts'
 import { RoleObservers } from './role-observers.ts'
 import { isSameRole, noRole, type RoleState, roleOf } from './role-state.ts'
@@ -26,8 +25,8 @@ export interface RoleRunner {
   recordSeen(stream: string, record: StreamRecord | null): void
   /** Gives up the lead, or the try: what was appended is committed first where that is possible. */
   resign(stream: string): Promise<void>
-  /** The master wants the next segment on these servers. Said again and again while it does. */
-  regroup(stream: string, group: readonly ServerId[]): void
+  /** Another segment is wanted, on other servers or by another policy. Said again and again while it is. */
+  regroup(stream: string, suggestion: Suggestion): void
   /** It has begun to lead: its record may be seen before it knows that it was made. */
   leads(stream: string): boolean
 }
@@ -144,6 +143,7 @@ export class StreamRole {
   leaseSeen(value: MetadataValue | null): void {
     this.#leaseHolder = value?.value ?? null
     this.#seeLease()
+    this.#followSuggestion()
   }
 
   suggestionSeen(value: MetadataValue | null): void {
@@ -253,10 +253,18 @@ export class StreamRole {
   #followSuggestion(): void {
     const { role, epoch } = this.#role
     if (this.#suggestion?.epoch !== epoch) return
-    if (role === 'follower' && this.#isForMe === true) this.#step({ kind: 'suggested', nowMs: this.#nowMs })
+    if (role === 'follower' && this.#isForMe === true && !this.#isToWait)
+      this.#step({ kind: 'suggested', nowMs: this.#nowMs })
     if (role !== 'leader') return
+    const { group, policy, seal } = this.#suggestion
     if (this.#isForMe === false) this.#yield()
-    else if (this.#suggestion.group !== null) this.#o.runner.regroup(this.stream, this.#suggestion.group)
+    else if (group !== null || policy !== null || seal) this.#o.runner.regroup(this.stream, this.#suggestion)
+  }
+
+  /** An operator's suggestion is carried out in order: who leads gives the lead up first, as long as it is there to do so. */
+  get #isToWait(): boolean {
+    const isLed = this.#record?.meta.leader != null && this.#leaseHolder !== null
+    return isLed && this.#suggestion?.by === 'operator'
   }
 
   /** It goes on wanting to lead, after the one that is suggested. */

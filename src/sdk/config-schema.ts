@@ -1,5 +1,6 @@
 import { limits } from '../kernel/limits.ts'
 import type { ConfigKey, ItemKey, ValueKind } from './config-key.ts'
+import { masterKeys } from './master-keys.ts'
 
 const unlimitedBytes = 2 ** 50
 const gibibyte = 1_073_741_824
@@ -280,7 +281,7 @@ const replicationKeys: readonly Row[] = [
     default: 0,
     flag: '--journal-servers',
     unit: 'servers',
-    help: 'journal servers that this node runs beside the database',
+    help: 'journal servers that this node begins with; counts at its first start',
   },
   {
     path: 'replication.serversOnly',
@@ -296,6 +297,7 @@ const replicationKeys: readonly Row[] = [
     unit: 'ms',
     help: 'of silence, and the leader is replaced',
   },
+  ...masterKeys,
   {
     path: 'replication.listen',
     kind: { type: 'text', pattern: /^(\[[0-9a-fA-F:.]+\]|[\w.-]+):\d{1,5}$/, expected: 'HOST:PORT' },

@@ -22,14 +22,27 @@ export interface ReplicationConfig {
     readonly topology?: 'fanout' | 'chain'
   }
   /**
-   * Journal servers that this node runs beside the database, 0 to 16: usually one on each host. For trying it out, `dev` and as
-   * many as the policy wants. Default 0.
+   * Journal servers that this node begins with, 0 to 16: usually one on each host. For trying it out, `dev` and as many as the policy
+   * wants. It counts at the first start; later it runs those that it finds, and `commanderdb cluster provision` makes more. Default 0.
    */
   readonly servers?: number
   /** This host runs journal servers and no database. Default false. */
   readonly serversOnly?: boolean
   /** A leader that is silent for so long is replaced, 500 to 60,000 ms. Default 2,000. */
   readonly leaseMs?: number
+  /**
+   * A master runs here, which suggests leaders and groups. Several may run: one is at work. Default true, and false where there are
+   * `serversOnly`.
+   */
+  readonly master?: boolean
+  /** A journal server that is silent for so long is replaced in its group, where there is a spare one; 500 to 3,600,000 ms. Default 10,000. */
+  readonly serverSilenceMs?: number
+  /** The master at work has its own host start journal servers until so many are spare, 0 to 16. Default: it starts none and ends none. */
+  readonly sparesMin?: number
+  /** With `sparesMin`: of more spare ones it ends those of its host that hold nothing, 0 to 16. Default 16. */
+  readonly sparesMax?: number
+  /** A node that is a member already waits so long for the metadata store when it starts, 0 to 3,600,000 ms. Default 60,000. */
+  readonly metadataWaitMs?: number
   /** Address that other nodes reach this one at, `HOST:PORT`; port 0 takes any free one. Default 127.0.0.1:7500. */
   readonly listen?: string
   /** Mutual TLS between nodes and servers, PEM files: all three or none. Default none, on this host only. */
@@ -48,6 +61,11 @@ export interface ResolvedReplication {
   readonly servers: number
   readonly serversOnly: boolean
   readonly leaseMs: number
+  readonly master: boolean
+  readonly serverSilenceMs: number
+  readonly sparesMin: number | null
+  readonly sparesMax: number
+  readonly metadataWaitMs: number
   readonly listen: string
   readonly tls: { readonly ca: string; readonly cert: string; readonly key: string } | null
   readonly dev: boolean
@@ -57,8 +75,10 @@ export interface ResolvedReplication {
 type Leaves = Partial<Omit<ResolvedReplication, 'tls'>> & { readonly tls?: Partial<ResolvedReplication['tls']> }
 
 /** What was not given is null. */
-export const replicationOf = (leaves: Leaves): ResolvedReplication =>
-  ({ nodeId: null, clusterId: null, metadata: null, tls: null, ...leaves }) as ResolvedReplication
+export const replicationOf = (leaves: Leaves): ResolvedReplication => {
+  const none = { nodeId: null, clusterId: null, metadata: null, tls: null, sparesMin: null }
+  return { ...none, master: leaves.serversOnly !== true, ...leaves } as ResolvedReplication
+}
 
 /**
  * What no single key can check.
@@ -102,6 +122,10 @@ export function replicationFault(
       `is "${archiveDirectory}", which lies in the data directory of this node, but each node that comes to lead archives there and ` +
       'reads what others archived: give a directory that all nodes of the cluster share, or a bucket'
     return ['archive.directory', what, 'archive.directory']
+  }
+  if (replication.sparesMin !== null && replication.sparesMin > replication.sparesMax) {
+    const what = `is ${replication.sparesMin}, which is more than replication.sparesMax allows (${replication.sparesMax})`
+    return ['replication.sparesMin', what, 'replication.sparesMin']
   }
   return null
 }

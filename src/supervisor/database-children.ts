@@ -5,7 +5,7 @@ import {
   type RestartPolicy,
   restartDefaults,
 } from './child-specification.ts'
-import { replicationChildren, type SupervisedReplication } from './replication-children.ts'
+import type { SupervisedReplication } from './replication-children.ts'
 
 /** What the supervisor needs to know of a resolved config. Everything else it hands over unread. */
 export interface SupervisedConfig {
@@ -77,16 +77,10 @@ export function databaseChildren<Config extends SupervisedConfig>(
       }
     })
   })
-  const { dataDir, replication } = config
-  const servers = replicationChildren({ dataDir, replication, clusterId: databaseId, programOf: options.programOf })
-  if (replication.journal === 'replicated' && replication.serversOnly) return servers
+  const { replication } = config
+  if (replication.journal === 'replicated' && replication.serversOnly) return []
   return [
-    ...servers,
-    child(
-      'journal-writer',
-      journalWriter,
-      servers.map(({ name }) => name),
-    ),
+    child('journal-writer', journalWriter, []),
     child('dispatcher', dispatcher, ['journal-writer']),
     child('projection-applier', projectionApplier, ['journal-writer']),
     ...applications,

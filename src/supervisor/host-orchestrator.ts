@@ -1,4 +1,4 @@
-import { open, readdir, rename, stat } from 'node:fs/promises'
+import { open, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import type { Random } from '../kernel/environment.ts'
 import { CommanderError } from '../kernel/errors.ts'
@@ -22,13 +22,20 @@ export interface HostOrchestratorOptions {
   /**
    * The process of one server, with its data in `dataDir`. Not essential: that one ends takes nothing else down. Its name
    * is that of no other child.
+   * @param slot of the servers of this host no two have the same one, from 1 on, and each keeps its own: for its port
    */
-  readonly specificationOf: (id: string, dataDir: string) => ChildSpecification
+  readonly specificationOf: (id: string, dataDir: string, slot: number) => ChildSpecification
+  /** Ids of those that are provisioned when nothing ever was: at the first start. Default: none. */
+  readonly first?: readonly string[]
 }
+
+/** Says that the first servers were provisioned: after that only whoever asks for them gets more. */
+const doneName = 'servers-provisioned'
+const slotName = 'slot'
 
 /**
  * Journal servers as processes of this host. That a server is provisioned is its directory: it is there before the process is, is found again
- * at the next start, and is moved aside when the process has ended.
+ * at the next start, and is moved aside when the process has ended. The slot lies in it.
  */
 export class HostOrchestrator implements Orchestrator {
   readonly #o: HostOrchestratorOptions
@@ -36,6 +43,7 @@ export class HostOrchestrator implements Orchestrator {
   readonly #removed: string
   /** Ids with the names of their processes. */
   readonly #names = new Map<string, string>()
+  readonly #slots = new Map<string, number>()
   /** One change at a time. */
   #turn: Promise<unknown> = Promise.resolve()
 
@@ -45,7 +53,10 @@ export class HostOrchestrator implements Orchestrator {
     await makeDirectory(orchestrator.#servers)
     await makeDirectory(orchestrator.#removed)
     await flushDirectory(resolve(options.directory))
-    for (const id of await readdir(orchestrator.#servers)) orchestrator.#start(id)
+    await orchestrator.#provisionFirst(options.first ?? [])
+    const ids = (await readdir(orchestrator.#servers)).sort()
+    for (const id of ids) await orchestrator.#findSlot(id)
+    for (const id of ids) await orchestrator.#start(id)
     return orchestrator
   }
 
@@ -68,7 +79,7 @@ export class HostOrchestrator implements Orchestrator {
         const id = await this.#freshId()
         await makeDirectory(join(this.#servers, id))
         await flushDirectory(this.#servers)
-        this.#start(id)
+        await this.#start(id)
         ids.push(id)
       }
       return ids
@@ -84,11 +95,41 @@ export class HostOrchestrator implements Orchestrator {
       await flushDirectory(this.#removed)
       await flushDirectory(this.#servers)
       this.#names.delete(id)
+      this.#slots.delete(id)
     })
   }
 
-  #start(id: string): void {
-    const specification = this.#o.specificationOf(id, join(this.#servers, id))
+  /** A start that ends in between goes on at the next one. */
+  async #provisionFirst(ids: readonly string[]): Promise<void> {
+    const done = join(resolve(this.#o.directory), doneName)
+    if (ids.length === 0 || (await isThere(done))) return
+    for (const id of ids) if (!(await isThere(join(this.#removed, id)))) await makeDirectory(join(this.#servers, id))
+    await flushDirectory(this.#servers)
+    await writeFile(done, `${ids.join('\n')}\n`, { flush: true })
+    await flushDirectory(resolve(this.#o.directory))
+  }
+
+  /** What lies in its directory, unless another one has it: then it gets another. */
+  async #findSlot(id: string): Promise<void> {
+    const text = await readFile(join(this.#servers, id, slotName), 'utf8').catch(() => '')
+    const slot = Number(text)
+    if (/^[1-9]\d{0,3}\n$/.test(text) && ![...this.#slots.values()].includes(slot)) this.#slots.set(id, slot)
+  }
+
+  async #slotOf(id: string): Promise<number> {
+    const known = this.#slots.get(id)
+    if (known !== undefined) return known
+    const taken = new Set(this.#slots.values())
+    const own = (this.#o.first ?? []).indexOf(id) + 1
+    let slot = own > 0 && !taken.has(own) ? own : 1
+    while (taken.has(slot)) slot++
+    this.#slots.set(id, slot)
+    await writeFile(join(this.#servers, id, slotName), `${slot}\n`, { flush: true })
+    return slot
+  }
+
+  async #start(id: string): Promise<void> {
+    const specification = this.#o.specificationOf(id, join(this.#servers, id), await this.#slotOf(id))
     this.#names.set(id, specification.name)
     this.#o.children.add(specification)
   }

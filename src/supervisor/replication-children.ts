@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { CommanderError } from '../kernel/errors.ts'
+import type { ReplicationPolicy } from '../replication/replication-policy.ts'
 import { type ChildSpecification, childDefaults, restartDefaults } from './child-specification.ts'
 
 /** What the supervisor needs to know of how the journal is replicated. */
@@ -7,12 +8,20 @@ export interface SupervisedReplication {
   readonly journal: 'local' | 'replicated'
   readonly nodeId: string | null
   readonly metadata: string | null
-  /** Journal servers that this node runs. */
+  readonly policy: ReplicationPolicy
+  /** Journal servers that this node begins with. */
   readonly servers: number
   /** And no database. */
   readonly serversOnly: boolean
+  /** A master runs here. */
+  readonly master: boolean
+  readonly sparesMin: number | null
+  readonly sparesMax: number
+  readonly serverSilenceMs: number
+  readonly leaseMs: number
   readonly listen: string
   readonly tls: { readonly ca: string; readonly cert: string; readonly key: string } | null
+  readonly dev: boolean
 }
 
 export interface ReplicationChildrenOptions {
@@ -24,38 +33,61 @@ export interface ReplicationChildrenOptions {
   readonly programOf: (role: string) => string
 }
 
-/** Where the nth journal server of a node listens: behind the node's own port, or at a socket in its directory. */
-export function serverAddress(replication: SupervisedReplication, directory: string, n: number): string {
+/** The `config` of the process of a master. */
+export interface JournalMasterConfig {
+  readonly dataDir: string
+  readonly replication: SupervisedReplication
+}
+
+/** Where a journal server of a node listens: behind the node's own port by its slot, or at a socket in its directory. */
+export function serverAddress(replication: SupervisedReplication, directory: string, slot: number): string {
   if (replication.tls === null) return join(directory, 'run', 'server.sock')
   const { host, port } = hostAndPort(replication.listen)
-  return `tls://${host}:${port + n}`
+  return `tls://${host}:${port + slot}`
 }
 
 /** Where a node answers other nodes. */
 export const nodeAddress = ({ tls, listen }: SupervisedReplication, dataDir: string): string =>
   tls === null ? join(dataDir, 'run', 'node.sock') : `tls://${listen}`
 
-/** The journal servers of this node. One that does not come up takes nothing down: there are others. */
-export function replicationChildren(options: ReplicationChildrenOptions): ChildSpecification[] {
-  const { dataDir, replication, clusterId, programOf } = options
-  const { journal, nodeId, metadata, servers, tls } = replication
-  if (journal === 'local') return []
-  return Array.from({ length: servers }, (_, index): ChildSpecification => {
-    const serverId = `${nodeId}-${index + 1}`
-    const directory = join(dataDir, 'servers', serverId)
-    const listen = serverAddress(replication, directory, index + 1)
-    return {
-      name: `journal-server-${serverId}`,
-      role: 'journal-server',
-      module: programOf('journal-server'),
-      config: { serverId, clusterId, dataDir: directory, listen, metadata, ...(tls === null ? {} : { tls }) },
-      after: [],
-      resources: { maxSemiSpaceMb: 16 },
-      restart: restartDefaults,
-      essential: false,
-      ...childDefaults,
-    }
-  })
+/** Ids of the journal servers that a node begins with. */
+export const firstServers = ({ nodeId, servers }: SupervisedReplication): readonly string[] =>
+  Array.from({ length: servers }, (_, index) => `${nodeId}-${index + 1}`)
+
+/** The process of one journal server. One that does not come up takes nothing down: there are others. */
+export function journalServerChild(
+  { replication, clusterId, programOf }: ReplicationChildrenOptions,
+  serverId: string,
+  directory: string,
+  slot: number,
+): ChildSpecification {
+  const { metadata, tls } = replication
+  const listen = serverAddress(replication, directory, slot)
+  return {
+    ...common,
+    name: `journal-server-${serverId}`,
+    role: 'journal-server',
+    module: programOf('journal-server'),
+    config: { serverId, clusterId, dataDir: directory, listen, metadata, ...(tls === null ? {} : { tls }) },
+  }
+}
+
+/** The process of a master. Without it nobody suggests anything; appends go on. */
+export function journalMasterChild({
+  dataDir,
+  replication,
+  programOf,
+}: ReplicationChildrenOptions): ChildSpecification {
+  const config: JournalMasterConfig = { dataDir, replication }
+  return { ...common, name: 'journal-master', role: 'journal-master', module: programOf('journal-master'), config }
+}
+
+const common = {
+  after: [],
+  resources: { maxSemiSpaceMb: 16 },
+  restart: restartDefaults,
+  essential: false,
+  ...childDefaults,
 }
 
 function hostAndPort(listen: string): { readonly host: string; readonly port: number } {

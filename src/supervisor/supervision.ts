@@ -59,6 +59,7 @@ export class Supervision implements SupervisedChildOwner {
   readonly #byName: Map<string, SupervisedChild>
   #phase: 'new' | 'running' | 'stopping' | 'ended' = 'new'
   #wasReady = false
+  #isPreparing = false
   #outcome: SupervisionOutcome = { exitCode: 0 }
   #watchTimer: Timer | undefined
   #watchedAtMs = 0
@@ -100,12 +101,28 @@ export class Supervision implements SupervisedChildOwner {
     }
   }
 
-  start(): void {
+  /** @param prepare adds further children: until it is done, nothing is ready for the first time. It does not reject. */
+  start(prepare?: () => Promise<void>): void {
     this.#phase = 'running'
     for (const { specification } of this.#children) this.#spawner.prepare?.(specification)
     this.#watchedAtMs = this.#environment.clock.monotonicMs()
     this.#scheduleWatch()
+    if (prepare !== undefined) {
+      this.#isPreparing = true
+      void prepare().then(() => {
+        this.#isPreparing = false
+        this.#advance()
+      })
+    }
     this.#advance()
+  }
+
+  /** Ends everything, in order, because of what no child did. */
+  fail(error: CommanderError): void {
+    if (this.#phase !== 'running') return
+    this.#environment.log.error({ error }, error.message)
+    this.#outcome = { exitCode: 1, error }
+    this.stop()
   }
 
   /**
@@ -216,7 +233,7 @@ export class Supervision implements SupervisedChildOwner {
     for (const child of this.#children) {
       if (child.state === 'waiting' && child.specification.after.every((name) => this.#isSettled(name))) child.start() // S1
     }
-    if (this.#wasReady || !this.#children.every((child) => this.#isSettled(child.name))) return
+    if (this.#wasReady || this.#isPreparing || !this.#children.every((child) => this.#isSettled(child.name))) return
     this.#wasReady = true
     this.#events.ready()
   }

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path'
 import { createNodeIpcTransport } from '../ipc/node-ipc-transport-adapter.ts'
+import type { Log } from '../kernel/environment.ts'
 import { createSystemEnvironment } from '../kernel/system-environment.ts'
 import { monitorEventLoop } from '../observability/event-loop.ts'
 import { createLogOutput, type LogOutput } from '../observability/log-output-adapter.ts'
@@ -18,8 +19,8 @@ export interface SuperviseOptions {
   readonly logLevel: LogLevel
   /** Called once, with the lock held: may first make what the directory must have. */
   readonly children: () => readonly ChildSpecification[]
-  /** Called once, when they are being started: whoever starts journal servers on this host as well. */
-  readonly orchestrate?: (children: DynamicChildren) => Promise<Orchestrator>
+  /** Called once, when they are being started: whoever starts journal servers on this host as well. What it throws ends everything. */
+  readonly orchestrate?: ((children: DynamicChildren, log: Log) => Promise<Orchestrator>) | undefined
 }
 
 /** Interrupts that follow the first one this soon are the same one. */

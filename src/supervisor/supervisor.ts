@@ -1,8 +1,8 @@
 import type { ArchiveStatus } from '../archive/archive-target.ts'
 import type { Transport } from '../ipc/channel.ts'
 import { type Leadership, leadsAlone } from '../ipc/leadership.ts'
-import type { Environment } from '../kernel/environment.ts'
-import type { WireError } from '../kernel/errors.ts'
+import type { Environment, Log } from '../kernel/environment.ts'
+import { CommanderError, messageOf, type WireError } from '../kernel/errors.ts'
 import type { Orchestrator } from '../replication/orchestrator.ts'
 import type { AttestationReport, ChildReport, JournalUse, JournalWatermarks, ParkedCounts } from './child-report.ts'
 import type { ChildSpecification } from './child-specification.ts'
@@ -26,8 +26,8 @@ export interface SupervisorOptions {
   readonly measure: () => { readonly eventLoopLagMs: number; readonly rssBytes: number }
   /** Once, when commands are accepted for the first time. */
   readonly ready: (status: DatabaseStatus) => void
-  /** Called once, when the children are being started: whoever starts journal servers on this host as well. */
-  readonly orchestrate?: (children: DynamicChildren) => Promise<Orchestrator>
+  /** Called once, when the children are being started: whoever starts journal servers on this host as well. What it throws ends everything. */
+  readonly orchestrate?: (children: DynamicChildren, log: Log) => Promise<Orchestrator>
 }
 
 /** Supervision and its control socket: what `commanderdb start` runs. */
@@ -65,14 +65,23 @@ export class Supervisor implements ControlTarget {
       target: this,
       log: environment.log,
     })
-    this.#supervision.start()
-    this.#orchestrator = this.#options.orchestrate?.(this.#supervision)
-    this.#orchestrator?.catch((error: unknown) => {
-      environment.log.error({ error }, 'the journal servers of this host cannot be started')
-    })
+    this.#supervision.start(() => this.#orchestrate())
     const outcome = await this.#ended
     await listener.close()
     return outcome
+  }
+
+  /** What it adds is waited for before the host is ready. */
+  async #orchestrate(): Promise<void> {
+    const { orchestrate, environment } = this.#options
+    if (orchestrate === undefined) return
+    this.#orchestrator = orchestrate(this.#supervision, environment.log)
+    try {
+      await this.#orchestrator
+    } catch (cause) {
+      const message = `the journal servers of this host cannot be started: ${messageOf(cause)}`
+      this.#supervision.fail(new CommanderError('process_failed', message, { cause, retryable: false }))
+    }
   }
 
   /** Drains and stops, in order; `run` then resolves. Idempotent. */

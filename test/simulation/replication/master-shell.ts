@@ -22,7 +22,13 @@ export class MasterShell extends Process {
 
   #new(): MasterState {
     const { leaseMs, policy } = this.#cluster.plan
-    const options = { leaseMs, silenceMs: leaseMs, policy, sparesMin: 0, sparesMax: 3, mayShareDevice: false }
+    const options = {
+      leaseMs,
+      silenceMs: leaseMs,
+      policy,
+      spares: { min: 0, max: 3, host: null },
+      mayShareDevice: false,
+    }
     return newMaster(options, this.nowMs)
   }
 

@@ -134,8 +134,13 @@ export class NodeShell extends Process implements Receiver {
     if (suggestion === null || suggestion.epoch !== this.seen.meta.epoch) return
     if (suggestion.leader === this.id) this.#stepCampaign({ kind: 'suggested', nowMs: this.nowMs })
     const open = openSegmentOf(this.seen.meta)
-    if (suggestion.group !== null && open !== null && this.leader?.wishes.length === 0 && this.leader.swap === null)
-      this.wish({ kind: 'roll', group: this.#resolve(suggestion.group), policy: open.policy })
+    const isWanted = suggestion.group !== null || suggestion.policy !== null || suggestion.seal
+    if (isWanted && open !== null && this.leader?.wishes.length === 0 && this.leader.swap === null)
+      this.wish({
+        kind: 'roll',
+        group: this.#resolve(suggestion.group ?? open.group),
+        policy: suggestion.policy ?? open.policy,
+      })
   }
 
   /** Old ones change nothing. */

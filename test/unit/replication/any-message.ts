@@ -84,6 +84,17 @@ export const anyMessageByKind: { readonly [Kind in ReplicationMessage['kind']]: 
   status: fc.record({ kind: fc.constant('status'), ...toServer }),
   trim: fc.record({ kind: fc.constant('trim'), ...toServer, trimLsn: anyLsn }),
   deleteStream: fc.record({ kind: fc.constant('deleteStream'), ...toServer }),
+  report: fc.record({ kind: fc.constant('report'), id: anyNumber }),
+  reportIs: fc.record({
+    kind: fc.constant('reportIs'),
+    id: anyNumber,
+    server: anyText,
+    identity: anyText,
+    diskBytes: anyNumber,
+    freeBytes: anyNumber,
+    streams: anyU32,
+    alarms: anyU32,
+  }),
   appended: fc.record({
     kind: fc.constant('appended'),
     ...fromServer,

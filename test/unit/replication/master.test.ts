@@ -4,9 +4,16 @@ import { emptyDigest } from '../../../src/replication/batch.ts'
 import { newMaster, stepMaster } from '../../../src/replication/master.ts'
 import type { MasterEffect, MasterEvent, MasterState } from '../../../src/replication/master-state.ts'
 import { elected, newStreamMeta, opened, type StreamMeta } from '../../../src/replication/stream-meta.ts'
+import { nothingSuggested } from '../../../src/replication/suggestion.ts'
 
 const policy = { replicas: 3, ackQuorum: 2, topology: 'fanout' } as const
-const options = { leaseMs: 1_000, silenceMs: 2_000, policy, sparesMin: 0, sparesMax: 1, mayShareDevice: false }
+const options = {
+  leaseMs: 1_000,
+  silenceMs: 2_000,
+  policy,
+  spares: { min: 0, max: 1, host: null },
+  mayShareDevice: false,
+}
 
 let state: MasterState
 let nowMs: number
@@ -79,7 +86,7 @@ describe('the master', () => {
     const suggested = {
       do: 'suggest',
       stream: 's',
-      suggestion: { epoch: 1, leader: null, group: ['a', 'c', 'd'] },
+      suggestion: { ...nothingSuggested, epoch: 1, group: ['a', 'c', 'd'] },
     }
     expect(pass(5_000, ['n1'], ['a', 'c', 'd'])).toEqual([suggested, suggested])
     step({ kind: 'metaSeen', meta: { ...meta('s', ['a', 'c', 'd']), epoch: epoch(2) } })

@@ -1,5 +1,6 @@
 import { type Environment, silentLog } from '../../../src/kernel/environment.ts'
 import { epoch, lsn } from '../../../src/kernel/identifiers.ts'
+import type { Suggestion } from '../../../src/replication/master-state.ts'
 import { MemoryMetadata, type MetadataFault } from '../../../src/replication/memory-metadata-store.ts'
 import { type MetadataStore, metadataKeys } from '../../../src/replication/metadata-store.ts'
 import type { RoleState } from '../../../src/replication/role-state.ts'
@@ -146,8 +147,8 @@ export class RolesNode implements RoleRunner {
     void this.#recover(record)
   }
 
-  regroup(_stream: string, group: readonly string[]): void {
-    this.regroups.push(group)
+  regroup(_stream: string, { group }: Suggestion): void {
+    this.regroups.push(group ?? [])
   }
 
   leads(): boolean {

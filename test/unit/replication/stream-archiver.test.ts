@@ -150,6 +150,7 @@ describe('what a leader gives up', () => {
     url: null,
     end: 0,
     keepAfter,
+    mayShareDevice: true,
     ...(archive === undefined ? {} : { archive }),
   })
   const archiver = { mayTrim: true }

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import { epoch } from '../../../src/kernel/identifiers.ts'
+import type { Suggestion } from '../../../src/replication/master-state.ts'
 import { type MetadataValue, metadataKeys } from '../../../src/replication/metadata-store.ts'
 import { elected, newStreamMeta, type Peer } from '../../../src/replication/stream-meta.ts'
 import { encodeStreamMeta } from '../../../src/replication/stream-meta-codec.ts'
@@ -29,7 +30,7 @@ beforeEach(() => {
       onCampaign()
     },
     recordSeen: () => {},
-    regroup: (_stream: string, group: readonly string[]) => void asked.push(`regroup ${group.join(' ')}`),
+    regroup: (_stream: string, { group }: Suggestion) => void asked.push(`regroup ${group?.join(' ')}`),
     leads: () => isLeading,
     resign: async () => {
       asked.push('resign')

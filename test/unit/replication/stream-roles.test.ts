@@ -3,7 +3,7 @@ import { epoch } from '../../../src/kernel/identifiers.ts'
 import type { Suggestion } from '../../../src/replication/master-state.ts'
 import { metadataKeys } from '../../../src/replication/metadata-store.ts'
 import type { RoleState } from '../../../src/replication/role-state.ts'
-import { encodeSuggestion } from '../../../src/replication/suggestion.ts'
+import { encodeSuggestion, nothingSuggested } from '../../../src/replication/suggestion.ts'
 import { leaseMs, type RolesNode, RolesWorld, stream } from './roles-world.ts'
 
 const leaderOf = (nodes: readonly RolesNode[]): RolesNode | undefined =>
@@ -21,10 +21,10 @@ async function led(world: RolesWorld, ...ids: string[]): Promise<{ leader: Roles
 const inOrder = (seen: readonly RoleState[]): boolean =>
   seen.every((state, n) => n === 0 || state.epoch >= (seen[n - 1] as RoleState).epoch)
 
-function suggest(world: RolesWorld, suggestion: Suggestion): void {
+function suggest(world: RolesWorld, suggested: Pick<Suggestion, 'epoch'> & Partial<Suggestion>): void {
   const key = metadataKeys.suggestion(stream)
   const { revision = 0 } = world.metadata.image.values.get(key) ?? {}
-  world.metadata.swap(key, revision, encodeSuggestion(suggestion), null)
+  world.metadata.swap(key, revision, encodeSuggestion({ ...nothingSuggested, ...suggested }), null)
 }
 
 describe('the role of a node', () => {
@@ -132,10 +132,10 @@ describe('the role of a node', () => {
       const { leader, others } = await led(world, 'one', 'two', 'three')
       const chosen = others[1] as RolesNode
       const { epoch: at } = leader.roles.state(stream)
-      suggest(world, { epoch: epoch(at - 1), leader: chosen.me.id, group: null })
+      suggest(world, { epoch: epoch(at - 1), leader: chosen.me.id })
       await world.pass(5 * leaseMs)
       expect(leader.role).toBe('leader')
-      suggest(world, { epoch: at, leader: chosen.me.id, group: null })
+      suggest(world, { epoch: at, leader: chosen.me.id })
       const tookMs = await world.until(() => chosen.role === 'leader' && leader.role === 'follower')
       expect(tookMs, `seed ${seed}`).toBeLessThan(leaseMs)
       await world.pass(10 * leaseMs)
@@ -149,7 +149,7 @@ describe('the role of a node', () => {
     const [other] = others as [RolesNode]
     const { epoch: at } = leader.roles.state(stream)
     // Of an epoch that is yet to come: the leader resigns, comes back, and is told to leave.
-    suggest(world, { epoch: epoch(at + 1), leader: other.me.id, group: null })
+    suggest(world, { epoch: epoch(at + 1), leader: other.me.id })
     await world.settled(leader.roles.resign(stream))
     await world.until(() => other.role === 'leader')
     expect(other.roles.state(stream).epoch).toBe(at + 1)

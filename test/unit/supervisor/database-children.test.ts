@@ -17,8 +17,15 @@ const config: SupervisedConfig = {
     metadata: null,
     servers: 0,
     serversOnly: false,
+    master: true,
+    policy: { replicas: 3, ackQuorum: 2, topology: 'fanout' },
+    sparesMin: null,
+    sparesMax: 16,
+    serverSilenceMs: 10_000,
+    leaseMs: 2_000,
     listen: '127.0.0.1:7500',
     tls: null,
+    dev: false,
   },
 }
 

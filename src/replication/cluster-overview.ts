@@ -1,0 +1,173 @@
+import type { ClusterFacts } from './cluster-facts.ts'
+import type { SegmentState, ServerId } from './messages.ts'
+import type { ReplicationPolicy } from './replication-policy.ts'
+import type { SurveyedServer } from './server-survey.ts'
+import { openSegmentOf, type StreamMeta, sealedEndOf } from './stream-meta.ts'
+
+/** What `commanderdb cluster status --json` prints. LSNs are numbers; null: not known, or nobody. */
+export interface ClusterOverview {
+  readonly clusterId: string | null
+  /** The node whose master is at work. */
+  readonly master: string | null
+  readonly stream: StreamOverview | null
+  readonly nodes: readonly NodeOverview[]
+  readonly servers: readonly ServerOverview[]
+}
+
+export interface StreamOverview {
+  readonly name: string
+  readonly epoch: number
+  readonly leader: { readonly id: string; readonly address: string } | null
+  /** A leader is recorded, has opened its segment, and its lease lasts. */
+  readonly isLed: boolean
+  /** As far as those who answer know. */
+  readonly committed: number
+  readonly trimmed: number
+  readonly segments: number
+  readonly open: {
+    readonly epoch: number
+    readonly base: number
+    readonly group: readonly ServerId[]
+    readonly policy: ReplicationPolicy
+  } | null
+}
+
+export interface NodeOverview {
+  readonly id: string
+  readonly role: 'leader' | 'follower'
+  /** Of what it has of the stream, as of the last second or so. */
+  readonly end: number
+  /** Entries behind what is committed. */
+  readonly lag: number
+  readonly host: string
+  readonly address: string
+  readonly url: string | null
+  readonly incarnation: string
+}
+
+export interface ServerOverview {
+  readonly id: ServerId
+  /** `silent`: it did not answer. `leaving`: an operator takes it out of the cluster. */
+  readonly state: 'up' | 'silent' | 'leaving'
+  readonly isInGroup: boolean
+  /** What it has flushed of the open segment. */
+  readonly tail: number | null
+  readonly lag: number | null
+  readonly diskBytes: number | null
+  readonly freeBytes: number | null
+  /** Since it started; each is in its log. */
+  readonly alarms: number | null
+  readonly host: string
+  readonly device: string
+  readonly address: string
+  readonly identity: string
+  readonly segments: readonly SegmentOverview[]
+}
+
+/** A segment that names the server, or that it has. */
+export interface SegmentOverview {
+  readonly epoch: number
+  readonly base: number
+  readonly state: 'open' | 'sealed' | 'unknown'
+  /** The record names it in the segment's group. */
+  readonly isNamed: boolean
+  /** null: it did not say, or has nothing of it. */
+  readonly flushed: number | null
+  readonly damagedRanges: number
+}
+
+export type SurveyedServers = (id: ServerId) => SurveyedServer | null
+
+export function overviewOf(facts: ClusterFacts, stream: string, said: SurveyedServers): ClusterOverview {
+  const { clusterId, meta, master, nodes, servers } = facts
+  const statesOf = (id: ServerId): readonly SegmentState[] => said(id)?.streams.get(stream)?.segments ?? []
+  const committed =
+    meta === null
+      ? 0
+      : committedOf(
+          meta,
+          servers.flatMap(({ id }) => statesOf(id)),
+        )
+  const open = meta === null ? null : openSegmentOf(meta)
+  return {
+    clusterId,
+    master: master?.id ?? null,
+    stream: meta === null ? null : streamOverview(facts, meta, committed),
+    nodes: nodes
+      .map(({ id, incarnation, host, address, url, end }) => {
+        const role = meta?.leader?.incarnation === incarnation ? ('leader' as const) : ('follower' as const)
+        return { id, role, end, lag: Math.max(0, committed - end), host, address, url, incarnation }
+      })
+      .sort(byId),
+    servers: servers
+      .map((server): ServerOverview => {
+        const { id, host, device, address, identity } = server
+        const found = said(id)
+        const state = server.state === 'leaving' ? 'leaving' : found === null ? 'silent' : 'up'
+        const tail = statesOf(id).find(({ segmentEpoch }) => segmentEpoch === open?.epoch)?.flushed ?? null
+        return {
+          id,
+          state,
+          isInGroup: open?.group.includes(id) === true,
+          tail,
+          lag: tail === null ? null : Math.max(0, committed - tail),
+          diskBytes: found?.report.diskBytes ?? null,
+          freeBytes: found?.report.freeBytes ?? null,
+          alarms: found?.report.alarms ?? null,
+          host,
+          device,
+          address,
+          identity,
+          segments: segmentsOf(id, meta, statesOf(id)),
+        }
+      })
+      .sort(byId),
+  }
+}
+
+function streamOverview({ isLeased }: ClusterFacts, meta: StreamMeta, committed: number): StreamOverview {
+  const open = openSegmentOf(meta)
+  const { stream, epoch, leader, trimLsn, segments } = meta
+  return {
+    name: stream,
+    epoch,
+    leader: leader === null ? null : { id: leader.id, address: leader.address },
+    isLed: leader !== null && isLeased && open?.epoch === epoch,
+    committed,
+    trimmed: trimLsn,
+    segments: segments.length,
+    open: open === null ? null : { epoch: open.epoch, base: open.base, group: open.group, policy: open.policy },
+  }
+}
+
+/** Servers are told what is committed; the sealed end is, whoever says so. */
+function committedOf(meta: StreamMeta, states: readonly SegmentState[]): number {
+  const known = meta.segments.map(({ epoch }) => epoch)
+  const hints = states.filter(({ segmentEpoch }) => known.includes(segmentEpoch)).map(({ committed }) => committed)
+  return Math.max(sealedEndOf(meta).tail, ...hints)
+}
+
+function segmentsOf(
+  id: ServerId,
+  meta: StreamMeta | null,
+  states: readonly SegmentState[],
+): readonly SegmentOverview[] {
+  const named = (meta?.segments ?? []).filter(({ group }) => group.includes(id))
+  const all = new Set([...named.map(({ epoch }) => epoch), ...states.map(({ segmentEpoch }) => segmentEpoch)])
+  return [...all]
+    .sort((a, b) => a - b)
+    .map((epoch) => {
+      const record = meta?.segments.find((one) => one.epoch === epoch)
+      const state = states.find(({ segmentEpoch }) => segmentEpoch === epoch)
+      return {
+        epoch,
+        base: record?.base ?? state?.base ?? 0,
+        state: record?.state ?? 'unknown',
+        isNamed: named.some((one) => one.epoch === epoch),
+        flushed: state?.flushed ?? null,
+        damagedRanges: state?.damaged.length ?? 0,
+      }
+    })
+}
+
+const byId = (a: { readonly id: string }, b: { readonly id: string }): number => (a.id < b.id ? -1 : 1)
