@@ -42,20 +42,20 @@ it('a cluster over TCP goes on without a leading node that hears nobody, or that
   load = new RecordedClients(1)
   await cluster.start()
   load.start(await cluster.clients.connections())
-  await load.more(50)
+  await load.more(30)
 
   // One server that answers, and is not heard by whoever leads; and one that is slow.
   const { leader } = await cluster.leader()
   cluster.network.drop('s1', cluster.nameOf(leader))
-  await load.more(50)
+  await load.more(30)
   cluster.network.heal()
   const undelayed = cluster.network.delay('s2', 40)
   if (undelayed !== null) process.stdout.write(`skipped: ${undelayed}\n`)
-  await load.more(50)
+  await load.more(30)
 
   for (const cut of ['deafen', 'silence'] as const) {
     await partition(cluster, cut)
-    await load.more(50)
+    await load.more(30)
   }
   await load.pause()
   expect(load.violations).toEqual([])

@@ -1,9 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type ClientEvent, type Database, type ErrorCode, isCommanderError } from '../../../src/client.ts'
+import {
+  type ClientEvent,
+  type Database,
+  type ErrorCode,
+  isCommanderError,
+  type StreamOptions,
+} from '../../../src/client.ts'
 import { SeededRandom } from '../../../src/testing/seeded-random.ts'
 import { until } from '../../process/running-database.ts'
 import { type Movement, movementOf } from '../movements.ts'
-import type { Append, AppendOutcome, History, LogEntry, Read } from './history.ts'
+import type { Append, AppendOutcome, History, LogEntry, Read, ReadMode } from './history.ts'
 
 /** Who calls. */
 export interface Connections {
@@ -23,6 +29,14 @@ const retryPauseMs = 20
 const readPauseMs = 10
 /** A read begins a little before what the session has seen last, so that one that shows less is noticed. */
 const readAgain = 3
+
+interface Reading {
+  readonly mode: ReadMode
+  readonly options: StreamOptions
+}
+
+/** How readers read, each in a session of its own. */
+const reading: readonly Reading[] = [{ mode: 'known', options: { minLsn: 0 } }]
 
 /** Clients of a cluster that send commands and read, and keep all that they did and were told. */
 export class RecordedClients implements History {
@@ -53,7 +67,7 @@ export class RecordedClients implements History {
     this.#ended = Promise.all([
       ...Array.from({ length: callers }, () => this.#call(everywhere, true)),
       ...nodes.flatMap((node) => Array.from({ length: callersOfNode }, () => this.#call(node, false))),
-      ...readers.map((reader, n) => this.#read(reader, `reader ${n}`)),
+      ...readers.flatMap((reader, n) => reading.map((how) => this.#read(reader, `reader ${n} ${how.mode}`, how))),
     ])
   }
 
@@ -137,17 +151,16 @@ export class RecordedClients implements History {
     return error.code
   }
 
-  /** What that node knows. A linearizable read would be of that mode, and nothing else is different. */
-  async #read(client: Database, session: string): Promise<void> {
+  async #read(client: Database, session: string, { mode, options }: Reading): Promise<void> {
     while (this.#isRunning) {
       const key = movementOf(this.#seed, this.#random.integer(0, Math.max(0, this.#sent - 1))).account
       const from = Math.max(1, (this.#seen.get(`${session} ${key}`) ?? 0) + 1 - readAgain)
       const startMs = performance.now()
-      const page = await client.stream('ledger', key, { from, minLsn: 0 }).catch(() => null)
+      const page = await client.stream('ledger', key, { from, ...options }).catch(() => null)
       await sleep(readPauseMs)
       if (page === null) continue
       const entries = page.events.map(entryOf)
-      this.reads.push({ session, mode: 'known', key, startMs, endMs: performance.now(), from, entries })
+      this.reads.push({ session, mode, key, startMs, endMs: performance.now(), from, entries })
       this.#seen.set(`${session} ${key}`, from - 1 + entries.length)
     }
   }
