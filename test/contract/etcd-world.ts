@@ -4,27 +4,18 @@ import fs from 'node:fs'
 import net from 'node:net'
 import os from 'node:os'
 import path from 'node:path'
-import { describe, it } from 'vitest'
 import { systemClock, systemRandom, wakefulScheduler } from '../../src/kernel/system-environment.ts'
 import { type EtcdTls, HttpEtcdGateway } from '../../src/replication/etcd-gateway-adapter.ts'
 import { type EtcdMetadataOptions, EtcdMetadataStore } from '../../src/replication/etcd-metadata-store.ts'
 
 /** Why no etcd can be started here, or null. */
-const missing = ((): string | null => {
+export function etcdRefusal(): string | null {
   try {
     execFileSync('etcd', ['--version'], { stdio: 'ignore' })
     return null
   } catch (error) {
     return `there is no etcd to start (${(error as NodeJS.ErrnoException).code}): install etcd-server`
   }
-})()
-
-/** Tests with a real etcd, or one that says why there is none. */
-export function describeWithEtcd(name: string, tests: () => void): void {
-  describe(name, () => {
-    if (missing === null) tests()
-    else it('runs', (context) => context.skip(missing))
-  })
 }
 
 export interface EtcdCertificates {

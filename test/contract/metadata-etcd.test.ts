@@ -1,5 +1,6 @@
 import { afterAll, beforeAll } from 'vitest'
-import { describeWithEtcd, EtcdWorld } from './etcd-world.ts'
+import { describeWithEtcd } from './describe-with-etcd.ts'
+import { EtcdWorld } from './etcd-world.ts'
 import { metadataStoreContract } from './metadata-store-contract.ts'
 
 describeWithEtcd('with a real etcd', () => {

@@ -7,6 +7,7 @@ const epochs = 'test/unit/state/epochs.test.ts'
 const guard = 'test/unit/state/token-guard.test.ts'
 const gateway = 'test/unit/gateway/gateway.test.ts'
 const cut = 'test/unit/journal/cut.test.ts'
+const severalNodes = 'test/unit/client/several-nodes.test.ts'
 
 /** What goes wrong when the lead of a replicated journal goes from one node to another. */
 export const standbyMutants: readonly Mutant[] = [
@@ -114,6 +115,19 @@ export const standbyMutants: readonly Mutant[] = [
     replacement: '',
     foundBy: [
       by(cut, 'a stopped journal that is cut has no mark of a clean stop any more, which would vouch for what is gone'),
+    ],
+  },
+  {
+    name: 'a client takes the refusal of a call for good that may have been taken before',
+    attacks: 'G1, standby',
+    file: 'src/client/call-pipeline.ts',
+    text: '      if (call.isUnderWay) call.isUnsure = true\n',
+    replacement: '',
+    foundBy: [
+      by(
+        severalNodes,
+        'a client over sockets of a database on several nodes does not say so of a call that was sent before, over a connection that was lost',
+      ),
     ],
   },
 ]

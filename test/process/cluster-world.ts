@@ -52,23 +52,8 @@ export class ClusterWorld {
     await this.nodes[1].start()
   }
 
-  /** The node that leads, and the one that does not. */
-  async leader(): Promise<{
-    readonly leader: RunningDatabase
-    readonly follower: RunningDatabase
-    readonly epoch: number
-  }> {
-    return until('a leader', async () => {
-      const [a, b] = await Promise.all(this.nodes.map((node) => node.status()))
-      const found = leads(a) ? 0 : leads(b) ? 1 : null
-      if (found === null) return null
-      const epoch = [a, b][found]?.replication?.epoch ?? 0
-      return {
-        leader: this.nodes[found] as RunningDatabase,
-        follower: this.nodes[1 - found] as RunningDatabase,
-        epoch,
-      }
-    })
+  leader(): Promise<Leadership> {
+    return leaderOf(this.nodes)
   }
 
   /** A client that knows both nodes. */
@@ -83,6 +68,23 @@ export class ClusterWorld {
     for (const database of [...this.#others, ...this.nodes, this.servers]) await database.remove()
     rmSync(this.directory, { recursive: true, force: true })
   }
+}
+
+export interface Leadership {
+  readonly leader: RunningDatabase
+  readonly follower: RunningDatabase
+  readonly epoch: number
+}
+
+/** The node that leads, once one does, and the one that does not. */
+export function leaderOf(nodes: readonly [RunningDatabase, RunningDatabase]): Promise<Leadership> {
+  return until('a leader', async () => {
+    const [a, b] = await Promise.all(nodes.map((node) => node.status()))
+    const found = leads(a) ? 0 : leads(b) ? 1 : null
+    if (found === null) return null
+    const epoch = [a, b][found]?.replication?.epoch ?? 0
+    return { leader: nodes[found], follower: nodes[1 - found] as RunningDatabase, epoch }
+  })
 }
 
 const leads = (status: DatabaseStatus | null | undefined): boolean => status?.ready === true && status.role === 'leader'

@@ -15,6 +15,8 @@ export interface ServerProcessOptions {
   readonly metadata: string
   /** Paths. */
   readonly tls?: TlsIdentity
+  /** What it is started with, before the program: see `NetworkNamespaces`. */
+  readonly within?: readonly string[]
 }
 
 let started = 0
@@ -40,7 +42,8 @@ export class ServerProcess {
 
   /** Resolves when it is ready, or has ended. */
   static async start(options: ServerProcessOptions): Promise<ServerProcess> {
-    const { directory, serverId, listen, metadata, tls } = options
+    const { directory, serverId, listen, metadata, tls, within = [] } = options
+    const [first = '', ...args] = [...within, process.execPath, program]
     const controlAddress = join(directory, 'run', `control-${++started}.sock`)
     let ready: () => void = () => undefined
     const isReady = new Promise<void>((resolve) => {
@@ -53,7 +56,7 @@ export class ServerProcess {
       },
       closed: () => undefined,
     }))
-    const child = spawn(process.execPath, [program], { stdio: ['pipe', 'pipe', 'inherit'] })
+    const child = spawn(first, args, { stdio: ['pipe', 'pipe', 'inherit'] })
     const config = { dataDir: directory, serverId, listen, metadata, ...(tls === undefined ? {} : { tls }) }
     const name = `journal-server-${serverId}`
     child.stdin?.write(

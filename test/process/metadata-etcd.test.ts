@@ -6,8 +6,9 @@ import { afterEach, beforeEach, expect, it } from 'vitest'
 import { systemClock, systemRandom, wakefulScheduler } from '../../src/kernel/system-environment.ts'
 import type { MetadataStore } from '../../src/replication/metadata-store.ts'
 import { settledSwap } from '../../src/replication/settled-swap.ts'
+import { describeWithEtcd } from '../contract/describe-with-etcd.ts'
 import { EtcdFront } from '../contract/etcd-front.ts'
-import { describeWithEtcd, EtcdWorld } from '../contract/etcd-world.ts'
+import { EtcdWorld } from '../contract/etcd-world.ts'
 import { WatchDiary } from '../contract/metadata-store-contract.ts'
 
 const world = { clock: systemClock, scheduler: wakefulScheduler, random: systemRandom }

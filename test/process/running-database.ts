@@ -50,9 +50,19 @@ export class RunningDatabase {
 
   readonly #program: string
   readonly #env: Readonly<Record<string, string>>
+  readonly #within: readonly string[]
 
-  /** @param program of the supervisor, with more environment variables. Default: that of every database. */
-  constructor(config: TestConfig, program = 'processes/supervisor.ts', env: Readonly<Record<string, string>> = {}) {
+  /**
+   * @param program of the supervisor, with more environment variables. Default: that of every database.
+   * @param within what it is started with, before the program: see `NetworkNamespaces`
+   */
+  constructor(
+    config: TestConfig,
+    program = 'processes/supervisor.ts',
+    env: Readonly<Record<string, string>> = {},
+    within: readonly string[] = [],
+  ) {
+    this.#within = within
     this.#config = config
     this.#program = join(root, program)
     this.#env = env
@@ -72,9 +82,9 @@ export class RunningDatabase {
 
   launch(): ChildProcess {
     const log = openSync(this.#log, 'a')
-    const args = [this.#program, JSON.stringify(this.#resolved())]
+    const [program = '', ...args] = [...this.#within, process.execPath, this.#program, JSON.stringify(this.#resolved())]
     const env = { ...process.env, ...this.#env, COMMANDERDB_LOG_LEVEL: process.env['TEST_LOG_LEVEL'] ?? 'info' }
-    const supervisor = spawn(process.execPath, args, { stdio: ['ignore', log, log], env })
+    const supervisor = spawn(program, args, { stdio: ['ignore', log, log], env })
     closeSync(log)
     this.#supervisor = supervisor
     return supervisor

@@ -1,6 +1,9 @@
 import { cpSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { SeededRandom } from '../../src/testing/seeded-random.ts'
+import { etcdRefusal } from '../contract/etcd-world.ts'
+import { clusterFaults } from './cluster/cluster-faults.ts'
+import { ClusterTorture } from './cluster/cluster-torture.ts'
 import { rowOf } from './faults.ts'
 import { anyFault } from './plan.ts'
 import { asTable } from './report.ts'
@@ -9,11 +12,12 @@ import { emptyResult, Torture } from './torture.ts'
 import { tracingRefusal } from './traced-writer.ts'
 
 /**
- * `node test/torture/run.ts [--minutes M] [--cycles N] [--seed S] [--json FILE]`: ends after M minutes, or as soon as N
- * cycles with a kill are over. Exit code 1 when anything acknowledged was lost, came twice, or is not as it must be.
+ * `node test/torture/run.ts [--cluster] [--minutes M] [--cycles N] [--seed S] [--json FILE]`: ends after M minutes, or as soon
+ * as N cycles with a kill are over. Exit code 1 when anything acknowledged was lost, came twice, or is not as it must be.
  */
 const { values } = parseArgs({
   options: {
+    cluster: { type: 'boolean', default: false },
     minutes: { type: 'string', default: '5' },
     cycles: { type: 'string', default: 'Infinity' },
     seed: { type: 'string', default: String(Date.now() % 1_000_000) },
@@ -26,33 +30,27 @@ const endMs = performance.now() + Number(values.minutes) * 60_000
 const cyclesPerDatabase = 25
 const write = (line: string): void => void process.stdout.write(`${line}\n`)
 
-const refusals = { trace: tracingRefusal(), disk: mountingRefusal() }
-for (const refusal of Object.values(refusals)) if (refusal !== null) write(`skipped: ${refusal}`)
 const random = new SeededRandom(seed)
 const result = emptyResult(seed)
 const isOver = (): boolean =>
   performance.now() > endMs || result.killCycles >= cyclesMax || result.violations.length > 0
 
 write(`seed ${seed}`)
-for (let round = 1; !isOver(); round++) {
-  // Every other database lies on a disk that can be filled.
-  const hasDisk = refusals.disk === null && round % 2 === 0
-  const torture = new Torture(random.uint32(), result, hasDisk)
+const rounds = values.cluster ? clusterRounds() : databaseRounds()
+for await (const round of rounds) {
   try {
-    await torture.start()
+    await round.start()
     for (let cycle = 0; cycle < cyclesPerDatabase && !isOver(); cycle++) {
-      const fault = anyFault(random, { canTrace: refusals.trace === null, hasDisk })
-      const unavailableMs = await torture.cycle(fault)
-      write(
-        `${result.cycles}. ${rowOf(fault)}: ${result.acknowledged} acknowledged, ${unavailableMs} ms without an answer`,
-      )
+      const { name, unavailableMs } = await round.cycle()
+      write(`${result.cycles}. ${name}: ${result.acknowledged} acknowledged, ${unavailableMs} ms without an answer`)
     }
-    await torture.finish()
+    await round.finish()
   } catch (error) {
     result.violations.push((error as Error).stack ?? String(error))
   }
-  if (result.violations.length > 0) keepLog(torture.logPath)
-  await torture.remove()
+  if (result.violations.length > 0) keepLogs(round.logPaths)
+  await round.remove()
+  if (isOver()) break
 }
 
 write(asTable(result))
@@ -63,8 +61,59 @@ if (values.json !== undefined)
   )
 process.exitCode = result.violations.length === 0 && result.lost === 0 && result.duplicated === 0 ? 0 : 1
 
-function keepLog(path: string): void {
-  const kept = `torture-${seed}.log`
-  cpSync(path, kept)
-  write(`the log of the database is kept in ${kept}`)
+interface Round {
+  readonly logPaths: readonly string[]
+  start(): Promise<void>
+  cycle(): Promise<{ readonly name: string; readonly unavailableMs: number }>
+  finish(): Promise<void>
+  remove(): Promise<void>
+}
+
+function* databaseRounds(): Generator<Round> {
+  const refusals = { trace: tracingRefusal(), disk: mountingRefusal() }
+  for (const refusal of Object.values(refusals)) if (refusal !== null) write(`skipped: ${refusal}`)
+  for (let round = 1; ; round++) {
+    // Every other database lies on a disk that can be filled.
+    const hasDisk = refusals.disk === null && round % 2 === 0
+    const torture = new Torture(random.uint32(), result, hasDisk)
+    yield {
+      logPaths: [torture.logPath],
+      start: () => torture.start(),
+      cycle: async () => {
+        const fault = anyFault(random, { canTrace: refusals.trace === null, hasDisk })
+        return { name: rowOf(fault), unavailableMs: await torture.cycle(fault) }
+      },
+      finish: () => torture.finish(),
+      remove: () => torture.remove(),
+    }
+  }
+}
+
+async function* clusterRounds(): AsyncGenerator<Round> {
+  const refusal = etcdRefusal()
+  if (refusal !== null) {
+    result.violations.push(refusal)
+    return
+  }
+  for (;;) {
+    const torture = await ClusterTorture.create(random.uint32(), result)
+    yield {
+      logPaths: torture.logPaths,
+      start: () => torture.start(),
+      cycle: async () => {
+        const fault = random.pick(clusterFaults)
+        return { name: fault, unavailableMs: await torture.cycle(fault) }
+      },
+      finish: () => torture.finish(),
+      remove: () => torture.remove(),
+    }
+  }
+}
+
+function keepLogs(paths: readonly string[]): void {
+  for (const [i, path] of paths.entries()) {
+    const kept = `torture-${seed}${paths.length > 1 ? `-${i + 1}` : ''}.log`
+    cpSync(path, kept)
+    write(`the log of the database is kept in ${kept}`)
+  }
 }

@@ -8,6 +8,7 @@ import { type FaultKind, isKill, rowOf, type Scene, strike } from './faults.ts'
 import { LedgerCheck } from './ledger-check.ts'
 import { LedgerLoad } from './ledger-load.ts'
 import { SmallDisk } from './small-disk.ts'
+import { within } from './within.ts'
 
 /** One row of the report. */
 export interface Row {
@@ -164,21 +165,5 @@ export class Torture {
 
   #violation(text: string): void {
     this.#result.violations.push(text)
-  }
-}
-
-const waitMs = 120_000
-
-/** What never ends must not keep the report from being written. */
-async function within<Value>(what: string, promise: Promise<Value>): Promise<Value> {
-  const over = new AbortController()
-  const late = sleep(waitMs, undefined, { signal: over.signal }).then(() => {
-    throw new Error(`not within ${waitMs} ms: ${what}`)
-  })
-  try {
-    return await Promise.race([promise, late])
-  } finally {
-    over.abort()
-    late.catch(() => {})
   }
 }

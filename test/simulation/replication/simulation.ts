@@ -5,6 +5,8 @@ import { type Plan, planOf } from './plan.ts'
 
 export interface ReplicationResult {
   readonly seed: number
+  /** What the seed made of the history. */
+  readonly plan: Plan
   readonly violations: readonly string[]
   readonly traceHash: string
   readonly events: number
@@ -21,7 +23,7 @@ export interface ReplicationOptions {
 
 /** One history of a replicated stream: appends and reads under faults, then the faults heal and everything must come to rest. */
 export function simulateReplication({ seed, print = null }: ReplicationOptions): ReplicationResult {
-  const { cluster, history } = historyOf(seed, print)
+  const { cluster, history, plan } = historyOf(seed, print)
   try {
     history.run()
   } catch (error) {
@@ -30,6 +32,7 @@ export function simulateReplication({ seed, print = null }: ReplicationOptions):
   const { truth, world, metadata } = cluster
   return {
     seed,
+    plan,
     violations: truth.violations,
     traceHash: world.trace.hash,
     events: world.events,
@@ -44,11 +47,11 @@ export function simulateReplication({ seed, print = null }: ReplicationOptions):
 export function historyOf(
   seed: number,
   print: ((line: string) => void) | null = null,
-): { readonly cluster: Cluster; readonly history: History } {
+): { readonly cluster: Cluster; readonly history: History; readonly plan: Plan } {
   const plan = planOf(seed)
   print?.(JSON.stringify(plan))
   const cluster = new Cluster(plan, print)
-  return { cluster, history: new History(cluster, plan) }
+  return { cluster, history: new History(cluster, plan), plan }
 }
 
 class History {

@@ -22,7 +22,7 @@ const notLeading = (leader: object | null): Response => ({
 })
 
 /** Nodes by their URLs; one without a script is down. */
-function httpWorld(urls: readonly string[], answers: Readonly<Record<string, () => Response>>) {
+function httpWorld(urls: readonly string[], answers: Readonly<Record<string, () => Response | CommanderError>>) {
   const environment = virtualEnvironment()
   const asked: string[] = []
   const requesterOf = (url: string): HttpRequester => {
