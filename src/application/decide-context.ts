@@ -41,6 +41,28 @@ export class DecideContext implements CommandContext {
   }
 }
 
+/**
+ * Of a command on a workflow, whose time is that of what happened to it: when it was decided, not when it was received. It
+ * may have been pending for hours, and what the code waits for then it waits for from then on. The event says it.
+ */
+export class WorkflowDecideContext extends DecideContext {
+  readonly nowMs: number
+
+  constructor(
+    at: number,
+    type: string,
+    receivedAtMs: number,
+    metadata: Readonly<Record<string, string>> | null,
+    aggregateType: string,
+    aggregateId: string,
+    revision: number,
+    nowMs: number,
+  ) {
+    super(at, type, receivedAtMs, metadata, aggregateType, aggregateId, revision)
+    this.nowMs = nowMs
+  }
+}
+
 /** Formats what is asked for, and only then: most decisions look at none of it. */
 class CommandDescription {
   readonly lsn: number

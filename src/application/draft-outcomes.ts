@@ -12,7 +12,7 @@ import type { AnyAggregate } from '../sdk/aggregate-types.ts'
 import { isOutdated, type MigrationsSlice } from '../state/migrations.ts'
 import type { ApplicationRuntimeOptions } from './application-runtime-options.ts'
 import { type Completed, type Decision, decide, decideUnchecked } from './decide.ts'
-import { DecideContext } from './decide-context.ts'
+import { DecideContext, WorkflowDecideContext } from './decide-context.ts'
 import { draftOverheadBytes } from './draft-overhead.ts'
 import type { LiveAggregate, Readiness, Work } from './live-aggregates.ts'
 import { isSnapshotDue, snapshotOf } from './snapshot-of.ts'
@@ -94,15 +94,12 @@ export class DraftOutcomes {
     const { definition } = aggregate.hosted
     const name = nameOf(source, o)
     const metadata = envelope?.metadata ?? null
-    const context = new DecideContext(
-      at,
-      name,
-      wallMsOf(source, o),
-      metadata,
-      aggregate.type,
-      aggregate.id,
-      aggregate.revision,
-    )
+    const receivedAtMs = wallMsOf(source, o)
+    const { type, id, revision } = aggregate
+    const context =
+      aggregate.workflow === null
+        ? new DecideContext(at, name, receivedAtMs, metadata, type, id, revision)
+        : new WorkflowDecideContext(at, name, receivedAtMs, metadata, type, id, revision, this.#clock.wallMs())
     let data: unknown
     try {
       data = payloadOf(source, o)

@@ -37,13 +37,18 @@ export interface WorkflowCommands {
   readonly park: { readonly message: string }
 }
 
-type Decide<Data> = (data: Data, state: WorkflowState, context: CommandContext) => WorkflowEvent[]
+/** `nowMs`: when it is decided, by the clock; without it the time at which the command was received counts. */
+type WorkflowCommandContext = CommandContext & { readonly nowMs?: number }
+
+type Decide<Data> = (data: Data, state: WorkflowState, context: WorkflowCommandContext) => WorkflowEvent[]
 
 type Deciders = { readonly [Command in keyof WorkflowCommands]: Decide<WorkflowCommands[Command]> }
 
 const nothing: WorkflowEvent[] = []
 
-const receivedMs = (context: CommandContext): number => Date.parse(context.command.receivedAt)
+/** Not before it was received, if a clock says so. */
+const happenedMs = ({ command, nowMs = 0 }: WorkflowCommandContext): number =>
+  Math.max(Date.parse(command.receivedAt), nowMs)
 
 export const inputDigest = (input: unknown): string => digest16(pack(input)).toString('hex')
 
@@ -61,27 +66,27 @@ export const workflowDeciders = (workflow: AnyWorkflow): Deciders => ({
         { status: state.status },
       )
     }
-    const atMs = receivedMs(context)
+    const atMs = happenedMs(context)
     const timeoutAtMs = workflow.timeoutMs === null ? null : atMs + workflow.timeoutMs
     const { version } = workflow
     return [{ type: 'workflow/started', data: { input, digest, version, atMs, timeoutAtMs, parent: parent ?? null } }]
   },
   signal: ({ name, data }, state, context) => {
     assertUnderWay(state, context)
-    return [{ type: 'signal/received', data: { name, data: data ?? null, atMs: receivedMs(context) } }]
+    return [{ type: 'signal/received', data: { name, data: data ?? null, atMs: happenedMs(context) } }]
   },
   cancel: ({ reason = 'cancelled from outside', force = false, parent }, state, context) => {
     // Whose child it is cancels it unseen: it may have ended meanwhile, or be somebody else's.
     if (parent !== undefined && (hasEnded(state) || !isSameAddress(parent, state.parent))) return nothing
     assertUnderWay(state, context)
-    const atMs = receivedMs(context)
+    const atMs = happenedMs(context)
     const error = failureOf(new TerminalError('cancelled', reason))
     if (force) return [{ type: 'workflow/cancelled', data: { error, atMs, timers: pendingTimers(state) } }]
     if (state.isCancelled && state.status === 'running') return nothing
     return [{ type: 'workflow/cancel-requested', data: { reason, atMs, timers: interruptedTimers(state) } }]
   },
   retry: (_, state, context) => {
-    if (state.status === 'parked') return [{ type: 'workflow/retried', data: { atMs: receivedMs(context) } }]
+    if (state.status === 'parked') return [{ type: 'workflow/retried', data: { atMs: happenedMs(context) } }]
     if (state.status === 'none') throw unknownWorkflow(context)
     const message = `workflow ${nameOf(context)} is ${state.status}; only a parked one can be retried`
     throw new CommandRejected('workflow_not_parked', message, { status: state.status })
@@ -93,7 +98,7 @@ export const workflowDeciders = (workflow: AnyWorkflow): Deciders => ({
       const message = `workflow ${nameOf(context)} does not wait for "${address}": it was resolved before, or never asked for`
       throw new CommandRejected('awakeable_unknown', message, { operation: address })
     }
-    const atMs = receivedMs(context)
+    const atMs = happenedMs(context)
     const came =
       error === undefined ? { value: value ?? null } : { error: { code: 'awakeable_rejected', message: error } }
     return [{ type: 'awakeable/resolved', data: { operation, ...came, atMs } }]
@@ -103,13 +108,13 @@ export const workflowDeciders = (workflow: AnyWorkflow): Deciders => ({
       operation === timeoutOperation ? state.timeoutAtMs === dueMs : state.operations[operation]?.dueMs === dueMs
     if (!isDue || hasEnded(state)) return nothing
     const dropped = operation === timeoutOperation ? { timers: interruptedTimers(state) } : {}
-    return [{ type: 'timer/fired', data: { operation, dueMs, atMs: receivedMs(context), ...dropped } }]
+    return [{ type: 'timer/fired', data: { operation, dueMs, atMs: happenedMs(context), ...dropped } }]
   },
   commandEnded: (ended, state, context) => {
     const operation = operationAt(ended.operation, state.run)
     if (hasEnded(state) || operation === null) return nothing
     const pending = state.operations[operation]
-    const atMs = receivedMs(context)
+    const atMs = happenedMs(context)
     if (pending?.kind === 'command')
       return [{ type: 'command/ended', data: { operation, outcome: outcomeOf(ended), atMs } }]
     if (pending?.kind !== 'child') return nothing
@@ -121,12 +126,12 @@ export const workflowDeciders = (workflow: AnyWorkflow): Deciders => ({
     const operation = operationAt(address, state.run)
     if (hasEnded(state) || operation === null || state.operations[operation]?.child !== child) return nothing
     const came = error === undefined ? { result } : { error }
-    return [{ type: 'child/ended', data: { operation, ...came, atMs: receivedMs(context) } }]
+    return [{ type: 'child/ended', data: { operation, ...came, atMs: happenedMs(context) } }]
   },
   park: ({ message }, state, context) => {
     if (state.status !== 'running') return nothing
     const error = { code: 'process_failed', message }
-    return [{ type: 'workflow/parked', data: { atMs: receivedMs(context), error, operation: null } }]
+    return [{ type: 'workflow/parked', data: { atMs: happenedMs(context), error, operation: null } }]
   },
 })
 

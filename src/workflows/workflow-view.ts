@@ -12,6 +12,7 @@ export interface WorkflowSummary {
   readonly version: number
   /** 1, 2, 3… with `continueAsNew`. */
   readonly run: number
+  /** Not when that was asked for: a start may be put off, or wait for a slot. */
   readonly startedAt: string
   readonly endedAt: string | null
   /** Of one that is running, where a list was asked for it. */

@@ -35,14 +35,10 @@ async function bring(id: string, point: (typeof points)[number]): Promise<void> 
     await diary.at(id, point)
     return
   }
-  const waiting = point === 'sleep' ? 'timer/sleep#1' : null
+  const operation = point === 'sleep' ? 'timer/sleep#1' : 'signal/go#1'
   await until(`${id} to be at ${point}`, async () => {
     const { operations } = await viewOf(client, 'journey', id)
-    if (waiting !== null) return operations[waiting] !== undefined
-    return (
-      Object.keys(operations).length === 0 &&
-      (await historyOf(client, 'journey', id)).some(({ type }) => type === 'child/ended')
-    )
+    return operations[operation] !== undefined
   })
 }
 
