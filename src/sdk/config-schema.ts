@@ -283,6 +283,13 @@ const replicationKeys: readonly Row[] = [
     help: 'journal servers that this node runs beside the database',
   },
   {
+    path: 'replication.serverBytes',
+    kind: integer(128 * mebibyte, unlimitedBytes),
+    default: unlimitedBytes,
+    unit: 'bytes',
+    help: 'what the segments of each journal server of this node may take on its disk',
+  },
+  {
     path: 'replication.serversOnly',
     kind: boolean,
     default: false,

@@ -9,6 +9,8 @@ export interface SupervisedReplication {
   readonly metadata: string | null
   /** Journal servers that this node runs. */
   readonly servers: number
+  /** What each of them may take on its disk. */
+  readonly serverBytes: number
   /** And no database. */
   readonly serversOnly: boolean
   readonly listen: string
@@ -38,7 +40,7 @@ export const nodeAddress = ({ tls, listen }: SupervisedReplication, dataDir: str
 /** The journal servers of this node. One that does not come up takes nothing down: there are others. */
 export function replicationChildren(options: ReplicationChildrenOptions): ChildSpecification[] {
   const { dataDir, replication, clusterId, programOf } = options
-  const { journal, nodeId, metadata, servers, tls } = replication
+  const { journal, nodeId, metadata, servers, serverBytes: maxBytes, tls } = replication
   if (journal === 'local') return []
   return Array.from({ length: servers }, (_, index): ChildSpecification => {
     const serverId = `${nodeId}-${index + 1}`
@@ -48,7 +50,7 @@ export function replicationChildren(options: ReplicationChildrenOptions): ChildS
       name: `journal-server-${serverId}`,
       role: 'journal-server',
       module: programOf('journal-server'),
-      config: { serverId, clusterId, dataDir: directory, listen, metadata, ...(tls === null ? {} : { tls }) },
+      config: { serverId, clusterId, dataDir: directory, listen, metadata, maxBytes, ...(tls === null ? {} : { tls }) },
       after: [],
       resources: { maxSemiSpaceMb: 16 },
       restart: restartDefaults,

@@ -2,9 +2,10 @@ import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, afterEach, describe, expect, it } from 'vitest'
 import { connect } from '../../src/client.ts'
+import { bucket, credentials, S3World } from '../contract/s3-world.ts'
 import { ClusterWorld } from './cluster-world.ts'
 import { CommandLine, jsonOf } from './command-line.ts'
-import { fixtureApplication, type RunningDatabase } from './running-database.ts'
+import { fixtureApplication, type RunningDatabase, until } from './running-database.ts'
 import { countOf, produce, small, untilTrimmed } from './trimmed-cluster.ts'
 
 let world: ClusterWorld
@@ -37,6 +38,34 @@ describe('the archive of a replicated journal', () => {
     expect([fromEarly.lsn, fromEarly.stateHash]).toEqual([fromArchive.lsn, fromArchive.stateHash])
     await restored(join(world.directory, 'late'), 'from-late')
     await goesOn('from-late', count)
+  })
+
+  it('gives a node that was away what the journal servers no longer have, out of a bucket', async () => {
+    const s3 = await S3World.start()
+    try {
+      Object.assign(process.env, credentials)
+      world = new ClusterWorld(
+        {},
+        { ...small, archive: { s3: { bucket, endpoint: s3.endpoint, forcePathStyle: true } } },
+      )
+      await world.start()
+      const client = await world.connect()
+      await untilTrimmed(world, client, 0)
+      const { leader, follower } = await world.leader()
+      await follower.killAll()
+      const had = (await leader.status())?.lsn?.written ?? 0
+      const { trimLsn } = await untilTrimmed(world, client, had)
+      expect(trimLsn).toBeGreaterThan(had)
+      await follower.start()
+      const count = await countOf(client)
+      const own = await follower.connect()
+      await until('the node to have everything', async () => (await countOf(own)) === count)
+      expect(follower.logged('this node takes the store of another one')).toEqual([])
+      expect((await leader.status())?.archive).toMatchObject({ location: `s3://${bucket}`, error: null })
+    } finally {
+      await world.remove()
+      await s3.stop()
+    }
   })
 })
 

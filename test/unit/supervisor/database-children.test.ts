@@ -16,6 +16,7 @@ const config: SupervisedConfig = {
     nodeId: null,
     metadata: null,
     servers: 0,
+    serverBytes: 2 ** 50,
     serversOnly: false,
     listen: '127.0.0.1:7500',
     tls: null,
