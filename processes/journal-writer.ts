@@ -61,5 +61,6 @@ async function start(
     address: nodeAddress(replication, dataDir),
     askUrl,
     archive: config.archive,
+    dataDir,
   })
 }

@@ -6,6 +6,7 @@ import { createRoutedTransport } from '../ipc/routed-transport.ts'
 import { createTlsTransport, readTlsIdentity } from '../ipc/tls-transport-adapter.ts'
 import { openMetadataStore } from '../replication/open-metadata-store-adapter.ts'
 import type { ResolvedReplication } from '../sdk/replication-config.ts'
+import { DataDirectorySeeds } from './seed-files-adapter.ts'
 import type { JournalWriterSettings, RunningJournalWriter } from './start-journal-writer.ts'
 import { startReplicaNode } from './start-replica-node.ts'
 import type { Surroundings } from './surroundings.ts'
@@ -20,6 +21,7 @@ export interface NodeProcessSettings extends JournalWriterSettings {
   readonly askUrl: () => Promise<string | null>
   /** Where sealed segments of the stream go. */
   readonly archive: ArchiveLocation | null
+  readonly dataDir: string
 }
 
 export interface RunningNode extends RunningJournalWriter {
@@ -33,7 +35,7 @@ const lookMs = 2000
 /** The journal writer of a node as a process of its own. Only databases of clusters load this. */
 export async function startNodeProcess(
   surroundings: Surroundings,
-  { replication, transport, address, askUrl, archive, ...settings }: NodeProcessSettings,
+  { replication, transport, address, askUrl, archive, dataDir, ...settings }: NodeProcessSettings,
 ): Promise<RunningNode> {
   const { environment, addresses } = surroundings
   const { policy, leaseMs, tls, dev, nodeId, metadata } = replication
@@ -56,6 +58,7 @@ export async function startNodeProcess(
     socket: addresses.gateway,
     url: () => url,
     archive: archive && (await openArchiveTarget(archive)),
+    seeds: new DataDirectorySeeds(dataDir, environment),
   })
   const { archiver } = node
   return { ...running, archiver: archiver && { status: () => archiver.status(node.meta) }, stop }

@@ -23,6 +23,8 @@ export interface JournalServerSettings {
   readonly advertise?: string
   /** Default: segments of 16 MiB, zero-filled; no bound but the disk. */
   readonly journal?: Partial<JournalOptions>
+  /** What its segments may take on the disk; beyond that it takes nothing until some are trimmed. Default: all there is. */
+  readonly maxBytes?: number
   /** How long a read waits for entries that are not committed yet. Default 1000. */
   readonly readWaitMs?: number
 }
@@ -63,7 +65,8 @@ export async function startJournalServer(
   const registry = new ClusterRegistry(metadata, environment)
   const clusterId = await registry.join(settings.clusterId)
   const options = { ...journalDefaults, ...settings.journal }
-  const log = await openServerLog({ disk, environment, serverId, clusterId, options })
+  const bound = settings.maxBytes === undefined ? {} : { maxBytes: settings.maxBytes }
+  const log = await openServerLog({ disk, environment, serverId, clusterId, options, ...bound })
   const { identity } = log.identity
   const address = settings.advertise ?? listen
   const registration = new ServerRegistration({

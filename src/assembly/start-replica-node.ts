@@ -2,14 +2,17 @@ import type { ArchiveTarget } from '../archive/archive-target.ts'
 import { BatchArchive } from '../archive/batch-archive.ts'
 import type { Transport } from '../ipc/channel.ts'
 import type { LeaderAddress } from '../ipc/leadership.ts'
-import type { CommanderError } from '../kernel/errors.ts'
+import { type CommanderError, isCommanderError } from '../kernel/errors.ts'
 import { noEpoch } from '../kernel/identifiers.ts'
 import type { LeaderShell } from '../replication/leader-shell.ts'
 import type { MetadataStore } from '../replication/metadata-store.ts'
 import { NodeServer } from '../replication/node-server.ts'
 import { ReplicaNode } from '../replication/replica-node.ts'
 import type { ReplicationPolicy } from '../replication/replication-policy.ts'
+import { SeedServer } from '../replication/seed-server.ts'
 import type { Peer } from '../replication/stream-meta.ts'
+import { databaseStream } from './database-stream.ts'
+import { NodeSeeding, type SeedFiles } from './seed-node.ts'
 import type { JournalWriterSettings } from './start-journal-writer.ts'
 import { type RunningReplicatedWriter, startReplicatedWriter } from './start-replicated-writer.ts'
 import type { RunningRole, Surroundings } from './surroundings.ts'
@@ -29,15 +32,14 @@ export interface ReplicaNodeSettings extends JournalWriterSettings {
   readonly url: () => string | null
   /** Where sealed segments of the stream go. Default: nowhere. */
   readonly archive?: ArchiveTarget | null
+  /** How the store of a node comes to another one. Default: it does not. */
+  readonly seeds?: SeedFiles
 }
 
 export interface RunningReplicaNode extends RunningRole {
   readonly node: ReplicaNode
   readonly running: RunningReplicatedWriter
 }
-
-/** The stream of a database: what the cluster keeps is one journal. */
-export const databaseStream = 'database'
 
 /** The journal writer of a node of a cluster, with what follows and leads the stream for it. */
 export async function startReplicaNode(
@@ -46,7 +48,7 @@ export async function startReplicaNode(
 ): Promise<RunningReplicaNode> {
   const { environment, failed } = surroundings
   const { metadata, clusterTransport, me, policy, mayShareDevice, leaseMs, host, socket, url } = settings
-  const { archive: target = null } = settings
+  const { archive: target = null, seeds } = settings
   const archive = target && streamArchive(surroundings, target)
   let running: RunningReplicatedWriter | null = null
   const node: ReplicaNode = new ReplicaNode({
@@ -95,12 +97,23 @@ export async function startReplicaNode(
   }
   const server = new NodeServer({
     stream: databaseStream,
+    seeds: seeds === undefined ? null : seedServer(surroundings, seeds),
     leader: () => node.leader,
     known: () => ({ epoch: node.meta?.epoch ?? noEpoch, leader: node.meta?.leader ?? null }),
   })
   const listener = await clusterTransport.listen(me.address, server.accept)
   const leadership = { leads: false, epoch: node.meta?.epoch ?? 0, leader: null }
-  running = await startReplicatedWriter(surroundings, { ...settings, feed: node.feed, leadership })
+  const start = () => startReplicatedWriter(surroundings, { ...settings, feed: node.feed, leadership })
+  if (seeds === undefined) running = await start()
+  else {
+    const seeding = new NodeSeeding(surroundings, { metadata, clusterTransport, nodeId: me.id, archive, files: seeds })
+    await seeding.beforeStart()
+    running = await start().catch(async (error: unknown) => {
+      if (!isCommanderError(error) || error.code !== 'log_trimmed') throw error
+      await seeding.take()
+      return start()
+    })
+  }
   node.allowToLead()
   const { stop: stopWriter } = running
   const stop = async (): Promise<void> => {
@@ -110,6 +123,11 @@ export async function startReplicaNode(
     await target?.close()
   }
   return { node, running, stop }
+}
+
+function seedServer({ environment, journalId }: Surroundings, seeds: SeedFiles): SeedServer {
+  const id = Buffer.from(journalId).toString('hex')
+  return new SeedServer({ environment, stream: databaseStream, journalId: id, copy: () => seeds.copy() })
 }
 
 function streamArchive({ environment, journalId, segmentCodec }: Surroundings, target: ArchiveTarget): BatchArchive {

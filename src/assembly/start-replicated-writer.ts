@@ -1,4 +1,5 @@
 import type { LeaderAddress, Leadership } from '../ipc/leadership.ts'
+import type { CommittedBatches } from '../journal-writer/committed-batches.ts'
 import { JournalWriter } from '../journal-writer/journal-writer.ts'
 import type { StreamFeed } from '../journal-writer/stream-feed.ts'
 import { CommanderError } from '../kernel/errors.ts'
@@ -10,7 +11,7 @@ import { draftBytesMax } from './draft-bytes.ts'
 import { batchReader } from './journal-replay.ts'
 import { replayReferee } from './replay-referee.ts'
 import type { JournalWriterSettings, RunningJournalWriter } from './start-journal-writer.ts'
-import { openStreamCache } from './stream-cache.ts'
+import { type OpenCache, openStreamCache } from './stream-cache.ts'
 import type { Surroundings } from './surroundings.ts'
 
 export interface ReplicatedWriterSettings extends JournalWriterSettings {
@@ -46,6 +47,7 @@ export async function startReplicatedWriter(
   const storage = openStorage()
   const cache = await openStreamCache({ surroundings, storage, options, root, applied, appliedFrame, feed })
   const { guard, report } = cache
+  const batches = await openBehind(cache, feed)
   const journal = new ReplicatedJournal(cache.journal, environment, (error) => writer.fail(error))
   const writer: JournalWriter = new JournalWriter({
     environment,
@@ -59,7 +61,7 @@ export async function startReplicatedWriter(
     checkpoint,
     failed,
     referee: replayReferee(surroundings),
-    standby: { batches: feed.open(journal.writtenLsn), leadership },
+    standby: { batches, leadership },
     ...(attestIntervalMs === undefined ? {} : { attestIntervalMs }),
   })
   if (journal.writtenLsn < applied) journal.removeBefore(nextLsn(checkpoint)) // room for what is missing
@@ -84,6 +86,16 @@ export async function startReplicatedWriter(
     return true
   }
   return { writer, journal, report, lead, stop }
+}
+
+/** @throws CommanderError `log_trimmed`, and then nothing is open any more: the store may be replaced */
+async function openBehind({ journal }: OpenCache, feed: StreamFeed): Promise<CommittedBatches> {
+  try {
+    return feed.open(journal.writtenLsn)
+  } catch (error) {
+    await new Promise<void>((resolve) => journal.close(() => resolve()))
+    throw error
+  }
 }
 
 /** Only what is committed reaches the store: one that has more is of another stream, or of one that lost entries. */

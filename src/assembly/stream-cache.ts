@@ -45,7 +45,11 @@ export async function openStreamCache(request: CacheRequest): Promise<OpenCache>
   const { journal } = found
   const written = journal.writtenLsn
   const after = lsn(Math.max(journal.firstLsn - 1, applied))
-  const common = await commonEnd({ storage, written, first: journal.firstLsn, after, feed, applied: appliedFrame })
+  const compared = { storage, written, first: journal.firstLsn, after, feed, applied: appliedFrame }
+  const common = await commonEnd(compared).catch(async (error: unknown) => {
+    await closed(journal)
+    throw error
+  })
   if (common >= written) return found
   log.warn({ written, common }, 'the local segments have more than is known to be committed: that is cut off')
   await closed(journal)

@@ -6,6 +6,7 @@ import { fetchArchivedSegment } from '../archive/file-archived-segment.ts'
 import { archiveLocationOf, openArchiveTarget, type S3Service } from '../archive/open-target-adapter.ts'
 import { type ArchiveSummary, archiveFaultError, verifyArchive } from '../archive/verify-archive.ts'
 import { FileStorage } from '../journal/file-storage.ts'
+import { seenAsOne } from './cluster-archive.ts'
 import { toJson } from './entry-text.ts'
 import { exitCodes, UsageError } from './exit-code.ts'
 import { type Flags, readSettings } from './settings.ts'
@@ -36,7 +37,7 @@ function serviceOf({ endpoint, region, forcePathStyle }: S3Service): S3Service {
 
 /** Checks every object; says each that is damaged, and fails with the first. */
 export async function verifyArchiveAt(terminal: Terminal, place: string, flags: Flags): Promise<number> {
-  const target = await openArchiveOf(place, flags)
+  const target = await seenAsOne(await openArchiveOf(place, flags))
   const directory = mkdtempSync(join(tmpdir(), 'commanderdb-verify-'))
   try {
     const storage = new FileStorage(directory)

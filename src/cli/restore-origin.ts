@@ -4,6 +4,7 @@ import { type BackupManifest, readManifest } from '../backup/backup-manifest.ts'
 import { verifiedTarget } from '../backup/verified-target.ts'
 import { CommanderError, isCommanderError, messageOf } from '../kernel/errors.ts'
 import { type DatabaseIdentity, dataDirectoryFormat } from '../store/identity-adapter.ts'
+import { joined } from './cluster-archive.ts'
 import { UsageError } from './exit-code.ts'
 import type { Flags } from './settings.ts'
 import type { Terminal } from './terminal.ts'
@@ -30,7 +31,10 @@ export async function originOf(
   const manifest = await readManifest(place)
   if (manifest !== null) {
     const archive = await archiveOf(terminal, manifest, typeof named === 'string' ? named : null, open)
-    return { source: verifiedTarget(place, manifest), manifest, archive, identity: manifest.database }
+    return {
+      ...joined(terminal, { source: verifiedTarget(place, manifest), manifest, archive }),
+      identity: manifest.database,
+    }
   }
   const found = await readArchiveIdentity(place)
   if (found === null) throw new CommanderError('not_found', `${place.location} holds neither a backup nor an archive`)

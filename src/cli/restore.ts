@@ -4,6 +4,7 @@ import type { RestoreGoal } from '../backup/restore-goal.ts'
 import { lsn } from '../kernel/identifiers.ts'
 import { openPlace } from './archive-place.ts'
 import { parseInteger } from './arguments.ts'
+import { seenAsOne } from './cluster-archive.ts'
 import { drilled } from './drill.ts'
 import { exitCodes, UsageError } from './exit-code.ts'
 import { whenInterrupted } from './interruption.ts'
@@ -22,7 +23,7 @@ export async function restore(terminal: Terminal, from: string, flags: Flags): P
   if (!isDrill && typeof dataDir !== 'string') throw new UsageError('name the directory to restore to with --data-dir')
   const opened: ArchiveTarget[] = []
   const place = async (name: string): Promise<ArchiveTarget> => {
-    const target = await openPlace(name, flags)
+    const target = await seenAsOne(await openPlace(name, flags))
     opened.push(target)
     return target
   }

@@ -11,6 +11,7 @@ import { emptySegment, recoverSegment } from './segment-recovery.ts'
 import type { ServerDisk } from './server-disk.ts'
 import { claimIdentity } from './server-identity.ts'
 import type { SegmentSummary, ServerIdentity, ServerLog } from './server-log.ts'
+import { ServerRoom } from './server-room.ts'
 import { storedHeadBytes } from './stored-batch.ts'
 import { StoredSegment } from './stored-segment.ts'
 import {
@@ -31,6 +32,8 @@ export interface ServerLogRequest {
   readonly serverId: string
   readonly clusterId: string
   readonly options: JournalOptions
+  /** What all segments may take on the disk. Default: all there is. */
+  readonly maxBytes?: number
 }
 
 interface Stream {
@@ -113,12 +116,18 @@ class JournalServerLog implements ServerLog {
   failed: CommanderError | null = null
   private readonly request: ServerLogRequest
   private readonly known: Map<string, Stream>
+  private readonly room: ServerRoom
 
   constructor(request: ServerLogRequest, identity: ServerIdentity, streams: Map<string, Stream>) {
     this.request = request
     this.identity = identity
     this.batchBytesMax = framePayloadBytesMax(request.options) - storedHeadBytes
     this.known = streams
+    this.room = new ServerRoom({
+      maxBytes: request.maxBytes ?? Number.MAX_SAFE_INTEGER,
+      fileBytes: request.options.segmentBytes,
+      storages: () => [...this.known.values()].flatMap((one) => one.segments.map(({ storage }) => storage)),
+    })
   }
 
   streams(): readonly string[] {
@@ -165,7 +174,10 @@ class JournalServerLog implements ServerLog {
   }
 
   append(stream: string, segmentEpoch: Epoch, batches: readonly ReplicatedBatch[], committed: Lsn): void {
-    this.guarded(() => this.segment(stream, segmentEpoch).append(batches, committed))
+    this.guarded(() => {
+      this.room.take(batches)
+      this.segment(stream, segmentEpoch).append(batches, committed)
+    })
   }
 
   flush(stream: string, segmentEpoch: Epoch, done: (flushed: Lsn, error: CommanderError | null) => void): void {
@@ -202,6 +214,7 @@ class JournalServerLog implements ServerLog {
         this.request.disk.remove(segmentDirectory(stream, segment.epoch))
       }
       for (const segment of known.segments) segment.dropBefore(before)
+      this.room.changed()
     })
   }
 
@@ -213,6 +226,7 @@ class JournalServerLog implements ServerLog {
       this.known.delete(stream)
       this.storeStreams()
       this.request.disk.remove(directoryOf(stream))
+      this.room.changed()
     })
   }
 

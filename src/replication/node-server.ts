@@ -4,12 +4,16 @@ import type { Epoch } from '../kernel/identifiers.ts'
 import type { LeaderShell } from './leader-shell.ts'
 import { decodeMessage, encodeMessage, type ReplicationMessage } from './message-codec.ts'
 import type { TailRequest } from './messages.ts'
+import { isSeedFrame } from './seed-protocol.ts'
+import type { SeedServer } from './seed-server.ts'
 import type { Peer } from './stream-meta.ts'
 
 export interface NodeServerOptions {
   readonly stream: string
   /** null where this node does not lead. */
   readonly leader: () => LeaderShell | null
+  /** Gives the store of this node to others; null where it does not. */
+  readonly seeds?: SeedServer | null
   /** Who leads, as far as this node knows. */
   readonly known: () => { readonly epoch: Epoch; readonly leader: Peer | null }
 }
@@ -22,16 +26,25 @@ export class NodeServer {
     this.#o = options
   }
 
-  readonly accept = (channel: Channel): ChannelHandlers => ({
-    frame: (kind, body) => {
-      const request = decodeMessage(kind, body)
-      channel.release(body.length)
-      if (request.kind !== 'tail')
-        throw new CommanderError('protocol_violation', `a node is not asked "${request.kind}"`)
-      void this.#tail(channel, request)
-    },
-    closed: () => {},
-  })
+  readonly accept = (channel: Channel): ChannelHandlers => this.#handlers(channel, this.#o.seeds ?? null)
+
+  #handlers(channel: Channel, seeds: SeedServer | null): ChannelHandlers {
+    return {
+      frame: (kind, body) => {
+        channel.release(body.length)
+        if (seeds !== null && isSeedFrame(kind)) {
+          seeds.frame(channel, kind, body)
+          return
+        }
+        const request = decodeMessage(kind, body)
+        if (request.kind !== 'tail')
+          throw new CommanderError('protocol_violation', `a node is not asked "${request.kind}"`)
+        void this.#tail(channel, request)
+      },
+      writable: () => seeds?.writable(channel),
+      closed: () => seeds?.closed(channel),
+    }
+  }
 
   async #tail(channel: Channel, { id, stream }: TailRequest): Promise<void> {
     const leader = this.#o.leader()

@@ -5,6 +5,7 @@ import { carryOut } from '../journal/recovery-steps.ts'
 import { salvage } from '../journal/salvage.ts'
 import { asideName, segmentsOf, spareName } from '../journal/segment-name.ts'
 import { SpareSegment } from '../journal/spare-segment.ts'
+import type { JournalStorage } from '../journal/storage.ts'
 import { assert } from '../kernel/assert.ts'
 import { CommanderError, isCommanderError, messageOf } from '../kernel/errors.ts'
 import { type Epoch, type Lsn, lsn } from '../kernel/identifiers.ts'
@@ -70,6 +71,10 @@ export class StoredSegment implements SegmentSummary {
 
   get from(): Lsn {
     return this.mark.from
+  }
+
+  get storage(): JournalStorage {
+    return this.parts.storage
   }
 
   get finished(): Lsn | null {

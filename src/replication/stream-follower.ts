@@ -253,7 +253,7 @@ const trimmedAway = (after: Lsn, { trimLsn }: Pick<StreamMeta, 'trimLsn'>): Comm
   new CommanderError(
     'log_trimmed',
     `this node has entries up to ${after}, and the journal servers have given up those up to ${trimLsn}: ` +
-      'restore a backup of the database here, or its archive, and start the node again',
+      'stop the node and start it again, then it takes the store of another node, if one is there',
     { details: { after, trimLsn } },
   )
 

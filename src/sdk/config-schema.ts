@@ -284,6 +284,13 @@ const replicationKeys: readonly Row[] = [
     help: 'journal servers that this node begins with; counts at its first start',
   },
   {
+    path: 'replication.serverBytes',
+    kind: integer(128 * mebibyte, unlimitedBytes),
+    default: unlimitedBytes,
+    unit: 'bytes',
+    help: 'what the segments of each journal server of this node may take on its disk',
+  },
+  {
     path: 'replication.serversOnly',
     kind: boolean,
     default: false,

@@ -56,7 +56,8 @@ export function checkTogether(config: ResolvedConfig, originOf: (key: string) =>
   checkArchive(config.archive, originOf)
   const { archive, dataDir } = config
   const directory = archive !== null && 'directory' in archive ? archive.directory : null
-  const fault = replicationFault(config.replication, { archiveDirectory: directory, dataDir })
+  const journalBytes = maxJournalBytes + 2 * segmentBytes
+  const fault = replicationFault(config.replication, { archiveDirectory: directory, dataDir, journalBytes })
   if (fault !== null) {
     const [key, what, because] = fault
     throw wrong(key, what, () => originOf(because))

@@ -26,6 +26,11 @@ export interface ReplicationConfig {
    * wants. It counts at the first start; later it runs those that it finds, and `commanderdb cluster provision` makes more. Default 0.
    */
   readonly servers?: number
+  /**
+   * What the segments of each of these servers may take on its disk, in bytes: 128 MiB at least, and more than `journal.maxJournalBytes` of
+   * the nodes, by two of their segments. At this the server takes nothing more until some are trimmed. Default: all there is.
+   */
+  readonly serverBytes?: number
   /** This host runs journal servers and no database. Default false. */
   readonly serversOnly?: boolean
   /** A leader that is silent for so long is replaced, 500 to 60,000 ms. Default 2,000. */
@@ -59,6 +64,7 @@ export interface ResolvedReplication {
   readonly metadata: string | null
   readonly policy: { readonly replicas: number; readonly ackQuorum: number; readonly topology: 'fanout' | 'chain' }
   readonly servers: number
+  readonly serverBytes: number
   readonly serversOnly: boolean
   readonly leaseMs: number
   readonly master: boolean
@@ -80,6 +86,14 @@ export const replicationOf = (leaves: Leaves): ResolvedReplication => {
   return { ...none, master: leaves.serversOnly !== true, ...leaves } as ResolvedReplication
 }
 
+export interface ReplicationSurroundings {
+  /** Absolute; null where there is no such archive. */
+  readonly archiveDirectory: string | null
+  readonly dataDir: string
+  /** What the nodes may need of the stream at once: of `journal.maxJournalBytes` and `segmentBytes`. */
+  readonly journalBytes: number
+}
+
 /**
  * What no single key can check.
  *
@@ -87,7 +101,7 @@ export const replicationOf = (leaves: Leaves): ResolvedReplication => {
  */
 export function replicationFault(
   replication: ResolvedReplication,
-  { archiveDirectory, dataDir }: { readonly archiveDirectory: string | null; readonly dataDir: string },
+  { archiveDirectory, dataDir, journalBytes }: ReplicationSurroundings,
 ): readonly [key: string, what: string, because: string] | null {
   const { journal, nodeId, metadata, policy, tls } = replication
   const { replicas, ackQuorum } = policy
@@ -116,6 +130,10 @@ export function replicationFault(
   if (replication.serversOnly && replication.servers === 0) {
     const what = 'is 0, but this node is to run journal servers only: say how many, for example --journal-servers 1'
     return ['replication.servers', what, 'replication.serversOnly']
+  }
+  if (replication.servers > 0 && !replication.serversOnly && replication.serverBytes < journalBytes) {
+    const what = `is ${replication.serverBytes}, but must be at least journal.maxJournalBytes and two segments, ${journalBytes}`
+    return ['replication.serverBytes', what, 'replication.serverBytes']
   }
   if (archiveDirectory !== null && isWithin(archiveDirectory, dataDir)) {
     const what =

@@ -11,6 +11,8 @@ export interface SupervisedReplication {
   readonly policy: ReplicationPolicy
   /** Journal servers that this node begins with. */
   readonly servers: number
+  /** What each of them may take on its disk. */
+  readonly serverBytes: number
   /** And no database. */
   readonly serversOnly: boolean
   /** A master runs here. */
@@ -61,14 +63,14 @@ export function journalServerChild(
   directory: string,
   slot: number,
 ): ChildSpecification {
-  const { metadata, tls } = replication
+  const { metadata, serverBytes: maxBytes, tls } = replication
   const listen = serverAddress(replication, directory, slot)
   return {
     ...common,
     name: `journal-server-${serverId}`,
     role: 'journal-server',
     module: programOf('journal-server'),
-    config: { serverId, clusterId, dataDir: directory, listen, metadata, ...(tls === null ? {} : { tls }) },
+    config: { serverId, clusterId, dataDir: directory, listen, metadata, maxBytes, ...(tls === null ? {} : { tls }) },
   }
 }
 

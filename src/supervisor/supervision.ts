@@ -13,7 +13,7 @@ import { SupervisedChild, type SupervisedChildOwner } from './supervised-child.t
  * S2. A child is told to stop only when all that wait for it have stopped.
  * S3. An essential child over its restart intensity ends everything, in order, with an error. Others are tried for ever.
  * S4. What no restart cures ends everything at once: a module or config that does not load on the first start, a
- *     damaged or foreign journal at any time.
+ *     damaged or foreign journal at any time, one that others have given up entries of.
  * S5. A child is never taken for silent for time in which the supervisor itself did not run.
  * S6. `ended` is called once, when no child is left.
  * S7. A child that was added later is one of those above, and stops after them: it serves them, though they do not wait for it. One that
@@ -46,6 +46,7 @@ const watchIntervalMs = 1000
 const incurableCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'foreign_database',
   'journal_corrupt',
+  'log_trimmed',
   'unsupported_version',
 ])
 

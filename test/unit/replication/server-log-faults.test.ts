@@ -151,3 +151,45 @@ describe('the log of a journal server whose disk fails', () => {
     expect(segment).toMatchObject({ tail: lastLsnOf(batches[0] as ReplicatedBatch), damaged: [] })
   })
 })
+
+describe('the log of a journal server that was given a part of the disk', () => {
+  const mebibyte = 1 << 20
+  const bounded = async (maxBytes: number) => {
+    const disk = new MemoryServerDisk({ scheduler: environment.scheduler })
+    const open = () => openServerLog({ disk, environment, options, serverId: 's1', clusterId: 'c1', maxBytes })
+    return { disk, open, log: await open() }
+  }
+
+  it('takes nothing beyond it, promises all the same, and goes on once some was trimmed', async () => {
+    const maxBytes = 8 * mebibyte
+    const { log, disk, open } = await bounded(maxBytes)
+    const batches = batchesAfter(fromStart, 40, 400_000)
+    await withBatches(log, batches.slice(0, 1))
+    let taken = 1
+    while (codeOf(() => log.append('s', e3, batches.slice(taken, taken + 1), lsn(0))) === null) taken++
+    expect(taken).toBeGreaterThan(10)
+    expect(bytesOf(disk)).toBeLessThanOrEqual(maxBytes + 3 * mebibyte)
+    const last = batches[taken - 1] as ReplicatedBatch
+    expect(await flushed(log, 's', e3)).toBe(lastLsnOf(last))
+    expect(codeOf(() => log.append('s', e3, batches.slice(taken, taken + 1), lsn(0)))).toBe('journal_full')
+    log.promise('s', epoch(9))
+    expect(log.failed).toBeNull()
+    // The same after a restart; then a part of it goes.
+    disk.kill()
+    const again = await open()
+    expect(codeOf(() => again.append('s', e3, batches.slice(taken, taken + 1), lsn(0)))).toBe('journal_full')
+    again.dropSegments('s', last.firstLsn)
+    again.append('s', e3, batches.slice(taken, taken + 5), lsn(0))
+    expect(await flushed(again, 's', e3)).toBe(lastLsnOf(batches[taken + 4] as ReplicatedBatch))
+  })
+})
+
+function bytesOf(disk: MemoryServerDisk): number {
+  let bytes = 0
+  for (const stream of disk.directories(''))
+    for (const segment of disk.directories(stream)) {
+      const storage = disk.open(`${stream}/${segment}`)
+      for (const name of storage.list()) bytes += storage.openReadOnly(name).size()
+    }
+  return bytes
+}

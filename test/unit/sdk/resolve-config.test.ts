@@ -71,6 +71,7 @@ describe('the defaults', () => {
         clusterId: null,
         metadata: null,
         policy: { replicas: 3, ackQuorum: 2, topology: 'fanout' },
+        serverBytes: 2 ** 50,
         servers: 0,
         serversOnly: false,
         leaseMs: 2000,
@@ -376,6 +377,12 @@ describe('a replicated journal', () => {
     [{ tls: { ca: 'a', cert: 'b' } }, 'replication.tls.key is missing: give ca, cert and key, or none of them'],
   ])('%j lacks something', (replication, message) => {
     expect(messageFrom(() => resolveFile({ replication }))).toContain(`${fileName}: ${message}`)
+  })
+
+  it('needs room at its journal servers for what the nodes may need', () => {
+    const given = (serverBytes: number) => resolveFile({ replication: { ...replicated, servers: 1, serverBytes } })
+    expect(given(2 ** 31).config.replication.serverBytes).toBe(2 ** 31)
+    expect(messageFrom(() => given(2 ** 30))).toContain('must be at least journal.maxJournalBytes and two segments')
   })
 
   it('may have an archive, which all nodes must reach: not one that lies with the data of this node', () => {

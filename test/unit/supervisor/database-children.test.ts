@@ -16,6 +16,7 @@ const config: SupervisedConfig = {
     nodeId: null,
     metadata: null,
     servers: 0,
+    serverBytes: 2 ** 50,
     serversOnly: false,
     master: true,
     policy: { replicas: 3, ackQuorum: 2, topology: 'fanout' },
