@@ -186,6 +186,10 @@ export class LeaderShell implements ReplicationLeader {
         this.#readers.get(effect.reader)?.resolve(effect.lsn)
         this.#readers.delete(effect.reader)
         return
+      case 'refusedReader':
+        this.#readers.get(effect.reader)?.reject(tooManyReaders())
+        this.#readers.delete(effect.reader)
+        return
       case 'recorded':
         if (effect.wish.kind === 'roll') this.#segmentBytes = 0
         this.#o.recorded?.(effect.wish, effect.meta)
@@ -247,6 +251,12 @@ export class LeaderShell implements ReplicationLeader {
     })
   }
 }
+
+const tooManyReaders = (): CommanderError =>
+  new CommanderError(
+    'overloaded',
+    `${limits.confirmationsMax} linearizable reads wait for the journal servers already; try again later`,
+  )
 
 function deposedBy({ stream, last, committed }: LeaderState, promised: number, leader: Peer | null): CommanderError {
   const who = leader === null ? 'another node' : `node ${leader.id} at ${leader.address}`

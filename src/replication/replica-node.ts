@@ -6,7 +6,7 @@ import { lsn } from '../kernel/identifiers.ts'
 import { BatchWindow } from './batch-window.ts'
 import { type CampaignEvent, type CampaignState, newCampaign, stepCampaign } from './campaign.ts'
 import { CandidateShell } from './candidate-shell.ts'
-import { ClusterWatch } from './cluster-watch.ts'
+import { type ClusterView, ClusterWatch } from './cluster-watch.ts'
 import { LeaderShell } from './leader-shell.ts'
 import type { LeaderState } from './leader-state.ts'
 import type { Member, ServerAnswer } from './messages.ts'
@@ -34,7 +34,7 @@ export interface ReplicaNodeOptions {
   /** Members of a group may share a device: development only. */
   readonly mayShareDevice: boolean
   readonly leaseMs: number
-  /** The open segment is sealed and another one begun when so much was appended to it. */
+  /** With so much in it the open segment is sealed. */
   readonly segmentBytes: number
   readonly openStorage: () => JournalStorage
   /** What the node says of itself to others. Default: nothing. */
@@ -45,6 +45,8 @@ export interface ReplicaNodeOptions {
 export interface ReplicaNodeHandlers {
   /** This node leads the stream, which ends where `leader.committed` says: the feed brings what is missing here up to there. */
   leads(leader: LeaderShell): void
+  /** What is known of the cluster may be another than before. */
+  changed(): void
   /** Another node does, or nobody is known to. */
   heard(epoch: number, leader: Peer | null): void
   failed(error: CommanderError): void
@@ -62,7 +64,6 @@ export class ReplicaNode {
   readonly #o: ReplicaNodeOptions
   readonly #connections: ServerConnections
   readonly #watch: ClusterWatch
-  /** What the journal writer follows. */
   readonly feed: NodeFeed
   #candidate: CandidateShell | null = null
   #leader: LeaderShell | null = null
@@ -112,9 +113,8 @@ export class ReplicaNode {
     return this.#leader
   }
 
-  /** What is known of a node. */
-  nodeOf(id: string): NodeRecord | null {
-    return this.#watch.view.nodes.get(id) ?? null
+  get view(): ClusterView {
+    return this.#watch.view
   }
 
   get meta(): StreamMeta | null {
@@ -144,6 +144,7 @@ export class ReplicaNode {
     const { record, servers } = this.#watch.view
     this.#connections.setMembers([...servers.values()].map(memberOf))
     this.feed.setMeta(record?.meta ?? null)
+    this.#o.handlers.changed()
     if (record === null) return
     const { meta } = record
     this.#candidate?.metaSeen(meta)

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { Action } from '../../../src/actions/action.ts'
 import { CommanderError } from '../../../src/kernel/errors.ts'
-import { lsn, revision, token } from '../../../src/kernel/identifiers.ts'
+import { type Lsn, lsn, revision, token } from '../../../src/kernel/identifiers.ts'
 import { ledBy, received, registered } from '../role-world.ts'
 import { CommittedFeed } from './committed-feed.ts'
 import { upTo, type WriterOptions, WriterWorld } from './writer-world.ts'
@@ -25,13 +25,26 @@ async function twoNodes(options: WriterOptions = {}) {
   const drafter = leading.follow('a')
   leading.run()
   const feed = new CommittedFeed(leading.storage)
-  const standby = await WriterWorld.start({ ...options, standby: { batches: feed, leadership: ledBy('a') } })
+  const asked: { readonly resolve: (lsn: Lsn) => void; readonly reject: (error: CommanderError) => void }[] = []
+  let refusal: CommanderError | null = null
+  const standby = await WriterWorld.start({
+    ...options,
+    standby: {
+      batches: feed,
+      leadership: ledBy('a'),
+      readPoint: () => new Promise((resolve, reject) => asked.push({ resolve, reject })),
+      replicationRefusal: () => refusal,
+    },
+  })
   /** One batch at the leader. */
   const write = (...actions: Action[]): void => {
     drafter.draft(...actions)
     leading.run(1)
   }
-  return { leading, standby, feed, write }
+  const refuse = (error: CommanderError | null): void => {
+    refusal = error
+  }
+  return { leading, standby, feed, write, asked, refuse }
 }
 
 describe('a writer that stands by', () => {
