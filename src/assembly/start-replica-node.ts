@@ -5,10 +5,12 @@ import type { LeaderAddress } from '../ipc/leadership.ts'
 import { type CommanderError, isCommanderError } from '../kernel/errors.ts'
 import { noEpoch } from '../kernel/identifiers.ts'
 import type { LeaderShell } from '../replication/leader-shell.ts'
+import { LinearizableTail } from '../replication/linearizable-tail.ts'
 import type { MetadataStore } from '../replication/metadata-store.ts'
 import { NodeServer } from '../replication/node-server.ts'
 import { ReplicaNode } from '../replication/replica-node.ts'
 import type { ReplicationPolicy } from '../replication/replication-policy.ts'
+import { replicationRefusal } from '../replication/replication-refusal.ts'
 import { SeedServer } from '../replication/seed-server.ts'
 import type { Peer } from '../replication/stream-meta.ts'
 import { databaseStream } from './database-stream.ts'
@@ -75,12 +77,13 @@ export async function startReplicaNode(
     }),
     handlers: {
       leads: (leader) => void lead(leader),
+      changed: () => running?.writer.groupChanged(),
       heard: (epoch, leader) => running?.writer.heardOf(epoch, leader === null ? null : addressOf(leader)),
       failed,
     },
   })
   const addressOf = (leader: Peer): LeaderAddress => {
-    const known = node.nodeOf(leader.id)
+    const known = node.view.nodes.get(leader.id)
     return {
       id: leader.id,
       address: leader.address,
@@ -103,7 +106,22 @@ export async function startReplicaNode(
   })
   const listener = await clusterTransport.listen(me.address, server.accept)
   const leadership = { leads: false, epoch: node.meta?.epoch ?? 0, leader: null }
-  const start = () => startReplicatedWriter(surroundings, { ...settings, feed: node.feed, leadership })
+  const tail = new LinearizableTail({
+    environment,
+    transport: clusterTransport,
+    stream: databaseStream,
+    me: me.id,
+    leader: () => node.leader,
+    known: () => node.meta?.leader ?? null,
+  })
+  const start = () =>
+    startReplicatedWriter(surroundings, {
+      ...settings,
+      feed: node.feed,
+      leadership,
+      readPoint: () => tail.ask(),
+      replicationRefusal: () => replicationRefusal(node.meta, node.view.servers, mayShareDevice),
+    })
   if (seeds === undefined) running = await start()
   else {
     const seeding = new NodeSeeding(surroundings, { metadata, clusterTransport, nodeId: me.id, archive, files: seeds })
@@ -117,6 +135,7 @@ export async function startReplicaNode(
   node.allowToLead()
   const { stop: stopWriter } = running
   const stop = async (): Promise<void> => {
+    tail.stop()
     await stopWriter()
     await node.stop()
     await listener.close()

@@ -1,6 +1,7 @@
 import type { LeaderAddress, Leadership } from '../ipc/leadership.ts'
 import type { CommittedBatches } from '../journal-writer/committed-batches.ts'
 import { JournalWriter } from '../journal-writer/journal-writer.ts'
+import type { StandbySettings } from '../journal-writer/journal-writer-options.ts'
 import type { StreamFeed } from '../journal-writer/stream-feed.ts'
 import { CommanderError } from '../kernel/errors.ts'
 import { type Lsn, nextLsn } from '../kernel/identifiers.ts'
@@ -14,7 +15,9 @@ import type { JournalWriterSettings, RunningJournalWriter } from './start-journa
 import { type OpenCache, openStreamCache } from './stream-cache.ts'
 import type { Surroundings } from './surroundings.ts'
 
-export interface ReplicatedWriterSettings extends JournalWriterSettings {
+export interface ReplicatedWriterSettings
+  extends JournalWriterSettings,
+    Pick<StandbySettings, 'readPoint' | 'replicationRefusal'> {
   readonly feed: StreamFeed
   /** As far as it is known when the writer starts: a node starts as one that follows. */
   readonly leadership: Leadership
@@ -37,7 +40,16 @@ export async function startReplicatedWriter(
   settings: ReplicatedWriterSettings,
 ): Promise<RunningReplicatedWriter> {
   const { environment, transport, addresses, openStorage, openStore, failed } = surroundings
-  const { journal: options, flush, retention, feed, leadership, attestIntervalMs } = settings
+  const {
+    journal: options,
+    flush,
+    retention,
+    feed,
+    leadership,
+    attestIntervalMs,
+    readPoint,
+    replicationRefusal,
+  } = settings
   const store = openStore('read')
   const root = readRoot(store, { lookup: () => undefined, keepsPayloads: false })
   const { applied } = readPosition(store)
@@ -61,7 +73,7 @@ export async function startReplicatedWriter(
     checkpoint,
     failed,
     referee: replayReferee(surroundings),
-    standby: { batches, leadership },
+    standby: { batches, leadership, readPoint, replicationRefusal },
     ...(attestIntervalMs === undefined ? {} : { attestIntervalMs }),
   })
   if (journal.writtenLsn < applied) journal.removeBefore(nextLsn(checkpoint)) // room for what is missing

@@ -1,6 +1,7 @@
 import type { Database } from '../client/options.ts'
 import type { ClientEvent } from '../ipc/call-codec.ts'
 import { parseAggregate, parseInteger } from './arguments.ts'
+import { freshnessOf } from './consistency.ts'
 import { exitCodes } from './exit-code.ts'
 import type { Flags } from './settings.ts'
 import { withDatabase } from './target.ts'
@@ -14,6 +15,7 @@ export function events(terminal: Terminal, flags: Flags): Promise<number> {
   const options = {
     after: after === undefined ? 0 : parseInteger('--after', after),
     follow: flags['follow'] === true,
+    ...freshnessOf(flags),
     ...(names === undefined ? {} : { types: names }),
   }
   return withDatabase(flags, async (db) => {
@@ -51,7 +53,7 @@ export function readStream(terminal: Terminal, aggregate: string, flags: Flags):
   return withDatabase(flags, async (db) => {
     let next = first
     for (let left = most; left > 0 && !terminal.isClosed; ) {
-      const { events: page, nextRevision } = await db.stream(type, id, { from: next })
+      const { events: page, nextRevision } = await db.stream(type, id, { from: next, ...freshnessOf(flags) })
       if (page.length === 0) {
         if (next === first && flags['json'] !== true) terminal.warn(noEvents(aggregate, first))
         break

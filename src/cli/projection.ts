@@ -1,4 +1,5 @@
 import { parseInteger } from './arguments.ts'
+import { freshnessOf } from './consistency.ts'
 import { exitCodes } from './exit-code.ts'
 import type { Flags } from './settings.ts'
 import { table } from './table.ts'
@@ -8,7 +9,8 @@ import type { Terminal } from './terminal.ts'
 /** Prints one row of a projection. */
 export async function getRow(terminal: Terminal, name: string, key: string, flags: Flags): Promise<number> {
   const { minLsn } = flags as { readonly minLsn?: string }
-  const options = minLsn === undefined ? {} : { minLsn: parseInteger('--min-lsn', minLsn) }
+  const wanted = minLsn === undefined ? {} : { minLsn: parseInteger('--min-lsn', minLsn) }
+  const options = { ...freshnessOf(flags), ...wanted }
   const row = await withDatabase(flags, (db) => db.projection(name, key, options))
   await terminal.out(`${flags['json'] === true ? JSON.stringify(row) : JSON.stringify(row.value, undefined, 2)}\n`)
   return exitCodes.done

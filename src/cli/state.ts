@@ -1,4 +1,5 @@
 import { parseAggregate, parseInteger } from './arguments.ts'
+import { freshnessOf } from './consistency.ts'
 import { exitCodes } from './exit-code.ts'
 import type { Flags } from './settings.ts'
 import { withDatabase } from './target.ts'
@@ -10,6 +11,7 @@ export async function state(terminal: Terminal, aggregate: string, flags: Flags)
   const { at, minLsn } = flags as { readonly at?: string; readonly minLsn?: string }
   const options = {
     ...(at === undefined ? {} : { atLsn: parseInteger('--at', at) }),
+    ...freshnessOf(flags),
     ...(minLsn === undefined ? {} : { minLsn: parseInteger('--min-lsn', minLsn) }),
   }
   const found = await withDatabase(flags, (db) => db.read(type, id, options))

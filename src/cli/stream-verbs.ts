@@ -1,3 +1,4 @@
+import { consistencyFlag } from './consistency.ts'
 import type { FlagDefinition, VerbDefinition } from './verb-definition.ts'
 
 export const aggregateArgument = [['<AGGREGATE/ID>', 'for example account/42']] as const
@@ -19,6 +20,7 @@ export const streamVerbs = (
     flags: [
       { flag: '--from <REVISION>', help: 'first revision; default 1' },
       { flag: '--limit <N>', help: 'at most so many' },
+      consistencyFlag,
       ...ofDatabase,
     ],
     load: async () => (await import('./events.ts')).readStream,

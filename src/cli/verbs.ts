@@ -1,5 +1,6 @@
 import { configKeys } from '../sdk/config-schema.ts'
 import { clusterVerbs } from './cluster-verbs.ts'
+import { consistencyFlag } from './consistency.ts'
 import { queueingFlags } from './queueing.ts'
 import { aggregateArgument, streamVerbs } from './stream-verbs.ts'
 import type { FlagDefinition, VerbDefinition } from './verb-definition.ts'
@@ -109,7 +110,11 @@ const writing: readonly VerbDefinition[] = [
         help: 'when to answer; default completed, or received with --delay',
         choices: ['received', 'completed', 'applied'],
       },
-      { flag: '--durability <WHAT>', help: 'what to wait for', choices: ['flushed', 'written'] },
+      {
+        flag: '--durability <WHAT>',
+        help: 'how far the outcome must have come; default flushed',
+        choices: ['written', 'flushed', 'replicated', 'applied'],
+      },
       { flag: '--expected-revision <N>', help: 'decide only if the aggregate is at this revision' },
       { flag: '--expect-revision <N>', help: 'the same as --expected-revision', isHidden: true },
       ...queueingFlags,
@@ -139,6 +144,7 @@ const reading: readonly VerbDefinition[] = [
       { flag: '--types <a,b>', help: 'only events of these types' },
       { flag: '--follow', help: 'go on with those to come' },
       limit,
+      consistencyFlag,
       ...ofDatabase,
     ],
     load: async () => (await import('./events.ts')).events,
@@ -147,7 +153,12 @@ const reading: readonly VerbDefinition[] = [
     path: 'state',
     help: 'print the state of one aggregate',
     arguments: aggregateArgument,
-    flags: [{ flag: '--at <LSN>', help: 'as it was when this entry was applied' }, minLsn, ...ofDatabase],
+    flags: [
+      { flag: '--at <LSN>', help: 'as it was when this entry was applied' },
+      minLsn,
+      consistencyFlag,
+      ...ofDatabase,
+    ],
     load: async () => (await import('./state.ts')).state,
   },
   {
@@ -157,7 +168,7 @@ const reading: readonly VerbDefinition[] = [
       ['<NAME>', 'of the projection'],
       ['<KEY>', 'of the row'],
     ],
-    flags: [minLsn, ...ofDatabase],
+    flags: [minLsn, consistencyFlag, ...ofDatabase],
     load: async () => (await import('./projection.ts')).getRow,
   },
   {

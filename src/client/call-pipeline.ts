@@ -1,12 +1,13 @@
 import { CallEncoder, type CallFields, type ClientOutcome, callAt } from '../ipc/call-codec.ts'
 import type { Channel } from '../ipc/channel.ts'
-import { clientFrames, encodeRequest, type WaitMode, waitModes } from '../ipc/client-protocol.ts'
+import { clientFrames, encodeRequest, replicatedWanted, type WaitMode, waitModes } from '../ipc/client-protocol.ts'
 import type { Environment } from '../kernel/environment.ts'
 import { CommanderError, isRefusal } from '../kernel/errors.ts'
 import { NumberMap } from '../kernel/number-map.ts'
 import type { AnyAggregate } from '../sdk/aggregate-types.ts'
 import { commandDigest } from '../sdk/command-payload.ts'
 import { isWorkflowType } from '../workflows/workflow-names.ts'
+import { assertDurability } from './asked-durability.ts'
 import { CallRoom } from './call-room.ts'
 import { CallSession } from './call-session.ts'
 import { lateCommand } from './late-errors.ts'
@@ -197,6 +198,7 @@ export class CallPipeline {
     const request = sequence & requestMask
     const type = nameOf(aggregate)
     try {
+      assertDurability(options)
       const at = this.#encoder.add(
         {
           key: `${type}/${id}`,
@@ -205,7 +207,7 @@ export class CallPipeline {
           session: session.id,
           sequence,
           answeredBelow: session.answeredBelow(sequence),
-          wait: waitModes[options.wait ?? 'completed'],
+          wait: waitOf(options),
           writtenIsEnough: options.durability === 'written',
           idempotencyKey: idempotencyKey(aggregate, id, command, data, options.idempotencyKey),
           expectedRevision: options.expectedRevision ?? null,
@@ -269,6 +271,11 @@ export class CallPipeline {
     this.#calls.delete(request)
     room.leave()
   }
+}
+
+function waitOf({ wait = 'completed', durability }: CallOptions): number {
+  if (durability === 'applied') return waitModes.applied
+  return durability === 'replicated' ? waitModes[wait] | replicatedWanted : waitModes[wait]
 }
 
 /** Mostly nothing: whatever it is, the gateway checks it. */

@@ -1,6 +1,7 @@
 import { type ClientEvent, decodeEventBlock } from '../ipc/call-codec.ts'
 import type { Channel } from '../ipc/channel.ts'
 import {
+  type Consistency,
   clientFrames,
   encodeQuery,
   encodeRequest,
@@ -11,11 +12,13 @@ import {
 import type { CommanderError } from '../kernel/errors.ts'
 import { EventFeed } from './event-feed.ts'
 import type { EventsOptions } from './options.ts'
+import type { ReadSession } from './read-session.ts'
 
 interface Reading {
   readonly feed: EventFeed
   readonly follow: boolean
   readonly types: ReadonlySet<string> | null
+  readonly consistency: Consistency | undefined
   /** The last position that was received: after a lost connection the reading goes on behind it. */
   after: number
 }
@@ -23,15 +26,21 @@ interface Reading {
 /** The readings of the event log that a client has under way. */
 export class EventFeeds {
   readonly #readings = new Map<number, Reading>()
+  readonly #session: ReadSession
+
+  constructor(session: ReadSession) {
+    this.#session = session
+  }
 
   async *read(
     request: number,
     options: EventsOptions & { readonly follow?: boolean },
     channel: () => Channel | null,
   ): AsyncGenerator<readonly ClientEvent[]> {
-    const { after = 0, types, signal, follow = false } = options
+    const { after = 0, types, signal, follow = false, consistency } = options
     const feed = new EventFeed()
-    this.#readings.set(request, { feed, follow, after, types: types === undefined ? null : new Set(types) })
+    const wanted = types === undefined ? null : new Set(types)
+    this.#readings.set(request, { feed, follow, after, types: wanted, consistency })
     const abort = (): void => feed.end(null)
     signal?.addEventListener('abort', abort, { once: true })
     if (signal?.aborted === true) abort()
@@ -58,6 +67,7 @@ export class EventFeeds {
     }
     const events: ClientEvent[] = []
     reading.after = Math.max(reading.after, decodeEventBlock(body, reading.after, reading.types, events))
+    this.#session.saw(events.at(-1)?.lsn ?? 0)
     reading.feed.push(events, body.length, channel)
     if ((eventsFlagsOf(body) & eventsFlags.last) !== 0) reading.feed.end(null)
   }
@@ -74,7 +84,9 @@ export class EventFeeds {
   #ask(request: number, channel: Channel | null): void {
     const reading = this.#readings.get(request)
     if (reading === undefined) return
-    const query = { ask: 'events', after: reading.after, follow: reading.follow } as const
+    const { after, follow, consistency } = reading
+    const floor = { ...this.#session.floorOf({}), ...(consistency === undefined ? {} : { consistency }) }
+    const query = { ask: 'events', after, follow, ...floor } as const
     channel?.send(clientFrames.query, encodeQuery(request, query))
   }
 }

@@ -40,6 +40,11 @@ export class GatewayConnection {
     return this.#isOpen ? this.#channel : null
   }
 
+  /** There is more than one that may be asked. */
+  get isSeveral(): boolean {
+    return this.#addresses.isSeveral
+  }
+
   /** Why there is none at the moment, where that is known. */
   get trouble(): CommanderError | null {
     return this.#isOpen ? null : this.#error

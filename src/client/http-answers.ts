@@ -1,4 +1,5 @@
 import type { ClientEvent, ClientOutcome } from '../ipc/call-codec.ts'
+import type { Durability } from '../ipc/client-protocol.ts'
 import { CommanderError, type ErrorCode, errorCodes, isRefusal } from '../kernel/errors.ts'
 import { isWorkflowType } from '../workflows/workflow-names.ts'
 import type { HttpAnswer } from './http-requester.ts'
@@ -77,7 +78,7 @@ export async function outcomeOf(answer: HttpAnswer, context: CallContext): Promi
   const { id, lsn, outcome, durability } = body
   const duplicate = context.isKeyGiven && answer.header('idempotency-replayed') === 'true'
   const common = { id: String(id), lsn: Number(lsn), duplicate }
-  const reached = durability as 'written' | 'flushed' | 'applied'
+  const reached = durability as Durability
   switch (outcome) {
     case 'completed':
       return { outcome, ...common, durability: reached, events: eventsOf(body['events'], context) }

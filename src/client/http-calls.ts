@@ -3,6 +3,7 @@ import { CommanderError, isCommanderError } from '../kernel/errors.ts'
 import { errorOf } from './http-answers.ts'
 import type { HttpNodes } from './http-nodes.ts'
 import type { HttpAnswer } from './http-requester.ts'
+import type { ReadSession } from './read-session.ts'
 
 /** The longest that the server waits in one request. */
 export const waitMsMax = 60_000
@@ -22,6 +23,7 @@ export interface HttpCall<Result> {
 }
 
 export interface HttpCallsOptions {
+  readonly session: ReadSession
   readonly environment: Environment
   readonly nodes: HttpNodes
   readonly token: string | undefined
@@ -136,7 +138,9 @@ export class HttpCalls {
     const timer = this.#o.environment.scheduler.after(Math.max(0, leftMs), () => late.abort())
     const signal = AbortSignal.any([late.signal, this.closed])
     try {
-      return await take(await this.#o.nodes.request({ method, path, headers: this.#headers(headers), body, signal }))
+      const answer = await this.#o.nodes.request({ method, path, headers: this.#headers(headers), body, signal })
+      this.#o.session.saw(Number(answer.header('applied-lsn') ?? 0))
+      return await take(answer)
     } catch (error) {
       throw late.signal.aborted ? lateError(method, path, timeoutMs) : error
     } finally {

@@ -1,9 +1,11 @@
-import type { ClientEvent, ClientOutcome } from '../ipc/call-codec.ts'
+import { type ClientEvent, type ClientOutcome, isWritten } from '../ipc/call-codec.ts'
+import type { ReadFloor } from '../ipc/client-protocol.ts'
 import type { Environment } from '../kernel/environment.ts'
 import { CommanderError, isCommanderError } from '../kernel/errors.ts'
 import { limits } from '../kernel/limits.ts'
 import type { AnyAggregate } from '../sdk/aggregate-types.ts'
 import type { AnyWorkflow } from '../sdk/workflow-types.ts'
+import { assertDurability } from './asked-durability.ts'
 import { bodyOrError, outcomeOf } from './http-answers.ts'
 import { closedError, HttpCalls, waitMsMax } from './http-calls.ts'
 import { readLines, readMessages } from './http-events.ts'
@@ -19,6 +21,7 @@ import type {
   ExecuteOptions,
   ProjectionView,
   QueueView,
+  ReadFreshness,
   ReadOptions,
   ScheduleView,
   StreamOptions,
@@ -27,6 +30,7 @@ import type {
   WorkflowSummary,
   WorkflowsOptions,
 } from './options.ts'
+import { ReadSession } from './read-session.ts'
 import { answerAwakeable, type WorkflowConnection, workflowHandle } from './workflow-client.ts'
 
 export interface HttpDatabaseOptions {
@@ -48,6 +52,7 @@ const reconnectDelayMs = 250
  */
 export class HttpDatabase implements Database, WorkflowConnection {
   readonly #nodes: HttpNodes
+  readonly #session: ReadSession
   readonly #calls: HttpCalls
   readonly #environment: Environment
   readonly #timeoutMs: number
@@ -58,7 +63,8 @@ export class HttpDatabase implements Database, WorkflowConnection {
     this.#environment = environment
     this.#timeoutMs = timeoutMs ?? timeoutDefaultMs
     const most = Math.min(maxInFlight ?? maxInFlightDefault, limits.sessionWindowMax)
-    this.#calls = new HttpCalls({ environment, nodes, token, maxInFlight: most })
+    this.#session = new ReadSession(() => nodes.count > 1)
+    this.#calls = new HttpCalls({ environment, nodes, token, session: this.#session, maxInFlight: most })
     this.#workflows = new HttpWorkflows(this.#calls, environment, this.#timeoutMs)
   }
 
@@ -102,16 +108,15 @@ export class HttpDatabase implements Database, WorkflowConnection {
     return this.#execute(nameOf(aggregate), id, command, data, options) as Promise<never>
   }
 
-  read(aggregate: AnyAggregate | string, id: string, { atLsn, minLsn }: ReadOptions = {}): Promise<never> {
+  read(aggregate: AnyAggregate | string, id: string, options: ReadOptions = {}): Promise<never> {
     const path = `/v1/aggregates/${segment('aggregate', nameOf(aggregate))}/${segment('id', id)}`
-    return this.#get(`${path}${query({ atLsn, minLsn })}`) as Promise<never>
+    return this.#get(`${path}${query({ atLsn: options.atLsn, ...this.#floorOf(options) })}`) as Promise<never>
   }
 
   stream(aggregate: AnyAggregate | string, id: string, options: StreamOptions = {}): ReturnType<Database['stream']> {
-    const { from: fromRevision, limit, minLsn } = options
-    return this.#get(`${streamPath(aggregate, id)}${query({ fromRevision, limit, minLsn })}`) as ReturnType<
-      Database['stream']
-    >
+    const { from: fromRevision, limit } = options
+    const asked = query({ fromRevision, limit, ...this.#floorOf(options) })
+    return this.#get(`${streamPath(aggregate, id)}${asked}`) as ReturnType<Database['stream']>
   }
 
   streamLife(aggregate: AnyAggregate | string, id: string): Promise<StreamView> {
@@ -153,11 +158,12 @@ export class HttpDatabase implements Database, WorkflowConnection {
     try {
       while (!ended.aborted) {
         try {
-          const path = `/v1/events${query({ after, types: types?.join(',') })}`
+          const path = `/v1/events${query({ after, types: types?.join(','), ...this.#floorOf(options) })}`
           const answer = await this.#calls.stream(path, { accept }, ended)
           const read = follow ? readMessages : readLines
           for await (const batch of read(answer.chunks(), after)) {
             after = batch.after
+            this.#session.saw(batch.events.at(-1)?.lsn ?? 0)
             if (batch.events.length > 0) yield batch.events
           }
           if (!follow) return
@@ -176,10 +182,10 @@ export class HttpDatabase implements Database, WorkflowConnection {
   projection(
     name: string,
     key: string,
-    { minLsn }: { readonly minLsn?: number } = {},
+    options: ReadFreshness & { readonly minLsn?: number } = {},
   ): ReturnType<Database['projection']> {
-    const path = `/v1/projections/${segment('projection', name)}/${segment('key', key)}${query({ minLsn })}`
-    return this.#get(path) as ReturnType<Database['projection']>
+    const path = `/v1/projections/${segment('projection', name)}/${segment('key', key)}`
+    return this.#get(`${path}${query({ ...this.#floorOf(options) })}`) as ReturnType<Database['projection']>
   }
 
   async schedules(): Promise<readonly ScheduleView[]> {
@@ -263,12 +269,22 @@ export class HttpDatabase implements Database, WorkflowConnection {
     data: unknown,
     options: ExecuteOptions,
   ): Promise<ClientOutcome> {
+    assertDurability(options)
     const path = `/v1/aggregates/${segment('aggregate', type)}/${segment('id', id)}/commands/${segment('command', command)}`
     const { idempotencyKey, timeoutMs = this.#timeoutMs } = options
     const headers = headersOf(options, idempotencyKey ?? this.#environment.random.uuid())
     const context = { aggregate: { type, id }, isKeyGiven: idempotencyKey !== undefined }
-    const take = (answer: HttpAnswer): Promise<ClientOutcome> => outcomeOf(answer, context)
+    const take = async (answer: HttpAnswer): Promise<ClientOutcome> => {
+      const outcome = await outcomeOf(answer, context)
+      if (!isWritten(outcome)) this.#session.saw(outcome.lsn)
+      return outcome
+    }
     return this.#calls.call({ method: 'POST', path, headers, body: bodyOf(data), timeoutMs, repeat: 'always', take })
+  }
+
+  #floorOf({ minLsn, consistency }: ReadFreshness & { readonly minLsn?: number }): ReadFloor {
+    const given = { ...(minLsn === undefined ? {} : { minLsn }), ...(consistency === undefined ? {} : { consistency }) }
+    return { ...given, ...this.#session.floorOf({ minLsn }) }
   }
 
   #get(path: string, timeoutMs: number = this.#timeoutMs): Promise<unknown> {
@@ -304,9 +320,10 @@ function headersOf(options: ExecuteOptions, key: string): Readonly<Record<string
 }
 
 function preferenceOf(wait: ExecuteOptions['wait'], durability: ExecuteOptions['durability']): string | null {
-  if (wait === 'received') return 'respond-async'
-  if (wait === 'applied') return 'durability=applied'
-  return durability === undefined ? null : `durability=${durability}`
+  if (wait === 'applied') return durability === 'replicated' ? 'durability=applied, replicated' : 'durability=applied'
+  const asked = durability === undefined ? [] : [`durability=${durability}`]
+  const preferences = wait === 'received' ? ['respond-async', ...asked] : asked
+  return preferences.length === 0 ? null : preferences.join(', ')
 }
 
 function traceOf(metadata: Readonly<Record<string, string>>): Readonly<Record<string, string>> {

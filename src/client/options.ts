@@ -1,4 +1,5 @@
 import type { ClientEvent, ClientOutcome } from '../ipc/call-codec.ts'
+import type { Consistency, Durability } from '../ipc/client-protocol.ts'
 import type { CommandView, ProjectionView, QueueView, ScheduleView, StreamView } from '../ipc/client-views.ts'
 import type { AnyAggregate, CommandData, CommandName, EventsOf, StateOf } from '../sdk/aggregate-types.ts'
 import type { AnyWorkflow, InputOf, OutputOf } from '../sdk/workflow-types.ts'
@@ -32,8 +33,16 @@ export interface ExecuteOptions extends QueueingOptions {
    * longer than `timeoutMs` can only be waited for until it is received.
    */
   readonly wait?: 'received' | 'completed' | 'applied'
-  /** written: answer before the flush; a crash of the host may undo it, and the answer says so. Default: flushed. */
-  readonly durability?: 'written' | 'flushed'
+  /**
+   * How far what the answer says must have come; the answer says how far it has. Default: flushed.
+   *
+   * - written: it is in the journal of the node that leads. A crash of its host, or another node that comes to lead, may undo it.
+   * - flushed: it is on the disk; of a replicated journal on those of as many journal servers as its policy wants.
+   * - replicated: the same, and refused as `policy_unsatisfiable` where that promises nothing: one node keeps the journal alone, or
+   *   journal servers share a disk.
+   * - applied: and whoever reads on this node sees it, as with `wait: 'applied'`.
+   */
+  readonly durability?: Durability
   /** Decide only if the aggregate is at this revision; otherwise `revision_mismatch`. */
   readonly expectedRevision?: number
   /** Seen by `decide` and kept with the command. At most 4,096 bytes. */
@@ -42,7 +51,17 @@ export interface ExecuteOptions extends QueueingOptions {
   readonly timeoutMs?: number
 }
 
-export interface ReadOptions {
+/** What a read has to see at least. */
+export interface ReadFreshness {
+  /**
+   * known: what the node that is asked has, and never less than this client has seen or was told is done, on whichever node.
+   * linearizable: everything that any node acknowledged as flushed before the read began; the node that leads is asked whether it
+   * still does, and where nobody says so in time the read fails, retryable, as `not_ready` or `timeout`. Default: known.
+   */
+  readonly consistency?: Consistency
+}
+
+export interface ReadOptions extends ReadFreshness {
   /**
    * Read only once the store has applied this entry. Default: whatever the database has answered as flushed to anybody
    * (read your writes, and everybody else's); 0: do not wait.
@@ -52,7 +71,7 @@ export interface ReadOptions {
   readonly atLsn?: number
 }
 
-export interface StreamOptions {
+export interface StreamOptions extends ReadFreshness {
   /** First revision wanted. Default 1. */
   readonly from?: number
   /** Default and most: 10,000. */
@@ -65,7 +84,7 @@ export interface ArchiveStreamOptions {
   readonly upTo?: number
 }
 
-export interface EventsOptions {
+export interface EventsOptions extends ReadFreshness {
   /** Position after which to begin. Default 0: from the first event. */
   readonly after?: number
   /** Only these event types. Default: all. */
@@ -74,6 +93,7 @@ export interface EventsOptions {
   readonly signal?: AbortSignal
 }
 
+export type { Consistency, Durability } from '../ipc/client-protocol.ts'
 export type { CommandView, ProjectionView, QueueView, ScheduleView, StreamView } from '../ipc/client-views.ts'
 export type * from './workflow-options.ts'
 
@@ -159,7 +179,7 @@ export interface Database extends Workflows {
   projection(
     name: string,
     key: string,
-    options?: { readonly minLsn?: number },
+    options?: ReadFreshness & { readonly minLsn?: number },
   ): Promise<{ readonly version: number; readonly value: unknown }>
   projections(): Promise<readonly ProjectionView[]>
   rebuildProjection(name: string): Promise<void>

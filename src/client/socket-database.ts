@@ -1,6 +1,6 @@
-import { type ClientEvent, type ClientOutcome, decodeOutcome } from '../ipc/call-codec.ts'
+import { type ClientEvent, type ClientOutcome, decodeOutcome, isWritten } from '../ipc/call-codec.ts'
 import type { Channel, Transport } from '../ipc/channel.ts'
-import { clientFrames, decodeFailed, decodeResult, type Query, requestOf } from '../ipc/client-protocol.ts'
+import { appliedOf, clientFrames, decodeFailed, decodeResult, type Query, requestOf } from '../ipc/client-protocol.ts'
 import type { Environment, Timer } from '../kernel/environment.ts'
 import { CommanderError, fromWireError } from '../kernel/errors.ts'
 import { limits } from '../kernel/limits.ts'
@@ -20,6 +20,7 @@ import type {
   ExecuteOptions,
   ProjectionView,
   QueueView,
+  ReadFreshness,
   ReadOptions,
   ScheduleView,
   StreamOptions,
@@ -33,6 +34,7 @@ import type {
   WorkflowWaitOptions,
 } from './options.ts'
 import { PendingQueries } from './pending-queries.ts'
+import { ReadSession } from './read-session.ts'
 import {
   answerAwakeable,
   ended,
@@ -64,7 +66,8 @@ export class SocketDatabase implements Database, WorkflowConnection {
   readonly #timeoutMs: number
   readonly #calls: CallPipeline
   readonly #queries = new PendingQueries()
-  readonly #feeds = new EventFeeds()
+  readonly #session = new ReadSession(() => this.#connection.isSeveral)
+  readonly #feeds = new EventFeeds(this.#session)
   readonly #connection: GatewayConnection
   #isClosed = false
   #sweepTimer: Timer | null = null
@@ -114,12 +117,27 @@ export class SocketDatabase implements Database, WorkflowConnection {
   }
 
   read(aggregate: AnyAggregate | string, id: string, options: ReadOptions = {}): Promise<never> {
-    return this.#ask({ ask: 'state', aggregate: nameOf(aggregate), id, ...options }, true) as Promise<never>
+    const query = {
+      ask: 'state',
+      aggregate: nameOf(aggregate),
+      id,
+      ...options,
+      ...this.#session.floorOf(options),
+    } as const
+    return this.#ask(query, true) as Promise<never>
   }
 
   stream(aggregate: AnyAggregate | string, id: string, options: StreamOptions = {}): ReturnType<Database['stream']> {
     const { from = 1, limit = limits.pageEventsMax, ...rest } = options
-    const query = { ask: 'stream', aggregate: nameOf(aggregate), id, from, limit, ...rest } as const
+    const query = {
+      ask: 'stream',
+      aggregate: nameOf(aggregate),
+      id,
+      from,
+      limit,
+      ...rest,
+      ...this.#session.floorOf(options),
+    } as const
     return this.#ask(query, true) as ReturnType<Database['stream']>
   }
 
@@ -155,9 +173,10 @@ export class SocketDatabase implements Database, WorkflowConnection {
   projection(
     name: string,
     key: string,
-    options: { readonly minLsn?: number } = {},
+    options: ReadFreshness & { readonly minLsn?: number } = {},
   ): ReturnType<Database['projection']> {
-    return this.#ask({ ask: 'projection', name, key, ...options }, true) as ReturnType<Database['projection']>
+    const query = { ask: 'projection', name, key, ...options, ...this.#session.floorOf(options) } as const
+    return this.#ask(query, true) as ReturnType<Database['projection']>
   }
 
   schedules(): Promise<readonly ScheduleView[]> {
@@ -269,6 +288,7 @@ export class SocketDatabase implements Database, WorkflowConnection {
     switch (kind) {
       case clientFrames.outcome: {
         const { request, outcome } = decodeOutcome(body)
+        if (!isWritten(outcome)) this.#session.saw(outcome.lsn)
         if (!this.#calls.outcome(request, outcome)) this.#queries.resolve(request, outcome)
         return
       }
@@ -276,6 +296,7 @@ export class SocketDatabase implements Database, WorkflowConnection {
         this.#failed(requestOf(body), fromWireError(decodeFailed(body)))
         return
       case clientFrames.result:
+        this.#session.saw(appliedOf(body))
         this.#queries.resolve(requestOf(body), decodeResult(body))
         return
       default:

@@ -10,6 +10,7 @@ import { EventLogReader } from '../tables/event-log.ts'
 import { readOutcome, type StoredOutcome } from '../tables/outcomes.ts'
 import type { Call, CallOutcome, Replier } from './call.ts'
 import { OwedAnswers } from './owed-answers.ts'
+import { keptAlone } from './refusals.ts'
 
 interface Ended {
   readonly call: Call
@@ -30,6 +31,7 @@ interface Refusal {
 const written = 0
 const flushed = 1
 const applied = 2
+const replicated = 3
 
 /** Ends that may be large, and can be looked for again. */
 const owable: ReadonlySet<number> = new Set([
@@ -68,6 +70,8 @@ export class Answers {
   #lookUps: LookUp[] = []
   readonly #owed = new OwedAnswers()
   readonly #repliers = new Set<Replier>()
+  /** Why nothing can be promised to be replicated; null: what is flushed is. */
+  replicationRefusal: CommanderError | null = keptAlone()
   #flushed: Lsn = lsn(0)
   #applied: Lsn = lsn(0)
   #answered: Lsn = lsn(0)
@@ -81,6 +85,11 @@ export class Answers {
 
   get flushed(): Lsn {
     return this.#flushed
+  }
+
+  /** Of what is flushed and not applied. */
+  get #level(): number {
+    return this.replicationRefusal === null ? replicated : flushed
   }
 
   get applied(): Lsn {
@@ -101,7 +110,7 @@ export class Answers {
   ended(call: Call, outcome: CallOutcome): void {
     if (call.wait === waitModes.applied) this.#unflushed.push({ call, outcome })
     else if (call.writtenIsEnough) this.#answer(call, outcome, written)
-    else if (outcome.endLsn <= this.#flushed) this.#answer(call, outcome, flushed)
+    else if (outcome.endLsn <= this.#flushed) this.#answer(call, outcome, this.#level)
     else this.#unflushed.push({ call, outcome })
   }
 
@@ -143,7 +152,7 @@ export class Answers {
     for (let ended = queue.peek(); ended !== undefined && ended.outcome.endLsn <= this.#flushed; ended = queue.peek()) {
       queue.shift()
       if (ended.call.wait === waitModes.applied) this.#afterApply(ended)
-      else this.#answer(ended.call, ended.outcome, flushed)
+      else this.#answer(ended.call, ended.outcome, this.#level)
     }
     const refusals = this.#refusals
     for (let next = refusals.peek(); next !== undefined && next.at <= this.#flushed; next = refusals.peek()) {

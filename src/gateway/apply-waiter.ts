@@ -1,3 +1,4 @@
+import type { ReadFloor } from '../ipc/client-protocol.ts'
 import type { Environment, Timer } from '../kernel/environment.ts'
 import { CommanderError } from '../kernel/errors.ts'
 import type { Gateway } from './gateway.ts'
@@ -50,6 +51,23 @@ export class ApplyWaiter {
     })
     const waiting: Waiting = { minLsn, done, timer }
     this.#waiting.add(waiting)
+  }
+
+  /** The same for a read that somebody asked for. A linearizable one hears first how far the store must be. */
+  waitFor(
+    { minLsn, sessionLsn = 0, consistency }: ReadFloor,
+    timeoutMs: number,
+    done: (error: CommanderError | null) => void,
+  ): void {
+    const least = Math.max(minLsn ?? this.#gateway.marks.answered, sessionLsn)
+    if (consistency !== 'linearizable') {
+      this.wait(least, timeoutMs, done)
+      return
+    }
+    this.#gateway.readPoints.ask((point) => {
+      if (typeof point === 'number') this.wait(Math.max(least, point), timeoutMs, done)
+      else done(point)
+    })
   }
 
   async #findTrouble(): Promise<CommanderError | null> {

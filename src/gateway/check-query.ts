@@ -1,4 +1,4 @@
-import type { Query } from '../ipc/client-protocol.ts'
+import { consistencies, type Query } from '../ipc/client-protocol.ts'
 import { CommanderError } from '../kernel/errors.ts'
 import { workflowStatuses } from '../workflows/workflow-view.ts'
 
@@ -21,11 +21,20 @@ const whole = (least: number): Field => ({
 })
 const optional = (field: Field): Field => ({ ...field, isOptional: true })
 
+const floor = {
+  minLsn: optional(whole(0)),
+  sessionLsn: optional(whole(0)),
+  consistency: optional({
+    holds: (value) => (consistencies as readonly unknown[]).includes(value),
+    expected: `one of ${consistencies.join(', ')}`,
+  }),
+}
+
 const fieldsByQuestion: { readonly [Ask in Query['ask']]: Readonly<Record<string, Field>> } = {
   hello: {},
-  state: { aggregate: text, id: text, atLsn: optional(whole(0)), minLsn: optional(whole(0)) },
-  stream: { aggregate: text, id: text, from: whole(0), limit: whole(1), minLsn: optional(whole(0)) },
-  projection: { name: text, key: text, minLsn: optional(whole(0)) },
+  state: { aggregate: text, id: text, atLsn: optional(whole(0)), ...floor },
+  stream: { aggregate: text, id: text, from: whole(0), limit: whole(1), ...floor },
+  projection: { name: text, key: text, ...floor },
   projections: {},
   schedules: {},
   queues: {},
@@ -48,7 +57,7 @@ const fieldsByQuestion: { readonly [Ask in Query['ask']]: Readonly<Record<string
     after: optional(text),
     waiting: optional(flag),
   },
-  events: { after: whole(0), follow: flag },
+  events: { after: whole(0), follow: flag, ...floor },
 }
 
 /**

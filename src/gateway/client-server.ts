@@ -7,6 +7,7 @@ import {
   encodeOutcomeHeader,
   encodeResult,
   type Query,
+  type ReadFloor,
   requestOf,
 } from '../ipc/client-protocol.ts'
 import { unreachable } from '../kernel/assert.ts'
@@ -190,7 +191,7 @@ class ClientConnection implements Replier {
     // A greeting reads nothing, an end is told when it is flushed, and an applier that is down keeps nobody from commands.
     if (query.ask === 'hello' || query.ask === 'rebuild' || query.ask === 'workflowEnd')
       return this.#answer(request, query)
-    this.#o.waiter.wait('minLsn' in query ? query.minLsn : undefined, questionLimits.readWaitMs, (error) => {
+    this.#o.waiter.waitFor(query as ReadFloor, questionLimits.readWaitMs, (error) => {
       if (error === null) this.#answer(request, query)
       else this.failed(request, error)
     })
@@ -296,7 +297,7 @@ class ClientConnection implements Replier {
   }
 
   #result(request: number, value: unknown): void {
-    this.#channel.send(clientFrames.result, encodeResult(request, value))
+    this.#channel.send(clientFrames.result, encodeResult(request, value, this.#o.gateway.marks.applied))
   }
 
   #command(request: number, id: string, waitMs: number): void {

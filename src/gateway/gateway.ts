@@ -13,9 +13,9 @@ import {
   sequenceOf,
 } from '../actions/entry-layout.ts'
 import { waitModes } from '../ipc/client-protocol.ts'
-import type { Refused, Watermark } from '../ipc/journal-protocol.ts'
+import type { ReadPointIs, Refused, Watermark } from '../ipc/journal-protocol.ts'
 import { indeterminate, type Leadership } from '../ipc/leadership.ts'
-import { asCommanderError, CommanderError, fromWireError } from '../kernel/errors.ts'
+import { asCommanderError, type CommanderError, fromWireError } from '../kernel/errors.ts'
 import { type Lsn, lsn } from '../kernel/identifiers.ts'
 import type { Follower, FollowerRole } from '../replica/follower.ts'
 import { findKey, forgetSavedKeys, isConflict, type KeyRecord } from '../state/idempotency.ts'
@@ -26,7 +26,8 @@ import { Call, callWithoutDraft, type Replier } from './call.ts'
 import { DraftSender } from './draft-sender.ts'
 import type { GatewayOptions } from './gateway-options.ts'
 import { type CommandAction, isOperation, Operations, type StreamAction } from './operations.ts'
-import { notTaken, refusalOf, tookNoEffect } from './refusals.ts'
+import { ReadPoints } from './read-points.ts'
+import { keyConflict, notTaken, refusalOf, tookNoEffect, waitModeOf } from './refusals.ts'
 import { rewriteDraft } from './rewrite-draft.ts'
 import { WaitingCalls } from './waiting-calls.ts'
 import { mayEndWorkflow, WorkflowEnds } from './workflow-ends.ts'
@@ -41,7 +42,7 @@ import { mayEndWorkflow, WorkflowEnds } from './workflow-ends.ts'
  */
 export class Gateway implements FollowerRole {
   readonly #o: GatewayOptions
-  readonly #admission: Admission
+  readonly admission: Admission
   readonly #answers: Answers
   readonly #ends: WorkflowEnds
   readonly #sender: DraftSender
@@ -52,17 +53,19 @@ export class Gateway implements FollowerRole {
   #sendScheduled = false
   #stopping = false
   readonly #sendDue: () => void
+  readonly readPoints: ReadPoints
   readonly wallMs: () => number
 
   constructor(options: GatewayOptions) {
     this.#o = options
     this.wallMs = () => options.environment.clock.wallMs()
-    this.#admission = new Admission(options.applications, options.limits)
+    this.admission = new Admission(options.applications, options.limits)
     this.#answers = new Answers(options.store, options.archived, {
       goesOn: (call, stored) => this.#ends.goesOn(call, stored, this.#o.state.lsn),
       again: (call) => this.#again(call),
     })
     this.#ends = new WorkflowEnds({ ...options, answers: this.#answers })
+    this.readPoints = new ReadPoints(options.environment, (id) => this.#follower?.askReadPoint(id) ?? false)
     this.#sender = new DraftSender(options.origin, options.environment.clock)
     this.#sendDue = () => {
       this.#sendScheduled = false
@@ -73,10 +76,6 @@ export class Gateway implements FollowerRole {
 
   get state(): RootState {
     return this.#o.state
-  }
-
-  get admission(): Admission {
-    return this.#admission
   }
 
   get marks(): { readonly written: Lsn; readonly flushed: Lsn; readonly applied: Lsn; readonly answered: Lsn } {
@@ -120,7 +119,7 @@ export class Gateway implements FollowerRole {
     return () => this.#appliedListeners.delete(listener)
   }
 
-  /** Takes in the draft of one command; `replier` gets exactly one answer, in this turn or later. */
+  /** Takes in the draft of one command; `replier` gets exactly one answer, in this turn or later. @param wait see `waitModeOf` */
   submit(replier: Replier, request: number, wait: number, source: Buffer, offset: number): void {
     try {
       this.#submit(replier, request, wait, source, offset)
@@ -160,9 +159,7 @@ export class Gateway implements FollowerRole {
   }
 
   /** Nobody waits any more for the ends of workflows: one request of theirs, or all. */
-  forgetWaits(replier: Replier, request?: number): void {
-    this.#ends.forget(replier, request)
-  }
+  readonly forgetWaits = (replier: Replier, request?: number): void => this.#ends.forget(replier, request)
 
   apply(b: Buffer, offset: number): void {
     for (let o = offset; o < b.length; o += padded(lengthOf(b, o))) this.#applyEntry(b, o)
@@ -182,10 +179,20 @@ export class Gateway implements FollowerRole {
   connected(): void {
     for (const call of this.#sender.drafted.takeAll()) this.#sender.draft(call) // I2
     this.#sender.send()
+    this.readPoints.again()
   }
 
   following(leadership: Leadership): void {
     for (const call of this.#sender.drafted.forsake()) this.#refuse(call, indeterminate(leadership))
+    this.readPoints.again()
+  }
+
+  readonly disconnected = (): void => this.readPoints.lost()
+  readonly readPoint = (answer: ReadPointIs): void => this.readPoints.answered(answer)
+
+  /** What is flushed is committed by as many journal servers as the policy wants, and is answered as `replicated`. */
+  replicates(refusal: CommanderError | null): void {
+    this.#answers.replicationRefusal = refusal
   }
 
   refused({ sequence, error }: Refused): void {
@@ -193,24 +200,23 @@ export class Gateway implements FollowerRole {
     if (call !== undefined) this.#refuse(call, fromWireError(error))
   }
 
-  reset(reason: CommanderError): void {
-    this.#o.reset(reason)
-  }
+  readonly reset = (reason: CommanderError): void => this.#o.reset(reason)
 
-  #submit(replier: Replier, request: number, wait: number, source: Buffer, offset: number): void {
+  #submit(replier: Replier, request: number, asked: number, source: Buffer, offset: number): void {
     const { refusal } = this
     if (refusal !== null) throw refusal
+    const wait = waitModeOf(asked, this.#answers.replicationRefusal)
     if (this.#follower?.isWritable !== true) throw notTaken()
-    const changed = this.#admission.admit(this.#o.state, this.#sender.drafted.length, source, offset)
+    const changed = this.admission.admit(this.#o.state, this.#sender.drafted.length, source, offset)
     if (wait === waitModes.ended) this.#ends.admit(source, offset)
     const writtenIsEnough = (flagsOf(source, offset) & entryFlags.writtenIsEnough) !== 0
     const call = new Call(replier, request, wait, writtenIsEnough, source, offset, lengthOf(source, offset))
-    call.definitionVersion = this.#admission.admittedVersion
-    const key = this.#admission.keyOf(source, offset)
+    call.definitionVersion = this.admission.admittedVersion
+    const key = this.admission.keyOf(source, offset)
     if (key !== null && this.#isKnown(call, key)) return
     if (wait === waitModes.received)
       source.writeUInt16LE(flagsOf(source, offset) | entryFlags.flush, offset + entryOffsets.flags)
-    const rewriting = this.#admission.rewriting(source, offset, changed, key)
+    const rewriting = this.admission.rewriting(source, offset, changed, key)
     if (rewriting !== null) call.replaceSource(rewriteDraft(source, offset, rewriting))
     this.#sender.draft(call)
     this.#sendSoon()
@@ -227,9 +233,7 @@ export class Gateway implements FollowerRole {
 
   #repeat(call: Call, first: Lsn, record: KeyRecord | undefined, key: IdempotencyKey | null, neededLsn: Lsn): void {
     if (key !== null && record?.lsn === first && isConflict(key, record)) {
-      const message = `the idempotency key "${key.key}" was used by command ${first} with other data; use a new key for a new command`
-      const details = { command: String(first) }
-      this.#answers.refuse(call, new CommanderError('idempotency_conflict', message, { details }), neededLsn)
+      this.#answers.refuse(call, keyConflict(key.key, first), neededLsn)
       this.#sendSoon()
       return
     }
@@ -312,7 +316,7 @@ export class Gateway implements FollowerRole {
     if (call === null) return
     call.source = null
     if (repeats !== 0) {
-      const key = this.#admission.keyOf(b, o)
+      const key = this.admission.keyOf(b, o)
       const record = key === null ? undefined : findKey(this.#o.state.idempotency, key.key, lsnOf(b, o))
       return this.#repeat(call, repeats, record, key, lsnOf(b, o))
     }

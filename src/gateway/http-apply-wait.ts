@@ -1,22 +1,19 @@
+import type { ReadFloor } from '../ipc/client-protocol.ts'
 import { type ArchivedElsewhere, isArchivedElsewhere } from '../tables/archived-streams.ts'
 import { httpLimits } from './http-limits.ts'
 import type { HttpContext, HttpExchange } from './http-route.ts'
 
-/** Undefined: the reader asks for nothing special, and then sees all that anybody here was told is done. */
-export const minLsnOf = (exchange: HttpExchange): number | undefined => exchange.query['minLsn'] as number | undefined
+/** Empty: the reader asks for nothing special, and then sees all that anybody here was told is done. */
+export const readFloorOf = ({ query }: HttpExchange): ReadFloor => query as ReadFloor
 
-/** Calls `read` once the store has applied `lsn`, unless the client is gone by then. */
-export function whenApplied(
-  context: HttpContext,
-  exchange: HttpExchange,
-  lsn: number | undefined,
-  read: () => void,
-): void {
-  if (lsn === 0) {
-    readNow(context, exchange, read)
-    return
-  }
-  context.waiter.wait(lsn, httpLimits.readWaitMs, (error) => {
+/** How far the store was, for a later read that is to see no less, on whichever node. */
+export const appliedHeader = ({ gateway }: HttpContext): Readonly<Record<string, string>> => ({
+  'applied-lsn': String(gateway.marks.applied),
+})
+
+/** Calls `read` once the store has applied what it is to see, unless the client is gone by then. */
+export function whenApplied(context: HttpContext, exchange: HttpExchange, floor: ReadFloor, read: () => void): void {
+  context.waiter.waitFor(floor, httpLimits.readWaitMs, (error) => {
     if (!exchange.isOpen) return
     if (error !== null) return exchange.fail(error)
     readNow(context, exchange, read)

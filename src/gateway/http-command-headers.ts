@@ -1,25 +1,33 @@
 import type { QueueFields } from '../actions/queue-actions.ts'
+import { type Durability, durabilities, replicatedWanted, waitModes } from '../ipc/client-protocol.ts'
 import { CommanderError } from '../kernel/errors.ts'
 import { limits } from '../kernel/limits.ts'
 import { httpLimits } from './http-limits.ts'
 import type { HttpExchange, JsonSchema } from './http-route.ts'
 
-/** What `Prefer` (RFC 7240) asks for; what it does not know is passed over, as the RFC demands. */
+/**
+ * What `Prefer` (RFC 7240) asks for. What it does not know is passed over, as the RFC demands, but for a durability that there is
+ * not: who asks for one must not be given less.
+ */
 export interface Preferences {
   /** Answer 202 as soon as the command is received. */
   readonly respondAsync: boolean
   /** Answer 202 if the command has not ended by then. */
   readonly waitMs: number | null
-  readonly durability: 'written' | 'flushed' | 'applied' | null
+  readonly durability: Durability | null
+  /** `durability=applied, replicated`: refused where it cannot be promised. */
+  readonly isReplicated: boolean
   /** Of what was asked for, only what became of it. */
   readonly isMinimal: boolean
 }
 
+/** @throws CommanderError `invalid_input` */
 export function preferencesOf(header: string | undefined): Preferences {
   let respondAsync = false
   let waitMs: number | null = null
   let durability: Preferences['durability'] = null
   let isMinimal = false
+  let isReplicated = false
   for (const preference of (header ?? '').split(',')) {
     const [, name, quoted, plain] = /^\s*([\w-]+)\s*(?:=\s*(?:"([^"]*)"|([^;\s]*)))?\s*(?:;|$)/.exec(preference) ?? []
     const value = quoted ?? plain ?? ''
@@ -34,12 +42,39 @@ export function preferencesOf(header: string | undefined): Preferences {
         isMinimal ||= value === 'minimal'
         break
       case 'durability':
-        if (value === 'written' || value === 'flushed' || value === 'applied') durability ??= value
+        durability ??= durabilityOf(value)
+        break
+      case 'replicated':
+        isReplicated = true
         break
       default:
     }
   }
-  return { respondAsync, waitMs, durability, isMinimal }
+  return { respondAsync, waitMs, durability, isReplicated: isReplicated || durability === 'replicated', isMinimal }
+}
+
+function durabilityOf(value: string): Durability {
+  const known = durabilities.find((one) => one === value)
+  if (known !== undefined) return known
+  const found = JSON.stringify(value.slice(0, 64))
+  throw new CommanderError(
+    'invalid_input',
+    `the header Prefer asks for the durability ${found}, but there are written, flushed, replicated and applied`,
+  )
+}
+
+/** How the gateway is to answer a command that waits for this, if its request says nothing else. */
+export function waitOf(usual: keyof typeof waitModes, { durability, isReplicated }: Preferences): number {
+  const wait = usual === 'completed' && durability === 'applied' ? waitModes.applied : waitModes[usual]
+  return isReplicated ? wait | replicatedWanted : wait
+}
+
+/** @throws CommanderError `invalid_input`: what is only received changes nothing that could be applied */
+export function assertAsync({ durability }: Preferences): void {
+  if (durability !== 'applied') return
+  const message =
+    'the header Prefer asks to be answered when the command is received (respond-async), and when it is applied: leave one out'
+  throw new CommanderError('invalid_input', message)
 }
 
 /**

@@ -1,7 +1,6 @@
-import { waitModes } from '../ipc/client-protocol.ts'
 import type { CallOutcome } from './call.ts'
 import { commandDraft } from './http-command-draft.ts'
-import { preferencesOf, queueingHeaders } from './http-command-headers.ts'
+import { assertAsync, type Preferences, preferencesOf, queueingHeaders, waitOf } from './http-command-headers.ts'
 import type { CommandWaits } from './http-command-waits.ts'
 import { addressed } from './http-names.ts'
 import { answerOutcome, outcomeOf, outcomeOfView } from './http-outcome.ts'
@@ -28,7 +27,7 @@ export function commandRoutes(context: HttpContext, replier: HttpReplier, waits:
         'Idempotency-Key': text('The same key with the same command gives the first outcome. 1 to 256 bytes'),
         'If-Match': text('Decide only if the aggregate is at this revision: "5"'),
         Prefer: text(
-          'respond-async: answer when received; wait=<seconds>: answer 202 when it takes longer; durability=written|flushed|applied',
+          'respond-async: answer when received; wait=<seconds>: answer 202 when it takes longer; durability=written|flushed|replicated|applied',
         ),
         ...queueingHeaders,
         traceparent: text('W3C Trace Context; decide sees it as metadata'),
@@ -74,29 +73,25 @@ class Sender {
   send(exchange: HttpExchange): void {
     const preferences = preferencesOf(exchange.header('prefer'))
     const addressee = addressed(this.#context.gateway, exchange)
+    if (preferences.respondAsync) assertAsync(preferences)
     const draft = commandDraft(this.#context, exchange, addressee, exchange.params['command'] as string, exchange.body)
-    if (preferences.respondAsync) this.#sendAsync(exchange, draft)
-    else if (preferences.waitMs !== null) this.#sendAndWait(exchange, draft, preferences.waitMs)
-    else
-      this.#sendAndAnswer(
-        exchange,
-        draft,
-        preferences.durability === 'applied' ? waitModes.applied : waitModes.completed,
-      )
+    if (preferences.respondAsync) this.#sendAsync(exchange, draft, waitOf('received', preferences))
+    else if (preferences.waitMs !== null) this.#sendAndWait(exchange, draft, preferences, preferences.waitMs)
+    else this.#sendAndAnswer(exchange, draft, waitOf('completed', preferences))
   }
 
-  #sendAsync(exchange: HttpExchange, draft: Buffer): void {
-    this.#submit(exchange, draft, waitModes.received, (outcome) => {
+  #sendAsync(exchange: HttpExchange, draft: Buffer, wait: number): void {
+    this.#submit(exchange, draft, wait, (outcome) => {
       answerOutcome(exchange, outcomeOf(this.#context.gateway, outcome), { 'preference-applied': 'respond-async' })
     })
   }
 
   /** Received first, so that the id is known when the time is over. */
-  #sendAndWait(exchange: HttpExchange, draft: Buffer, waitMs: number): void {
+  #sendAndWait(exchange: HttpExchange, draft: Buffer, preferences: Preferences, waitMs: number): void {
     const { gateway, environment } = this.#context
     const headers = { 'preference-applied': `wait=${waitMs / 1000}` }
     const startedMs = environment.clock.monotonicMs()
-    this.#submit(exchange, draft, waitModes.received, (call) => {
+    this.#submit(exchange, draft, waitOf('received', preferences), (call) => {
       const outcome = outcomeOf(gateway, call)
       if (outcome.outcome !== 'received') return answerOutcome(exchange, outcome, headers)
       const leftMs = waitMs - (environment.clock.monotonicMs() - startedMs)

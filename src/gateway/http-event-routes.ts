@@ -1,14 +1,14 @@
 import type { Timer } from '../kernel/environment.ts'
 import { CommanderError } from '../kernel/errors.ts'
 import { limits } from '../kernel/limits.ts'
-import { minLsnOf, whenApplied } from './http-apply-wait.ts'
+import { appliedHeader, readFloorOf, whenApplied } from './http-apply-wait.ts'
 import { EventReading, type ReadingOptions } from './http-event-reading.ts'
 import { LineSink, MessageSink, PageSink } from './http-event-sinks.ts'
 import { type EventSource, LogSource } from './http-event-sources.ts'
 import { EventTexts } from './http-event-texts.ts'
 import { httpLimits } from './http-limits.ts'
 import type { HttpContext, HttpExchange, HttpRoute, HttpStream } from './http-route.ts'
-import { eventList, integer, json, minLsn, object, problem, text } from './http-schemas.ts'
+import { appliedLsn, eventList, integer, json, object, problem, readFloor, text } from './http-schemas.ts'
 
 const page = 'application/json'
 const ndjson = 'application/x-ndjson'
@@ -62,19 +62,20 @@ export class EventRoutes {
           after: integer('Position after which to begin; default 0: from the first event'),
           types: text('Only these event types, separated by commas'),
           limit: integer(`Events at most; of a JSON page by default ${limits.pageEventsMax}, and never more`, 1),
-          minLsn,
+          ...readFloor,
         },
         headers: { 'Last-Event-ID': text('Of server-sent events: takes the place of `after`') },
         answers: {
           200: {
             description: 'Events',
+            headers: appliedLsn,
             content: {
               ...json('', object({ events: eventList, next: integer('Position to go on after') })).content,
               [ndjson]: text('One event a line'),
               [serverSentEvents]: text('One event a message, its position as id'),
             },
           },
-          504: problem('The store did not reach `minLsn` in time'),
+          504: problem('The store did not reach `minLsn` in time, or no leader confirmed a linearizable read'),
           507: problem('The store has no room on its disk, and applies nothing'),
         },
         streams: true,
@@ -98,10 +99,10 @@ export class EventRoutes {
     const after = form === serverSentEvents ? resumedAfter(exchange) : afterOf(exchange)
     const wanted = types === undefined ? null : new Set(types.split(',').map((type) => type.trim()))
     const source = new LogSource(this.#context.queries, this.#texts, after, wanted)
-    whenApplied(this.#context, exchange, minLsnOf(exchange), () => {
+    whenApplied(this.#context, exchange, readFloorOf(exchange), () => {
       // Before the answer begins: afterwards it could only be cut off.
       for (const _ of this.#context.queries.log.blocksFrom(after + 1)) break
-      const stream = exchange.stream(form === page ? `${page}; charset=utf-8` : form)
+      const stream = exchange.stream(form === page ? `${page}; charset=utf-8` : form, appliedHeader(this.#context))
       if (form === serverSentEvents) this.#follow(exchange, stream, source, limit)
       else if (form === ndjson) this.#start(exchange, { source, sink: new LineSink(stream), limit, follows: false })
       else {

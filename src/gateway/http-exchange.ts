@@ -81,12 +81,12 @@ export class ServerExchange implements HttpExchange {
     this.problem(body, headers)
   }
 
-  stream(contentType: string): HttpStream {
+  stream(contentType: string, headers: Readonly<Record<string, string>> = {}): HttpStream {
     this.#isAnswered = true
     const { raw } = this.#reply
     this.#reply.hijack()
     // Proxies would otherwise keep back what is meant to arrive now.
-    raw.writeHead(200, { ...noStore, 'content-type': contentType, 'x-accel-buffering': 'no' })
+    raw.writeHead(200, { ...noStore, ...headers, 'content-type': contentType, 'x-accel-buffering': 'no' })
     return {
       write: (text) => !raw.destroyed && raw.write(text),
       onDrain: (run) => raw.on('drain', run),

@@ -51,7 +51,7 @@ export function operationRoutes(context: HttpContext, replier: HttpReplier, wait
       answers: { 200: json('The commands', object({ commands: commandList })) },
       handle: (exchange) => {
         const limit = (exchange.query['limit'] as number | undefined) ?? httpLimits.pageItemsDefault
-        whenApplied(context, exchange, undefined, () => {
+        whenApplied(context, exchange, {}, () => {
           const after = exchange.query['after'] as number | undefined
           const commands = context.queries.commands(exchange.query['state'] as 'parked' | 'pending', limit, after)
           exchange.json(200, { commands: commands.map(withOutcome) })
@@ -105,7 +105,7 @@ function operate(
   actionOn: (id: string) => Operation,
 ): void {
   const id = exchange.params['id'] as string
-  whenApplied(context, exchange, undefined, () => {
+  whenApplied(context, exchange, {}, () => {
     const action = actionOn(id)
     const request = replier.expect(exchange, ({ endLsn, code }) => {
       exchange.json(200, { id, lsn: endLsn, outcome: actionTypeOf(code)?.replace('command/', '') })

@@ -1,5 +1,5 @@
 import { limits } from '../kernel/limits.ts'
-import { minLsnOf, whenApplied } from './http-apply-wait.ts'
+import { appliedHeader, readFloorOf, whenApplied } from './http-apply-wait.ts'
 import { EventReading } from './http-event-reading.ts'
 import { PageSink } from './http-event-sinks.ts'
 import { StreamSource } from './http-event-sources.ts'
@@ -8,17 +8,18 @@ import type { HttpContext, HttpRoute } from './http-route.ts'
 import {
   aggregateParams,
   anything,
+  appliedLsn,
   eventList,
   integer,
   json,
-  minLsn,
   object,
   problem,
   projectionList,
+  readFloor,
   text,
 } from './http-schemas.ts'
 
-const notInTime = problem('The store did not reach `minLsn` in time')
+const notInTime = problem('The store did not reach `minLsn` in time, or no leader confirmed a linearizable read')
 const noRoom = problem('The store has no room on its disk, and applies nothing')
 
 /** States, streams and projections, as the store has them. */
@@ -37,7 +38,7 @@ function aggregateRoutes(context: HttpContext): HttpRoute[] {
       description: 'Its initial state, at revision 0, before the first event.',
       scopes: ['read'],
       params: aggregateParams,
-      query: { atLsn: integer('As it was when this entry was applied'), minLsn },
+      query: { atLsn: integer('As it was when this entry was applied'), ...readFloor },
       answers: {
         200: {
           ...json(
@@ -48,7 +49,7 @@ function aggregateRoutes(context: HttpContext): HttpRoute[] {
               state: anything('As the application folds it'),
             }),
           ),
-          headers: { ETag: text('The revision in quotes, for If-Match') },
+          headers: { ETag: text('The revision in quotes, for If-Match'), ...appliedLsn },
         },
         404: problem('Unknown aggregate type'),
         410: problem('The stream was deleted'),
@@ -58,15 +59,12 @@ function aggregateRoutes(context: HttpContext): HttpRoute[] {
       handle: (exchange) => {
         const { type, id } = addressed(gateway, exchange)
         const atLsn = exchange.query['atLsn'] as number | undefined
-        whenApplied(
-          context,
-          exchange,
-          atLsn === undefined ? minLsnOf(exchange) : Math.max(atLsn, minLsnOf(exchange) ?? 0),
-          () => {
-            const view = queries.state(type, id, atLsn)
-            exchange.json(200, view, { etag: `"${view.revision}"` })
-          },
-        )
+        const floor = readFloorOf(exchange)
+        const wanted = atLsn === undefined ? floor : { ...floor, minLsn: Math.max(atLsn, floor.minLsn ?? 0) }
+        whenApplied(context, exchange, wanted, () => {
+          const view = queries.state(type, id, atLsn)
+          exchange.json(200, view, { etag: `"${view.revision}"`, ...appliedHeader(context) })
+        })
       },
     },
     {
@@ -79,10 +77,13 @@ function aggregateRoutes(context: HttpContext): HttpRoute[] {
       query: {
         fromRevision: integer('First revision wanted; default 1'),
         limit: integer(`At most this many; default ${limits.pageEventsMax}, and never more`, 1),
-        minLsn,
+        ...readFloor,
       },
       answers: {
-        200: json('One page', object({ events: eventList, nextRevision: integer('Where the next page begins', 1) })),
+        200: {
+          ...json('One page', object({ events: eventList, nextRevision: integer('Where the next page begins', 1) })),
+          headers: appliedLsn,
+        },
         404: problem('Unknown aggregate type'),
         410: problem('The stream was deleted'),
         504: notInTime,
@@ -93,11 +94,14 @@ function aggregateRoutes(context: HttpContext): HttpRoute[] {
         const from = (exchange.query['fromRevision'] as number | undefined) ?? 1
         const wanted = (exchange.query['limit'] as number | undefined) ?? limits.pageEventsMax
         const limit = Math.min(wanted, limits.pageEventsMax)
-        whenApplied(context, exchange, minLsnOf(exchange), () => {
+        whenApplied(context, exchange, readFloorOf(exchange), () => {
           // Before the answer begins: afterwards it could only be cut off.
           queries.stream(type, id, from, 1)
           const source = new StreamSource(queries, type, id, from)
-          const sink = new PageSink(exchange.stream('application/json; charset=utf-8'), 'nextRevision')
+          const sink = new PageSink(
+            exchange.stream('application/json; charset=utf-8', appliedHeader(context)),
+            'nextRevision',
+          )
           const reading = new EventReading(context.environment, {
             source,
             sink,
@@ -122,24 +126,29 @@ function projectionRoutes(context: HttpContext): HttpRoute[] {
       summary: 'One row of a projection',
       scopes: ['read'],
       params: { name: text('Projection'), key: text('Key of the row, percent-encoded') },
-      query: { minLsn },
+      query: readFloor,
       answers: {
-        200: json(
-          'The row',
-          object({
-            name: text('Projection'),
-            key: text('Key'),
-            version: integer('Of the projection', 1),
-            value: anything('The row'),
-          }),
-        ),
+        200: {
+          ...json(
+            'The row',
+            object({
+              name: text('Projection'),
+              key: text('Key'),
+              version: integer('Of the projection', 1),
+              value: anything('The row'),
+            }),
+          ),
+          headers: appliedLsn,
+        },
         404: problem('Unknown projection, or it has no such row'),
         504: notInTime,
         507: noRoom,
       },
       handle: (exchange) => {
         const { name, key } = exchange.params as { name: string; key: string }
-        whenApplied(context, exchange, minLsnOf(exchange), () => exchange.json(200, queries.projection(name, key)))
+        whenApplied(context, exchange, readFloorOf(exchange), () =>
+          exchange.json(200, queries.projection(name, key), appliedHeader(context)),
+        )
       },
     },
     {

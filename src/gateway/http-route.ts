@@ -43,7 +43,7 @@ export interface HttpExchange {
   text(status: number, body: string, contentType: string): void
   problem(body: ProblemBody, headers?: Readonly<Record<string, string>>): void
   fail(error: unknown, status?: ProtocolStatus): void
-  stream(contentType: string): HttpStream
+  stream(contentType: string, headers?: Readonly<Record<string, string>>): HttpStream
 }
 
 /** An answer of unknown length. */
@@ -123,7 +123,7 @@ export interface HttpContext {
   readonly environment: Environment
   readonly gateway: HttpGateway
   readonly queries: HttpQueries
-  readonly waiter: Pick<ApplyWaiter, 'wait'>
+  readonly waiter: Pick<ApplyWaiter, 'wait' | 'waitFor'>
   readonly streams: Pick<StreamOperations, 'life' | 'archive' | 'close' | 'delete'>
   readonly workflows: Pick<WorkflowReads, 'view' | 'record' | 'list'>
   readonly rebuild: (name: string, done: (error: CommanderError | null) => void) => void

@@ -1,3 +1,4 @@
+import { consistencies, durabilities } from '../ipc/client-protocol.ts'
 import { limits } from '../kernel/limits.ts'
 import { workflowStatuses } from '../workflows/workflow-view.ts'
 import type { HttpAnswer, JsonSchema, Parameters } from './http-route.ts'
@@ -49,14 +50,14 @@ export const components: Readonly<Record<string, JsonSchema>> = {
     id: text('Id of the command'),
     lsn: integer('Entry that ended the command: what `minLsn` of a later read wants', 1),
     outcome: { const: 'completed' },
-    durability: { enum: ['written', 'flushed', 'applied'] },
+    durability: { enum: durabilities },
     events: list(reference('DecidedEvent')),
   }),
   Received: object({
     id: text('Id of the command, for /v1/commands/{id}'),
     lsn: integer('Entry of the command', 1),
     outcome: { const: 'received' },
-    durability: { enum: ['written', 'flushed', 'applied'] },
+    durability: { enum: durabilities },
   }),
   Command: object({
     id: text('Id of the command'),
@@ -200,7 +201,21 @@ export const aggregateParams: Parameters = {
   id: text(`Aggregate id, 1 to ${limits.aggregateIdBytesMax} bytes of UTF-8; percent-encoded, "/" and ":" too`),
 }
 
-export const minLsn: JsonSchema = integer('Wait until the store has applied this entry: read your writes')
+/** What a read has to see at least. */
+export const readFloor: Parameters = {
+  minLsn: integer('Wait until the store has applied this entry: read your writes'),
+  sessionLsn: integer('Beside that: no less than a former answer, of whichever node, said in Applied-Lsn'),
+  consistency: {
+    enum: consistencies,
+    description:
+      'known: what this node has, the default. linearizable: everything that any node acknowledged as flushed before the request; ' +
+      'the node that leads is asked',
+  },
+}
+
+export const appliedLsn: Parameters = {
+  'Applied-Lsn': integer('What the store of this node had applied: for `sessionLsn` of a later read'),
+}
 
 /** Every answer of a route with tokens may be one of these. */
 export const commonAnswers: Readonly<Record<string, HttpAnswer>> = {

@@ -1,11 +1,10 @@
-import { waitModes } from '../ipc/client-protocol.ts'
 import { CommanderError } from '../kernel/errors.ts'
 import { limits } from '../kernel/limits.ts'
 import { awakeablePlace, workflowType } from '../workflows/workflow-names.ts'
 import { workflowStatuses } from '../workflows/workflow-view.ts'
 import type { CallOutcome } from './call.ts'
 import { commandDraft } from './http-command-draft.ts'
-import { preferencesOf, queueingHeaders, queueingOf } from './http-command-headers.ts'
+import { preferencesOf, queueingHeaders, queueingOf, waitOf } from './http-command-headers.ts'
 import { httpLimits } from './http-limits.ts'
 import { type Addressed, addressedAs } from './http-names.ts'
 import { answerOutcome, outcomeOf } from './http-outcome.ts'
@@ -207,13 +206,16 @@ class WorkflowDesk {
   }
 
   start(exchange: HttpExchange): void {
-    const { waitMs } = preferencesOf(exchange.header('prefer'))
+    const preferences = preferencesOf(exchange.header('prefer'))
+    const { waitMs } = preferences
     const question = questionOf(exchange, 202)
     const draft = commandDraft(this.#context, exchange, this.#addressed(exchange), 'start', {
       input: exchange.body ?? null,
     })
     if (waitMs !== null && waitMs > 0) {
-      this.#waits.start(exchange, draft, waitMs, (came) => this.#answers.answer(exchange, question, came))
+      this.#waits.start(exchange, draft, waitOf('ended', preferences), waitMs, (came) =>
+        this.#answers.answer(exchange, question, came),
+      )
       return
     }
     if ((queueingOf(exchange).delayMs ?? 0) > 0) return this.#startLater(exchange, question, draft)
@@ -231,7 +233,8 @@ class WorkflowDesk {
       else this.#answers.answer(exchange, questionOf(exchange, 202), outcome.outcome === 'completed' ? null : call)
     }
     const { gateway } = this.#context
-    gateway.submit(this.#replier, this.#replier.expect(exchange, answer), waitModes.received, draft, 0)
+    const wait = waitOf('received', preferencesOf(exchange.header('prefer')))
+    gateway.submit(this.#replier, this.#replier.expect(exchange, answer), wait, draft, 0)
   }
 
   get(exchange: HttpExchange): void {
@@ -265,7 +268,8 @@ class WorkflowDesk {
   }
 
   #submit(exchange: HttpExchange, draft: Buffer, answer: Parameters<HttpReplier['expect']>[1]): void {
-    this.#context.gateway.submit(this.#replier, this.#replier.expect(exchange, answer), waitModes.completed, draft, 0)
+    const wait = waitOf('completed', preferencesOf(exchange.header('prefer')))
+    this.#context.gateway.submit(this.#replier, this.#replier.expect(exchange, answer), wait, draft, 0)
   }
 
   #addressed({ params: { name = '', id = '' } }: HttpExchange): Addressed {

@@ -1,4 +1,3 @@
-import { waitModes } from '../ipc/client-protocol.ts'
 import type { Timer } from '../kernel/environment.ts'
 import type { CommanderError } from '../kernel/errors.ts'
 import type { CallOutcome, Replier } from './call.ts'
@@ -27,9 +26,9 @@ export class HttpWorkflowWaits implements Replier {
     return this.#waiting.size
   }
 
-  /** Starts a workflow by this draft and waits for its end. Calls `done` once, unless the client goes away. */
-  start(exchange: HttpExchange, draft: Buffer, waitMs: number, done: Waiting['done']): void {
-    this.#context.gateway.submit(this, this.#wait(exchange, waitMs, done), waitModes.ended, draft, 0)
+  /** Starts a workflow by this draft and waits for its end, as `wait` says to the gateway. Calls `done` once, unless the client goes away. */
+  start(exchange: HttpExchange, draft: Buffer, wait: number, waitMs: number, done: Waiting['done']): void {
+    this.#context.gateway.submit(this, this.#wait(exchange, waitMs, done), wait, draft, 0)
   }
 
   /** Waits for the end of a workflow. @throws CommanderError `overloaded` */

@@ -1,5 +1,7 @@
+import { replicatedWanted, waitModes } from '../ipc/client-protocol.ts'
 import { notLeader } from '../ipc/leadership.ts'
 import { CommanderError } from '../kernel/errors.ts'
+import type { Lsn } from '../kernel/identifiers.ts'
 import type { Follower } from '../replica/follower.ts'
 
 export const notTaken = (): CommanderError =>
@@ -19,6 +21,38 @@ export function refusalOf(follower: Follower | null, isStopping: boolean): Comma
   const { isStandingBy, leadership } = follower.standing
   return isStandingBy ? notLeader(leadership) : notReady()
 }
+
+/**
+ * @param asked a wait mode, perhaps with `replicatedWanted`
+ * @param refusal why that cannot be promised; null: it can
+ * @throws CommanderError that refusal; `invalid_input` for what is no wait mode
+ */
+export function waitModeOf(asked: number, refusal: CommanderError | null): number {
+  if (asked <= waitModes.ended) return asked
+  const wait = asked & ~replicatedWanted
+  if (wait <= waitModes.ended) {
+    if (refusal !== null) throw refusal
+    return wait
+  }
+  const known = Object.entries(waitModes).map(([name, code]) => `${code} (${name})`)
+  throw new CommanderError('invalid_input', `a call can wait for ${known.join(', ')}, and not for ${wait}`)
+}
+
+export const keyConflict = (key: string, first: Lsn): CommanderError =>
+  new CommanderError(
+    'idempotency_conflict',
+    `the idempotency key "${key}" was used by command ${first} with other data; use a new key for a new command`,
+    { details: { command: String(first) } },
+  )
+
+/** Of the durability `replicated`, until a journal writer says otherwise. */
+export const keptAlone = (): CommanderError =>
+  new CommanderError(
+    'policy_unsatisfiable',
+    'nothing can be promised to be replicated: one node keeps this journal alone, or has not said yet that it does not; ' +
+      'ask for flushed, or run the database with --journal replicated',
+    { retryable: false },
+  )
 
 /** Of a deletion. */
 export const tookNoEffect = (): CommanderError =>

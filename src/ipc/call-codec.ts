@@ -21,6 +21,7 @@ import { type QueueFields, queueFieldsOf } from '../actions/queue-actions.ts'
 import { CommanderError } from '../kernel/errors.ts'
 import { revision } from '../kernel/identifiers.ts'
 import {
+  type Durability,
   decodeOutcomeHeader,
   durabilities,
   eventsHeaderBytes,
@@ -38,7 +39,7 @@ export type ClientOutcome =
       readonly outcome: 'completed'
       readonly id: string
       readonly lsn: number
-      readonly durability: 'written' | 'flushed' | 'applied'
+      readonly durability: Durability
       /** The outcome of an earlier call with the same idempotency key. */
       readonly duplicate: boolean
       readonly events: readonly ClientEvent[]
@@ -63,9 +64,13 @@ export type ClientOutcome =
       readonly outcome: 'received'
       readonly id: string
       readonly lsn: number
-      readonly durability: 'written' | 'flushed' | 'applied'
+      readonly durability: Durability
       readonly duplicate: boolean
     }
+
+/** It may be lost yet. A rejection does not say: who asked for `written` got it as that. */
+export const isWritten = (outcome: ClientOutcome): boolean =>
+  !('durability' in outcome) || outcome.durability === 'written'
 
 export interface CallFields extends Pick<QueueFields, 'priority' | 'delayMs'> {
   readonly key: string

@@ -24,8 +24,34 @@ export const clientFrames = {
 export const waitModes = { completed: 0, received: 1, applied: 2, ended: 3 } as const
 export type WaitMode = keyof typeof waitModes
 
+/** Added to the wait mode of a call: it is to be refused where `replicated` cannot be promised. */
+export const replicatedWanted = 256
+
 export const outcomeFlags = { duplicate: 1 } as const
-export const durabilities: readonly ['written', 'flushed', 'applied'] = ['written', 'flushed', 'applied']
+/** How far what an answer says has come, by number. In the order of their strength: written, flushed, replicated, applied. */
+export const durabilities: readonly ['written', 'flushed', 'applied', 'replicated'] = [
+  'written',
+  'flushed',
+  'applied',
+  'replicated',
+]
+export type Durability = (typeof durabilities)[number]
+
+/**
+ * known: what this node has. linearizable: everything that was acknowledged as flushed, by any node, before the read began.
+ */
+export const consistencies: readonly ['known', 'linearizable'] = ['known', 'linearizable']
+export type Consistency = (typeof consistencies)[number]
+
+/** What a read has to see at least. */
+export interface ReadFloor {
+  /** What this entry changed. Default: what this gateway has told anybody is done. */
+  readonly minLsn?: number
+  /** Beside that, what the reader's session has seen, on whichever node. */
+  readonly sessionLsn?: number
+  /** Default `known`. */
+  readonly consistency?: Consistency
+}
 
 export const outcomeHeaderBytes = 40
 
@@ -68,22 +94,20 @@ export const decodeOutcomeHeader = (b: Buffer): OutcomeHeader => ({
 /** What a client may ask. */
 export type Query =
   | { readonly ask: 'hello' }
-  | {
+  | ({
       readonly ask: 'state'
       readonly aggregate: string
       readonly id: string
       readonly atLsn?: number
-      readonly minLsn?: number
-    }
-  | {
+    } & ReadFloor)
+  | ({
       readonly ask: 'stream'
       readonly aggregate: string
       readonly id: string
       readonly from: number
       readonly limit: number
-      readonly minLsn?: number
-    }
-  | { readonly ask: 'projection'; readonly name: string; readonly key: string; readonly minLsn?: number }
+    } & ReadFloor)
+  | ({ readonly ask: 'projection'; readonly name: string; readonly key: string } & ReadFloor)
   | { readonly ask: 'projections' | 'schedules' | 'queues' }
   | { readonly ask: 'rebuild'; readonly name: string }
   | { readonly ask: 'command'; readonly id: string; readonly waitMs?: number }
@@ -118,7 +142,7 @@ export type Query =
       readonly waiting?: boolean
     }
   /** Blocks of the event log after a position; for ever with `follow`. */
-  | { readonly ask: 'events'; readonly after: number; readonly follow: boolean }
+  | ({ readonly ask: 'events'; readonly after: number; readonly follow: boolean } & ReadFloor)
 
 function withRequest(request: number, value: unknown): Buffer {
   const packed = pack(value)
@@ -131,8 +155,21 @@ function withRequest(request: number, value: unknown): Buffer {
 export const encodeQuery = (request: number, query: Query): Buffer => withRequest(request, query)
 /** Whatever the client sent: to be checked. */
 export const decodeQuery = (body: Buffer): unknown => unpack(body, 4, body.length)
-export const encodeResult = (request: number, value: unknown): Buffer => withRequest(request, value)
-export const decodeResult = (body: Buffer): unknown => unpack(body, 4, body.length)
+
+const resultHeaderBytes = 12
+
+/** | u32 request | u64 what the store had applied | value |. What came later may be in the value, nothing that came before is missing. */
+export function encodeResult(request: number, value: unknown, applied: number = 0): Buffer {
+  const packed = pack(value)
+  const body = Buffer.allocUnsafe(resultHeaderBytes + packed.length)
+  body.writeUInt32LE(request, 0)
+  writeUint64(body, applied, 4)
+  packed.copy(body, resultHeaderBytes)
+  return body
+}
+
+export const appliedOf = (body: Buffer): number => readUint64(body, 4)
+export const decodeResult = (body: Buffer): unknown => unpack(body, resultHeaderBytes, body.length)
 export const encodeFailed = (request: number, error: WireError): Buffer => withRequest(request, error)
 export const decodeFailed = (body: Buffer): WireError => unpack(body, 4, body.length) as WireError
 

@@ -44,6 +44,12 @@ export const journalFrames = {
   present: 18,
   /** writer -> follower: who leads the journal now; see `leadership.ts`. */
   leading: 19,
+  /** follower -> writer: how far must be applied for a read that sees everything acknowledged by now? */
+  readPoint: 20,
+  /** writer -> follower: the answer to it. */
+  readPointIs: 21,
+  /** writer -> follower, where the journal is replicated: whether `replicated` can be promised now. */
+  replicates: 22,
 } as const
 
 export interface Subscribe {
@@ -157,6 +163,20 @@ export type Switched = { readonly sealed: number } | { readonly error: WireError
 
 export const encodeSwitched = (message: Switched): Buffer => Buffer.from(pack(message))
 export const decodeSwitched = (body: Buffer): Switched => unpack(body, 0, body.length) as Switched
+
+/** The answer to a question by its number: whoever has applied this entry sees it all; or why that is not known. */
+export type ReadPointIs = { readonly id: number } & ({ readonly lsn: Lsn } | { readonly error: WireError })
+
+export const encodeReadPointIs = (message: ReadPointIs): Buffer => Buffer.from(pack(message))
+export const decodeReadPointIs = (body: Buffer): ReadPointIs => unpack(body, 0, body.length) as ReadPointIs
+
+/** Why `replicated` cannot be promised; null: it can. */
+export interface Replicates {
+  readonly refusal: WireError | null
+}
+
+export const encodeReplicates = (message: Replicates): Buffer => Buffer.from(pack(message))
+export const decodeReplicates = (body: Buffer): Replicates => unpack(body, 0, body.length) as Replicates
 
 const noArchive = Number.MAX_SAFE_INTEGER
 

@@ -8,7 +8,18 @@ import type { Referee } from './attestation.ts'
 import type { CommittedBatches } from './committed-batches.ts'
 import type { FlushOptions } from './options.ts'
 import type { ReadBatch } from './own-history.ts'
+import type { ReadPoint } from './read-point.ts'
 import type { RetentionSettings } from './retention.ts'
+
+/** Of a node of a replicated journal. */
+export interface StandbySettings {
+  readonly batches: CommittedBatches
+  readonly leadership: Leadership
+  /** Asks the node that leads, which may be this one. */
+  readonly readPoint: ReadPoint
+  /** Why it cannot be promised now that what is flushed is replicated; null: it can. */
+  readonly replicationRefusal: () => CommanderError | null
+}
 
 export interface JournalWriterOptions {
   readonly environment: Environment
@@ -20,7 +31,7 @@ export interface JournalWriterOptions {
   readonly readBatch: ReadBatch
   readonly retention: RetentionSettings
   /** Another node leads, and this one appends what that has committed, until `lead`. Default: this node keeps its journal alone. */
-  readonly standby?: { readonly batches: CommittedBatches; readonly leadership: Leadership }
+  readonly standby?: StandbySettings
   /** What the store had applied, and its checkpoint, when the writer started. */
   readonly applied: Lsn
   readonly checkpoint: Lsn

@@ -22,6 +22,8 @@ import { FullSpell, sendersOf } from './full-spell.ts'
 import type { JournalWriterOptions } from './journal-writer-options.ts'
 import { isOurs, storeIsBeyond } from './own-history.ts'
 import { Quarantine } from './quarantine.ts'
+import { type ReadPoint, tellReadPoint } from './read-point.ts'
+import { ReplicationPromise } from './replication-promise.ts'
 import { Retention } from './retention.ts'
 import { RollCall } from './roll-call.ts'
 import { Room } from './room.ts'
@@ -69,7 +71,11 @@ export class JournalWriter {
     rollCall: (from) => this.#rollCall.call(from, this.#audience.values()),
     here: (channel) => this.#rollCall.answered(channel),
     attested: ({ name }, attested) => this.attestation.vote(name, attested),
+    readPoint: ({ channel }, id) => tellReadPoint(channel, id, this.#readPoint),
   }
+  /** Of a journal that this node keeps alone: all that it has flushed. */
+  readonly #readPoint: ReadPoint
+  readonly #promise: ReplicationPromise | null
   #drainScheduled = false
   /** What the store has committed. */
   applied: Lsn
@@ -82,6 +88,8 @@ export class JournalWriter {
     const { clock, scheduler, log } = environment
     this.#o = options
     this.applied = options.applied
+    this.#readPoint = options.standby?.readPoint ?? (async () => journal.flushedLsn)
+    this.#promise = options.standby === undefined ? null : new ReplicationPromise(options.standby.replicationRefusal)
     this.#audience = new Audience(() => this.#mark())
     this.#inbox = new DraftInbox(options.batchBytesMax)
     this.#intake = new DraftIntake(options.guard, log, (from, error) => {
@@ -134,6 +142,9 @@ export class JournalWriter {
   heardOf(epoch: number, leader: LeaderAddress | null): void {
     this.#tenure.heard(epoch, leader)
   }
+
+  /** Whether `replicated` can be promised may be another answer than before. */
+  readonly groupChanged = (): void => this.#promise?.look(this.#audience.values())
 
   /** This node leads, by the journal that this one writes: drafts are taken once the entry that says so is flushed. */
   lead(epoch: number, leader: LeaderAddress): void {
@@ -244,6 +255,7 @@ export class JournalWriter {
     const { leadership } = this
     const answer = { mode, first: journal.firstLsn, ...this.#mark(), leadership } as const
     channel.send(journalFrames.subscribed, encodeSubscribed(answer))
+    this.#promise?.tell(channel)
     if (mode === 'live') this.#audience.catchUp(subscriber)
     channel.flush()
   }

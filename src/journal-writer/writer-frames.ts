@@ -23,6 +23,7 @@ export interface WriterFrames {
   rollCall(from: Subscriber): void
   here(channel: Channel): void
   attested(from: Subscriber, attested: Attested): void
+  readPoint(from: Subscriber, id: number): void
 }
 
 /** @param from undefined: it has not subscribed, and may say little; what it must not say closes its channel */
@@ -54,6 +55,7 @@ function takeOfSubscriber(frames: WriterFrames, from: Subscriber, kind: number, 
   if (kind === journalFrames.resume) frames.resume(from, decodeNumber(body) >>> 0)
   else if (kind === journalFrames.switchSegment) frames.switchSegment(from)
   else if (kind === journalFrames.rollCall) frames.rollCall(from)
+  else if (kind === journalFrames.readPoint) frames.readPoint(from, decodeNumber(body))
   else return false
   return true
 }

@@ -128,6 +128,8 @@ export const limits = {
   backoffDoublingsMax: 5,
   /** Linearizable reads that wait for a confirmation; further ones are refused. */
   confirmationsMax: 4096,
+  /** A linearizable read is refused when the leader has not confirmed within so long that it leads. Milliseconds. */
+  readConfirmMs: 5_000,
   /** Changes of the role of a node that one observer has not taken yet; of more the oldest are dropped. */
   untoldRolesMax: 1024,
   /** Journal servers that one request has started. */

@@ -1,5 +1,5 @@
 import type { Transport } from '../ipc/channel.ts'
-import type { Refused, Switched, Watermark } from '../ipc/journal-protocol.ts'
+import type { ReadPointIs, Refused, Switched, Watermark } from '../ipc/journal-protocol.ts'
 import type { Leadership } from '../ipc/leadership.ts'
 import type { Environment } from '../kernel/environment.ts'
 import type { CommanderError } from '../kernel/errors.ts'
@@ -40,6 +40,10 @@ export interface FollowerRole {
    */
   following?(leadership: Leadership): void
   disconnected?(): void
+  /** The answer to `askReadPoint`. */
+  readPoint?(answer: ReadPointIs): void
+  /** The journal is replicated. @param refusal why nobody can be promised so; null: it can be promised */
+  replicates?(refusal: CommanderError | null): void
   /**
    * It drafts anew what was refused: so it may send nothing (`isWritable`) while the journal has no room, and hears by
    * `writable` when to go on. Default: false.

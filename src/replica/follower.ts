@@ -3,10 +3,8 @@ import {
   type Applied,
   type Attested,
   decodeNumber,
-  decodePresent,
   decodeRefused,
   decodeSubscribed,
-  decodeSwitched,
   decodeWatermark,
   encodeApplied,
   encodeAttested,
@@ -30,6 +28,7 @@ import { identityOf, type QueuedBatch, queuedBatchOf } from './queued-batch.ts'
 import { resetReason } from './reset-reason.ts'
 import { RoomWait } from './room-wait.ts'
 import { Standing } from './standing.ts'
+import { tellRole } from './tell-role.ts'
 
 export type { FollowerOptions, FollowerRole } from './follower-role.ts'
 
@@ -147,6 +146,14 @@ export class Follower {
     this.#channel?.send(journalFrames.rollCall, Buffer.alloc(0))
   }
 
+  /** Asks how far a linearizable read has to wait; the role's `readPoint` is called. False while there is no connection. */
+  askReadPoint(id: number): boolean {
+    if (this.#channel === null || !this.standing.isCaughtUp) return false
+    this.#channel.send(journalFrames.readPoint, encodeNumber(id))
+    this.#channel.flush()
+    return true
+  }
+
   sendAttested(at: Lsn, hash: string): void {
     this.#attested = { at, hash }
     this.#channel?.send(journalFrames.attested, encodeAttested(this.#attested))
@@ -221,12 +228,6 @@ export class Follower {
       case journalFrames.areYouThere:
         channel.send(journalFrames.here, Buffer.alloc(0))
         return
-      case journalFrames.present:
-        this.#o.role.present?.(decodePresent(body))
-        return
-      case journalFrames.switched:
-        this.#o.role.switched?.(decodeSwitched(body))
-        return
       case journalFrames.attest:
         this.#attestAt = decodeNumber(body)
         return
@@ -237,6 +238,7 @@ export class Follower {
         this.#readSegments()
         return
       default:
+        if (tellRole(this.#o.role, kind, body)) return
         channel.close(new CommanderError('protocol_violation', `the journal writer sent a frame of kind ${kind}`))
     }
   }

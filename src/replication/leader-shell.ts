@@ -204,7 +204,7 @@ export class LeaderShell implements ReplicationLeader {
         this.#readers.delete(effect.reader)
         return
       case 'refusedReader':
-        this.#readers.get(effect.reader)?.reject(tooManyReads(this.#state.stream))
+        this.#readers.get(effect.reader)?.reject(tooManyReaders())
         this.#readers.delete(effect.reader)
         return
       case 'confirmGroup':
@@ -290,8 +290,11 @@ export class LeaderShell implements ReplicationLeader {
   }
 }
 
-const tooManyReads = (stream: string): CommanderError =>
-  new CommanderError('overloaded', `too many reads wait for a confirmation of the servers of ${stream}: try again`)
+const tooManyReaders = (): CommanderError =>
+  new CommanderError(
+    'overloaded',
+    `${limits.confirmationsMax} linearizable reads wait for the journal servers already; try again later`,
+  )
 
 function deposedBy({ stream, last, committed }: LeaderState, promised: number, leader: Peer | null): CommanderError {
   const who = leader === null ? 'another node' : `node ${leader.id} at ${leader.address}`

@@ -1,17 +1,23 @@
 import type { Channel, ChannelHandlers } from '../ipc/channel.ts'
 import { CommanderError } from '../kernel/errors.ts'
-import type { Epoch } from '../kernel/identifiers.ts'
-import type { LeaderShell } from './leader-shell.ts'
+import type { Epoch, Lsn } from '../kernel/identifiers.ts'
 import { decodeMessage, encodeMessage, type ReplicationMessage } from './message-codec.ts'
 import type { TailRequest } from './messages.ts'
 import { isSeedFrame } from './seed-protocol.ts'
 import type { SeedServer } from './seed-server.ts'
 import type { Peer } from './stream-meta.ts'
 
+/** What leads on a node. */
+export interface ConfirmingLeader {
+  readonly meta: { readonly epoch: Epoch }
+  /** Everything acknowledged before the call is at or below the LSN that it resolves with. */
+  confirm(): Promise<Lsn>
+}
+
 export interface NodeServerOptions {
   readonly stream: string
   /** null where this node does not lead. */
-  readonly leader: () => LeaderShell | null
+  readonly leader: () => ConfirmingLeader | null
   /** Gives the store of this node to others; null where it does not. */
   readonly seeds?: SeedServer | null
   /** Who leads, as far as this node knows. */

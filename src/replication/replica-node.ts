@@ -4,7 +4,7 @@ import type { Environment, Timer } from '../kernel/environment.ts'
 import { CommanderError } from '../kernel/errors.ts'
 import { BatchWindow } from './batch-window.ts'
 import { ClusterRegistry } from './cluster-registry.ts'
-import { ClusterWatch } from './cluster-watch.ts'
+import { type ClusterView, ClusterWatch } from './cluster-watch.ts'
 import { careWish } from './group-care.ts'
 import { type GroupPlan, groupOrNull, planGroup } from './group-plan.ts'
 import { type GroupView, memberOf } from './group-view.ts'
@@ -36,7 +36,7 @@ export interface ReplicaNodeOptions {
   /** Members of a group may share a device: development only. */
   readonly mayShareDevice: boolean
   readonly leaseMs: number
-  /** The open segment is sealed and another one begun when so much was appended to it. */
+  /** With so much in it the open segment is sealed. */
   readonly segmentBytes: number
   readonly openStorage: () => JournalStorage
   /** Where sealed segments go before they are trimmed. Default: nowhere. */
@@ -49,6 +49,8 @@ export interface ReplicaNodeOptions {
 export interface ReplicaNodeHandlers {
   /** This node leads the stream, which ends where `leader.committed` says: the feed brings what is missing here up to there. */
   leads(leader: LeaderShell): void
+  /** What is known of the cluster may be another than before. */
+  changed(): void
   /** Another node does, or nobody is known to. */
   heard(epoch: number, leader: Peer | null): void
   failed(error: CommanderError): void
@@ -131,9 +133,8 @@ export class ReplicaNode {
     return this.#leader
   }
 
-  /** What is known of a node. */
-  nodeOf(id: string): NodeRecord | null {
-    return this.#watch.view.nodes.get(id) ?? null
+  get view(): ClusterView {
+    return this.#watch.view
   }
 
   get meta(): StreamMeta | null {
@@ -197,6 +198,7 @@ export class ReplicaNode {
     if (this.#isStopped || stream !== this.#o.stream) return
     this.#stream.recordSeen(record)
     this.feed.setMeta(record?.meta ?? null)
+    this.#o.handlers.changed()
     this.#tellHeard()
   }
 
@@ -209,6 +211,7 @@ export class ReplicaNode {
   #changed(): void {
     if (this.#isStopped) return
     this.#connections.setMembers([...this.#watch.view.servers.values()].map(memberOf))
+    this.#o.handlers.changed()
     this.#tellHeard()
     this.#wantToLead()
   }

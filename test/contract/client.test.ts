@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import type { ClientEvent, ClientOutcome, Database } from '../../src/client.ts'
+import type { ClientEvent, ClientOutcome, Database, ExecuteOptions } from '../../src/client.ts'
+import type { Gateway } from '../../src/gateway/gateway.ts'
 import type { ErrorCode } from '../../src/kernel/errors.ts'
 import { httpTwin, type OpenOptions, socketTwin, type Twin } from './client-twins.ts'
 import { faults, openWorld, type World, type WorldOptions } from './http-world.ts'
@@ -178,6 +179,43 @@ describe.each([socketTwin, httpTwin])('a client $name', (of) => {
       expect((await db.read('account', '1')).revision).toBe(1)
     })
 
+    it.each([
+      ['written', ['written']],
+      ['flushed', ['flushed', 'applied']],
+      ['applied', ['applied']],
+    ] as const)('until a command is %s, where asked to, and says how far it is', async (durability, reached) => {
+      await begin(of)
+      const outcome = await completed(db.execute('account', '1', 'deposit', { amountCents: 3 }, { durability }))
+      expect(reached).toContain(outcome.durability)
+      if (durability === 'applied') expect((await db.read('account', '1', { minLsn: 0 })).revision).toBe(1)
+    })
+
+    it('for nothing that cannot be promised, or that there is not', async () => {
+      await begin(of)
+      const asked = (options: object): Promise<unknown> =>
+        db.execute('account', '1', 'deposit', { amountCents: 3 }, options as ExecuteOptions)
+      await expectError(asked({ durability: 'replicated' }), 'policy_unsatisfiable', /keeps this journal alone/)
+      await expectError(asked({ durability: 'replicated', wait: 'applied' }), 'policy_unsatisfiable', /alone/)
+      await expectError(asked({ durability: 'replicated', wait: 'received' }), 'policy_unsatisfiable', /alone/)
+      await expectError(asked({ durability: 'eventually' }), 'invalid_input', /"eventually".*written, flushed, repl/)
+      await expectError(asked({ durability: 'applied', wait: 'received' }), 'invalid_input', /leave it out/)
+      expect((await db.read('account', '1', { consistency: 'linearizable' })).revision).toBe(0)
+    })
+
+    it('until what is flushed is replicated, where journal servers keep the journal', async () => {
+      await begin(of)
+      const { gateway } = world.options as unknown as { readonly gateway: Gateway }
+      gateway.replicates(null)
+      const replicated = { durability: 'replicated' } as const
+      const outcome = await completed(db.execute('account', '1', 'deposit', { amountCents: 3 }, replicated))
+      expect(outcome.durability).toBe('replicated')
+      const applied = { durability: 'replicated', wait: 'applied' } as const
+      const seen = await completed(db.execute('account', '1', 'deposit', { amountCents: 3 }, applied))
+      expect(seen.durability).toBe('applied')
+      const received = { durability: 'replicated', wait: 'received' } as const
+      expect(await db.execute('account', '1', 'deposit', { amountCents: 3 }, received)).toMatchObject(replicated)
+    })
+
     it('no longer than it may', async () => {
       await begin(of, { isApplicationStarted: false })
       const late = db.execute('account', '1', 'deposit', { amountCents: 3 }, { timeoutMs: 200 })
@@ -204,6 +242,20 @@ describe.each([socketTwin, httpTwin])('a client $name', (of) => {
       expect(await read({ atLsn: lastLsn(first) })).toMatchObject({ revision: 1, state: { balanceCents: 5 } })
       expect(await db.read('account', 'nobody')).toMatchObject({ revision: 0, state: { balanceCents: 0 } })
       await expectError(db.read('acount', '1'), 'unknown_aggregate', /"acount"/)
+    })
+
+    it('all that anybody was told is done, where asked to', async () => {
+      const linearizable = { consistency: 'linearizable' } as const
+      for (let i = 1; i <= 5; i++) {
+        await deposit('1', 1)
+        expect((await db.read('account', '1', linearizable)).revision).toBe(i)
+        expect((await db.stream('account', '1', linearizable)).events).toHaveLength(i)
+        expect((await db.projection('balances', '1', linearizable)).value).toEqual({ balanceCents: i })
+        expect(await collect(db.events(linearizable))).toHaveLength(i)
+      }
+      const wrong = { consistency: 'eventual' } as object
+      await expectError(db.read('account', '1', wrong), 'invalid_input', /consistency/)
+      await expectError(collect(db.events(wrong)), 'invalid_input', /consistency/)
     })
 
     it('streams, page by page', async () => {

@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import type { Gateway } from '../../src/gateway/gateway.ts'
+import { CommanderError } from '../../src/kernel/errors.ts'
 import { call, eventually, expectProblem, faults, get, openWorld, post, type World } from './http-world.ts'
 
 let world: World
@@ -60,6 +62,51 @@ describe('a command over HTTP', () => {
   it('says written when the request is content with that', async () => {
     expect((await deposit(7, { prefer: 'durability=written' })).body.durability).toBe('written')
   })
+
+  it.each(['durability=written', 'durability=flushed', 'durability=applied', 'wait=20, durability=flushed'])(
+    'is taken with Prefer: %s and answers at least that',
+    async (prefer) => {
+      const order = ['written', 'flushed', 'replicated', 'applied']
+      const asked = prefer.split('durability=')[1] as string
+      const { status, body } = await deposit(7, { prefer })
+      expect(status).toBe(200)
+      expect(order.indexOf(body.durability)).toBeGreaterThanOrEqual(order.indexOf(asked))
+    },
+  )
+
+  it.each(['durability=replicated', 'respond-async, durability=replicated', 'wait=5, durability=replicated'])(
+    'is refused with Prefer: %s where one node keeps the journal alone, and nothing is taken',
+    async (prefer) => {
+      const before = world.options.gateway.marks.written
+      const answer = await deposit(7, { prefer, 'idempotency-key': `r-${path}-${prefer}` })
+      expectProblem(answer, 503, 'policy_unsatisfiable')
+      expect(answer.body.retryable).toBe(false)
+      expect(world.options.gateway.marks.written).toBe(before)
+    },
+  )
+
+  it('says replicated where journal servers keep the journal, and refuses it when two of them share a disk', async () => {
+    const { gateway } = world.options as unknown as { readonly gateway: Gateway }
+    gateway.replicates(null)
+    try {
+      expect((await deposit(7)).body.durability).toBe('replicated')
+      expect((await deposit(7, { prefer: 'durability=replicated' })).body.durability).toBe('replicated')
+      expect((await deposit(7, { prefer: 'durability=written' })).body.durability).toBe('written')
+      expect((await deposit(7, { prefer: 'durability=applied, replicated' })).body.durability).toBe('applied')
+      gateway.replicates(new CommanderError('policy_unsatisfiable', 's1, s2 share a device', { retryable: false }))
+      expectProblem(await deposit(7, { prefer: 'durability=applied, replicated' }), 503, 'policy_unsatisfiable')
+      expect((await deposit(7)).body.durability).toBe('flushed')
+    } finally {
+      gateway.replicates(new CommanderError('policy_unsatisfiable', 'alone', { retryable: false }))
+    }
+  })
+
+  it.each(['durability=eventually', 'durability=', 'durability', 'respond-async, durability=applied'])(
+    'is refused with Prefer: %s: nobody is given less than he asked for',
+    async (prefer) => {
+      expectProblem(await deposit(7, { prefer }), 400, 'invalid_input')
+    },
+  )
 
   it('takes an empty body as no data, and null as null', async () => {
     expect((await post(url, `${path}/note`)).body.events[0].data).toBeNull()

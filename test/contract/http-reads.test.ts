@@ -49,6 +49,22 @@ describe("an aggregate's state", () => {
     }
   })
 
+  it.each(['/v1/aggregates/account/everybody', '/v1/streams/account/everybody', '/v1/projections/balances/everybody'])(
+    'contains all that anybody was told is done, when a linearizable read is asked for: %s',
+    async (readPath) => {
+      const { body } = await deposit('everybody', 1)
+      const read = await get(url, `${readPath}?consistency=linearizable`)
+      expect(read.status).toBe(200)
+      expect(Number(read.headers.get('applied-lsn'))).toBeGreaterThanOrEqual(body.lsn)
+    },
+  )
+
+  it('waits for what the session has seen on another node, and not for ever', async () => {
+    const { body } = await deposit('mine', 1)
+    const seen = await get(url, `/v1/aggregates/account/mine?sessionLsn=${body.lsn}`)
+    expect(Number(seen.headers.get('applied-lsn'))).toBeGreaterThanOrEqual(body.lsn)
+  })
+
   it('of an unknown type is a 404', async () => {
     expectProblem(await get(url, '/v1/aggregates/nothing/1'), 404, 'unknown_aggregate')
   })
@@ -59,6 +75,9 @@ describe("an aggregate's state", () => {
     ['minLsn', '1.5', 'must be integer'],
     ['atLsn', '99999999999999999999', 'must be <='],
     ['atLsn', '', 'must be integer'],
+    ['sessionLsn', '-1', 'must be >= 0'],
+    ['consistency', 'eventual', 'must be equal to one of the allowed values'],
+    ['consistency', '', 'must be equal to one of the allowed values'],
   ])('answers 400 to %s=%s and names the parameter', async (name, value, what) => {
     const answer = await get(url, `/v1/aggregates/account/main?${name}=${value}`)
     expectProblem(answer, 400, 'invalid_input')

@@ -110,7 +110,7 @@ async function history(kind: Kind, seed: number, trace: boolean): Promise<Result
     case 'replication':
       return simulateReplication({ seed, ...print })
     case 'standby':
-      return simulateStandby(seed, trace ? write : null)
+      return simulateStandby(seed, print)
   }
 }
 

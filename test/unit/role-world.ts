@@ -81,6 +81,15 @@ export class StubFollower {
     this.stopped = true
   }
 
+  /** Numbers of the questions how far a linearizable read has to wait. */
+  readonly readPoints: number[] = []
+
+  askReadPoint(id: number): boolean {
+    if (!this.isConnected) return false
+    this.readPoints.push(id)
+    return true
+  }
+
   /** How often it was asked who is there. */
   rollCalls = 0
 

@@ -18,6 +18,10 @@ export class ScriptedStream {
   epoch = 0
   /** How long an append takes to be committed, at most. */
   commitMs = 2
+  /** How long a leader does not hear that another one was elected, at most. 0: it does at once. */
+  unawareMs = 0
+  /** False is a mistake: who is asked whether he leads says so without asking anybody. */
+  confirms = true
   readonly time: VirtualTime
   readonly #random: SeededRandom
   readonly #listeners = new Set<() => void>()
@@ -35,10 +39,36 @@ export class ScriptedStream {
   /** Deposes whoever led. `scheduler` is of the process of the new leader. */
   elect(scheduler: Scheduler): StreamLeader {
     const former = this.#leader
-    for (const batch of former?.endAfter(this.#random) ?? []) this.#commit(batch)
+    const aware = (hear: () => void): void => {
+      if (this.unawareMs === 0) hear()
+      else this.time.after(this.#random.fraction() * this.unawareMs, hear)
+    }
+    for (const batch of former?.endAfter(this.#random, aware) ?? []) this.#commit(batch)
     this.epoch++
     this.#leader = new StreamLeader(this.tail, scheduler, (leader, batch) => this.#appended(leader, batch))
     return this.#leader
+  }
+
+  /**
+   * What a node hears from the one that it takes for the leader: what is committed, as far as that one knows, once it has asked
+   * whether it still leads. Each way takes a while.
+   */
+  confirm(leader: StreamLeader): Promise<Lsn> {
+    const wayMs = (): number => this.#random.fraction() * this.commitMs
+    return new Promise((resolve, reject) => {
+      this.time.after(wayMs(), () => {
+        const { committed } = leader
+        this.time.after(wayMs(), () => {
+          if (!this.confirms || this.#leader === leader) resolve(committed)
+          else reject(new CommanderError('not_ready', 'the node that was asked does not lead', { retryable: true }))
+        })
+      })
+    })
+  }
+
+  /** Another one was elected, and this one has not heard of it. */
+  isUnaware(leader: StreamLeader): boolean {
+    return leader !== this.#leader && leader.failed === null
   }
 
   /** @param scheduler of the process that follows */
@@ -118,13 +148,15 @@ export class StreamLeader implements ReplicationLeader {
   }
 
   /** Another one is elected: it finds some of what is under way on the servers, from the beginning, and commits that. */
-  endAfter(random: SeededRandom): readonly AppendedBatch[] {
+  endAfter(random: SeededRandom, aware: (hear: () => void) => void): readonly AppendedBatch[] {
     const found = this.#pending.slice(0, random.integer(0, this.#pending.length))
     this.#pending = []
-    this.#scheduler.soon(() => {
-      this.failed = new CommanderError('fenced', 'a journal server has promised a higher epoch')
-      this.#moved()
-    })
+    aware(() =>
+      this.#scheduler.soon(() => {
+        this.failed = new CommanderError('fenced', 'a journal server has promised a higher epoch')
+        this.#moved()
+      }),
+    )
     return found
   }
 }

@@ -12,6 +12,7 @@ import { TwoNodes } from './two-nodes.ts'
 const clients = 4
 const depositsEach = 12
 const orders = 6
+const readers = 2
 const faults = 8
 const accounts = 3
 const retryMs = 20
@@ -40,20 +41,32 @@ export interface StandbyResult {
   readonly traceHash: string
   readonly events: number
   readonly epochs: number
+  /** Linearizable reads that were answered, by the node that leads and by the other one. */
+  readonly reads: { readonly leading: number; readonly following: number }
+}
+
+export interface StandbyOptions {
+  /** Gets everything that happens. */
+  readonly print?: ((line: string) => void) | null
+  /** A mistake: who is asked whether he leads says so without asking anybody. */
+  readonly isUnconfirmed?: boolean
 }
 
 /**
  * Clients deposit on two nodes, wherever one of them leads, each deposit until it is acknowledged, under a key; meanwhile nodes
  * lose their power, processes die, and the lead changes. Everything follows from the seed.
  *
- * @param print gets everything that happens
+ * Readers read on both nodes meanwhile: each linearizable read sees every deposit that was acknowledged before it began.
  */
 export async function simulateStandby(
   seed: number,
-  print: ((line: string) => void) | null = null,
+  { print = null, isUnconfirmed = false }: StandbyOptions = {},
 ): Promise<StandbyResult> {
   const db = await TwoNodes.started({ seed, print })
   db.stream.commitMs = db.random.pick([0.5, 2, 20])
+  db.stream.unawareMs = db.random.pick([0, 20, 200])
+  db.stream.confirms = !isUnconfirmed
+  const reads = { leading: 0, following: 0 }
   const deposits: Deposit[] = []
   const wrong: string[] = []
   try {
@@ -62,6 +75,7 @@ export async function simulateStandby(
       ...Array.from({ length: orders }, (_, at) => runOrder(db, at, wrong)),
     ]
     let areDone = false
+    const reading = Array.from({ length: readers }, () => runReader(db, deposits, reads, wrong, () => areDone))
     Promise.all(running).then(
       () => {
         areDone = true
@@ -75,6 +89,8 @@ export async function simulateStandby(
     }
     await haveLeader(db)
     await db.until(() => areDone || wrong.length > 0)
+    areDone = true
+    await db.call(Promise.all(reading))
     await db.agree()
     await checkDeposits(db, deposits, wrong)
     await checkOrders(db, wrong)
@@ -84,7 +100,8 @@ export async function simulateStandby(
   } finally {
     db.close()
   }
-  return { seed, violations: wrong, traceHash: db.traceHash, events: db.time.events, epochs: db.stream.epoch }
+  const { traceHash, time, stream } = db
+  return { seed, violations: wrong, traceHash, events: time.events, epochs: stream.epoch, reads }
 }
 
 async function runClient(db: TwoNodes, client: number, deposits: Deposit[], wrong: string[]): Promise<void> {
@@ -110,6 +127,35 @@ async function attempt(db: TwoNodes, deposit: Deposit, wrong: string[]): Promise
   } catch (error) {
     const { code, message } = asCommanderError(error)
     if (!tolerable.has(code)) wrong.push(`${mark}: ${code}: ${message}`)
+  }
+}
+
+/** Reads until the deposits are made: none that was acknowledged before may be missing. */
+async function runReader(
+  db: TwoNodes,
+  deposits: readonly Deposit[],
+  reads: { leading: number; following: number },
+  wrong: string[],
+  isOver: () => boolean,
+): Promise<void> {
+  while (!isOver() && wrong.length === 0) {
+    await new Promise<void>((resolve) => void db.time.after(db.random.integer(0, retryMs), resolve))
+    const account = `${db.random.integer(0, accounts - 1)}`
+    const known = deposits.filter((deposit) => deposit.account === account && deposit.command !== null)
+    const node = db.random.pick([db.a, db.b])
+    const { leads } = node
+    try {
+      const { state } = await node.client.read('account', account, { consistency: 'linearizable' })
+      reads[leads ? 'leading' : 'following']++
+      const { deposits: seen } = state as { deposits: number }
+      if (seen < known.length)
+        wrong.push(
+          `a linearizable read on ${node.id} sees ${seen} deposits, and ${known.length} were acknowledged before`,
+        )
+    } catch (error) {
+      const { code, message } = asCommanderError(error)
+      if (!tolerable.has(code)) wrong.push(`a linearizable read on ${node.id}: ${code}: ${message}`)
+    }
   }
 }
 
@@ -168,6 +214,7 @@ async function disturb(db: TwoNodes, wrong: string[]): Promise<void> {
 
 /** One is elected, and another one before it leads. */
 async function contest(db: TwoNodes, first: StandbyNode, second: StandbyNode, wrong: string[]): Promise<void> {
+  await db.aware()
   await db.until(() => first.writer !== null && second.writer !== null)
   first.lead().catch((error: unknown) => wrong.push(messageOf(error)))
   if (db.random.chance(0.5)) await db.pass(db.random.fraction())
@@ -177,10 +224,12 @@ async function contest(db: TwoNodes, first: StandbyNode, second: StandbyNode, wr
 }
 
 async function haveLeader(db: TwoNodes): Promise<void> {
+  await db.aware()
   if (!db.a.leads && !db.b.leads) await lead(db, db.random.pick([db.a, db.b]))
 }
 
 async function lead(db: TwoNodes, node: StandbyNode): Promise<void> {
+  await db.aware()
   // It may lead already, under the same process: then the other one has to.
   const next = node.leads ? (node === db.a ? db.b : db.a) : node
   await db.until(() => next.writer !== null)

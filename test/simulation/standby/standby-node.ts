@@ -3,6 +3,8 @@ import { SocketDatabase } from '../../../src/client/socket-database.ts'
 import type { LeaderAddress, Leadership } from '../../../src/ipc/leadership.ts'
 import type { JournalOptions } from '../../../src/journal/options.ts'
 import { segmentsOf } from '../../../src/journal/segment-name.ts'
+import { CommanderError } from '../../../src/kernel/errors.ts'
+import type { Lsn } from '../../../src/kernel/identifiers.ts'
 import type { Application } from '../../../src/sdk/application.ts'
 import { stateHash } from '../../../src/state/snapshot.ts'
 import { readPosition } from '../../../src/tables/meta.ts'
@@ -10,13 +12,15 @@ import { fastPace, SimulatedHost } from '../../../src/testing/simulated-host.ts'
 import type { SimulatedProcess } from '../../../src/testing/simulated-process.ts'
 import { TestCluster } from '../../../src/testing/test-cluster.ts'
 import { Trace } from '../../../src/testing/trace.ts'
-import type { ScriptedStream } from './scripted-stream.ts'
+import type { ScriptedStream, StreamLeader } from './scripted-stream.ts'
 
 export interface NodeOptions {
   readonly id: string
   readonly seed: number
   readonly stream: ScriptedStream
   readonly application: Application
+  /** Of all nodes: who has led. */
+  readonly ports: Map<string, StreamLeader>
   /** Default: with room for everything. */
   readonly journal?: JournalOptions | undefined
   readonly bug: (what: string, error: unknown) => void
@@ -31,11 +35,18 @@ export class StandbyNode {
   readonly client: SocketDatabase
   readonly #stream: ScriptedStream
   readonly #cluster: TestCluster
-  #writer: { readonly running: RunningReplicatedWriter; readonly process: SimulatedProcess } | null = null
+  #writer: {
+    readonly running: RunningReplicatedWriter
+    readonly process: SimulatedProcess
+    port: StreamLeader | null
+  } | null = null
   #leader: LeaderAddress | null = null
+  /** By the nodes that have led: what each would answer. */
+  readonly #ports: Map<string, StreamLeader>
 
-  constructor({ id, seed, stream, application, journal, bug, print }: NodeOptions) {
+  constructor({ id, seed, stream, application, ports, journal, bug, print }: NodeOptions) {
     this.id = id
+    this.#ports = ports
     this.#stream = stream
     this.host = new SimulatedHost({
       seed,
@@ -60,9 +71,15 @@ export class StandbyNode {
       startWriter: async (surroundings, settings) => {
         const { scheduler } = surroundings.environment
         const feed = stream.feed(scheduler)
-        const running = await startReplicatedWriter(surroundings, { ...settings, feed, leadership: this.#leadership })
+        const running = await startReplicatedWriter(surroundings, {
+          ...settings,
+          feed,
+          leadership: this.#leadership,
+          readPoint: () => this.#readPoint(),
+          replicationRefusal: () => null,
+        })
         const process = [...this.host.processes].findLast(({ name }) => name === 'journal-writer') as SimulatedProcess
-        this.#writer = { running, process }
+        this.#writer = { running, process, port: null }
         return running
       },
     })
@@ -98,6 +115,12 @@ export class StandbyNode {
     return this.#writer?.running.writer.leadership.leads === true
   }
 
+  /** It was deposed and has not heard of it. */
+  get isUnaware(): boolean {
+    const port = this.#writer?.port
+    return port != null && this.#stream.isUnaware(port)
+  }
+
   /** Null while the process does not run. */
   hashOf(role: 'dispatcher' | 'gateway' | 'application' | 'projection-applier'): string | null {
     const state = this.#cluster.stateOf(role)
@@ -119,7 +142,16 @@ export class StandbyNode {
     const { running, process } = this.#writer ?? {}
     if (running === undefined || process === undefined) throw new Error(`node ${this.id} has no journal writer`)
     const port = this.#stream.elect(process.environment.scheduler)
+    this.#ports.set(this.id, port)
+    if (this.#writer !== null) this.#writer.port = port
     return running.lead(port, this.#stream.epoch, this.address)
+  }
+
+  /** Asked of the node that this one takes for the leader. */
+  #readPoint(): Promise<Lsn> {
+    const port = this.#ports.get(this.leads ? this.id : (this.#leader?.id ?? ''))
+    if (port !== undefined) return this.#stream.confirm(port)
+    return Promise.reject(new CommanderError('not_ready', 'no node is known to lead', { retryable: true }))
   }
 
   /** Another node leads. */

@@ -120,7 +120,16 @@ describe('a history of failovers', () => {
   it.each([1, 2, 3, 4, 5, 6, 7, 8])(
     'loses nothing that was acknowledged and does nothing twice, from seed %d',
     async (seed) => {
-      expect((await simulateStandby(seed)).violations).toEqual([])
+      const { violations, reads } = await simulateStandby(seed)
+      expect(violations).toEqual([])
+      expect([reads.leading, reads.following].every((count) => count > 5)).toBe(true)
     },
   )
+
+  it('finds that a linearizable read is stale where nobody is asked whether the leader leads', async () => {
+    const violations: string[] = []
+    for (let seed = 1; seed <= 8 && violations.length === 0; seed++)
+      violations.push(...(await simulateStandby(seed, { isUnconfirmed: true })).violations)
+    expect(violations).toContainEqual(expect.stringMatching(/^a linearizable read on . sees \d+ deposits, and/))
+  })
 })

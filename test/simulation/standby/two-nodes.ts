@@ -4,7 +4,7 @@ import { messageOf } from '../../../src/kernel/errors.ts'
 import { SeededRandom } from '../../../src/testing/seeded-random.ts'
 import { VirtualTime } from '../../../src/testing/virtual-time.ts'
 import { bankAndOrders, Payments } from './bank-and-orders.ts'
-import { ScriptedStream } from './scripted-stream.ts'
+import { ScriptedStream, type StreamLeader } from './scripted-stream.ts'
 import { StandbyNode } from './standby-node.ts'
 
 export interface WorldOptions {
@@ -33,8 +33,9 @@ export class TwoNodes {
       this.#failure ??= new Error(`${what}: ${messageOf(error)}`, { cause: error })
     }
     const application = bankAndOrders(this.payments)
+    const ports = new Map<string, StreamLeader>()
     const node = (id: string, at: number): StandbyNode =>
-      new StandbyNode({ id, seed: seed * 2 + at, stream: this.stream, application, journal, bug, print })
+      new StandbyNode({ id, seed: seed * 2 + at, stream: this.stream, ports, application, journal, bug, print })
     this.a = node('a', 0)
     this.b = node('b', 1)
   }
@@ -72,6 +73,11 @@ export class TwoNodes {
     promise.then(settled, settled)
     await this.until(() => isSettled)
     return promise
+  }
+
+  /** Nobody takes himself for the leader that does not lead: a node is not elected again before it has heard that it was deposed. */
+  async aware(): Promise<void> {
+    await this.until(() => !this.a.isUnaware && !this.b.isUnaware)
   }
 
   async lead(node: StandbyNode): Promise<void> {

@@ -1,6 +1,8 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import { ApplyWaiter, type AskStoreTrouble } from '../../../src/gateway/apply-waiter.ts'
+import type { ReadFloor } from '../../../src/ipc/client-protocol.ts'
 import { CommanderError } from '../../../src/kernel/errors.ts'
+import { registered } from '../role-world.ts'
 import { GatewayWorld } from './gateway-world.ts'
 
 const noRoom = new CommanderError('store_failed', 'no room on the disk', { retryable: true })
@@ -27,6 +29,44 @@ async function waitInVain(count: number, trouble: AskStoreTrouble): Promise<(str
   db.world.scheduler.advance(1)
   return Promise.all(told)
 }
+
+describe('a linearizable read', () => {
+  /** What it hears, once the journal writer has answered with this. */
+  function read(floor: ReadFloor): { readonly told: (string | null)[]; readonly questions: number[] } {
+    const waiter = new ApplyWaiter(db.gateway, db.world.environment)
+    const told: (string | null)[] = []
+    const { readPoints: questions } = db.follower
+    waiter.waitFor({ consistency: 'linearizable', ...floor }, 1000, (error) => told.push(error?.code ?? null))
+    db.world.scheduler.settle()
+    return { told, questions }
+  }
+
+  it('waits until the store has what the journal writer says, and whatever else it is to see', () => {
+    db.accept()
+    const { told, questions } = read({})
+    expect([told, questions.length]).toEqual([[], 1])
+    db.gateway.readPoint({ id: questions[0] as number, lsn: db.journal.written })
+    expect(told).toEqual([])
+    db.flush()
+    db.store()
+    expect(told).toEqual([null])
+    const later = read({ sessionLsn: db.journal.written + 1 })
+    db.gateway.readPoint({ id: later.questions.at(-1) as number, lsn: db.journal.written })
+    expect(later.told).toEqual([])
+    db.append(registered('test-2'))
+    db.flush()
+    db.store()
+    expect(later.told).toEqual([null])
+  })
+
+  it('is not answered when nobody says how far it has to wait, and waits for nobody where it is content with what is known', () => {
+    const { told, questions } = read({ minLsn: 0 })
+    const error = { code: 'timeout', message: 'no leader', retryable: true } as const
+    db.gateway.readPoint({ id: questions[0] as number, error })
+    expect(told).toEqual(['timeout'])
+    expect(read({ consistency: 'known' }).told).toEqual([null])
+  })
+})
 
 describe('a read that waits for the store in vain', () => {
   it('is told what keeps the store from applying, which is asked once for all', async () => {

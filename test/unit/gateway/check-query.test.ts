@@ -17,6 +17,8 @@ describe('a question', () => {
     { ask: 'state', aggregate: 'a', id: 'b' },
     { ask: 'stream', aggregate: 'a', id: 'b', from: 1, limit: 10 },
     { ask: 'projection', name: 'n', key: 'k', minLsn: 9 },
+    { ask: 'projection', name: 'n', key: 'k', sessionLsn: 9, consistency: 'linearizable' },
+    { ask: 'events', after: 0, follow: false, consistency: 'known' },
     { ask: 'projections' },
     { ask: 'rebuild', name: 'n' },
     { ask: 'command', id: '5', waitMs: 0 },

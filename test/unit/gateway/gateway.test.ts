@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import type { Entry } from '../../../src/actions/action.ts'
-import { waitModes } from '../../../src/ipc/client-protocol.ts'
+import { replicatedWanted, waitModes } from '../../../src/ipc/client-protocol.ts'
+import { CommanderError } from '../../../src/kernel/errors.ts'
 import { type Lsn, lsn } from '../../../src/kernel/identifiers.ts'
 import { apply, ledBy, refusal } from '../role-world.ts'
 import { GatewayWorld, key } from './gateway-world.ts'
@@ -31,6 +32,32 @@ describe('a call', () => {
     const request = db.call({ writtenIsEnough: true })
     db.complete(db.accept())
     expect(db.answer(request)).toMatchObject({ outcome: 'completed', durability: 'written' })
+  })
+
+  it('that must be replicated is refused where one node keeps the journal alone, before anything is drafted', () => {
+    const request = db.call({ wait: waitModes.completed | replicatedWanted })
+    expect(db.answer(request)).toMatchObject({ error: 'policy_unsatisfiable', retryable: false })
+    expect(db.follower.takeDrafts()).toEqual([])
+  })
+
+  it('is told that it is replicated where what is flushed is, and no more when that cannot be promised any longer', () => {
+    db.gateway.replicates(null)
+    const [wanted, usual] = [db.call({ wait: waitModes.completed | replicatedWanted }), db.call()]
+    const first = db.accept()
+    const end = db.complete(first)
+    db.complete(lsn(first + 1))
+    expect(db.answer(wanted)).toBeUndefined()
+    db.flush(end)
+    expect(db.answer(wanted)).toMatchObject({ durability: 'replicated' })
+    expect(db.answer(usual)).toBeUndefined()
+    db.gateway.replicates(new CommanderError('policy_unsatisfiable', 's1, s2 share a device'))
+    db.flush()
+    expect(db.answer(usual)).toMatchObject({ durability: 'flushed' })
+    expect(db.outcome(db.call({ wait: waitModes.received | replicatedWanted }))).toBe('policy_unsatisfiable')
+  })
+
+  it.each([4, 255, 260, 512, 65_535])('that waits for %d, which there is not, is refused', (wait) => {
+    expect(db.outcome(db.call({ wait }))).toBe('invalid_input')
   })
 
   it('that waits for received is answered when its command is flushed', () => {

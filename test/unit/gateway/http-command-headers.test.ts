@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { expectedRevisionOf, idempotencyKeyOf, preferencesOf } from '../../../src/gateway/http-command-headers.ts'
 
 describe('preferencesOf', () => {
-  const nothing = { respondAsync: false, waitMs: null, durability: null, isMinimal: false }
+  const nothing = { respondAsync: false, waitMs: null, durability: null, isReplicated: false, isMinimal: false }
 
   it.each([
     [undefined, {}],
@@ -23,11 +23,20 @@ describe('preferencesOf', () => {
     ['return=minimal;x="y", durability=written', { durability: 'written', isMinimal: true }],
     ['return=representation', {}],
     ['durability=applied', { durability: 'applied' }],
-    ['durability=eventually', {}],
+    ['durability=replicated', { durability: 'replicated', isReplicated: true }],
+    ['durability=applied, replicated', { durability: 'applied', isReplicated: true }],
+    ['durability=flushed, durability=written', { durability: 'flushed' }],
     ['respond-async;foo=bar', { respondAsync: true }],
   ])('reads %j', (header, expected) => {
     expect(preferencesOf(header)).toEqual({ ...nothing, ...expected })
   })
+
+  it.each(['durability=eventually', 'durability', 'durability=', 'respond-async, durability="Flushed"'])(
+    'does not take less for a durability that there is not: %j',
+    (header) => {
+      expect(() => preferencesOf(header)).toThrow(/asks for the durability ".*", but there are written, flushed, repl/)
+    },
+  )
 })
 
 describe('idempotencyKeyOf', () => {

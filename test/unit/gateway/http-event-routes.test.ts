@@ -22,9 +22,12 @@ function setUp() {
   const listeners = new Set<() => void>()
   const context = {
     environment,
-    gateway: { onApplied: (run: () => void) => listeners.add(run) && (() => listeners.delete(run)) },
+    gateway: {
+      marks: { applied: 0 },
+      onApplied: (run: () => void) => listeners.add(run) && (() => listeners.delete(run)),
+    },
     queries: { log: { blocksFrom: () => [] }, blockEvents: () => [] },
-    waiter: { wait: (_lsn: unknown, _ms: number, done: (error: null) => void) => done(null) },
+    waiter: { waitFor: (_floor: unknown, _ms: number, done: (error: null) => void) => done(null) },
   }
   const events = new EventRoutes(context as unknown as HttpContext)
   const [route] = events.routes()

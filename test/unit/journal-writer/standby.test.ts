@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { Action } from '../../../src/actions/action.ts'
 import { CommanderError } from '../../../src/kernel/errors.ts'
-import { lsn, revision, token } from '../../../src/kernel/identifiers.ts'
+import { type Lsn, lsn, revision, token } from '../../../src/kernel/identifiers.ts'
 import { ledBy, received, registered } from '../role-world.ts'
 import { CommittedFeed } from './committed-feed.ts'
 import { upTo, type WriterOptions, WriterWorld } from './writer-world.ts'
@@ -25,13 +25,26 @@ async function twoNodes(options: WriterOptions = {}) {
   const drafter = leading.follow('a')
   leading.run()
   const feed = new CommittedFeed(leading.storage)
-  const standby = await WriterWorld.start({ ...options, standby: { batches: feed, leadership: ledBy('a') } })
+  const asked: { readonly resolve: (lsn: Lsn) => void; readonly reject: (error: CommanderError) => void }[] = []
+  let refusal: CommanderError | null = null
+  const standby = await WriterWorld.start({
+    ...options,
+    standby: {
+      batches: feed,
+      leadership: ledBy('a'),
+      readPoint: () => new Promise((resolve, reject) => asked.push({ resolve, reject })),
+      replicationRefusal: () => refusal,
+    },
+  })
   /** One batch at the leader. */
   const write = (...actions: Action[]): void => {
     drafter.draft(...actions)
     leading.run(1)
   }
-  return { leading, standby, feed, write }
+  const refuse = (error: CommanderError | null): void => {
+    refusal = error
+  }
+  return { leading, standby, feed, write, asked, refuse }
 }
 
 describe('a writer that stands by', () => {
@@ -46,6 +59,42 @@ describe('a writer that stands by', () => {
     feed.commit(4)
     standby.run()
     expect(standby.entries()).toEqual(leading.entries())
+  })
+
+  it('asks elsewhere how far a linearizable read has to wait, and passes on what it hears', async () => {
+    const { standby, asked } = await twoNodes()
+    const one = standby.follow('one')
+    standby.run(1)
+    expect([one.follower.askReadPoint(1), one.follower.askReadPoint(2)]).toEqual([true, true])
+    standby.run(1)
+    expect([asked.length, one.readPoints]).toEqual([2, {}])
+    asked[0]?.resolve(lsn(7))
+    asked[1]?.reject(new CommanderError('not_ready', 'nobody leads'))
+    await Promise.resolve()
+    standby.run(1)
+    expect(one.readPoints).toEqual({ 1: 7, 2: 'not_ready' })
+    standby.writer.lead(2, leader)
+    standby.run(1)
+    one.follower.askReadPoint(3)
+    standby.run(1)
+    expect([asked.length, Object.keys(one.readPoints)]).toEqual([3, ['1', '2']])
+  })
+
+  it('says whether what is flushed is replicated, to who comes, and to all when that is another answer', async () => {
+    const { standby, refuse } = await twoNodes()
+    const one = standby.follow('one')
+    standby.run(1)
+    expect(one.promises).toEqual([null])
+    standby.writer.groupChanged()
+    refuse(new CommanderError('policy_unsatisfiable', 's1, s2 share a device'))
+    for (let i = 0; i < 3; i++) standby.writer.groupChanged()
+    const other = standby.follow('other')
+    standby.run(1)
+    expect([one.promises.at(-1), other.promises]).toEqual(['policy_unsatisfiable', ['policy_unsatisfiable']])
+    refuse(null)
+    for (let i = 0; i < 3; i++) standby.writer.groupChanged()
+    standby.run(1)
+    expect([one.promises.slice(1), other.promises.slice(1)]).toEqual([[null, 'policy_unsatisfiable', null], [null]])
   })
 
   it('hands it to those that follow, live and from the segments, and says who leads when they have it all', async () => {

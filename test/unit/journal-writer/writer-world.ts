@@ -4,7 +4,7 @@ import { encodeAction } from '../../../src/actions/encode.ts'
 import { EntryBatch } from '../../../src/actions/entry-batch.ts'
 import { lengthOf, padded } from '../../../src/actions/entry-layout.ts'
 import type { Channel } from '../../../src/ipc/channel.ts'
-import type { Refused, Watermark } from '../../../src/ipc/journal-protocol.ts'
+import type { ReadPointIs, Refused, Watermark } from '../../../src/ipc/journal-protocol.ts'
 import type { Leadership } from '../../../src/ipc/leadership.ts'
 import { createMemoryTransport, type MemoryEndpoint, type MemoryTransport } from '../../../src/ipc/memory-transport.ts'
 import { type Journal, openJournal } from '../../../src/journal/journal.ts'
@@ -195,6 +195,10 @@ export class TestFollower implements FollowerRole {
   readonly rolls: (readonly string[])[] = []
   /** How often it was told to go on. */
   resumptions = 0
+  /** Answers to what it asked for linearizable reads: LSNs, or codes of errors. */
+  readonly readPoints: Record<number, number | string> = {}
+  /** Why nothing can be promised to be replicated (null: it can), each time that it was told. */
+  readonly promises: (string | null)[] = []
 
   constructor(world: WriterWorld, name: string, options: Partial<FollowerOptions>) {
     this.origin = options.origin ?? 100 + name.length
@@ -252,6 +256,14 @@ export class TestFollower implements FollowerRole {
 
   writable(): void {
     this.resumptions++
+  }
+
+  readPoint(answer: ReadPointIs): void {
+    this.readPoints[answer.id] = 'error' in answer ? answer.error.code : answer.lsn
+  }
+
+  replicates(refusal: CommanderError | null): void {
+    this.promises.push(refusal?.code ?? null)
   }
 
   connected(): void {
