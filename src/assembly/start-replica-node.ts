@@ -85,8 +85,7 @@ export async function startReplicaNode(
     }
   }
   const server = new NodeServer({
-    stream: databaseStream,
-    leader: () => node.leader,
+    leader: (stream) => (stream === databaseStream ? node.leader : null),
     known: () => ({ epoch: node.meta?.epoch ?? noEpoch, leader: node.meta?.leader ?? null }),
   })
   const listener = await clusterTransport.listen(me.address, server.accept)

@@ -7,11 +7,10 @@ import type { TailRequest } from './messages.ts'
 import type { Peer } from './stream-meta.ts'
 
 export interface NodeServerOptions {
-  readonly stream: string
-  /** null where this node does not lead. */
-  readonly leader: () => LeaderShell | null
+  /** null where this node does not lead the stream. */
+  readonly leader: (stream: string) => Pick<LeaderShell, 'confirm' | 'meta'> | null
   /** Who leads, as far as this node knows. */
-  readonly known: () => { readonly epoch: Epoch; readonly leader: Peer | null }
+  readonly known: (stream: string) => { readonly epoch: Epoch; readonly leader: Peer | null }
 }
 
 /** What a node answers to other nodes: how far they must have applied for a read that sees everything that was acknowledged. */
@@ -34,8 +33,8 @@ export class NodeServer {
   })
 
   async #tail(channel: Channel, { id, stream }: TailRequest): Promise<void> {
-    const leader = this.#o.leader()
-    if (leader === null || stream !== this.#o.stream) {
+    const leader = this.#o.leader(stream)
+    if (leader === null) {
       this.#notLeader(channel, id, stream)
       return
     }
@@ -49,7 +48,7 @@ export class NodeServer {
   }
 
   #notLeader(channel: Channel, id: number, stream: string): void {
-    const { epoch, leader } = this.#o.known()
+    const { epoch, leader } = this.#o.known(stream)
     const known = leader === null ? null : { id: leader.id, address: leader.address }
     send(channel, { kind: 'notLeader', id, stream, epoch, leader: known })
   }

@@ -11,6 +11,10 @@ export interface StreamFollowerOptions {
   readonly stream: string
   /** The last entry that the follower has. */
   readonly after: StreamPlace
+  /** The first batch may begin before `after`, and is handed on as a whole. Default false: then it cannot be what the follower was following. */
+  readonly mayBeginWithin?: boolean
+  /** What is known here to be committed: servers hear of it later. Default: nothing. */
+  readonly committed?: () => Lsn
   /** For reads: an answer is known by it. */
   readonly nextId: () => number
   /** @returns false: the request is lost */
@@ -48,6 +52,7 @@ export class StreamFollower {
   #turn = 0
   #timer: Timer | null = null
   #isWaiting = false
+  #isFirst = true
   #stopped = false
 
   constructor(options: StreamFollowerOptions) {
@@ -110,7 +115,7 @@ export class StreamFollower {
       segmentEpoch: segment.epoch,
       from: lsn(this.#after + 1),
       until: segment.state === 'sealed' ? segment.tail : lsn(Number.MAX_SAFE_INTEGER),
-      committed: segment.state === 'sealed' ? segment.tail : noLsn,
+      committed: segment.state === 'sealed' ? segment.tail : (this.#o.committed?.() ?? noLsn),
       bytesMax: bytesPerRead,
       purpose: 'known',
     })
@@ -154,6 +159,8 @@ export class StreamFollower {
       if (last <= this.#after) continue
       if (segment.state === 'sealed' && last > segment.tail) break // F2
       if (!isIntact(batch) || batch.firstLsn > this.#after + 1) break
+      if (this.#isFirst && this.#o.mayBeginWithin === true) this.#begin(batch)
+      this.#isFirst = false
       if (batch.firstLsn !== this.#after + 1 || this.#digest?.equals(batch.prevDigest) === false) {
         this.#fail(otherHistory(this.#o.stream, this.#after))
         return null
@@ -163,6 +170,11 @@ export class StreamFollower {
       this.#digest = Buffer.from(batch.digest)
     }
     return fresh
+  }
+
+  #begin({ firstLsn, prevDigest }: ReplicatedBatch): void {
+    this.#after = lsn(firstLsn - 1)
+    this.#digest = Buffer.from(prevDigest)
   }
 
   #refused({ refusal }: RefusedAnswer): void {
