@@ -99,9 +99,8 @@ export async function startReplicaNode(
     }
   }
   const server = new NodeServer({
-    stream: databaseStream,
     seeds: seeds === undefined ? null : seedServer(surroundings, seeds),
-    leader: () => node.leader,
+    leader: (stream) => (stream === databaseStream ? node.leader : null),
     known: () => ({ epoch: node.meta?.epoch ?? noEpoch, leader: node.meta?.leader ?? null }),
   })
   const listener = await clusterTransport.listen(me.address, server.accept)

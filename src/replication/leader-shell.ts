@@ -1,6 +1,6 @@
 import type { Environment, Timer } from '../kernel/environment.ts'
 import { CommanderError, isCommanderError } from '../kernel/errors.ts'
-import type { Lsn } from '../kernel/identifiers.ts'
+import { type Epoch, type Lsn, lsn } from '../kernel/identifiers.ts'
 import { limits } from '../kernel/limits.ts'
 import { type Digest, makeBatch } from './batch.ts'
 import type { BatchWindow } from './batch-window.ts'
@@ -27,7 +27,7 @@ export interface LeaderShellOptions {
   /** C2. @throws CommanderError `unknown_identity`: the group cannot be relied on; anything else: it is asked again */
   readonly confirmGroup: (group: readonly Member[]) => Promise<void>
   /** Another group is to be wished for. */
-  readonly groupRefused: (error: CommanderError) => void
+  readonly groupRefused: () => Promise<void>
   /** The record changed by a wish of ours. */
   readonly recorded?: (wish: Wish, meta: StreamMeta, revision: number) => void
   readonly refusedWish?: (wish: Wish, what: string) => void
@@ -85,6 +85,15 @@ export class LeaderShell implements ReplicationLeader {
     return this.#state.meta
   }
 
+  get epoch(): Epoch {
+    return this.#state.meta.epoch
+  }
+
+  /** Of the next entry that is appended. */
+  get nextLsn(): Lsn {
+    return lsn(this.#state.last.lsn + 1)
+  }
+
   get state(): LeaderState {
     return this.#state
   }
@@ -128,6 +137,21 @@ export class LeaderShell implements ReplicationLeader {
       this.#readers.set(reader, { resolve, reject })
       this.#step({ kind: 'confirm', reader })
     })
+  }
+
+  /** Before the lead is given up: who reads from servers is to see all that is committed, though nobody leads for a while. */
+  tellCommitted(): void {
+    const { stream, meta, open, committed } = this.#state
+    const { segmentEpoch, members } = open
+    const content = {
+      kind: 'commit',
+      id: 0,
+      stream,
+      epoch: meta.epoch,
+      segmentEpoch,
+      committed: committed.lsn,
+    } as const
+    for (const { member } of members.values()) this.#o.servers.send(member.id, content)
   }
 
   metaSeen(meta: StreamMeta): void {
@@ -264,7 +288,7 @@ export class LeaderShell implements ReplicationLeader {
       if (!isCommanderError(error)) throw error
       const { stream } = this.#state
       this.#o.environment.log.warn({ stream, segmentEpoch, error: error.message }, 'the group is not confirmed')
-      if (error.code === 'unknown_identity' && this.failed === null) this.#o.groupRefused(error)
+      if (error.code === 'unknown_identity' && this.failed === null) await this.#o.groupRefused()
     } finally {
       this.#isConfirmingGroup = false
     }

@@ -15,13 +15,12 @@ export interface ConfirmingLeader {
 }
 
 export interface NodeServerOptions {
-  readonly stream: string
-  /** null where this node does not lead. */
-  readonly leader: () => ConfirmingLeader | null
   /** Gives the store of this node to others; null where it does not. */
   readonly seeds?: SeedServer | null
+  /** null where this node does not lead the stream. */
+  readonly leader: (stream: string) => ConfirmingLeader | null
   /** Who leads, as far as this node knows. */
-  readonly known: () => { readonly epoch: Epoch; readonly leader: Peer | null }
+  readonly known: (stream: string) => { readonly epoch: Epoch; readonly leader: Peer | null }
 }
 
 /** What a node answers to other nodes: how far they must have applied for a read that sees everything that was acknowledged. */
@@ -53,8 +52,8 @@ export class NodeServer {
   }
 
   async #tail(channel: Channel, { id, stream }: TailRequest): Promise<void> {
-    const leader = this.#o.leader()
-    if (leader === null || stream !== this.#o.stream) {
+    const leader = this.#o.leader(stream)
+    if (leader === null) {
       this.#notLeader(channel, id, stream)
       return
     }
@@ -68,7 +67,7 @@ export class NodeServer {
   }
 
   #notLeader(channel: Channel, id: number, stream: string): void {
-    const { epoch, leader } = this.#o.known()
+    const { epoch, leader } = this.#o.known(stream)
     const known = leader === null ? null : { id: leader.id, address: leader.address }
     send(channel, { kind: 'notLeader', id, stream, epoch, leader: known })
   }

@@ -51,6 +51,7 @@ export class NodeStream {
   #candidate: CandidateShell | null = null
   #leader: LeaderShell | null = null
   #record: StreamRecord | null = null
+  #isDeleted = false
   #attempts = 0
   /** Why the last suggestion was not carried out. */
   #refused: string | null = null
@@ -64,6 +65,11 @@ export class NodeStream {
   /** null where this node does not lead. One that has failed leads no more. */
   get leader(): LeaderShell | null {
     return this.#leader?.failed === null ? this.#leader : null
+  }
+
+  /** It was there, and is not any more. */
+  get isDeleted(): boolean {
+    return this.#isDeleted
   }
 
   /** As far as this node knows. */
@@ -103,6 +109,7 @@ export class NodeStream {
 
   /** By the role. */
   recordSeen(record: StreamRecord | null): void {
+    this.#isDeleted = record === null && (this.#record !== null || this.#isDeleted)
     this.#record = record
     if (record === null) {
       this.#end(deleted(this.#o.stream))
@@ -118,7 +125,12 @@ export class NodeStream {
     const { leader } = this
     if (leader === null) return
     await this.#committed(leader)
-    if (leader.failed === null) await this.wish({ kind: 'resign' }).catch(() => {}) // Deposed: somebody else leads.
+    if (leader.failed !== null) return
+    leader.tellCommitted()
+    const { scheduler } = this.#o.environment
+    const late = new Promise<'late'>((resolve) => scheduler.after(resignPatienceMs, () => resolve('late')))
+    const done = this.wish({ kind: 'resign' }).catch(() => {}) // Deposed: somebody else leads.
+    if ((await Promise.race([done, late])) === 'late') throw lateResignation(this.#o.stream)
   }
 
   /** By the role: once, however often it is said. */
@@ -190,7 +202,7 @@ export class NodeStream {
       nextReadId,
       state,
       confirmGroup: (group) => registry.confirmGroup(group),
-      groupRefused: () => void this.#chooseOthers(leader),
+      groupRefused: () => this.#chooseOthers(leader),
       recorded: (wish, meta, revision) => {
         this.#recorded(meta, revision)
         this.#settle(wish)
@@ -220,11 +232,12 @@ export class NodeStream {
   /** C2: by who is registered now, which the watch may show later. */
   async #chooseOthers(leader: LeaderShell): Promise<void> {
     const { registry, environment, stream } = this.#o
+    const { epoch: refused } = leader
     try {
       const servers = new Map((await registry.servers()).map((server) => [server.id, server]))
       const plan = this.#o.plan(leader.meta, servers)
       // Until there is one, nothing that is appended counts; it is asked again.
-      if (plan === null || leader.failed !== null || leader.isChangingRecord) return
+      if (plan === null || leader.failed !== null || leader.isChangingRecord || leader.epoch !== refused) return
       leader.wish({ kind: 'roll', group: plan.group, policy: plan.policy })
     } catch (error) {
       const { message } = error as Error
@@ -268,6 +281,7 @@ export class NodeStream {
 /** Who gives up the lead waits so long for what is under way. */
 const commitPatienceMs = 2000
 const commitLookMs = 10
+const resignPatienceMs = 10_000
 
 const promisedOf = ({ code, details }: CommanderError): Epoch =>
   code === 'fenced' ? epoch(Number((details as { promised?: number } | undefined)?.promised ?? 0)) : noEpoch
@@ -284,6 +298,12 @@ const unknownWhether = ({ kind }: Wish, cause: CommanderError): CommanderError =
   new CommanderError('indeterminate', `the lead was lost before it was known whether the ${kind} was recorded`, {
     cause,
   })
+
+const lateResignation = (stream: string): CommanderError =>
+  new CommanderError(
+    'metadata_unavailable',
+    `that this node gives up the lead of ${stream} is not recorded yet: it is as soon as the metadata store answers`,
+  )
 
 const deleted = (stream: string): CommanderError => new CommanderError('not_found', `the stream ${stream} was deleted`)
 

@@ -17,6 +17,10 @@ export interface StreamFollowerOptions {
   readonly archiveFailed?: (error: CommanderError) => void
   /** The last entry that the follower has. */
   readonly after: StreamPlace
+  /** The first batch may begin before `after`, and is handed on as a whole. Default false: then it cannot be what the follower was following. */
+  readonly mayBeginWithin?: boolean
+  /** What is known here to be committed: servers hear of it later. Default: nothing. */
+  readonly committed?: () => Lsn
   /** For reads: an answer is known by it. */
   readonly nextId: () => number
   /** @returns false: the request is lost */
@@ -57,6 +61,7 @@ export class StreamFollower {
   #turn = 0
   #timer: Timer | null = null
   #isWaiting = false
+  #isFirst = true
   #stopped = false
   readonly #archive: ArchiveReading | null
 
@@ -122,7 +127,7 @@ export class StreamFollower {
       segmentEpoch: segment.epoch,
       from: lsn(this.#after + 1),
       until: segment.state === 'sealed' ? segment.tail : lsn(Number.MAX_SAFE_INTEGER),
-      committed: segment.state === 'sealed' ? segment.tail : noLsn,
+      committed: segment.state === 'sealed' ? segment.tail : (this.#o.committed?.() ?? noLsn),
       bytesMax: bytesPerRead,
       purpose: 'known',
     })
@@ -204,6 +209,8 @@ export class StreamFollower {
       if (last <= this.#after) continue
       if (tail !== null && last > tail) break // F2
       if (!isIntact(batch) || batch.firstLsn > this.#after + 1) break
+      if (this.#isFirst && this.#o.mayBeginWithin === true) this.#begin(batch)
+      this.#isFirst = false
       if (batch.firstLsn !== this.#after + 1 || this.#digest?.equals(batch.prevDigest) === false) {
         this.#fail(otherHistory(this.#o.stream, this.#after))
         return null
@@ -213,6 +220,11 @@ export class StreamFollower {
       this.#digest = Buffer.from(batch.digest)
     }
     return fresh
+  }
+
+  #begin({ firstLsn, prevDigest }: ReplicatedBatch): void {
+    this.#after = lsn(firstLsn - 1)
+    this.#digest = Buffer.from(prevDigest)
   }
 
   #refused({ refusal }: RefusedAnswer): void {

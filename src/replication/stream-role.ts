@@ -1,45 +1,17 @@
-import type { Environment } from '../kernel/environment.ts'
 import { asCommanderError } from '../kernel/errors.ts'
 import { type Epoch, noEpoch } from '../kernel/identifiers.ts'
 import { type CampaignEvent, type CampaignState, newCampaign, stepCampaign } from './campaign.ts'
 import { LeasedKey } from './leased-key.ts'
 import type { Suggestion } from './master-state.ts'
-import { type MetadataStore, type MetadataValue, metadataKeys } from './metadata-store.ts'
+import { type MetadataValue, metadataKeys } from './metadata-store.ts'
 import { RoleObservers } from './role-observers.ts'
+import type { StreamRecord, StreamRolesOptions } from './role-runner.ts'
 import { isSameRole, noRole, type RoleState, roleOf } from './role-state.ts'
 import { foundOrCreated } from './stream-creation.ts'
-import type { Peer, StreamMeta } from './stream-meta.ts'
 import { decodeStreamMeta } from './stream-meta-codec.ts'
 import { decodeSuggestion } from './suggestion.ts'
 
-export interface StreamRecord {
-  readonly meta: StreamMeta
-  readonly revision: number
-}
-
-/** Carries out what a role decides: the shell of the recovery and of the leader. */
-export interface RoleRunner {
-  /** Take the next epoch after this record, repair, open, lead. Ends by `lost` of the role, or goes on until `deposed`. */
-  campaign(stream: string, record: StreamRecord): void
-  /** A watch saw it, or that there is none; it may be old. */
-  recordSeen(stream: string, record: StreamRecord | null): void
-  /** Gives up the lead, or the try: what was appended is committed first where that is possible. */
-  resign(stream: string): Promise<void>
-  /** Another segment is wanted, on other servers or by another policy. Said again and again while it is. */
-  regroup(stream: string, suggestion: Suggestion): void
-  /** It has begun to lead: its record may be seen before it knows that it was made. */
-  leads(stream: string): boolean
-}
-
-export interface StreamRolesOptions {
-  readonly store: MetadataStore
-  readonly environment: Environment
-  readonly me: Peer
-  readonly leaseMs: number
-  readonly runner: RoleRunner
-  /** Who wants to lead a stream that does not exist makes it. Default: such a try is lost. */
-  readonly createsStreams?: boolean
-}
+export type { RoleRunner, StreamRecord, StreamRolesOptions } from './role-runner.ts'
 
 /** A lease is kept alive so many times in its time. */
 const keepsPerLease = 4
@@ -69,6 +41,7 @@ export class StreamRole {
   #hasTriedAgain = false
   #isYielding = false
   #campaignSinceMs = 0
+  #isMaybeGone = false
   /** Counts tries, so that one that was given up while it took the lease goes no further. */
   #tries = 0
   #keptMs = Number.NEGATIVE_INFINITY
@@ -85,6 +58,10 @@ export class StreamRole {
     const { clock } = environment
     this.#value = value
     this.#key = new LeasedKey({ store, clock, key: metadataKeys.lease(stream), value: () => value, ttlMs: leaseMs })
+  }
+
+  get record(): StreamRecord | null {
+    return this.#record
   }
 
   get state(): RoleState {
@@ -132,7 +109,14 @@ export class StreamRole {
     }
     this.#update()
     this.#o.runner.recordSeen(this.stream, this.#record)
+    if (value === null && known > 0 && this.#o.createsStreams !== true) this.#forget()
     this.#followSuggestion()
+  }
+
+  /** By the watch, which may be late: there may be one of this name again. */
+  goneSeen(): void {
+    this.#isMaybeGone = true
+    this.#lookWhetherGone()
   }
 
   /** The watch has shown all streams: unless it was seen, there is none. */
@@ -174,6 +158,7 @@ export class StreamRole {
   tick(): void {
     const nowMs = this.#nowMs
     this.#step({ kind: 'tick', nowMs })
+    this.#lookWhetherGone()
     if (this.#role.role === 'leader') this.#followSuggestion()
     if (!this.#isHolding(nowMs) || nowMs - this.#keptMs < this.#o.leaseMs / keepsPerLease) return
     if (this.#turns > 0) return
@@ -226,6 +211,24 @@ export class StreamRole {
       this.#note(error, 'could not try to lead')
       this.lost(noEpoch)
     })
+  }
+
+  /** One of the same name is another stream: whoever wants to lead that says so again. */
+  #forget(): void {
+    this.unwant()
+    this.#releaseSoon()
+  }
+
+  #lookWhetherGone(): void {
+    if (!this.#isMaybeGone) return
+    this.#isMaybeGone = false
+    this.#o.store.get(metadataKeys.stream(this.stream)).then(
+      (found) => this.recordSeen(found),
+      (error: unknown) => {
+        this.#isMaybeGone = true
+        this.#note(error, 'the stream may have been deleted; looking again')
+      },
+    )
   }
 
   async #isStillWanted(): Promise<boolean> {

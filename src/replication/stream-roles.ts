@@ -9,7 +9,7 @@ import {
   metadataKeys,
 } from './metadata-store.ts'
 import type { RoleState } from './role-state.ts'
-import { StreamRole, type StreamRolesOptions } from './stream-role.ts'
+import { type StreamRecord, StreamRole, type StreamRolesOptions } from './stream-role.ts'
 
 /** So many times in each lease is looked whether something is due. */
 const ticksPerLease = 20
@@ -32,7 +32,7 @@ export class StreamRoles {
       this.#watch(
         store,
         metadataKeys.streams,
-        (role, value) => role.recordSeen(value),
+        (role, value) => (value === null ? role.goneSeen() : role.recordSeen(value)),
         (role) => role.allSeen(),
       ),
       this.#watch(store, metadataKeys.leases, (role, value) => role.leaseSeen(value)),
@@ -44,6 +44,11 @@ export class StreamRoles {
   /** As far as this node has heard; before it has heard anything a follower of epoch 0. */
   state(stream: string): RoleState {
     return this.#role(stream).state
+  }
+
+  /** The newest one that was seen; null: none. */
+  record(stream: string): StreamRecord | null {
+    return this.#role(stream).record
   }
 
   /** The present state first, then each change, of which the epoch never falls. Ends on `return`, and with `close`. */

@@ -44,7 +44,7 @@ class World {
     const { environment } = this.world
     for (const id of ['a', 'b']) {
       const known = () => ({ epoch: epoch(1), leader: this.known === null ? null : peerOf(this.known) })
-      const server = new NodeServer({ stream, leader: () => this.leaders[id] ?? null, known })
+      const server = new NodeServer({ leader: (of) => (of === stream ? (this.leaders[id] ?? null) : null), known })
       void this.transport.listen(`${id}:7500`, (channel) => {
         this.accepted.push(channel)
         return server.accept(channel)

@@ -1,0 +1,215 @@
+import type { Environment } from '../kernel/environment.ts'
+import { CommanderError, isCommanderError } from '../kernel/errors.ts'
+import { type Lsn, lsn, noLsn } from '../kernel/identifiers.ts'
+import { AppendQueue } from './append-queue.ts'
+import { lastLsnOf, type ReplicatedBatch } from './batch.ts'
+import { FollowedBatches } from './followed-batches.ts'
+import type { LeaderShell } from './leader-shell.ts'
+import type { LeaderTails } from './leader-tails.ts'
+import type { ServerAnswer, ServerId, ServerRequest } from './messages.ts'
+import { NodeFeed } from './node-feed.ts'
+import { type NodeStream, notLeading } from './node-stream.ts'
+import type { Appended, AppendOptions, ReadOptions } from './single-write-journal.ts'
+import { StreamFollower } from './stream-follower.ts'
+import { type StreamMeta, sealedEndOf } from './stream-meta.ts'
+import type { StreamRecord } from './stream-role.ts'
+
+export interface ReplicatedStreamOptions {
+  readonly environment: Environment
+  readonly stream: string
+  /** Leads it, where this node does. */
+  readonly node: NodeStream
+  readonly tails: LeaderTails
+  readonly send: (server: ServerId, request: ServerRequest) => boolean
+  readonly nextId: () => number
+}
+
+interface Reading {
+  readonly follower: StreamFollower
+  readonly batches: FollowedBatches
+}
+
+/** Who asks for what is known waits so long for the word of a server, and whoever asks the leader so long for one that leads. */
+const knownPatienceMs = 500
+const leaderPatienceMs = 5000
+const leaderPauseMs = 20
+const confirmPatienceMs = 1000
+
+/** One stream as a node reads it, and appends to it while it leads: what readers and writers of it have in common. */
+export class ReplicatedStream {
+  readonly node: NodeStream
+  readonly #o: ReplicatedStreamOptions
+  readonly #feed: NodeFeed
+  readonly #readings = new Set<Reading>()
+  #appends: AppendQueue | null = null
+  #known: Lsn = noLsn
+  #isClosed = false
+
+  constructor(options: ReplicatedStreamOptions) {
+    const { environment, stream, send, nextId, node } = options
+    this.#o = options
+    this.node = node
+    // Nothing is read by it: it asks for the tail.
+    this.#feed = new NodeFeed({ environment, stream, send, nextId, failed: () => {} })
+  }
+
+  led(leader: LeaderShell): void {
+    this.#appends = new AppendQueue(leader, this.#o.stream, () => this.notLeading())
+    this.#setMeta(leader.meta)
+  }
+
+  recordSeen(record: StreamRecord | null): void {
+    this.node.recordSeen(record)
+    if (record !== null) this.#setMeta(record.meta)
+    else for (const { batches } of this.#readings) batches.fail(noStream(this.#o.stream))
+  }
+
+  answered(answer: ServerAnswer): void {
+    this.node.answered(answer)
+    if (answer.stream !== this.#o.stream) return
+    this.#feed.answered(answer)
+    for (const { follower } of this.#readings) follower.answered(answer)
+  }
+
+  append(payload: Buffer, entryCount: number, options: AppendOptions): Promise<Appended> {
+    if (this.#appends === null || this.node.leader === null) return Promise.reject(this.notLeading())
+    return this.#appends.append(payload, entryCount, options)
+  }
+
+  async resign(): Promise<void> {
+    this.#appends?.close()
+    this.#appends = null
+    await this.node.resign()
+  }
+
+  notLeading(): CommanderError {
+    const { stream } = this.#o
+    return this.node.isDeleted ? noStream(stream) : notLeading(stream, this.node.meta)
+  }
+
+  async *read(from: Lsn, { until, wait = false, signal }: ReadOptions): AsyncGenerator<ReplicatedBatch, void> {
+    const most = until ?? Number.POSITIVE_INFINITY
+    const end = wait ? most : Math.min(most, await this.known())
+    if (signal?.aborted === true || from > end) return
+    const reading = this.#open(from)
+    const abort = (): void => reading.batches.close()
+    signal?.addEventListener('abort', abort)
+    try {
+      for (let last = from - 1; last < end; ) {
+        const batch = await reading.batches.next()
+        if (batch === null) return
+        last = lastLsnOf(batch)
+        yield batch
+      }
+    } finally {
+      signal?.removeEventListener('abort', abort)
+      this.#close(reading)
+    }
+  }
+
+  async known(): Promise<Lsn> {
+    const { leader, meta, isDeleted } = this.node
+    if (isDeleted) throw noStream(this.#o.stream)
+    this.#hear(leader?.committed ?? (meta === null ? noLsn : sealedEndOf(meta).tail))
+    if (leader === null) this.#hear(await this.#askServers())
+    return this.#known
+  }
+
+  /** Of nobody in time: nothing. */
+  async #askServers(): Promise<Lsn> {
+    const { promise, resolve } = Promise.withResolvers<Lsn>()
+    const timer = this.#o.environment.scheduler.after(knownPatienceMs, () => resolve(noLsn))
+    void this.#feed.tail().then(resolve)
+    const tail = await promise
+    timer.cancel()
+    return tail
+  }
+
+  /** Again while it is not known who leads, or the one who did does not any more. */
+  async linearizable(): Promise<Lsn> {
+    const { clock, scheduler } = this.#o.environment
+    const untilMs = clock.monotonicMs() + leaderPatienceMs
+    for (;;) {
+      try {
+        this.#hear(await this.#confirmedSoon())
+        return this.#known
+      } catch (error) {
+        if (!isCommanderError(error) || this.#isClosed || this.node.isDeleted) throw error
+        if (clock.monotonicMs() >= untilMs) throw this.notLeading()
+      }
+      await new Promise<void>((resolve) => scheduler.after(leaderPauseMs, resolve))
+    }
+  }
+
+  close(): void {
+    this.#isClosed = true
+    this.#feed.stop()
+    for (const reading of this.#readings) this.#close(reading)
+  }
+
+  #confirmed(): Promise<Lsn> {
+    const { leader, meta } = this.node
+    if (leader !== null) return leader.confirm()
+    const address = meta?.leader?.address
+    if (address === undefined || this.#isClosed) return Promise.reject(this.notLeading())
+    return this.#o.tails.ask(address, this.#o.stream)
+  }
+
+  /** A leader that hears of nobody any more never comes to answer. */
+  async #confirmedSoon(): Promise<Lsn> {
+    const { promise, resolve, reject } = Promise.withResolvers<Lsn>()
+    const timer = this.#o.environment.scheduler.after(confirmPatienceMs, () => reject(unconfirmed(this.#o.stream)))
+    this.#confirmed().then(resolve, reject)
+    try {
+      return await promise
+    } finally {
+      timer.cancel()
+    }
+  }
+
+  #hear(committed: Lsn): void {
+    if (committed > this.#known) this.#known = committed
+  }
+
+  #setMeta(meta: StreamMeta): void {
+    this.#feed.setMeta(meta)
+    for (const { follower } of this.#readings) follower.setMeta(meta)
+  }
+
+  #open(from: Lsn): Reading {
+    const { environment, stream, send, nextId } = this.#o
+    const batches: FollowedBatches = new FollowedBatches(() => follower.resume())
+    const follower = new StreamFollower({
+      environment,
+      stream,
+      after: { lsn: lsn(from - 1), digest: null },
+      mayBeginWithin: true,
+      committed: () => this.node.leader?.committed ?? this.#known,
+      nextId,
+      send,
+      batches: (fresh) => {
+        this.#hear(lastLsnOf(fresh.at(-1) as ReplicatedBatch))
+        batches.add(fresh)
+      },
+      accepts: () => batches.accepts,
+      failed: (error) => batches.fail(error),
+    })
+    const reading = { follower, batches }
+    this.#readings.add(reading)
+    const { meta } = this.node
+    if (meta !== null) follower.setMeta(meta)
+    return reading
+  }
+
+  #close(reading: Reading): void {
+    reading.follower.stop()
+    reading.batches.close()
+    this.#readings.delete(reading)
+  }
+}
+
+export const noStream = (stream: string): CommanderError =>
+  new CommanderError('not_found', `there is no stream ${stream}: create it first, or it was deleted`)
+
+const unconfirmed = (stream: string): CommanderError =>
+  new CommanderError('timeout', `whoever leads ${stream} did not say in time how far it is`)
