@@ -103,7 +103,9 @@ export interface Failure {
   readonly message: string
 }
 
-export function failureOf({ exitCode, stdout, stderr }: Result): Failure {
-  const { error } = JSON.parse(stderr === '' ? '{"error":{}}' : stderr) as { readonly error: Failure }
-  return { exitCode, code: error.code ?? stdout, message: error.message }
+/** Also of a verb that takes no `--json`. */
+export function failureOf({ exitCode, stderr }: Result): Failure {
+  if (!stderr.startsWith('{')) return { exitCode, code: '', message: stderr }
+  const { error } = JSON.parse(stderr) as { readonly error: Failure }
+  return { exitCode, code: error.code, message: error.message }
 }
