@@ -1,6 +1,6 @@
 import type { Environment } from '../kernel/environment.ts'
 import { isCommanderError } from '../kernel/errors.ts'
-import { createSystemEnvironment } from '../kernel/system-environment.ts'
+import { createSystemEnvironment, wakefulScheduler } from '../kernel/system-environment.ts'
 import { ClusterRegistry } from '../replication/cluster-registry.ts'
 import { openMetadataStore } from '../replication/open-metadata-store-adapter.ts'
 
@@ -24,7 +24,8 @@ export async function joinCluster(
   wanted: string | undefined,
   patience: JoinPatience,
 ): Promise<string> {
-  const environment = createSystemEnvironment()
+  // Nothing else keeps the process alive yet.
+  const environment = { ...createSystemEnvironment(), scheduler: wakefulScheduler }
   const { clock, scheduler } = environment
   const untilMs = clock.monotonicMs() + patience.waitMs
   let isSaid = false

@@ -15,8 +15,8 @@ export interface JournalMasterSettings {
   readonly nodeId: string
   /** Of the nodes, and of the masters' turns. */
   readonly leaseMs: number
-  /** Without that of a leader's silence, which follows from the lease. */
-  readonly options: Omit<MasterOptions, 'leaseMs'>
+  /** Without what follows from the lease. */
+  readonly options: Omit<MasterOptions, 'leaseMs' | 'leaderSilenceMs'>
   readonly orchestrator: Orchestrator | null
 }
 
@@ -33,7 +33,7 @@ export function startJournalMaster(settings: JournalMasterSettings): RunningMast
   const { environment, metadata, transport, nodeId, leaseMs, orchestrator } = settings
   const incarnation = environment.random.uuid()
   const turn = new MasterTurn({ environment, metadata, id: nodeId, incarnation, ttlMs: leaseMs })
-  const options = { ...settings.options, leaseMs: leaseMs / silencesPerLease }
+  const options = { ...settings.options, leaseMs, leaderSilenceMs: leaseMs / silencesPerLease }
   const lookMs = leaseMs / looksPerLease
   const shell = new MasterShell({ environment, metadata, transport, turn, options, lookMs, orchestrator })
   const stop = async (): Promise<void> => {

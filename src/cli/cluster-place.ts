@@ -1,9 +1,11 @@
+import { existsSync } from 'node:fs'
 import { createRoutedTransport } from '../ipc/routed-transport.ts'
 import { createTlsTransport, readTlsIdentity } from '../ipc/tls-transport-adapter.ts'
 import { CommanderError } from '../kernel/errors.ts'
 import { ClusterOperator } from '../replication/cluster-operator.ts'
 import { ClusterRegistry } from '../replication/cluster-registry.ts'
-import { openMetadataStore } from '../replication/open-metadata-store-adapter.ts'
+import { metadataUnavailable } from '../replication/metadata-store.ts'
+import { metadataLocationOf, openMetadataStore } from '../replication/open-metadata-store-adapter.ts'
 import { type ClusterPlace, readClusterPlace } from '../supervisor/cluster-place-adapter.ts'
 import { UsageError } from './exit-code.ts'
 import { type Flags, readSettings } from './settings.ts'
@@ -42,6 +44,9 @@ export async function withCluster<Result>(
   const { metadata, clusterId, tls, dataDir } = await findPlace(flags)
   const { environment, transport } = controlClient(dataDir)
   const identity = tls === null ? null : readTlsIdentity(tls)
+  const at = metadataLocationOf(metadata)
+  // Whoever only looks makes no directory.
+  if (at.kind === 'file' && !existsSync(at.directory)) throw noDirectory(metadata)
   const store = await openMetadataStore(metadata, environment)
   const operator = new ClusterOperator({
     environment,
@@ -78,6 +83,9 @@ async function findPlace(flags: Flags): Promise<Place> {
   const clusterId = replication.clusterId ?? (isMeant ? (known?.clusterId ?? null) : null)
   return { metadata, clusterId, tls: replication.tls ?? known?.tls ?? null, dataDir }
 }
+
+const noDirectory = (metadata: string): CommanderError =>
+  metadataUnavailable(metadata, 'open', 'there is no such directory; name another one', 'none', { isFinal: true })
 
 const noCluster = (metadata: string): CommanderError =>
   new CommanderError('not_found', `${metadata} holds no cluster: name another metadata store, or start a node with it`)

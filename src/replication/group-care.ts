@@ -34,8 +34,13 @@ export function careWish(view: GroupView, wishes: readonly Wish[]): Wish | null 
     (one): one is SealedSegment => one.state === 'sealed' && names(one) && !isWished(one.epoch),
   )
   if (segment === undefined) return null
-  const group = replaced(segment.group, segment.group.length, view)
-  return group === null ? null : { kind: 'regroup', segmentEpoch: segment.epoch, group }
+  // As many as before; or, where there are not so many any more, as many as keep the open one.
+  const least = Math.min(segment.group.length, open?.policy.replicas ?? segment.group.length)
+  for (let size = segment.group.length; size >= least; size--) {
+    const group = replaced(segment.group, size, view)
+    if (group !== null) return { kind: 'regroup', segmentEpoch: segment.epoch, group }
+  }
+  return null
 }
 
 /** Everybody that is there and stays, up or not, and others that are up in the place of those that leave. */

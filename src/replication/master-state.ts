@@ -19,6 +19,8 @@ export interface MasterState {
 
 export interface MasterOptions {
   /** A node that leads and is not heard of for so long is silent. Milliseconds. */
+  readonly leaderSilenceMs: number
+  /** Whoever is suggested as leader has so long to become it before another one is; longer each time. Milliseconds. */
   readonly leaseMs: number
   /** The same of a server. Milliseconds. */
   readonly silenceMs: number

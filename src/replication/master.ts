@@ -28,7 +28,7 @@ export const newMaster = (options: MasterOptions, nowMs: number): MasterState =>
 /**
  * | seen | suggested |
  * |---|---|
- * | the leader was not heard of for a lease | another node, the one that has most; a further one after twice the time |
+ * | the leader was not heard of for a while | another node, the one that has most; a further one after twice the time |
  * | a member of the open group was not heard of | a group with another server in its place |
  * | one member has two segments more than a server that has none of this stream | the latter in its place |
  * | too few servers for the policy and its spares | the orchestrator is asked for more |
@@ -71,8 +71,8 @@ function onMeta(state: MasterState, meta: StreamMeta): MasterState {
 
 /** Who has just begun has heard of nobody, and takes nobody for silent. */
 function onTick(state: MasterState): MasterStep {
-  const { leaseMs, silenceMs } = state.options
-  if (state.nowMs - state.startedMs < Math.max(leaseMs, silenceMs)) return idle(state)
+  const { leaderSilenceMs, silenceMs } = state.options
+  if (state.nowMs - state.startedMs < Math.max(leaderSilenceMs, silenceMs)) return idle(state)
   const parts = [...state.streams.keys()].map((stream) => (before: MasterState) => watch(before, stream))
   return inTurn(state, ...parts, order)
 }
@@ -84,7 +84,9 @@ function watch(state: MasterState, stream: string): MasterStep {
 
 const isLed = ({ nodes, nowMs, options }: MasterState, { leader }: StreamMeta): boolean => {
   const heard = leader === null ? undefined : nodes.get(leader.id)
-  return heard !== undefined && heard.incarnation === leader?.incarnation && nowMs - heard.heardMs < options.leaseMs
+  return (
+    heard !== undefined && heard.incarnation === leader?.incarnation && nowMs - heard.heardMs < options.leaderSilenceMs
+  )
 }
 
 /** Each waits longer than the one before: two candidates that go on disturbing each other would get nowhere. */
@@ -94,7 +96,9 @@ function suggestLeader(state: MasterState, view: StreamView): MasterStep {
   const pauseMs = options.leaseMs * 2 ** Math.min(view.attempts, limits.backoffDoublingsMax)
   if (view.attempts > 0 && nowMs - view.suggestedMs < pauseMs) return idle(state)
   const alive = [...nodes.values()]
-    .filter(({ heardMs, incarnation }) => nowMs - heardMs < options.leaseMs && incarnation !== leader?.incarnation)
+    .filter(
+      ({ heardMs, incarnation }) => nowMs - heardMs < options.leaderSilenceMs && incarnation !== leader?.incarnation,
+    )
     .sort((a, b) => (b.ends.get(stream) ?? 0) - (a.ends.get(stream) ?? 0) || (a.id < b.id ? -1 : 1))
   // Who was asked and does not lead may not be able to: the next one is asked.
   const chosen = alive[view.attempts % Math.max(1, alive.length)]

@@ -87,6 +87,8 @@ class Connection {
   #channel: Channel | null = null
   #isOpen = false
   #delayMs = firstDelayMs
+  /** Why the last one ended. */
+  #reason: string | null = null
   #stopped = false
 
   constructor(options: ServerConnectionsOptions, member: Member) {
@@ -154,10 +156,13 @@ class Connection {
     this.#channel = null
     this.#isOpen = false
     if (this.#stopped) return
-    if (was) {
-      const reason = error === null ? null : messageOf(error)
-      environment.log.warn({ server: this.member.id, error: reason }, `lost journal server ${this.member.id}`)
-    }
+    const { id } = this.member
+    const reason = error === null ? null : messageOf(error)
+    if (was) environment.log.warn({ server: id, error: reason }, `lost journal server ${id}`)
+    // Tried again and again: it is said once.
+    else if (reason !== this.#reason)
+      environment.log.warn({ server: id, error: reason }, `no connection to journal server ${id}`)
+    this.#reason = reason
     this.#o.disconnected?.(this.member, error)
     environment.scheduler.after(this.#delayMs, () => this.connect())
     this.#delayMs = Math.min(this.#delayMs * 2, longestDelayMs)

@@ -6,7 +6,7 @@ import type { ServerId } from './messages.ts'
 import type { RegisteredServer } from './registered-server.ts'
 import type { ReplicationPolicy } from './replication-policy.ts'
 import { checkGroup, satisfiableGroup } from './satisfiable-group.ts'
-import { openSegmentOf, type StreamMeta } from './stream-meta.ts'
+import { openSegmentOf } from './stream-meta.ts'
 
 /** What comes of a suggestion: something to do, nothing, or why it is not done. */
 export type Suggested =

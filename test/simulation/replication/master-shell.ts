@@ -24,6 +24,7 @@ export class MasterShell extends Process {
     const { leaseMs, policy } = this.#cluster.plan
     const options = {
       leaseMs,
+      leaderSilenceMs: leaseMs,
       silenceMs: leaseMs,
       policy,
       spares: { min: 0, max: 3, host: null },

@@ -9,6 +9,7 @@ import { nothingSuggested } from '../../../src/replication/suggestion.ts'
 const policy = { replicas: 3, ackQuorum: 2, topology: 'fanout' } as const
 const options = {
   leaseMs: 1_000,
+  leaderSilenceMs: 1_000,
   silenceMs: 2_000,
   policy,
   spares: { min: 0, max: 1, host: null },

@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -9,9 +9,10 @@ import { FakeWorld, specification } from './fake-world.ts'
 let directory: string
 let world: FakeWorld
 let orchestrator: HostOrchestrator
+let slots: Map<string, number>
 
 /** The supervisor of another life of the host. */
-async function boot(): Promise<void> {
+async function boot(first: readonly string[] = []): Promise<void> {
   world = new FakeWorld([specification('writer')])
   world.supervision.start()
   world.report('writer')
@@ -19,13 +20,17 @@ async function boot(): Promise<void> {
     children: world.supervision,
     directory,
     random: systemRandom,
-    specificationOf: (id, dataDir) =>
-      specification(`journal-server-${id}`, { config: { id, dataDir }, essential: false }),
+    first,
+    specificationOf: (id, dataDir, slot) => {
+      slots.set(id, slot)
+      return specification(`journal-server-${id}`, { config: { id, dataDir }, essential: false })
+    },
   })
 }
 
 beforeEach(async () => {
   directory = mkdtempSync(join(tmpdir(), 'commanderdb-orchestrator-'))
+  slots = new Map()
   await boot()
 })
 afterEach(() => rmSync(directory, { recursive: true }))
@@ -90,5 +95,45 @@ describe('the orchestrator of a host', () => {
     await settled(Promise.all([orchestrator.deprovision(one), orchestrator.deprovision(two)]))
     expect(await orchestrator.list()).toEqual([])
     expect(readdirSync(join(directory, 'removed')).sort()).toEqual([one, two].sort())
+  })
+
+  it('begins with those that the config names, once, and goes on with what it finds', async () => {
+    await boot(['n-1', 'n-2'])
+    expect((await orchestrator.list()).map(({ id }) => id)).toEqual(['n-1', 'n-2'])
+    await settled(orchestrator.deprovision('n-1'))
+    await boot(['n-1', 'n-2', 'n-3'])
+    expect((await orchestrator.list()).map(({ id }) => id)).toEqual(['n-2'])
+  })
+
+  it('takes over the directories of those that were there before there was an orchestrator', async () => {
+    for (const id of ['n-1', 'n-2']) mkdirSync(join(directory, 'servers', id))
+    writeFileSync(join(directory, 'servers', 'n-2', 'data'), 'entries')
+    await boot(['n-1', 'n-2'])
+    expect((await orchestrator.list()).map(({ id }) => id)).toEqual(['n-1', 'n-2'])
+    expect([...slots]).toEqual([
+      ['n-1', 1],
+      ['n-2', 2],
+    ])
+    expect(existsSync(join(directory, 'servers', 'n-2', 'data'))).toBe(true)
+  })
+
+  it('gives each a slot of its own, which it keeps, and which is free again when it is ended', async () => {
+    await boot(['n-1', 'n-2'])
+    const [more = ''] = await orchestrator.provision(1)
+    expect(slots.get(more)).toBe(3)
+    await settled(orchestrator.deprovision('n-1'))
+    slots.clear()
+    await boot(['n-1', 'n-2'])
+    expect(Object.fromEntries(slots)).toEqual({ 'n-2': 2, [more]: 3 })
+    const [another = ''] = await orchestrator.provision(1)
+    expect(slots.get(another)).toBe(1)
+  })
+
+  it('gives one of two that have the same slot another one', async () => {
+    await boot(['n-1', 'n-2'])
+    writeFileSync(join(directory, 'servers', 'n-2', 'slot'), '1\n')
+    await boot(['n-1', 'n-2'])
+    expect(slots.get('n-1')).toBe(1)
+    expect(slots.get('n-2')).toBe(2)
   })
 })
