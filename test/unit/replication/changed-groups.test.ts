@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { epoch, lsn } from '../../../src/kernel/identifiers.ts'
 import { emptyDigest } from '../../../src/replication/batch.ts'
-import { electionPlan } from '../../../src/replication/election-plan.ts'
 import { careWish } from '../../../src/replication/group-care.ts'
+import { planGroup } from '../../../src/replication/group-plan.ts'
 import type { GroupView } from '../../../src/replication/group-view.ts'
 import type { Wish } from '../../../src/replication/leader-state.ts'
 import type { Suggestion } from '../../../src/replication/master-state.ts'
@@ -139,8 +139,11 @@ describe('the group of the next leader', () => {
   const wanted = { replicas: 2, ackQuorum: 1, topology: 'fanout' } as const
 
   it('is kept as the config says at first, and as the record says from then on', () => {
-    expect(electionPlan(null, wanted, viewOf({}))).toMatchObject({ policy: wanted, group: { length: 2 } })
-    expect(electionPlan(first, wanted, viewOf({}))).toMatchObject({ policy, group: { length: 3 } })
+    expect(planGroup(viewOf({ meta: newStreamMeta('s') }), wanted)).toMatchObject({
+      policy: wanted,
+      group: { length: 2 },
+    })
+    expect(planGroup(viewOf({}), wanted)).toMatchObject({ policy, group: { length: 3 } })
   })
 })
 
