@@ -35,7 +35,8 @@ function usageFailed(terminal: Terminal, error: ParserError): number {
   if (error.exitCode === 0) return exitCodes.done
   const isIncomplete = error.code === 'commander.help'
   const reason = isIncomplete ? 'a verb is missing' : error.message.replace(/^error: /, '').replace(/\.\s*$/, '')
-  terminal.fail(new UsageError(`${reason}; --help shows what there is`))
+  const hint = /^too many arguments for 'start'/.test(reason) ? 'an application module is named with --app; ' : ''
+  terminal.fail(new UsageError(`${reason}; ${hint}--help shows what there is`))
   return exitCodes.wrongUsage
 }
 

@@ -29,7 +29,8 @@ export function waitingText({ waitingFor = [] }: WorkflowSummary): string | null
   const due = first.dueAt === null ? '' : ` until ${first.dueAt}`
   const more = others.length === 0 ? '' : `, and ${others.length} more`
   const because = first.because === undefined ? '' : `, but ${first.because}`
-  return `${first.child ?? first.operation}${due}${because}${more}`
+  const signal = first.kind === 'signal' ? `signal ${signalOf(first)}` : null
+  return `${first.child ?? signal ?? first.operation}${due}${because}${more}`
 }
 
 function errorFacts({ code, message, causes = [], places = [], notCompensated = [] }: Failure): [string, Cell][] {
@@ -82,11 +83,15 @@ function requestErrorText({ code, message, causes = [], places = [] }: Failure):
 const nameOf = ({ name, operation }: WorkflowRequestView): string =>
   operation.startsWith('compensation/') ? `undo ${name}` : name
 
+/** By the name that whoever sends it gives it. */
+const signalOf = ({ operation }: { readonly operation: string }): string =>
+  operation.slice(operation.indexOf('/') + 1, operation.lastIndexOf('#'))
+
 function waitingTable(waitingFor: WorkflowView['waitingFor']): string {
   if (waitingFor.length === 0) return ''
   const rows = waitingFor.map(({ kind, operation, since, dueAt, awakeable, child, because }) => [
     kind,
-    awakeable ?? child ?? operation,
+    awakeable ?? child ?? (kind === 'signal' ? signalOf({ operation }) : operation),
     since,
     dueAt,
     because ?? null,

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { readFile, stat } from 'node:fs/promises'
-import { dirname, join, resolve } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import type { ErrorCode } from '../kernel/errors.ts'
 import { CommanderError, isCommanderError, messageOf } from '../kernel/errors.ts'
@@ -111,10 +111,18 @@ async function reasonOf(error: unknown, path: string): Promise<string> {
   const isNamed = error instanceof Error && !isCommanderError(error) && error.name !== 'Error'
   const reason = isNamed ? `${error.name}: ${message}` : message
   const place = placeIn(error, path) ?? (error instanceof SyntaxError ? await syntaxErrorPlace(path) : undefined)
-  const found = place === undefined ? reason : `${reason} (${place})`
+  const found = (place === undefined ? reason : `${reason} (${place})`) + (await endingHint(message))
   if (!(error instanceof SyntaxError) || !moduleSyntax.test(message)) return found
   const manifest = await commonJsManifest(path)
   return manifest === undefined ? found : `${found}; ${manifest} has "type": "commonjs": write "type": "module" there`
+}
+
+/** Of an import that leaves the ending out, or has the one of compiled code, as bundlers and compilers take it. */
+async function endingHint(message: string): Promise<string> {
+  const [, missing] = /^Cannot find module '([^']+)' imported from /.exec(message) ?? []
+  if (missing === undefined) return ''
+  const meant = `${missing.replace(/\.js$/, '')}.ts`
+  return (await isFile(meant)) ? `; Node takes the name of a file as it is: import ${basename(meant)}` : ''
 }
 
 /** What Node says to a module that it does not take for one. */

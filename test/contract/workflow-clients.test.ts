@@ -258,7 +258,7 @@ describe.each([socketTwin, httpTwin])('a client $name', (of) => {
           },
         ],
         requestCounts: { total: 1, completed: 1, failed: 0 },
-        waitingFor: [],
+        waitingFor: [{ kind: 'signal', operation: 'signal/approved#1', since: expect.any(String), dueAt: null }],
       })
     })
 

@@ -90,9 +90,9 @@ describe('workflows', () => {
       /job\/low is not started yet by command \d+, waiting for: queue workflow:job\/start: 1 of 1 slots taken/,
     )
     expect((await run('workflow', 'list', 'job')).stdout).toMatch(
-      /^first +running +1 +1 +\S+ +- +signal\/go#1 until \S+Z$/m,
+      /^first +running +1 +1 +\S+ +- +signal go until \S+Z$/m,
     )
-    expect((await run('workflow', 'get', 'job/first')).stdout).toMatch(/^signal +signal\/go#1 +\S+ +\S+Z$/m)
+    expect((await run('workflow', 'get', 'job/first')).stdout).toMatch(/^signal +go +\S+ +\S+Z$/m)
     await run('workflow', 'signal', 'job/first', 'go')
     await until('high is started', async () => ((await listed()).includes('high') ? true : undefined))
     expect(await listed()).not.toContain('low')

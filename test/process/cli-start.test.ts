@@ -43,6 +43,7 @@ describe('an application module that does not load', () => {
 
   it('since there is none exits 2 and names it', async () => {
     expectError(await start('--app', 'absent.ts'), 2, join(cli.directory, 'absent.ts'), 'no such file')
+    expectError(await cli.run('start', 'absent.ts'), 2, 'too many arguments', 'absent.ts', '--app')
   })
 
   it('in an existing database exits 2 too, and the database is as before', async () => {

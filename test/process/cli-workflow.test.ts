@@ -128,9 +128,9 @@ describe.each(reaches)('workflow with %s', (name, reach) => {
     await workflow('start', id('signal'), '{"waitsFor":"approval"}')
     const waits = async (): Promise<boolean> => (await view(id('signal'))).waitingFor[0]?.kind === 'signal'
     await until('it waits for the signal', waits)
-    expect((await workflow('get', id('signal'))).stdout).toMatch(/^signal +signal\/approval#1 +\d{4}-\S+Z +-$/m)
+    expect((await workflow('get', id('signal'))).stdout).toMatch(/^signal +approval +\d{4}-\S+Z +-$/m)
     expect((await workflow('list', 'order')).stdout).toMatch(
-      new RegExp(`^signal${name} +running .* +signal/approval#1$`, 'm'),
+      new RegExp(`^signal${name} +running .* +signal approval$`, 'm'),
     )
     expect((await workflow('signal', id('signal'), 'approval', '{"by":"anna"}')).exitCode).toBe(0)
     expect(await view(id('signal'), '--wait')).toMatchObject({ result: { approved: { by: 'anna' } }, waitingFor: [] })

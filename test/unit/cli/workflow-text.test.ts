@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { workflowText } from '../../../src/cli/workflow-text.ts'
+import { waitingText, workflowText } from '../../../src/cli/workflow-text.ts'
 import type { WorkflowView } from '../../../src/client/options.ts'
 
 const at = '2026-11-20T12:00:00.000Z'
@@ -52,6 +52,16 @@ describe('a workflow as text', () => {
     expect(cancelling({ isCancelled: true })).toContain('it was told to end, and undoes what it did')
     expect(cancelling({ isCancelled: true, status: 'parked', error })).toContain('workflow cancel order/17 --force')
     expect(cancelling({ isCancelled: true, status: 'cancelled', endedAt: at })).toBeUndefined()
+  })
+
+  it('says what signal it waits for by the name that it is sent under', () => {
+    const wait = { kind: 'signal', operation: 'signal/price/of a#2#1', since: at, dueAt: null } as const
+    expect(linesOf({ waitingFor: [wait] }).at(-2)).toMatch(/^signal +price\/of a#2 +2026/)
+    const { requests: _, waitingFor: __, ...summary } = view({})
+    const listed = (more: object): string | null =>
+      waitingText({ ...summary, waitingFor: [{ ...wait, ...more }, wait] })
+    expect(listed({})).toBe('signal price/of a#2, and 1 more')
+    expect(listed({ dueAt: at })).toBe(`signal price/of a#2 until ${at}, and 1 more`)
   })
 
   it('says what could not be undone', () => {
