@@ -2,6 +2,8 @@ import { beforeEach, describe, expect, it } from 'vitest'
 import { type IncomingStore, NodeSeeding } from '../../../src/assembly/seed-node.ts'
 import type { Surroundings } from '../../../src/assembly/surroundings.ts'
 import { createMemoryTransport } from '../../../src/ipc/memory-transport.ts'
+import { MemoryStorage } from '../../../src/journal/memory-storage.ts'
+import { segmentName } from '../../../src/journal/segment-name.ts'
 import { CommanderError } from '../../../src/kernel/errors.ts'
 import { epoch, type Lsn, lsn } from '../../../src/kernel/identifiers.ts'
 import { createSystemEnvironment } from '../../../src/kernel/system-environment.ts'
@@ -42,6 +44,8 @@ class World {
   root = 0
   nowMs = 0
   installed: string | null = null
+  /** Local segments, of the former store. */
+  readonly storage = new MemoryStorage(environment)
   abandoned = 0
   archive: StreamArchive | null = null
 
@@ -105,6 +109,7 @@ class World {
       addresses: { applier: 'applier' },
       journalId,
       openStore: () => this.#own as KeyValueStore,
+      openStorage: () => this.storage,
     }
     const read = (key: string) => ({ key, value: this.values.get(key) as string, revision: 1 })
     return new NodeSeeding(surroundings as unknown as Surroundings, {
@@ -156,11 +161,13 @@ describe('a node that starts', () => {
     expect(world.asked).toEqual([])
   })
 
-  it('takes the store of another node where it has nothing, rather of one that does not lead', async () => {
+  it('takes the store of another node where it has nothing, rather of one that does not lead, and gives up its segments', async () => {
     await world.node('leads', 130)
     await world.node('other', 120)
+    world.storage.createNow(segmentName(1, lsn(1)), 1 << 20)
     await world.beforeStart()
     expect([world.installed, world.asked]).toEqual(['s120', ['other']])
+    expect(world.storage.list()).toEqual([])
   })
 
   it('asks the next one when one has too little by then, and again when the stream was trimmed meanwhile', async () => {
