@@ -92,6 +92,7 @@ export class StreamSegments implements ArchiveTarget {
     const packed = this.#codec.compress(made.bytes)
     const source = Readable.from(made.pieces, { objectMode: false, highWaterMark: 1 })
     source.on('error', (error) => packed.destroy(error))
+    packed.on('close', () => source.destroy())
     return source.pipe(packed)
   }
 

@@ -12,26 +12,31 @@ import { openLmdbStore } from '../store/lmdb-store.ts'
 import { allTables } from '../tables/table-names.ts'
 import type { IncomingStore, SeedFiles } from './seed-node.ts'
 
+const leaving = 'store-leaving'
+const coming = 'store-coming'
+const former = 'store-former'
+
 /** The store of a data directory as it goes to other nodes, and as it comes from one. */
 export class DataDirectorySeeds implements SeedFiles {
   readonly #dataDir: string
   readonly #environment: Environment
 
+  /** What a process that was killed has left goes. */
   constructor(dataDir: string, environment: Environment) {
     this.#dataDir = dataDir
     this.#environment = environment
+    for (const name of [leaving, coming, former]) rmSync(join(dataDir, name), { recursive: true, force: true })
   }
 
   async copy(): Promise<SeedSource> {
-    const directory = join(this.#dataDir, 'store-leaving')
-    rmSync(directory, { recursive: true, force: true }) // of a process that was killed
+    const directory = join(this.#dataDir, leaving)
     await makeDirectory(directory)
     const copy = await copyStore(this.#dataDir, directory, this.#environment)
     return { bytes: copy.bytes, chunks: copy.open(), remove: () => copy.remove() }
   }
 
   async receive(): Promise<IncomingStore> {
-    const path = join(this.#dataDir, 'store-coming')
+    const path = join(this.#dataDir, coming)
     try {
       rmSync(path, { recursive: true, force: true })
       await makeDirectory(path)
@@ -78,13 +83,12 @@ class ComingStore implements IncomingStore {
   /** A crash in between leaves no store, and then the node is one that never had any. */
   async install(): Promise<void> {
     const store = join(this.#dataDir, 'store')
-    const former = join(this.#dataDir, 'store-former')
+    const aside = join(this.#dataDir, former)
     try {
-      rmSync(former, { recursive: true, force: true })
-      if (existsSync(store)) renameSync(store, former)
+      if (existsSync(store)) renameSync(store, aside)
       renameSync(this.#path, store)
       await flush(this.#dataDir)
-      rmSync(former, { recursive: true, force: true })
+      rmSync(aside, { recursive: true, force: true })
     } catch (error) {
       throw unwritable(store, error)
     }

@@ -11,6 +11,7 @@ import { decodeStreamMeta } from '../replication/stream-meta-codec.ts'
 import type { KeyValueStore } from '../store/key-value-store.ts'
 import { readPosition, readRoot } from '../tables/meta.ts'
 import { databaseStream } from './database-stream.ts'
+import { discard } from './stream-cache.ts'
 import type { Surroundings } from './surroundings.ts'
 
 /** A store that comes from another node, under another name until it is known to be what is wanted. */
@@ -47,6 +48,7 @@ const againMs = 1000
  * - N1: this node is known to others by then, as one that needs everything: so what it gets does not fall behind while it comes. It is
  *   looked at all the same, since whoever trims may not have heard.
  * - N2: the store is replaced only while no other process has it open: before the journal writer is ready none is started.
+ * - N3: local segments do not outlive the store that they were written beside.
  */
 export class NodeSeeding {
   readonly #surroundings: Surroundings
@@ -108,6 +110,8 @@ export class NodeSeeding {
       await store.close()
       const meta = await this.#record()
       if (meta !== null && root < meta.trimLsn) throw fellBehind(root, meta.trimLsn) // N1
+      // They are of the former store: what they hold behind what that had applied may be of no stream at all (N3).
+      discard(this.#surroundings.openStorage())
       await coming.install()
       environment.log.info({ node: node.id, bytes, root, applied }, 'this node has the store of another one')
       return true

@@ -2,6 +2,7 @@ import type { Transport } from '../ipc/channel.ts'
 import { defaultJournalOptions, type JournalOptions } from '../journal/options.ts'
 import type { Environment } from '../kernel/environment.ts'
 import type { CommanderError } from '../kernel/errors.ts'
+import { limits } from '../kernel/limits.ts'
 import { ClusterRegistry } from '../replication/cluster-registry.ts'
 import type { DiskUse } from '../replication/disk-use-adapter.ts'
 import { openServerLog } from '../replication/journal-server-log.ts'
@@ -49,7 +50,7 @@ export interface RunningJournalServer extends RunningRole {
 
 const journalDefaults: JournalOptions = {
   ...defaultJournalOptions,
-  segmentBytes: 16_777_216,
+  segmentBytes: limits.serverFileBytes,
   maxBytes: Number.MAX_SAFE_INTEGER,
 }
 

@@ -80,7 +80,8 @@ function begin(request: CacheRequest): Promise<OpenCache> {
   return open(request)
 }
 
-function discard(storage: JournalStorage): void {
+/** Newest first: what is left by a crash in between is the beginning of what was there. */
+export function discard(storage: JournalStorage): void {
   const names = storage.list()
   if (names.includes(cleanStopName)) storage.remove(cleanStopName)
   for (const { name } of segmentsOf(names).toReversed()) storage.remove(name)

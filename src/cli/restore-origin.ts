@@ -1,4 +1,4 @@
-import { readArchiveIdentity } from '../archive/archive-identity.ts'
+import { type ArchiveIdentity, readArchiveIdentity } from '../archive/archive-identity.ts'
 import { type ArchiveTarget, archiveNames } from '../archive/archive-target.ts'
 import { type BackupManifest, readManifest } from '../backup/backup-manifest.ts'
 import { verifiedTarget } from '../backup/verified-target.ts'
@@ -73,11 +73,12 @@ async function archiveOf(
     terminal.warn(`the archive of the backup, ${name}, ${why}: only the backup itself is restored`)
     return null
   }
-  const target = await open(name)
-  const identity = await readArchiveIdentity(target).catch((error: unknown) => {
+  const found = await opened(name, open).catch((error: unknown) => {
     if (named !== null || !isCommanderError(error) || error.code !== 'archive_unavailable') throw error
     return lacks(`cannot be reached (${messageOf(error)})`)
   })
+  if (found === null) return null
+  const { target, identity } = found
   if (identity === null) return lacks('is not there')
   if (identity.journalId === manifest.journalId) return target
   throw new CommanderError(
@@ -85,6 +86,14 @@ async function archiveOf(
     `the archive ${target.location} is of the database ${identity.journalId}, the backup of ${manifest.journalId}: name the archive of the same database`,
     { details: { archive: identity.journalId, backup: manifest.journalId } },
   )
+}
+
+async function opened(
+  name: string,
+  open: (name: string) => Promise<ArchiveTarget>,
+): Promise<{ readonly target: ArchiveTarget; readonly identity: ArchiveIdentity | null }> {
+  const target = await open(name)
+  return { target, identity: await readArchiveIdentity(target) }
 }
 
 const uuidOf = (hex: string): string => hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5')

@@ -23,9 +23,9 @@ export async function restore(terminal: Terminal, from: string, flags: Flags): P
   if (!isDrill && typeof dataDir !== 'string') throw new UsageError('name the directory to restore to with --data-dir')
   const opened: ArchiveTarget[] = []
   const place = async (name: string): Promise<ArchiveTarget> => {
-    const target = await seenAsOne(await openPlace(name, flags))
+    const target = await openPlace(name, flags)
     opened.push(target)
-    return target
+    return seenAsOne(target)
   }
   try {
     const origin = await originOf(terminal, from, flags, place)

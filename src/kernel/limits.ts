@@ -94,6 +94,8 @@ export const limits = {
   replicationBatchesMax: 8192,
   /** Bytes of batches in one answer to a reader; one batch may go beyond. */
   replicationReadBytesMax: 4_194_304,
+  /** One file of a journal server: a segment of a stream takes whole ones. */
+  serverFileBytes: 16_777_216,
   /** Reads that wait at a journal server for entries to be committed; further ones are answered at once. */
   heldReadsMax: 4096,
   /** Reads of one peer that wait until it has taken earlier answers; a peer with more of them is cut off. */

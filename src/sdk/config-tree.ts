@@ -56,8 +56,8 @@ export function checkTogether(config: ResolvedConfig, originOf: (key: string) =>
   checkArchive(config.archive, originOf)
   const { archive, dataDir } = config
   const directory = archive !== null && 'directory' in archive ? archive.directory : null
-  const journalBytes = maxJournalBytes + 2 * segmentBytes
-  const fault = replicationFault(config.replication, { archiveDirectory: directory, dataDir, journalBytes })
+  const journal = { maxJournalBytes, segmentBytes }
+  const fault = replicationFault(config.replication, { archiveDirectory: directory, dataDir, journal })
   if (fault !== null) {
     const [key, what, because] = fault
     throw wrong(key, what, () => originOf(because))

@@ -1,4 +1,5 @@
 import { sep } from 'node:path'
+import { limits } from '../kernel/limits.ts'
 
 /** Keeps the journal on several servers, with one node at a time that leads and others that stand by. */
 export interface ReplicationConfig {
@@ -27,8 +28,8 @@ export interface ReplicationConfig {
    */
   readonly servers?: number
   /**
-   * What the segments of each of these servers may take on its disk, in bytes: 128 MiB at least, and more than `journal.maxJournalBytes` of
-   * the nodes, by two of their segments. At this the server takes nothing more until some are trimmed. Default: all there is.
+   * What the segments of each of these servers may take on its disk, in bytes: 128 MiB at least, and twice `journal.maxJournalBytes` of
+   * the nodes or so. At this the server takes nothing more until some are trimmed. Default: all there is.
    */
   readonly serverBytes?: number
   /** This host runs journal servers and no database. Default false. */
@@ -90,8 +91,7 @@ export interface ReplicationSurroundings {
   /** Absolute; null where there is no such archive. */
   readonly archiveDirectory: string | null
   readonly dataDir: string
-  /** What the nodes may need of the stream at once: of `journal.maxJournalBytes` and `segmentBytes`. */
-  readonly journalBytes: number
+  readonly journal: { readonly maxJournalBytes: number; readonly segmentBytes: number }
 }
 
 /**
@@ -101,7 +101,7 @@ export interface ReplicationSurroundings {
  */
 export function replicationFault(
   replication: ResolvedReplication,
-  { archiveDirectory, dataDir, journalBytes }: ReplicationSurroundings,
+  { archiveDirectory, dataDir, journal: bounds }: ReplicationSurroundings,
 ): readonly [key: string, what: string, because: string] | null {
   const { journal, nodeId, metadata, policy, tls } = replication
   const { replicas, ackQuorum } = policy
@@ -131,8 +131,11 @@ export function replicationFault(
     const what = 'is 0, but this node is to run journal servers only: say how many, for example --journal-servers 1'
     return ['replication.servers', what, 'replication.serversOnly']
   }
-  if (replication.servers > 0 && !replication.serversOnly && replication.serverBytes < journalBytes) {
-    const what = `is ${replication.serverBytes}, but must be at least journal.maxJournalBytes and two segments, ${journalBytes}`
+  const least = serverBytesMin(bounds)
+  if (replication.servers > 0 && !replication.serversOnly && replication.serverBytes < least) {
+    const what =
+      `is ${replication.serverBytes}, but must be at least ${least}: what journal.maxJournalBytes of the nodes, ` +
+      `${bounds.maxJournalBytes}, can take in whole files`
     return ['replication.serverBytes', what, 'replication.serverBytes']
   }
   if (archiveDirectory !== null && isWithin(archiveDirectory, dataDir)) {
@@ -146,6 +149,17 @@ export function replicationFault(
     return ['replication.sparesMin', what, 'replication.sparesMin']
   }
   return null
+}
+
+/**
+ * Less, and nodes that need as much of the stream as they may could never get further, since what they would say so with is refused. Segments
+ * of the stream are as large as those of the nodes, and more of them are there than the nodes need: one that ends behind what they need,
+ * one that is being written, and one that is begun.
+ */
+function serverBytesMin({ maxJournalBytes, segmentBytes }: ReplicationSurroundings['journal']): number {
+  const segments = Math.ceil(maxJournalBytes / segmentBytes) + 3
+  const files = Math.ceil((1.1 * segmentBytes) / limits.serverFileBytes)
+  return (segments * files + 1) * limits.serverFileBytes
 }
 
 /** Both are absolute. */

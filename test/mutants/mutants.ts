@@ -1,4 +1,5 @@
 import { archiveMutants } from './archive-mutants.ts'
+import { clusterArchiveMutants } from './cluster-archive-mutants.ts'
 import { journalMutants } from './journal-mutants.ts'
 import { journalServerMutants } from './journal-server-mutants.ts'
 import { metadataMutants } from './metadata-mutants.ts'
@@ -11,6 +12,7 @@ import { stateMutants } from './state-mutants.ts'
 export const mutants: readonly Mutant[] = [
   ...journalMutants,
   ...archiveMutants,
+  ...clusterArchiveMutants,
   ...restoreMutants,
   ...stateMutants,
   ...roleMutants,

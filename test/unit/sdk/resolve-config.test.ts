@@ -382,7 +382,9 @@ describe('a replicated journal', () => {
   it('needs room at its journal servers for what the nodes may need', () => {
     const given = (serverBytes: number) => resolveFile({ replication: { ...replicated, servers: 1, serverBytes } })
     expect(given(2 ** 31).config.replication.serverBytes).toBe(2 ** 31)
-    expect(messageFrom(() => given(2 ** 30))).toContain('must be at least journal.maxJournalBytes and two segments')
+    expect(messageFrom(() => given(2 ** 30))).toContain(
+      'replication.serverBytes is 1073741824, but must be at least 1610612736',
+    )
   })
 
   it('may have an archive, which all nodes must reach: not one that lies with the data of this node', () => {
