@@ -45,6 +45,7 @@ const queries = [
   '?state=parked',
   '?atLsn=3',
   '?minLsn=1',
+  '?consistency=linearizable&sessionLsn=1',
   '?x=y',
 ]
 const bodies = [
@@ -61,6 +62,7 @@ const headers = [
   'if-match: "0"',
   'prefer: respond-async',
   'prefer: durability=written',
+  'prefer: durability=replicated',
   'accept: application/x-ndjson',
   'traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
   'origin: http://127.0.0.1',

@@ -163,6 +163,7 @@ function gatewayOf({ options }: World): Listening {
     { ask: 'state', aggregate: 'account', id: '1', minLsn: 0 },
     { ask: 'stream', aggregate: 'account', id: '1', from: 1, limit: 10, minLsn: 0 },
     { ask: 'projection', name: 'balances', key: '1', minLsn: 0 },
+    { ask: 'projection', name: 'balances', key: '1', consistency: 'linearizable', sessionLsn: 1 },
     { ask: 'projections' },
     { ask: 'rebuild', name: 'balances' },
     { ask: 'command', id: '5', waitMs: 1 },

@@ -13,7 +13,7 @@ const roles: readonly Mutant[] = [
     name: 'an outcome is answered before it is flushed',
     attacks: 'G1',
     file: 'src/gateway/answers.ts',
-    text: 'else if (outcome.endLsn <= this.#flushed) this.#answer(call, outcome, flushed)',
+    text: 'else if (outcome.endLsn <= this.#flushed) this.#answer(call, outcome, this.#level)',
     replacement: 'else if (call.wait !== waitModes.received) this.#answer(call, outcome, flushed)',
     foundBy: [by(gateway, 'a call is answered once the end of its command is flushed, and not before')],
   },

@@ -6,6 +6,10 @@ const cache = 'test/unit/assembly/stream-cache.test.ts'
 const epochs = 'test/unit/state/epochs.test.ts'
 const guard = 'test/unit/state/token-guard.test.ts'
 const gateway = 'test/unit/gateway/gateway.test.ts'
+const readPoints = 'test/unit/gateway/read-points.test.ts'
+const waiter = 'test/unit/gateway/apply-waiter.test.ts'
+const tail = 'test/unit/replication/linearizable-tail.test.ts'
+const refusal = 'test/unit/replication/replication-refusal.test.ts'
 const cut = 'test/unit/journal/cut.test.ts'
 const severalNodes = 'test/unit/client/several-nodes.test.ts'
 
@@ -127,6 +131,81 @@ export const standbyMutants: readonly Mutant[] = [
       by(
         severalNodes,
         'a client over sockets of a database on several nodes does not say so of a call that was sent before, over a connection that was lost',
+      ),
+    ],
+  },
+  {
+    name: 'a linearizable read is served by a question that was asked before it came',
+    attacks: 'I12, reads',
+    file: 'src/gateway/read-points.ts',
+    text: '    const reads = this.#asked\n',
+    replacement: '    const reads = [...this.#asked, ...this.#waiting.splice(0)]\n',
+    foundBy: [
+      by(readPoints, 'linearizable reads of one gateway are not served by a question that was asked before they came'),
+    ],
+  },
+  {
+    name: 'a linearizable read does not wait for what the leader has confirmed',
+    attacks: 'I12, reads',
+    file: 'src/gateway/apply-waiter.ts',
+    text: 'this.wait(Math.max(least, point), timeoutMs, done)',
+    replacement: 'this.wait(least, timeoutMs, done)',
+    foundBy: [
+      by(
+        waiter,
+        'a linearizable read waits until the store has what the journal writer says, and whatever else it is to see',
+      ),
+    ],
+  },
+  {
+    name: 'what a node hears of one that led before serves a read after another one leads',
+    attacks: 'I12, reads',
+    file: 'src/replication/linearizable-tail.ts',
+    text: 'this.#connection.address !== leader.address) this.#leave()',
+    replacement: 'this.#connection.address !== leader.address) this.#connection = null',
+    foundBy: [
+      by(
+        tail,
+        'a node that asks how far a linearizable read has to wait asks another one when that one leads, and takes nothing of the silent one any more',
+      ),
+    ],
+  },
+  {
+    name: 'a follower answers linearizable reads by what it has itself',
+    attacks: 'I12, reads',
+    file: 'src/journal-writer/journal-writer.ts',
+    text: 'options.standby?.readPoint ?? (async () => journal.flushedLsn)',
+    replacement: 'async () => journal.flushedLsn',
+    foundBy: [
+      by(
+        standby,
+        'a writer that stands by asks elsewhere how far a linearizable read has to wait, and passes on what it hears',
+      ),
+    ],
+  },
+  {
+    name: 'what two journal servers on one disk have counts as replicated',
+    attacks: 'durability',
+    file: 'src/replication/replication-refusal.ts',
+    text: 'checkGroup(group, { policy: open.policy, mayShareDevice })',
+    replacement: 'checkGroup(group, { policy: open.policy, mayShareDevice: true })',
+    foundBy: [
+      by(
+        refusal,
+        'that what is flushed is replicated is not where two of them share one, unless that is allowed for development; others may',
+      ),
+    ],
+  },
+  {
+    name: 'a command that must be replicated is taken where that cannot be promised',
+    attacks: 'durability',
+    file: 'src/gateway/refusals.ts',
+    text: '    if (refusal !== null) throw refusal\n',
+    replacement: '',
+    foundBy: [
+      by(
+        gateway,
+        'a call that must be replicated is refused where one node keeps the journal alone, before anything is drafted',
       ),
     ],
   },

@@ -145,6 +145,19 @@ describe.each(reaches)('with %s', (name, reach) => {
     })
   })
 
+  it('send asks for a durability, and says which it got; what cannot be promised, or is none, is refused', async () => {
+    const [id, put] = [`till/${key('durability')}`, '{"cents":5}']
+    expect(await sendJson(id, 'put', put, '--durability', 'written')).toMatchObject({ durability: 'written' })
+    expect(await sendJson(id, 'put', put, '--durability', 'applied')).toMatchObject({ durability: 'applied' })
+    expectError(await send(id, 'put', put, '--durability', 'replicated'), 1, 'keeps this journal alone')
+    expectError(await send(id, 'put', put, '--durability', 'eventually'), 2, 'written, flushed, replicated, applied')
+    const read = await cli.run('state', id, '--consistency', 'linearizable', '--json', ...reach())
+    expect(jsonOf<object>(read)).toMatchObject({ revision: 2 })
+    const events = await cli.run('stream', 'read', id, '--consistency', 'linearizable', '--json', ...reach())
+    expect(events.stdout.trim().split('\n')).toHaveLength(2)
+    expectError(await cli.run('state', id, '--consistency', 'eventual', ...reach()), 2, 'known, linearizable')
+  })
+
   it('send decides at the expected revision only', async () => {
     await sendJson(`till/${key('revision')}`, 'put', '{"cents":5}', '--expect-revision', '0')
     const late = await send(`till/${key('revision')}`, 'put', '{"cents":5}', '--expected-revision', '0')

@@ -69,7 +69,17 @@ class World {
   }
 
   async node(id: string, root: number, asked = (): void => {}): Promise<void> {
-    const record = { id, incarnation: 'i', address: id, host: 'h', socket: 's', url: null, end: 0, keepAfter: root }
+    const record = {
+      id,
+      incarnation: 'i',
+      address: id,
+      host: 'h',
+      socket: 's',
+      url: null,
+      end: 0,
+      keepAfter: root,
+      mayShareDevice: true,
+    }
     this.values.set(metadataKeys.node(id), encodeNode(record))
     const copy = async () => {
       this.asked.push(id)

@@ -147,7 +147,7 @@ export class MachineLeader implements ReplicationLeader {
 }
 
 /** As recovery leaves it: the new segment is in the record, and nothing is in the segment. */
-function ledFrom(tail: Lsn): LeaderState {
+export function ledFrom(tail: Lsn): LeaderState {
   const base = lsn(tail + 1)
   const baseDigest = emptyDigest
   const end = { lsn: tail, digest: baseDigest }
