@@ -67,7 +67,7 @@ describeWithEtcd('a cluster that something is wrong with', () => {
     expect(await refused('reconfigure', '--replicas', '2')).toMatchObject({
       exitCode: 1,
       code: 'policy_unsatisfiable',
-      message: expect.stringMatching(/s-1, s-2 share the device \S+ of .*--dev/),
+      message: expect.stringMatching(/s-1, s-2 share the device \S+ of .*--replication-dev/),
     })
     expect((await hosts.status()).stream?.open).toEqual(before?.open)
   })
