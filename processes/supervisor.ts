@@ -46,13 +46,13 @@ async function clusterOf({ replication, dataDir }: ResolvedConfig, databaseId?: 
   const { journal, metadata, clusterId } = replication
   if (journal === 'local' || metadata === null) return undefined
   const { joinCluster } = await import('../src/assembly/join-cluster.ts')
-  const { writeClusterPlace } = await import('../src/supervisor/cluster-place-adapter.ts')
+  const { readClusterPlace } = await import('../src/supervisor/cluster-place-adapter.ts')
+  const isMember = readClusterPlace(dataDir) !== null
   // Whoever comes for the first time is told at once; a member has been there, and waits.
-  const waitMs = databaseId === undefined ? 0 : replication.metadataWaitMs
+  const waitMs = isMember ? replication.metadataWaitMs : 0
   const say = (text: string): boolean => process.stderr.write(`commanderdb: ${text}\n`)
-  const found = await joinCluster(metadata, databaseId ?? clusterId ?? undefined, { waitMs, say })
+  const found = await joinCluster(metadata, databaseId ?? clusterId ?? undefined, { isMember, waitMs, say })
   if (clusterId !== null && clusterId !== found) throw otherCluster(dataDir, found, clusterId)
-  writeClusterPlace(dataDir, { clusterId: found, replication })
   return found
 }
 

@@ -1,10 +1,13 @@
 import type { Environment } from '../kernel/environment.ts'
-import { isCommanderError } from '../kernel/errors.ts'
+import { CommanderError, isCommanderError } from '../kernel/errors.ts'
 import { createSystemEnvironment, wakefulScheduler } from '../kernel/system-environment.ts'
 import { ClusterRegistry } from '../replication/cluster-registry.ts'
+import { metadataKeys } from '../replication/metadata-store.ts'
 import { openMetadataStore } from '../replication/open-metadata-store-adapter.ts'
 
 export interface JoinPatience {
+  /** It was of a cluster before: where there is none by now, the metadata store was lost, or another one is meant. */
+  readonly isMember: boolean
   /** For how long a metadata store that does not answer is asked again. */
   readonly waitMs: number
   /** Tells people, once, that it is waited for. */
@@ -31,7 +34,7 @@ export async function joinCluster(
   let isSaid = false
   for (;;) {
     try {
-      return await join(metadata, wanted, environment)
+      return await join(metadata, wanted, patience.isMember, environment)
     } catch (error) {
       const isDown = isCommanderError(error) && error.code === 'metadata_unavailable'
       const leftMs = untilMs - clock.monotonicMs()
@@ -43,11 +46,25 @@ export async function joinCluster(
   }
 }
 
-async function join(metadata: string, wanted: string | undefined, environment: Environment): Promise<string> {
+async function join(
+  metadata: string,
+  wanted: string | undefined,
+  isMember: boolean,
+  environment: Environment,
+): Promise<string> {
   const store = await openMetadataStore(metadata, environment)
   try {
+    // A cluster that is made anew knows nothing of what was acknowledged: its nodes would begin with an empty journal.
+    if (isMember && (await store.get(metadataKeys.cluster)) === null) throw noCluster(metadata, wanted)
     return await new ClusterRegistry(store, environment).join(wanted)
   } finally {
     await store.close()
   }
+}
+
+function noCluster(metadata: string, wanted: string | undefined): CommanderError {
+  const message =
+    `the metadata store ${metadata} holds no cluster, and this host is a member of ${wanted ?? 'one'}: that store was lost, or another ` +
+    'one is meant. Correct replication.metadata, or put the store back; nothing was changed'
+  return new CommanderError('foreign_cluster', message, { details: { wanted: wanted ?? null, found: null } })
 }

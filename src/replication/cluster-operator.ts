@@ -175,8 +175,24 @@ export class ClusterOperator {
         await metadata.compareAndSwap(key, found?.revision ?? 0, value)
         sentMs = nowMs
       }
-      await this.#pause(() => notDone(facts))
+      if (this.#isLate) return this.#withdraw(value, make)
+      await this.#sleep()
     }
+  }
+
+  /** So that nobody does it much later; unless it has just been done. */
+  async #withdraw(
+    value: string,
+    make: (meta: StreamMeta, open: OpenSegment) => Suggestion | null,
+  ): Promise<StreamMeta> {
+    const { metadata, stream } = this.#o
+    const key = metadataKeys.suggestion(stream)
+    const found = await metadata.get(key)
+    if (found?.value === value) await metadata.compareAndSwap(key, found.revision, null)
+    const facts = await this.facts()
+    const meta = recordOf(facts)
+    if (make(meta, openOf(facts)) !== null) throw notDone(facts)
+    return meta
   }
 
   /** Until all have answered, or long enough. */
@@ -189,8 +205,12 @@ export class ClusterOperator {
   }
 
   async #pause(tooLate: () => CommanderError): Promise<void> {
-    if (this.#o.environment.clock.monotonicMs() > this.#untilMs) throw tooLate()
+    if (this.#isLate) throw tooLate()
     await this.#sleep()
+  }
+
+  get #isLate(): boolean {
+    return this.#o.environment.clock.monotonicMs() > this.#untilMs
   }
 
   #sleep(): Promise<void> {
@@ -232,7 +252,7 @@ function notDone({ meta, isLeased, nodes }: ClusterFacts): CommanderError {
     leader === null || !isLeased
       ? 'no node leads for now'
       : `node ${leader.id} leads under epoch ${meta?.epoch} and has not done it; its log says why`
-  const message = `it was suggested and not done in time: ${who} (nodes that are up: ${nodes.map(({ id }) => id).join(', ') || 'none'})`
+  const message = `it was suggested, not done in time, and withdrawn: ${who} (nodes that are up: ${nodes.map(({ id }) => id).join(', ') || 'none'})`
   return new CommanderError('timeout', message)
 }
 

@@ -45,7 +45,8 @@ function unsatisfiable(
   const shared = mayShareDevice ? [] : sharedDevices(servers)
   const texts = shared.map(({ host, device, ids }) => `${ids.join(', ')} share the device ${device} of ${host}`)
   const because = texts.length === 0 ? '' : `; of those ${texts.join(', and ')}, and are lost together`
-  const advice = texts.length === 0 ? '' : ', put them on devices of their own, or accept that for development (--dev)'
+  const advice =
+    texts.length === 0 ? '' : ', put them on devices of their own, or accept that for development (--replication-dev)'
   const message = `the policy wants ${replicas} journal servers, ${servers.length} can be had${because}: start more${advice}`
   return new CommanderError('policy_unsatisfiable', message, { details: { replicas, servers: servers.length, shared } })
 }

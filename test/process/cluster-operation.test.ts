@@ -161,3 +161,21 @@ describe('a cluster under load that is operated by the command line', () => {
     expect(await deposits.balances()).toEqual(deposits.acknowledged)
   })
 })
+
+it('a node alone gets its journal servers from its master, as many as its policy wants and one spare', async () => {
+  const hosts = new ClusterHosts({ dev: true, serverSilenceMs: 1_000, sparesMin: 1 })
+  try {
+    const a = hosts.node('a')
+    await a.start()
+    const { servers } = await hosts.until(
+      'a leader and a spare',
+      ({ stream, servers: all }) =>
+        stream?.isLed === true && all.length === 4 && all.every(({ state }) => state === 'up'),
+    )
+    expect(servers.filter(({ isInGroup }) => isInGroup)).toHaveLength(3)
+    const names = (await a.status())?.processes.map(({ name }) => name)
+    expect(names).toEqual(expect.arrayContaining(servers.map(({ id }) => `journal-server-${id}`)))
+  } finally {
+    await hosts.remove()
+  }
+})

@@ -68,7 +68,7 @@ describeWithEtcd('a cluster that something is wrong with', () => {
     expect(await refused('reconfigure', '--replicas', '2')).toMatchObject({
       exitCode: 1,
       code: 'policy_unsatisfiable',
-      message: expect.stringMatching(/s-1, s-2 share the device \S+ of .*--dev/),
+      message: expect.stringMatching(/s-1, s-2 share the device \S+ of .*--replication-dev/),
     })
     expect((await hosts.status()).stream?.open).toEqual(before?.open)
   })
@@ -91,6 +91,11 @@ describeWithEtcd('a cluster that something is wrong with', () => {
       foreign,
     )
     expect(await start(b.dataDir, '--metadata', other)).toMatchObject(foreign)
+    // A member makes no cluster anew where its own was lost.
+    expect(await start(b.dataDir, '--metadata', `${other}-not`)).toMatchObject({
+      exitCode: 1,
+      message: expect.stringContaining('holds no cluster, and this host is a member'),
+    })
     expect(await refused('status', '--metadata', other)).toMatchObject({ ...foreign, code: 'foreign_cluster' })
     expect(await refused('status', '--metadata', `${other}-not`)).toMatchObject({ exitCode: 1, code: 'not_found' })
   })
@@ -127,11 +132,16 @@ describeWithEtcd('a cluster that something is wrong with', () => {
     await etcd.kill(0)
     await deposits.more(50)
     const unavailable = { exitCode: 1, message: expect.stringContaining('in the metadata store etcd://') }
-    expect(await refused('status')).toMatchObject({ ...unavailable, code: 'metadata_unavailable' })
-    expect(await refused('seal')).toMatchObject({ ...unavailable, code: 'metadata_unavailable' })
-    // Whoever comes for the first time is told at once, a member waits.
-    expect(await start(emptyDirectory(), '--metadata', hosts.metadata)).toMatchObject(unavailable)
     b.launch()
+    const [status, seal, newcomer] = await Promise.all([
+      refused('status'),
+      refused('seal'),
+      // Whoever comes for the first time is told at once, a member waits.
+      start(emptyDirectory(), '--metadata', hosts.metadata),
+    ])
+    expect(status).toMatchObject({ ...unavailable, code: 'metadata_unavailable' })
+    expect(seal).toMatchObject({ ...unavailable, code: 'metadata_unavailable' })
+    expect(newcomer).toMatchObject(unavailable)
     await until('b to wait', () => /in the metadata store .*; trying again for \d+ s/.test(b.log))
     await deposits.more(50)
     await etcd.restart(0)

@@ -1,4 +1,6 @@
 import { lsn } from '../../../src/kernel/identifiers.ts'
+import type { Suggestion } from '../../../src/replication/master-state.ts'
+import { nothingSuggested } from '../../../src/replication/suggestion.ts'
 import type { Cluster } from './cluster.ts'
 import { type FaultKind, faultKinds } from './plan.ts'
 import type { ServerShell } from './server-shell.ts'
@@ -176,7 +178,11 @@ export class Faults {
     if (kind === 'resign') node.wish({ kind: 'resign' })
     else if (kind === 'roll') {
       const present = random.chance(0.4) ? [] : [...leader.open.members.keys()].slice(random.integer(0, 1))
-      node.wish({ kind: 'roll', group: this.#cluster.chooseGroup(present), policy: plan.policy })
+      const group = this.#cluster.chooseGroup(present)
+      const { epoch } = leader.meta
+      // Half of them as an operator does it.
+      if (epoch % 2 === 0) node.wish({ kind: 'roll', group, policy: plan.policy })
+      else this.#suggest(node, { epoch, group: group.map(({ id }) => id), policy: plan.policy, seal: true })
     } else if (kind === 'regroup') {
       const segment = sealed[random.integer(0, sealed.length - 1)]
       if (segment === undefined) return null
@@ -194,5 +200,9 @@ export class Faults {
       })
     }
     return node.name
+  }
+
+  #suggest(from: Process, wanted: Partial<Suggestion> & Pick<Suggestion, 'epoch'>): void {
+    this.#cluster.metadata.suggest(from, { ...nothingSuggested, by: 'operator', ...wanted })
   }
 }

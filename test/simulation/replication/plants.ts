@@ -116,6 +116,8 @@ export const replicationPlants: readonly ReplicationPlant[] = [
   },
   {
     name: 'a late acknowledgement of the former segment that counts for the next',
+    // Before that it is found by what a later seal lacks (I10).
+    from: 27,
     finds: /I7/,
     plant: decide('isOf', () => true),
   },

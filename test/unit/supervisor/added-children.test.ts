@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest'
+import { CommanderError } from '../../../src/kernel/errors.ts'
 import { FakeWorld, specification } from './fake-world.ts'
 
 const server = (name: string): ReturnType<typeof specification> => specification(name, { essential: false })
@@ -119,5 +120,28 @@ describe('a child that is removed', () => {
     for (let turn = 0; turn < 5; turn++) world.time.advance(0)
     await removed
     expect(world.ended).toEqual([{ exitCode: 0 }])
+  })
+})
+
+describe('what is prepared at the start', () => {
+  it('is waited for before everything is ready for the first time', async () => {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    world.supervision.start(() => promise)
+    for (const name of ['writer', 'gateway']) world.report(name)
+    expect(world.readyCount).toBe(0)
+    world.supervision.add(server('server-1'))
+    resolve()
+    await promise
+    expect(world.readyCount).toBe(0)
+    world.report('server-1')
+    expect(world.readyCount).toBe(1)
+  })
+
+  it('ends everything, in order, where it fails', () => {
+    run()
+    const error = new CommanderError('process_failed', 'no room for journal servers')
+    world.supervision.fail(error)
+    world.time.advance(0)
+    expect(world.ended).toEqual([{ exitCode: 1, error }])
   })
 })

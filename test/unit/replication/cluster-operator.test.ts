@@ -1,0 +1,138 @@
+import { beforeEach, describe, expect, it } from 'vitest'
+import { createMemoryTransport } from '../../../src/ipc/memory-transport.ts'
+import type { Environment } from '../../../src/kernel/environment.ts'
+import { silentLog } from '../../../src/kernel/environment.ts'
+import { lsn } from '../../../src/kernel/identifiers.ts'
+import { emptyDigest } from '../../../src/replication/batch.ts'
+import { ClusterOperator } from '../../../src/replication/cluster-operator.ts'
+import { MemoryMetadata } from '../../../src/replication/memory-metadata-store.ts'
+import { metadataKeys } from '../../../src/replication/metadata-store.ts'
+import { encodeNode } from '../../../src/replication/node-record.ts'
+import {
+  elected,
+  newStreamMeta,
+  opened,
+  openSegmentOf,
+  rolled,
+  type StreamMeta,
+} from '../../../src/replication/stream-meta.ts'
+import { decodeStreamMeta, encodeStreamMeta } from '../../../src/replication/stream-meta-codec.ts'
+import { decodeSuggestion } from '../../../src/replication/suggestion.ts'
+import { SeededRandom } from '../../../src/testing/seeded-random.ts'
+import { VirtualTime } from '../../../src/testing/virtual-time.ts'
+
+const policy = { replicas: 1, ackQuorum: 1, topology: 'fanout' } as const
+const peer = (id: string) => ({ id, incarnation: `${id}#1`, address: id })
+const end = { tail: lsn(0), tailDigest: emptyDigest.toString('hex') }
+const led = opened(elected(newStreamMeta('s'), peer('n1'), 'x'), 'y', end, { group: ['a'], policy })
+
+let time: VirtualTime
+let metadata: MemoryMetadata
+let operator: ClusterOperator
+
+beforeEach(() => {
+  const random = new SeededRandom(1)
+  time = new VirtualTime(random)
+  const environment: Environment = {
+    clock: { wallMs: () => time.nowMs, monotonicMs: () => time.nowMs },
+    scheduler: {
+      after: (delayMs, run) => ({ cancel: time.after(delayMs, run) }),
+      soon: (run) => void time.after(0, run),
+    },
+    random,
+    log: silentLog,
+  }
+  metadata = new MemoryMetadata(environment)
+  const transport = createMemoryTransport(environment)
+  operator = new ClusterOperator({ environment, metadata: metadata.open({}), transport, stream: 's', timeoutMs: 5_000 })
+  put(metadataKeys.stream('s'), encodeStreamMeta(led))
+  for (const id of ['n1', 'n2']) {
+    const record = { ...peer(id), host: id, socket: id, url: null, end: 0, keepAfter: 0, mayShareDevice: false }
+    put(metadataKeys.node(id), encodeNode(record))
+  }
+})
+
+function put(key: string, value: string): void {
+  const { revision = 0 } = metadata.image.values.get(key) ?? {}
+  metadata.swap(key, revision, value, null)
+}
+const textOf = (key: string): string => metadata.image.values.get(key)?.value ?? ''
+const suggestion = () => decodeSuggestion(textOf(metadataKeys.suggestion('s')))
+const record = (): StreamMeta => decodeStreamMeta(textOf(metadataKeys.stream('s')))
+
+/** Until it is settled; what is suggested meanwhile is done by `follow`, if it is. */
+async function settled<Result>(promise: Promise<Result>, follow: () => void = () => {}): Promise<Result> {
+  let isSettled = false
+  const done = (): void => {
+    isSettled = true
+  }
+  promise.then(done, done)
+  await time.run(time.nowMs + 60_000, () => {
+    if (suggestion()?.epoch === record().epoch) follow()
+    return isSettled
+  })
+  return promise
+}
+
+describe('an operator', () => {
+  it('seals by a suggestion, and waits until another segment is open', async () => {
+    const result = await settled(operator.seal(), () => {
+      expect(suggestion()).toMatchObject({ seal: true, by: 'operator', leader: null, group: null })
+      put(
+        metadataKeys.stream('s'),
+        encodeStreamMeta(rolled(record(), 'z', { ...end, tail: lsn(5) }, { group: ['a'], policy })),
+      )
+    })
+    expect(result).toMatchObject({ changed: true, before: { epoch: 1 }, after: { epoch: 2, base: 6 } })
+  })
+
+  it('lets another node lead, and says so under the epoch in which it does', async () => {
+    const result = await settled(operator.promote('n2'), () => {
+      expect(suggestion()).toMatchObject({ leader: 'n2', by: 'operator' })
+      put(
+        metadataKeys.stream('s'),
+        encodeStreamMeta(opened(elected(record(), peer('n2'), 'z'), 'w', end, { group: ['a'], policy })),
+      )
+    })
+    expect(result).toMatchObject({
+      changed: true,
+      before: { leader: 'n1', epoch: 1 },
+      after: { leader: 'n2', epoch: 2 },
+    })
+    expect(await settled(operator.promote('n2'))).toMatchObject({ changed: false })
+  })
+
+  it('suggests again under the epoch of another leader that came in between', async () => {
+    let isFirst = true
+    const result = await settled(operator.promote('n2'), () => {
+      const next = peer(isFirst ? 'n3' : 'n2')
+      isFirst = false
+      put(
+        metadataKeys.stream('s'),
+        encodeStreamMeta(opened(elected(record(), next, 'z'), 'w', end, { group: ['a'], policy })),
+      )
+    })
+    expect(result).toMatchObject({ after: { leader: 'n2', epoch: 3 } })
+  })
+
+  it('withdraws what nobody does, and says who should have', async () => {
+    const refused = expect.objectContaining({
+      code: 'timeout',
+      message: expect.stringContaining('withdrawn: no node leads'),
+    })
+    await expect(settled(operator.seal())).rejects.toEqual(refused)
+    expect(suggestion()).toBeNull()
+    expect(openSegmentOf(record())?.epoch).toBe(1)
+  })
+
+  it('is told what is not there', async () => {
+    await expect(settled(operator.promote('n9'))).rejects.toMatchObject({
+      code: 'not_found',
+      message: expect.stringContaining('n1, n2'),
+    })
+    await expect(settled(operator.deregister('x'))).rejects.toMatchObject({ code: 'not_found' })
+    await expect(settled(operator.registered(['x']))).rejects.toMatchObject({ code: 'timeout' })
+    put(metadataKeys.stream('s'), encodeStreamMeta(newStreamMeta('s')))
+    await expect(settled(operator.seal())).rejects.toMatchObject({ code: 'not_ready' })
+  })
+})

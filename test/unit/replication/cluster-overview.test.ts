@@ -1,0 +1,114 @@
+import { expect, it } from 'vitest'
+import { epoch, lsn } from '../../../src/kernel/identifiers.ts'
+import { emptyDigest } from '../../../src/replication/batch.ts'
+import type { ClusterFacts } from '../../../src/replication/cluster-facts.ts'
+import { overviewOf } from '../../../src/replication/cluster-overview.ts'
+import type { SegmentState } from '../../../src/replication/messages.ts'
+import type { SurveyedServer } from '../../../src/replication/server-survey.ts'
+import { elected, newStreamMeta, opened, rolled } from '../../../src/replication/stream-meta.ts'
+
+const policy = { replicas: 2, ackQuorum: 2, topology: 'fanout' } as const
+const leader = { id: 'n1', incarnation: 'n1#2', address: 'n1' }
+const endAt = (tail: number) => ({ tail: lsn(tail), tailDigest: emptyDigest.toString('hex') })
+const meta = rolled(
+  opened(elected(newStreamMeta('s'), leader, 'x'), 'y', endAt(0), { group: ['a', 'b'], policy }),
+  'z',
+  endAt(10),
+  { group: ['a', 'c'], policy },
+)
+
+const node = (id: string, incarnation: string, end: number): ClusterFacts['nodes'][number] => ({
+  ...{ id, incarnation, end, address: id, host: id, socket: id, url: null, keepAfter: 0, mayShareDevice: false },
+})
+const server = (id: string, state: 'active' | 'leaving' = 'active'): ClusterFacts['servers'][number] => ({
+  ...{ id, state, identity: `${id}-1`, address: id, host: id, device: '1' },
+})
+const facts: ClusterFacts = {
+  clusterId: 'shop',
+  meta,
+  isLeased: true,
+  nodes: [node('n2', 'n2#1', 12), node('n1', 'n1#2', 20)],
+  servers: [server('c'), server('b', 'leaving'), server('a')],
+  master: { id: 'n2' },
+}
+
+const segment = (segmentEpoch: number, base: number, flushed: number, committed: number): SegmentState => ({
+  segmentEpoch: epoch(segmentEpoch),
+  base: lsn(base),
+  baseDigest: emptyDigest,
+  flushed: lsn(flushed),
+  flushedDigest: null,
+  committed: lsn(committed),
+  atLeast: false,
+  damaged: [],
+  finished: false,
+})
+const said = (id: string, segments: readonly SegmentState[]): SurveyedServer => {
+  const from = { id: 1, server: id, identity: `${id}-1` }
+  const report = { ...from, kind: 'reportIs', diskBytes: 7, freeBytes: 8, streams: 1, alarms: 0 } as const
+  return { report, streams: new Map([['s', { ...from, kind: 'statusIs', stream: 's', promised: epoch(2), segments }]]) }
+}
+
+it('is made of what the record says and of what the servers say', () => {
+  const servers = new Map([
+    ['a', said('a', [segment(1, 1, 10, 10), segment(2, 11, 19, 18)])],
+    // Of an epoch that the record does not know: it counts for nothing.
+    ['b', said('b', [segment(1, 1, 10, 10), segment(9, 11, 99, 99)])],
+  ])
+  expect(overviewOf(facts, 's', (id) => servers.get(id) ?? null)).toMatchObject({
+    clusterId: 'shop',
+    master: 'n2',
+    stream: {
+      epoch: 2,
+      leader: { id: 'n1' },
+      isLed: true,
+      committed: 18,
+      segments: 2,
+      open: { base: 11, group: ['a', 'c'] },
+    },
+    nodes: [
+      { id: 'n1', role: 'leader', end: 20, lag: 0 },
+      { id: 'n2', role: 'follower', end: 12, lag: 6 },
+    ],
+    servers: [
+      {
+        id: 'a',
+        state: 'up',
+        isInGroup: true,
+        tail: 19,
+        lag: 0,
+        diskBytes: 7,
+        segments: [
+          { epoch: 1, state: 'sealed' },
+          { epoch: 2, state: 'open' },
+        ],
+      },
+      {
+        id: 'b',
+        state: 'leaving',
+        isInGroup: false,
+        tail: null,
+        segments: [
+          { epoch: 1, isNamed: true },
+          { epoch: 9, state: 'unknown', isNamed: false },
+        ],
+      },
+      {
+        id: 'c',
+        state: 'silent',
+        isInGroup: true,
+        tail: null,
+        lag: null,
+        diskBytes: null,
+        segments: [{ epoch: 2, isNamed: true, flushed: null }],
+      },
+    ],
+  })
+})
+
+it('says that nobody leads where the lease is over, or the segment of the epoch is not open yet', () => {
+  const nobody = { stream: { leader: { id: 'n1' }, isLed: false } }
+  expect(overviewOf({ ...facts, isLeased: false }, 's', () => null)).toMatchObject(nobody)
+  expect(overviewOf({ ...facts, meta: elected(meta, leader, 'w') }, 's', () => null)).toMatchObject(nobody)
+  expect(overviewOf({ ...facts, meta: null, nodes: [] }, 's', () => null)).toMatchObject({ stream: null, nodes: [] })
+})
