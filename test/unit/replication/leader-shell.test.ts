@@ -18,6 +18,9 @@ it('tells a linearizable read that too many wait already, and those that wait wh
     servers: { send: () => true, isWritable: () => true },
     window: new BatchWindow(() => new MemoryStorage({ scheduler })),
     state: ledFrom(noLsn),
+    nextReadId: () => 1,
+    confirmGroup: async () => {},
+    groupRefused: async () => {},
   })
   const told: string[] = []
   // One round is under way, and the next one is full.

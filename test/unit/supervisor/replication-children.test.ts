@@ -14,6 +14,7 @@ const replication: SupervisedReplication = {
   nodeId: 'n',
   metadata: 'file:/m',
   policy: { replicas: 3, ackQuorum: 2, topology: 'fanout' },
+  serverBytes: 1_073_741_824,
   servers: 2,
   serversOnly: true,
   master: true,
