@@ -22,6 +22,8 @@ it('tells a linearizable read that too many wait already, and those that wait wh
     confirmGroup: async () => {},
     groupRefused: async () => {},
   })
+  // Its group is confirmed: a round can begin.
+  await new Promise((resolve) => setImmediate(resolve))
   const told: string[] = []
   // One round is under way, and the next one is full.
   for (let i = 0; i < 1 + limits.confirmationsMax + 1; i++)
