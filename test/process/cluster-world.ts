@@ -52,8 +52,8 @@ export class ClusterWorld {
     await this.nodes[1].start()
   }
 
-  leader(): Promise<Leadership> {
-    return leaderOf(this.nodes)
+  leader(afterEpoch: number = 0): Promise<Leadership> {
+    return leaderOf(this.nodes, afterEpoch)
   }
 
   /** A client that knows both nodes. */
@@ -76,16 +76,30 @@ export interface Leadership {
   readonly epoch: number
 }
 
-/** The node that leads, once one does, and the one that does not. */
-export function leaderOf(nodes: readonly [RunningDatabase, RunningDatabase]): Promise<Leadership> {
+/** The node that leads, once one does under a later epoch than that one, and the one that does not. */
+export function leaderOf(
+  nodes: readonly [RunningDatabase, RunningDatabase],
+  afterEpoch: number = 0,
+): Promise<Leadership> {
   return until('a leader', async () => {
-    const [a, b] = await Promise.all(nodes.map((node) => node.status()))
-    const found = leads(a) ? 0 : leads(b) ? 1 : null
-    if (found === null) return null
-    const epoch = [a, b][found]?.replication?.epoch ?? 0
-    return { leader: nodes[found], follower: nodes[1 - found] as RunningDatabase, epoch }
+    const states = await Promise.all(nodes.map((node) => node.status()))
+    // One that stands still is said to lead by its supervisor for as long.
+    const found = states.findIndex((status) => leads(status) && epochOf(status) > afterEpoch)
+    const [leader, follower] = [nodes[found], nodes[1 - found]]
+    if (leader === undefined || follower === undefined) return null
+    return { leader, follower, epoch: epochOf(states[found]) }
   })
 }
+
+/** Resolves when the node follows another one, or leads anew: on a busy host leases run out of themselves. */
+export async function takesPartAfter(node: RunningDatabase, epoch: number): Promise<void> {
+  await until('a former leader to take part again', async () => {
+    const status = await node.status()
+    return status?.ready === true && epochOf(status) > epoch
+  })
+}
+
+const epochOf = (status: DatabaseStatus | null | undefined): number => status?.replication?.epoch ?? 0
 
 const leads = (status: DatabaseStatus | null | undefined): boolean => status?.ready === true && status.role === 'leader'
 

@@ -1,14 +1,23 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { ClusterWorld, Deposits } from './cluster-world.ts'
-import { until } from './running-database.ts'
+import { ClusterWorld, Deposits, takesPartAfter } from './cluster-world.ts'
+import { send } from './running-database.ts'
+import { standStill } from './standing-still.ts'
 
 describe('a database on two nodes and three journal servers', () => {
+  let metadata: string
   let world: ClusterWorld
   beforeEach(async () => {
-    world = new ClusterWorld()
+    metadata = mkdtempSync(join(tmpdir(), 'metadata-'))
+    world = new ClusterWorld({ metadata: `file:${metadata}` })
     await world.start()
   })
-  afterEach(() => world.remove())
+  afterEach(async () => {
+    await world.remove()
+    rmSync(metadata, { recursive: true, force: true })
+  })
 
   it('goes on at the other node when the leading one is killed, as a whole and under load, and nothing is lost or done twice', async () => {
     const deposits = new Deposits(await world.connect())
@@ -20,7 +29,7 @@ describe('a database on two nodes and three journal servers', () => {
       expect((await world.leader()).epoch).toBeGreaterThan(epoch)
       // It comes back as the one that follows; what it had written and nobody committed is cut off.
       await leader.start()
-      await until('the former leader to follow', async () => (await leader.status())?.role === 'follower')
+      await takesPartAfter(leader, epoch)
     }
     await deposits.end()
     expect(await deposits.balances()).toEqual(deposits.acknowledged)
@@ -29,16 +38,12 @@ describe('a database on two nodes and three journal servers', () => {
   it('takes nothing from a leader that stood still past its lease', async () => {
     const deposits = new Deposits(await world.connect())
     await deposits.more(100)
-    const { leader, follower, epoch } = await world.leader()
-    const pids = (await leader.status())?.processes.flatMap(({ pid }) => pid ?? []) ?? []
-    for (const pid of pids) process.kill(pid, 'SIGSTOP')
-    await until('another leader', async () => (await follower.status())?.role === 'leader')
+    const { leader, epoch } = await world.leader()
+    const pids = await standStill(leader, metadata)
+    await world.leader(epoch)
     await deposits.more(100)
-    for (const pid of pids) process.kill(pid, 'SIGCONT')
-    await until('the former leader to follow', async () => {
-      const now = await leader.status()
-      return now?.ready === true && now.role === 'follower' && (now.replication?.epoch ?? 0) > epoch
-    })
+    for (const pid of pids) send(pid, 'SIGCONT')
+    await takesPartAfter(leader, epoch)
     await deposits.more(100)
     await deposits.end()
     expect(await deposits.balances()).toEqual(deposits.acknowledged)

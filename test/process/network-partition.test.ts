@@ -1,6 +1,7 @@
 import { afterEach, expect, it } from 'vitest'
 import { etcdRefusal } from '../contract/etcd-world.ts'
 import { RecordedClients } from '../torture/cluster/recorded-clients.ts'
+import { takesPartAfter } from './cluster-world.ts'
 import { namespaceRefusal } from './network-namespaces.ts'
 import { PartitionedCluster } from './partitioned-cluster.ts'
 import { until } from './running-database.ts'
@@ -30,10 +31,7 @@ async function partition(world: PartitionedCluster, cut: 'deafen' | 'silence'): 
     )
   })
   network.heal()
-  await until('the former leader to follow', async () => {
-    const now = await leader.status()
-    return now?.ready === true && now.role === 'follower' && (now.replication?.epoch ?? 0) > epoch
-  })
+  await takesPartAfter(leader, epoch)
 }
 
 it('a cluster over TCP goes on without a leading node that hears nobody, or that nobody hears, and takes it back', async (context) => {

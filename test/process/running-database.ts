@@ -208,7 +208,8 @@ export class RunningDatabase {
   }
 }
 
-function send(pid: number, signal: NodeJS.Signals): void {
+/** Nothing happens where it is gone. */
+export function send(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(pid, signal)
   } catch {

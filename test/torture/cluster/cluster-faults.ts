@@ -2,7 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { unreachable } from '../../../src/kernel/assert.ts'
 import type { SeededRandom } from '../../../src/testing/seeded-random.ts'
 import type { EtcdWorld } from '../../contract/etcd-world.ts'
-import { type RunningDatabase, until } from '../../process/running-database.ts'
+import { takesPartAfter } from '../../process/cluster-world.ts'
+import { type RunningDatabase, send } from '../../process/running-database.ts'
 import { type ServerName, serverIds, type TorturedCluster } from './tortured-cluster.ts'
 
 export const clusterFaults = [
@@ -87,16 +88,13 @@ async function restarted(node: RunningDatabase, meanwhile: () => Promise<void>):
 
 /** It goes on when another one leads already: whatever it sends then must not count. */
 async function stopPastLease({ cluster, answers }: ClusterScene): Promise<void> {
-  const { leader, follower, epoch } = await cluster.leader()
+  const { leader, epoch } = await cluster.leader()
   const pids = (await leader.status())?.processes.flatMap(({ pid }) => pid ?? []) ?? []
-  for (const pid of pids) process.kill(pid, 'SIGSTOP')
-  await until('another leader', async () => (await follower.status())?.role === 'leader')
+  for (const pid of pids) send(pid, 'SIGSTOP')
+  await cluster.leader(epoch)
   await answers(someAnswers)
-  for (const pid of pids) process.kill(pid, 'SIGCONT')
-  await until('the former leader to follow', async () => {
-    const now = await leader.status()
-    return now?.ready === true && (now.replication?.epoch ?? 0) > epoch
-  })
+  for (const pid of pids) send(pid, 'SIGCONT')
+  await takesPartAfter(leader, epoch)
 }
 
 async function withoutServers(

@@ -59,8 +59,8 @@ export class TorturedCluster {
     return this.leader()
   }
 
-  leader(): Promise<Leadership> {
-    return leaderOf(this.nodes)
+  leader(afterEpoch: number = 0): Promise<Leadership> {
+    return leaderOf(this.nodes, afterEpoch)
   }
 
   /** Holds what a journal server has. */
