@@ -71,8 +71,8 @@ export class ApplierServer {
 function noArchive(): CommanderError {
   return new CommanderError(
     'invalid_config',
-    'the database has no archive of its own: set archive.directory or archive.s3.bucket in its config, and start it again. A replicated ' +
-      'journal is archived by the node that leads, whenever a segment is sealed, and not by hand: see status',
+    'the database has no archive: set archive.directory or archive.s3.bucket in its config, and start it again. If it has, its journal ' +
+      'is a replicated one, of which the node that leads archives each segment by itself, and nobody by hand: see status',
   )
 }
 

@@ -88,12 +88,15 @@ describe('start', () => {
 })
 
 describe('restart', () => {
-  it('gives up at once when no restart cures the error', () => {
+  it.each([
+    ['journal_corrupt', 'segment 3 is damaged at 4096'],
+    ['log_trimmed', 'the journal servers have given up what comes next'],
+  ] as const)('gives up at once when no restart cures the error: %s', (code, message) => {
     const world = running()
-    const fatal = { code: 'journal_corrupt', message: 'segment 3 is damaged at 4096', retryable: false } as const
+    const fatal = { code, message, retryable: false } as const
     world.last('writer').exit({ code: 1, signal: null, fatal })
     world.time.advance(0)
-    expect(world.ended).toMatchObject([{ exitCode: 1, error: { code: 'journal_corrupt' } }])
+    expect(world.ended).toMatchObject([{ exitCode: 1, error: { code } }])
     expect(world.spawned).toHaveLength(3)
   })
 
