@@ -12,14 +12,22 @@ export function clusterText(overview: ClusterOverview & { readonly metadata: str
     ['master', master ?? 'none is at work'],
     ...(stream === null ? [['journal', 'no node has led yet'] as const] : streamLines(stream)),
   ])
-  const nodeRows = nodes.map(({ id, role, end, lag, host, url, address }) => [id, role, end, lag, host, url ?? address])
+  const nodeRows = nodes.map(({ id, role, state, end, lag, host, url, address }) => [
+    id,
+    role,
+    state,
+    end,
+    lag,
+    host,
+    url ?? address,
+  ])
   const serverRows = servers.map((server): Cell[] => {
     const { id, state, isInGroup, tail, lag, diskBytes, host } = server
     return [id, state, isInGroup ? 'yes' : 'no', tail, lag, bytesText(diskBytes), host]
   })
   return [
     summary,
-    table(['node', 'role', 'end', 'behind', 'host', 'address'], nodeRows),
+    table(['node', 'role', 'state', 'end', 'behind', 'host', 'address'], nodeRows),
     table(['server', 'state', 'in group', 'tail', 'behind', 'disk', 'host'], serverRows),
   ].join('\n')
 }

@@ -7,6 +7,7 @@ import { ClusterRegistry } from './cluster-registry.ts'
 import type { Suggestion } from './master-state.ts'
 import type { ServerId } from './messages.ts'
 import { type MetadataStore, metadataKeys } from './metadata-store.ts'
+import { type SurveyedNode, surveyNodes } from './node-survey.ts'
 import { type WantedChange, wantedPlacement } from './placement-change.ts'
 import type { RegisteredServer } from './registered-server.ts'
 import { satisfiableGroup } from './satisfiable-group.ts'
@@ -32,7 +33,7 @@ export interface Changed<Value> {
   readonly after: Value
 }
 
-/** A journal server that does not answer by then counts as silent. */
+/** A journal server or node that does not answer by then counts as silent. */
 const answerMs = 2_000
 const lookMs = 50
 /** A leader that could not do it at first is told again. */
@@ -68,8 +69,9 @@ export class ClusterOperator {
   /** Asks the journal servers as well. */
   async overview(): Promise<ClusterOverview> {
     const facts = await this.facts()
-    await this.#ask(facts.servers)
-    return overviewOf(facts, this.#o.stream, (id) => this.#survey.of(id))
+    const [nodes] = await Promise.all([this.#nodesUp(facts), this.#ask(facts.servers)])
+    const node = (id: string): SurveyedNode | null => nodes.get(id) ?? null
+    return overviewOf(facts, this.#o.stream, { server: (id) => this.#survey.of(id), node })
   }
 
   /** Ends the open segment, and begins another one. */
@@ -106,7 +108,8 @@ export class ClusterOperator {
   async promote(node: string): Promise<Changed<{ readonly leader: string | null; readonly epoch: number }>> {
     const facts = await this.facts()
     const meta = recordOf(facts)
-    if (!facts.nodes.some(({ id }) => id === node)) throw noSuchNode(node, facts)
+    const up = await this.#nodesUp(facts)
+    if (!up.has(node)) throw noSuchNode(node, [...up.keys()])
     const leads = (of: StreamMeta): boolean => of.leader?.id === node && openSegmentOf(of)?.epoch === of.epoch
     const before = { leader: meta.leader?.id ?? null, epoch: meta.epoch }
     if (leads(meta)) return { changed: false, before, after: before }
@@ -195,6 +198,11 @@ export class ClusterOperator {
     return meta
   }
 
+  #nodesUp({ nodes }: ClusterFacts): Promise<ReadonlyMap<string, SurveyedNode>> {
+    const { transport, environment, stream } = this.#o
+    return surveyNodes({ transport, scheduler: environment.scheduler }, nodes, stream, answerMs)
+  }
+
   /** Until all have answered, or long enough. */
   async #ask(servers: readonly RegisteredServer[]): Promise<void> {
     const { clock } = this.#o.environment
@@ -229,8 +237,8 @@ function openOf(facts: ClusterFacts): OpenSegment {
   throw new CommanderError('not_ready', 'no segment is open: no node of the cluster leads yet; start one')
 }
 
-function noSuchNode(node: string, { nodes }: ClusterFacts): CommanderError {
-  const up = nodes.map(({ id }) => id).join(', ')
+function noSuchNode(node: string, others: readonly string[]): CommanderError {
+  const up = others.join(', ')
   const message = `no node ${node} is up; ${up === '' ? 'none is' : `those that are: ${up}`}`
   return new CommanderError('not_found', message, { details: { node } })
 }

@@ -1,5 +1,6 @@
 import type { ClusterFacts } from './cluster-facts.ts'
 import type { SegmentState, ServerId } from './messages.ts'
+import type { SurveyedNode } from './node-survey.ts'
 import type { ReplicationPolicy } from './replication-policy.ts'
 import type { SurveyedServer } from './server-survey.ts'
 import { openSegmentOf, type StreamMeta, sealedEndOf } from './stream-meta.ts'
@@ -18,7 +19,7 @@ export interface StreamOverview {
   readonly name: string
   readonly epoch: number
   readonly leader: { readonly id: string; readonly address: string } | null
-  /** A leader is recorded, has opened its segment, and its lease lasts. */
+  /** A leader is recorded, has opened its segment, its lease lasts, and it is up. */
   readonly isLed: boolean
   /** As far as those who answer know. */
   readonly committed: number
@@ -35,6 +36,8 @@ export interface StreamOverview {
 export interface NodeOverview {
   readonly id: string
   readonly role: 'leader' | 'follower'
+  /** `silent`: no connection to it could be made. */
+  readonly state: 'up' | 'silent'
   /** Of what it has of the stream, as of the last second or so. */
   readonly end: number
   /** Entries behind what is committed. */
@@ -76,27 +79,32 @@ export interface SegmentOverview {
   readonly damagedRanges: number
 }
 
-export type SurveyedServers = (id: ServerId) => SurveyedServer | null
+/** What journal servers and nodes said; null: nothing. */
+export interface Surveyed {
+  readonly server: (id: ServerId) => SurveyedServer | null
+  readonly node: (id: string) => SurveyedNode | null
+}
 
-export function overviewOf(facts: ClusterFacts, stream: string, said: SurveyedServers): ClusterOverview {
+export function overviewOf(
+  facts: ClusterFacts,
+  stream: string,
+  { server: said, node: heard }: Surveyed,
+): ClusterOverview {
   const { clusterId, meta, master, nodes, servers } = facts
   const statesOf = (id: ServerId): readonly SegmentState[] => said(id)?.streams.get(stream)?.segments ?? []
-  const committed =
-    meta === null
-      ? 0
-      : committedOf(
-          meta,
-          servers.flatMap(({ id }) => statesOf(id)),
-        )
+  const states = servers.flatMap(({ id }) => statesOf(id))
+  const tails = nodes.map(({ id }) => heard(id)?.committed ?? 0)
+  const committed = meta === null ? 0 : Math.max(committedOf(meta, states), ...tails)
   const open = meta === null ? null : openSegmentOf(meta)
   return {
     clusterId,
     master: master?.id ?? null,
-    stream: meta === null ? null : streamOverview(facts, meta, committed),
+    stream: meta === null ? null : streamOverview(facts, meta, committed, heard),
     nodes: nodes
       .map(({ id, incarnation, host, address, url, end }) => {
         const role = meta?.leader?.incarnation === incarnation ? ('leader' as const) : ('follower' as const)
-        return { id, role, end, lag: Math.max(0, committed - end), host, address, url, incarnation }
+        const state = heard(id) === null ? ('silent' as const) : ('up' as const)
+        return { id, role, state, end, lag: Math.max(0, committed - end), host, address, url, incarnation }
       })
       .sort(byId),
     servers: servers
@@ -125,14 +133,19 @@ export function overviewOf(facts: ClusterFacts, stream: string, said: SurveyedSe
   }
 }
 
-function streamOverview({ isLeased }: ClusterFacts, meta: StreamMeta, committed: number): StreamOverview {
+function streamOverview(
+  { isLeased }: ClusterFacts,
+  meta: StreamMeta,
+  committed: number,
+  heard: Surveyed['node'],
+): StreamOverview {
   const open = openSegmentOf(meta)
   const { stream, epoch, leader, trimLsn, segments } = meta
   return {
     name: stream,
     epoch,
     leader: leader === null ? null : { id: leader.id, address: leader.address },
-    isLed: leader !== null && isLeased && open?.epoch === epoch,
+    isLed: leader !== null && isLeased && open?.epoch === epoch && heard(leader.id) !== null,
     committed,
     trimmed: trimLsn,
     segments: segments.length,

@@ -26,6 +26,10 @@ const peer = (id: string) => ({ id, incarnation: `${id}#1`, address: id })
 const end = { tail: lsn(0), tailDigest: emptyDigest.toString('hex') }
 const led = opened(elected(newStreamMeta('s'), peer('n1'), 'x'), 'y', end, { group: ['a'], policy })
 
+const recordOf = (id: string) => ({
+  ...{ ...peer(id), host: id, socket: id, url: null, end: 0, keepAfter: 0, mayShareDevice: false },
+})
+
 let time: VirtualTime
 let metadata: MemoryMetadata
 let operator: ClusterOperator
@@ -47,8 +51,8 @@ beforeEach(() => {
   operator = new ClusterOperator({ environment, metadata: metadata.open({}), transport, stream: 's', timeoutMs: 5_000 })
   put(metadataKeys.stream('s'), encodeStreamMeta(led))
   for (const id of ['n1', 'n2']) {
-    const record = { ...peer(id), host: id, socket: id, url: null, end: 0, keepAfter: 0, mayShareDevice: false }
-    put(metadataKeys.node(id), encodeNode(record))
+    void transport.listen(id, () => ({ frame: () => {}, closed: () => {} }))
+    put(metadataKeys.node(id), encodeNode(recordOf(id)))
   }
 })
 
@@ -130,6 +134,8 @@ describe('an operator', () => {
       code: 'not_found',
       message: expect.stringContaining('n1, n2'),
     })
+    put(metadataKeys.node('n3'), encodeNode(recordOf('n3')))
+    await expect(settled(operator.promote('n3'))).rejects.toMatchObject({ code: 'not_found' })
     await expect(settled(operator.deregister('x'))).rejects.toMatchObject({ code: 'not_found' })
     await expect(settled(operator.registered(['x']))).rejects.toMatchObject({ code: 'timeout' })
     put(metadataKeys.stream('s'), encodeStreamMeta(newStreamMeta('s')))

@@ -55,20 +55,23 @@ it('is made of what the record says and of what the servers say', () => {
     // Of an epoch that the record does not know: it counts for nothing.
     ['b', said('b', [segment(1, 1, 10, 10), segment(9, 11, 99, 99)])],
   ])
-  expect(overviewOf(facts, 's', (id) => servers.get(id) ?? null)).toMatchObject({
+  const nodes = new Map([['n1', { committed: 19 }]])
+  expect(
+    overviewOf(facts, 's', { server: (id) => servers.get(id) ?? null, node: (id) => nodes.get(id) ?? null }),
+  ).toMatchObject({
     clusterId: 'shop',
     master: 'n2',
     stream: {
       epoch: 2,
       leader: { id: 'n1' },
       isLed: true,
-      committed: 18,
+      committed: 19,
       segments: 2,
       open: { base: 11, group: ['a', 'c'] },
     },
     nodes: [
-      { id: 'n1', role: 'leader', end: 20, lag: 0 },
-      { id: 'n2', role: 'follower', end: 12, lag: 6 },
+      { id: 'n1', role: 'leader', state: 'up', end: 20, lag: 0 },
+      { id: 'n2', role: 'follower', state: 'silent', end: 12, lag: 7 },
     ],
     servers: [
       {
@@ -106,9 +109,12 @@ it('is made of what the record says and of what the servers say', () => {
   })
 })
 
-it('says that nobody leads where the lease is over, or the segment of the epoch is not open yet', () => {
+it('says that nobody leads where the lease is over, the segment of the epoch is not open yet, or the leader is silent', () => {
+  const up = { server: () => null, node: () => ({ committed: null }) }
   const nobody = { stream: { leader: { id: 'n1' }, isLed: false } }
-  expect(overviewOf({ ...facts, isLeased: false }, 's', () => null)).toMatchObject(nobody)
-  expect(overviewOf({ ...facts, meta: elected(meta, leader, 'w') }, 's', () => null)).toMatchObject(nobody)
-  expect(overviewOf({ ...facts, meta: null, nodes: [] }, 's', () => null)).toMatchObject({ stream: null, nodes: [] })
+  expect(overviewOf({ ...facts, isLeased: false }, 's', up)).toMatchObject(nobody)
+  expect(overviewOf({ ...facts, meta: elected(meta, leader, 'w') }, 's', up)).toMatchObject(nobody)
+  expect(overviewOf(facts, 's', up)).toMatchObject({ stream: { isLed: true } })
+  expect(overviewOf(facts, 's', { ...up, node: () => null })).toMatchObject(nobody)
+  expect(overviewOf({ ...facts, meta: null, nodes: [] }, 's', up)).toMatchObject({ stream: null, nodes: [] })
 })
