@@ -43,7 +43,7 @@ type Role =
   | { readonly kind: 'leader'; readonly state: LeaderState }
 
 const tickMs = 50
-const confirmMs = 5
+const confirmMs = 3
 const streamBatchesMost = 8
 
 /** A node: it follows, tries to lead when nobody does, and leads. */
