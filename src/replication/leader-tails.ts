@@ -1,10 +1,16 @@
 import type { Channel, Transport } from '../ipc/channel.ts'
 import { CommanderError } from '../kernel/errors.ts'
-import { type Lsn, lsn } from '../kernel/identifiers.ts'
+import type { Epoch, Lsn } from '../kernel/identifiers.ts'
 import { decodeMessage, encodeMessage } from './message-codec.ts'
 
+/** What a leader says: everything that was acknowledged before is at or below `lsn`, which is in the segment of that epoch or before it. */
+export interface LeaderTail {
+  readonly epoch: Epoch
+  readonly lsn: Lsn
+}
+
 interface Asked {
-  resolve(tail: Lsn): void
+  resolve(tail: LeaderTail): void
   reject(error: CommanderError): void
 }
 
@@ -24,7 +30,7 @@ export class LeaderTails {
   }
 
   /** @throws CommanderError `not_leader`: it does not lead (any more); `connection_lost` and others: it cannot be reached */
-  ask(address: string, stream: string): Promise<Lsn> {
+  ask(address: string, stream: string): Promise<LeaderTail> {
     const leader = this.#leaders.get(address) ?? this.#connect(address)
     const id = this.#nextId++
     const { kind, body } = encodeMessage({ kind: 'tail', id, stream })
@@ -61,7 +67,7 @@ export class LeaderTails {
     const answer = decodeMessage(kind, body)
     const asker = asked.get(answer.id)
     asked.delete(answer.id)
-    if (answer.kind === 'tailIs') asker?.resolve(lsn(answer.lsn))
+    if (answer.kind === 'tailIs') asker?.resolve({ epoch: answer.epoch, lsn: answer.lsn })
     else if (answer.kind === 'notLeader') {
       const { stream, epoch, leader } = answer
       const message = `who was taken for the leader of ${stream} does not lead it`

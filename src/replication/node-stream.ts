@@ -121,10 +121,12 @@ export class NodeStream {
     await this.#committed(leader)
     if (leader.failed !== null) return
     leader.tellCommitted()
-    const { scheduler } = this.#o.environment
-    const late = new Promise<'late'>((resolve) => scheduler.after(resignPatienceMs, () => resolve('late')))
+    const { promise: late, resolve } = Promise.withResolvers<'late'>()
+    const timer = this.#o.environment.scheduler.after(resignPatienceMs, () => resolve('late'))
     const done = this.wish({ kind: 'resign' }).catch(() => {}) // Deposed: somebody else leads.
-    if ((await Promise.race([done, late])) === 'late') throw lateResignation(this.#o.stream)
+    const result = await Promise.race([done, late])
+    timer.cancel()
+    if (result === 'late') throw lateResignation(this.#o.stream)
   }
 
   /** By the role: once, however often it is said. */

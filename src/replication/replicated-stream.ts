@@ -1,11 +1,11 @@
 import type { Environment } from '../kernel/environment.ts'
 import { CommanderError, isCommanderError } from '../kernel/errors.ts'
-import { type Lsn, lsn, noLsn } from '../kernel/identifiers.ts'
+import { type Epoch, type Lsn, lsn, noEpoch, noLsn } from '../kernel/identifiers.ts'
 import { AppendQueue } from './append-queue.ts'
 import { lastLsnOf, type ReplicatedBatch } from './batch.ts'
 import { FollowedBatches } from './followed-batches.ts'
 import type { LeaderShell } from './leader-shell.ts'
-import type { LeaderTails } from './leader-tails.ts'
+import type { LeaderTail, LeaderTails } from './leader-tails.ts'
 import type { ServerAnswer, ServerId, ServerRequest } from './messages.ts'
 import { NodeFeed } from './node-feed.ts'
 import { type NodeStream, notLeading } from './node-stream.ts'
@@ -43,6 +43,8 @@ export class ReplicatedStream {
   readonly #readings = new Set<Reading>()
   #appends: AppendQueue | null = null
   #known: Lsn = noLsn
+  /** By the word of a leader, of its open segment. */
+  #told: LeaderTail = { epoch: noEpoch, lsn: noLsn }
   #isClosed = false
 
   constructor(options: ReplicatedStreamOptions) {
@@ -131,7 +133,9 @@ export class ReplicatedStream {
     const untilMs = clock.monotonicMs() + leaderPatienceMs
     for (;;) {
       try {
-        this.#hear(await this.#confirmedSoon())
+        const tail = await this.#confirmedSoon()
+        if (tail.epoch >= this.#told.epoch) this.#told = tail
+        this.#hear(tail.lsn)
         return this.#known
       } catch (error) {
         if (!isCommanderError(error) || this.#isClosed || this.node.isDeleted) throw error
@@ -147,17 +151,21 @@ export class ReplicatedStream {
     for (const reading of this.#readings) this.#close(reading)
   }
 
-  #confirmed(): Promise<Lsn> {
+  async #confirmed(): Promise<LeaderTail> {
     const { leader, meta } = this.node
-    if (leader !== null) return leader.confirm()
+    if (leader !== null) {
+      const confirmed = await leader.confirm()
+      // Asked for after it: a roll in between leaves it in the segment before.
+      return { epoch: leader.epoch, lsn: confirmed }
+    }
     const address = meta?.leader?.address
-    if (address === undefined || this.#isClosed) return Promise.reject(this.notLeading())
+    if (address === undefined || this.#isClosed) throw this.notLeading()
     return this.#o.tails.ask(address, this.#o.stream)
   }
 
   /** A leader that hears of nobody any more never comes to answer. */
-  async #confirmedSoon(): Promise<Lsn> {
-    const { promise, resolve, reject } = Promise.withResolvers<Lsn>()
+  async #confirmedSoon(): Promise<LeaderTail> {
+    const { promise, resolve, reject } = Promise.withResolvers<LeaderTail>()
     const timer = this.#o.environment.scheduler.after(confirmPatienceMs, () => reject(unconfirmed(this.#o.stream)))
     this.#confirmed().then(resolve, reject)
     try {
@@ -165,6 +173,12 @@ export class ReplicatedStream {
     } finally {
       timer.cancel()
     }
+  }
+
+  #committedOf(segmentEpoch: Epoch): Lsn {
+    const { leader } = this.node
+    if (leader?.epoch === segmentEpoch) return leader.committed
+    return this.#told.epoch === segmentEpoch ? this.#told.lsn : noLsn
   }
 
   #hear(committed: Lsn): void {
@@ -184,7 +198,7 @@ export class ReplicatedStream {
       stream,
       after: { lsn: lsn(from - 1), digest: null },
       mayBeginWithin: true,
-      committed: () => this.node.leader?.committed ?? this.#known,
+      committed: (segmentEpoch) => this.#committedOf(segmentEpoch),
       nextId,
       send,
       batches: (fresh) => {

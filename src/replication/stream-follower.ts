@@ -1,6 +1,6 @@
 import type { Environment, Timer } from '../kernel/environment.ts'
 import { CommanderError } from '../kernel/errors.ts'
-import { type Lsn, lsn, noEpoch, noLsn } from '../kernel/identifiers.ts'
+import { type Epoch, type Lsn, lsn, noEpoch, noLsn } from '../kernel/identifiers.ts'
 import { type Digest, isIntact, lastLsnOf, type ReplicatedBatch } from './batch.ts'
 import type { BatchesAnswer, RefusedAnswer, ServerAnswer, ServerId, ServerRequest } from './messages.ts'
 import type { SegmentMeta, StreamMeta } from './stream-meta.ts'
@@ -13,8 +13,11 @@ export interface StreamFollowerOptions {
   readonly after: StreamPlace
   /** The first batch may begin before `after`, and is handed on as a whole. Default false: then it cannot be what the follower was following. */
   readonly mayBeginWithin?: boolean
-  /** What is known here to be committed: servers hear of it later. Default: nothing. */
-  readonly committed?: () => Lsn
+  /**
+   * What is known here to be committed of this segment, while it is open: servers hear of it later. What is known of another one
+   * says nothing: a server that has not heard of the seal may hold other entries there. Default: nothing.
+   */
+  readonly committed?: (segmentEpoch: Epoch) => Lsn
   /** For reads: an answer is known by it. */
   readonly nextId: () => number
   /** @returns false: the request is lost */
@@ -115,7 +118,7 @@ export class StreamFollower {
       segmentEpoch: segment.epoch,
       from: lsn(this.#after + 1),
       until: segment.state === 'sealed' ? segment.tail : lsn(Number.MAX_SAFE_INTEGER),
-      committed: segment.state === 'sealed' ? segment.tail : (this.#o.committed?.() ?? noLsn),
+      committed: segment.state === 'sealed' ? segment.tail : (this.#o.committed?.(segment.epoch) ?? noLsn),
       bytesMax: bytesPerRead,
       purpose: 'known',
     })

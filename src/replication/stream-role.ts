@@ -1,5 +1,6 @@
 import { asCommanderError } from '../kernel/errors.ts'
 import { type Epoch, noEpoch } from '../kernel/identifiers.ts'
+import { limits } from '../kernel/limits.ts'
 import { type CampaignEvent, type CampaignState, newCampaign, stepCampaign } from './campaign.ts'
 import { LeasedKey } from './leased-key.ts'
 import type { Suggestion } from './master-state.ts'
@@ -16,8 +17,6 @@ export type { RoleRunner, StreamRecord, StreamRolesOptions } from './role-runner
 /** A lease is kept alive so many times in its time. */
 const keepsPerLease = 4
 const notKept = 'the lease of a stream was not kept; others may try to lead'
-/** Who has not repaired the log after so many leases lets others try, who may reach more servers. */
-const recoveryLeases = 10
 
 /**
  * What this node is to one stream, and wants to be. The record decides (I1); the lease says whether it is worth trying (O1).
@@ -176,7 +175,7 @@ export class StreamRole {
   #isHolding(nowMs: number): boolean {
     if (this.#campaign?.isRunning !== true) return false
     if (this.#role.role === 'leader') return true
-    return this.#key.isTaken && nowMs - this.#campaignSinceMs < recoveryLeases * this.#o.leaseMs
+    return this.#key.isTaken && nowMs - this.#campaignSinceMs < limits.recoveryPatienceMs
   }
 
   #step(event: CampaignEvent): void {

@@ -101,7 +101,7 @@ export const metadataMutants: readonly Mutant[] = [
     name: 'who cannot repair the log keeps the lease',
     attacks: 'liveness of elections',
     file: 'src/replication/stream-role.ts',
-    text: 'this.#key.isTaken && nowMs - this.#campaignSinceMs < recoveryLeases * this.#o.leaseMs',
+    text: 'this.#key.isTaken && nowMs - this.#campaignSinceMs < limits.recoveryPatienceMs',
     replacement: 'this.#key.isTaken && nowMs > this.#campaignSinceMs',
     foundBy: [by(roles, 'the role of a node goes to another when who has it cannot repair the log')],
   },

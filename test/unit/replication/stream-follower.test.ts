@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { epoch, lsn, noLsn } from '../../../src/kernel/identifiers.ts'
-import { emptyDigest, lastLsnOf, makeBatch, type ReplicatedBatch } from '../../../src/replication/batch.ts'
+import { type Digest, emptyDigest, lastLsnOf, makeBatch, type ReplicatedBatch } from '../../../src/replication/batch.ts'
 import type { ReadRequest, ServerAnswer, ServerId, ServerRequest } from '../../../src/replication/messages.ts'
-import { StreamFollower } from '../../../src/replication/stream-follower.ts'
+import { StreamFollower, type StreamFollowerOptions } from '../../../src/replication/stream-follower.ts'
 import type { SegmentMeta, StreamMeta } from '../../../src/replication/stream-meta.ts'
 import { ManualScheduler } from '../ipc/manual-scheduler.ts'
 
@@ -43,7 +43,7 @@ const sealedAt = (at: number, base: number, tail: number): SegmentMeta => ({
 })
 
 /** Journal servers that answer when they are told to. */
-function worldOf(after = 0, digest = emptyDigest) {
+function worldOf(after = 0, digest: Digest | null = emptyDigest, more: Partial<StreamFollowerOptions> = {}) {
   const scheduler = new ManualScheduler()
   const asked: { readonly server: ServerId; readonly request: ReadRequest }[] = []
   const got: number[] = []
@@ -61,6 +61,7 @@ function worldOf(after = 0, digest = emptyDigest) {
       for (const batch of batches) got.push(lastLsnOf(batch))
     },
     failed: (error) => failures.push(error.code),
+    ...more,
   })
   const answer = (batches: readonly ReplicatedBatch[], committed = 0): void => {
     const { server, request } = asked.at(-1) as (typeof asked)[number]
@@ -146,5 +147,29 @@ describe('following a stream', () => {
     other.answer(chainOf([3, 2]).slice(1))
     expect(other.failures).toEqual(['journal_corrupt'])
     expect(other.got).toEqual([])
+  })
+
+  it('says of an open segment what is known of that one alone: of another, who missed the seal may hold other entries (I11)', () => {
+    const committed = (segmentEpoch: number) => (segmentEpoch === 3 ? lsn(9) : noLsn)
+    const { follower, asked, answer } = worldOf(0, emptyDigest, { committed })
+    follower.setMeta(metaOf([openAt(2, 1)]))
+    expect(asked.at(-1)?.request).toMatchObject({ segmentEpoch: 2, committed: 0 })
+    follower.setMeta(metaOf([sealedAt(2, 1, 2), openAt(3, 3)]))
+    answer(chainOf([2]))
+    expect(asked.at(-1)?.request).toMatchObject({ segmentEpoch: 3, committed: 9 })
+  })
+
+  it('may begin within a batch, once, and hands it on as a whole', () => {
+    const chain = chainOf([3, 2])
+    const strict = worldOf(1, null)
+    strict.follower.setMeta(metaOf([openAt(1, 1)]))
+    strict.answer(chain)
+    expect([strict.got, strict.failures]).toEqual([[], ['journal_corrupt']])
+    const { follower, got, answer, failures } = worldOf(1, null, { mayBeginWithin: true })
+    follower.setMeta(metaOf([openAt(1, 1)]))
+    answer(chain.slice(0, 1))
+    expect(got).toEqual([3])
+    answer(chainOf([1, 1, 1, 3]).slice(3))
+    expect([got, failures]).toEqual([[3], ['journal_corrupt']])
   })
 })

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import { epoch } from '../../../src/kernel/identifiers.ts'
+import { limits } from '../../../src/kernel/limits.ts'
 import { type MetadataValue, metadataKeys } from '../../../src/replication/metadata-store.ts'
 import { elected, newStreamMeta, type Peer } from '../../../src/replication/stream-meta.ts'
 import { encodeStreamMeta } from '../../../src/replication/stream-meta-codec.ts'
@@ -144,9 +145,9 @@ describe('a role', () => {
 
   it('whose log is not repaired for long leaves the lease to others', async () => {
     role.want()
-    await pass(5 * leaseMs)
+    await pass(2 * leaseMs)
     expect(lease()).toBeDefined()
-    await pass(10 * leaseMs)
+    await pass(limits.recoveryPatienceMs)
     expect(lease()).toBeUndefined()
   })
 
@@ -174,5 +175,44 @@ describe('a role', () => {
     other.allSeen()
     other.recordSeen(null)
     expect(told).toEqual([null, expect.objectContaining({ revision: 10 }), null])
+  })
+
+  it('is over with the stream, and does not begin again by itself with another one of that name', async () => {
+    role.want()
+    await pass(leaseMs)
+    expect(lease()).toBeDefined()
+    role.goneSeen()
+    await world.pass(100)
+    // The watch was late: the stream is there.
+    expect(lease()).toBeDefined()
+    const key = metadataKeys.stream(stream)
+    const { revision = 0 } = world.metadata.image.values.get(key) ?? {}
+    world.metadata.swap(key, revision, null, null)
+    role.goneSeen()
+    await pass(leaseMs)
+    expect([lease(), role.record]).toEqual([undefined, null])
+    world.metadata.swap(key, 0, encodeStreamMeta({ ...newStreamMeta(stream), epoch: epoch(8) }), null)
+    role.recordSeen(world.metadata.image.values.get(key) ?? null)
+    await pass(4 * leaseMs)
+    expect([asked, role.state]).toEqual([['campaign'], { epoch: 8, role: 'follower' }])
+  })
+
+  it('looks again whether the stream is gone when the store did not say', async () => {
+    role.want()
+    await pass(leaseMs)
+    let isFaulty = true
+    const seen: (StreamRecord | null)[] = []
+    const store = world.metadata.open({ fault: () => (isFaulty ? 'refuse' : null) })
+    const runner = {
+      ...options.runner,
+      recordSeen: (_stream: string, record: StreamRecord | null) => seen.push(record),
+    }
+    role = new StreamRole({ ...options, store, runner }, stream)
+    role.goneSeen()
+    await pass(leaseMs)
+    expect(seen).toEqual([])
+    isFaulty = false
+    await pass(leaseMs)
+    expect(seen).toEqual([expect.objectContaining({ revision: expect.any(Number) })])
   })
 })
