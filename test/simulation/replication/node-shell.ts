@@ -43,6 +43,7 @@ type Role =
   | { readonly kind: 'leader'; readonly state: LeaderState }
 
 const tickMs = 50
+const confirmMs = 3
 const streamBatchesMost = 8
 
 /** A node: it follows, tries to lead when nobody does, and leads. */
@@ -230,7 +231,7 @@ export class NodeShell extends Process implements Receiver {
   /** C2. Who was replaced meanwhile is not confirmed. */
   #confirmGroup({ segmentEpoch, group }: LeaderEffect & { readonly do: 'confirmGroup' }): void {
     const { registry } = this.cluster.truth
-    this.after(this.world.random.integer(1, tickMs), () => {
+    this.after(confirmMs, () => {
       if (group.every(({ id, identity }) => registry.get(id)?.identity === identity))
         this.#step({ kind: 'groupConfirmed', segmentEpoch })
       else this.wish({ kind: 'roll', group: this.cluster.chooseGroup([], this.name), policy: this.cluster.plan.policy })
