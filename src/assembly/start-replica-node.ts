@@ -7,6 +7,7 @@ import { noEpoch } from '../kernel/identifiers.ts'
 import type { LeaderShell } from '../replication/leader-shell.ts'
 import { LinearizableTail } from '../replication/linearizable-tail.ts'
 import type { MetadataStore } from '../replication/metadata-store.ts'
+import type { NodeRecord } from '../replication/node-record.ts'
 import { NodeServer } from '../replication/node-server.ts'
 import { ReplicaNode } from '../replication/replica-node.ts'
 import type { ReplicationPolicy } from '../replication/replication-policy.ts'
@@ -82,15 +83,7 @@ export async function startReplicaNode(
       failed,
     },
   })
-  const addressOf = (leader: Peer): LeaderAddress => {
-    const known = node.view.nodes.get(leader.id)
-    return {
-      id: leader.id,
-      address: leader.address,
-      ...(known?.url == null ? {} : { url: known.url }),
-      ...(known?.host === host ? { socket: known.socket } : {}),
-    }
-  }
+  const addressOf = (leader: Peer): LeaderAddress => leaderAddress(leader, node.view.nodes.get(leader.id), host)
   const lead = async (leader: LeaderShell): Promise<void> => {
     try {
       await running?.lead(leader, leader.meta.epoch, addressOf(me))
@@ -121,16 +114,13 @@ export async function startReplicaNode(
       readPoint: () => tail.ask(),
       replicationRefusal: () => replicationRefusal(node.meta, node.view.servers, mayShareDevice),
     })
-  if (seeds === undefined) running = await start()
-  else {
-    const seeding = new NodeSeeding(surroundings, { metadata, clusterTransport, nodeId: me.id, archive, files: seeds })
-    await seeding.beforeStart()
-    running = await start().catch(async (error: unknown) => {
-      if (!isCommanderError(error) || error.code !== 'log_trimmed') throw error
-      await seeding.take()
-      return start()
-    })
-  }
+  running =
+    seeds === undefined
+      ? await start()
+      : await startSeeded(
+          new NodeSeeding(surroundings, { metadata, clusterTransport, nodeId: me.id, archive, files: seeds }),
+          start,
+        )
   node.allowToLead()
   const { stop: stopWriter } = running
   const stop = async (): Promise<void> => {
@@ -141,6 +131,27 @@ export async function startReplicaNode(
     await target?.close()
   }
   return { node, running, stop }
+}
+
+/** How clients of this host, and of others, reach who leads. */
+function leaderAddress({ id, address }: Peer, known: NodeRecord | undefined, host: string): LeaderAddress {
+  const url = known?.url == null ? {} : { url: known.url }
+  return { id, address, ...url, ...(known?.host === host ? { socket: known.socket } : {}) }
+}
+
+/** A node that is behind what the servers keep takes the store of another one first. */
+async function startSeeded(
+  seeding: NodeSeeding,
+  start: () => Promise<RunningReplicatedWriter>,
+): Promise<RunningReplicatedWriter> {
+  await seeding.beforeStart()
+  try {
+    return await start()
+  } catch (error) {
+    if (!isCommanderError(error) || error.code !== 'log_trimmed') throw error
+    await seeding.take()
+    return start()
+  }
 }
 
 function seedServer({ environment, journalId }: Surroundings, seeds: SeedFiles): SeedServer {
