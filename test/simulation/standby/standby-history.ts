@@ -181,7 +181,8 @@ async function runOrder(db: TwoNodes, order: number, wrong: string[]): Promise<v
 
 async function disturb(db: TwoNodes, wrong: string[]): Promise<void> {
   const { random } = db
-  const leader = db.a.leads ? db.a : db.b.leads ? db.b : null
+  const isLeading = (node: StandbyNode): boolean => node.leads && !node.isUnaware
+  const leader = isLeading(db.a) ? db.a : isLeading(db.b) ? db.b : null
   const other = leader === db.a ? db.b : db.a
   switch (random.integer(0, 7)) {
     case 0:
@@ -215,10 +216,10 @@ async function disturb(db: TwoNodes, wrong: string[]): Promise<void> {
 /** One is elected, and another one before it leads. */
 async function contest(db: TwoNodes, first: StandbyNode, second: StandbyNode, wrong: string[]): Promise<void> {
   await db.aware()
-  await db.until(() => first.writer !== null && second.writer !== null)
+  await db.until(() => first.writer !== null && !first.leads && second.writer !== null)
   first.lead().catch((error: unknown) => wrong.push(messageOf(error)))
   if (db.random.chance(0.5)) await db.pass(db.random.fraction())
-  await db.until(() => second.writer !== null)
+  await db.until(() => !second.isUnaware && second.writer !== null)
   if (second.leads) await db.until(() => !second.leads && second.writer !== null)
   await db.lead(second)
 }
