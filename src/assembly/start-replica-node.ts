@@ -84,8 +84,9 @@ export async function startReplicaNode(
     },
   })
   const addressOf = (leader: Peer): LeaderAddress => leaderAddress(leader, node.view.nodes.get(leader.id), host)
-  const lead = async (leader: LeaderShell): Promise<void> =>
-    running?.lead(leader, leader.meta.epoch, addressOf(me)).catch((error: CommanderError) => failed(error))
+  const lead = async (leader: LeaderShell): Promise<void> => {
+    await running?.lead(leader, leader.meta.epoch, addressOf(me)).catch((error: CommanderError) => failed(error))
+  }
   const server = new NodeServer({
     seeds: seeds === undefined ? null : seedServer(surroundings, seeds),
     leader: (stream) => (stream === databaseStream ? node.leader : null),
