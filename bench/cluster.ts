@@ -13,7 +13,7 @@ export interface ClusterOptions {
 }
 
 /** Acknowledged by two of three, as by default; all on this host, and so on one disk. */
-const acknowledgedBy = { replicas: 3, ackQuorum: 2, topology: 'fanout' } as const
+export const acknowledgedBy = { replicas: 3, ackQuorum: 2, topology: 'fanout' } as const
 
 /** A real cluster on this host: journal servers that outlive nodes, and nodes with the bench's application. */
 export class ClusterProcesses {

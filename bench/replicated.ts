@@ -1,4 +1,6 @@
 import { join } from 'node:path'
+import { type AddedServerFigures, measureAddedServer } from './added-server.ts'
+import { type AppendLatencyFigures, measureAppendLatency } from './append-latency.ts'
 import { ClusterProcesses } from './cluster.ts'
 import { DatabaseProcess } from './database-process.ts'
 import { type FailoverFigures, measureFailover } from './failover.ts'
@@ -22,8 +24,10 @@ export interface ReplicatedFigures {
   readonly ratio: number
   /** Of all processes, journal servers and client included. */
   readonly cpuMicrosPerCommand: { readonly local: number; readonly replicated: number }
+  readonly appendLatency: AppendLatencyFigures
   readonly failover: FailoverFigures
   readonly followerLag: LagFigures
+  readonly addedServer: AddedServerFigures
 }
 
 /** By turns, each time from empty directories; whoever is first alternates. */
@@ -44,8 +48,10 @@ export async function measureReplicated(options: ReplicatedOptions): Promise<Rep
     replicated: rates(replicated),
     ratio: median(rates(replicated).map((value, n) => value / (rates(local)[n] ?? Number.NaN))),
     cpuMicrosPerCommand: { local: cpu(local), replicated: cpu(replicated) },
+    appendLatency: await measureAppendLatency(options),
     failover: await measureFailover(options),
     followerLag: await measureLag(options),
+    addedServer: await measureAddedServer(options),
   }
 }
 

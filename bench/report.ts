@@ -92,13 +92,19 @@ export function printReplicated({
   replicated,
   ratio,
   cpuMicrosPerCommand,
+  appendLatency,
   failover,
   followerLag,
+  addedServer,
 }: ReplicatedFigures): void {
   const all = (values: readonly number[]): string => values.map(shown).join(', ')
   const cpu = `${cpuMicrosPerCommand.replicated.toFixed(1)} us of processor time each, ${cpuMicrosPerCommand.local.toFixed(1)} us local`
   console.log(
     `replicated by 2 of 3 servers: ${all(replicated)} commands/s; local: ${all(local)}; ratio ${ratio.toFixed(2)}; ${cpu}`,
+  )
+  const { localP50Ms, replicatedP50Ms } = appendLatency
+  console.log(
+    `an append: p50 ${replicatedP50Ms.toFixed(2)} ms replicated, ${localP50Ms.toFixed(2)} ms local; ratio ${appendLatency.ratio.toFixed(2)}`,
   )
   console.log(
     `failover: ${all(failover.all)} ms; of ${shown(failover.acknowledged)} deposits ${failover.wrong} were lost or came twice`,
@@ -106,6 +112,10 @@ export function printReplicated({
   const { p50Ms, p99Ms, mostMs, samples } = followerLag
   console.log(
     `lag of a follower: p50 ${p50Ms.toFixed(0)} ms, p99 ${p99Ms.toFixed(0)} ms, most ${mostMs.toFixed(0)} ms of ${samples}`,
+  )
+  const { before, during, after } = addedServer
+  console.log(
+    `a server added: ${shown(during)} commands/s meanwhile, ${shown(before)} before, ${shown(after)} after; ratio ${addedServer.ratio.toFixed(2)}`,
   )
 }
 
