@@ -1,7 +1,7 @@
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, afterEach, describe, expect, it } from 'vitest'
-import { connect } from '../../src/client.ts'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { connect, type Database } from '../../src/client.ts'
 import { bucket, credentials, S3World } from '../contract/s3-world.ts'
 import { ClusterWorld } from './cluster-world.ts'
 import { CommandLine, jsonOf } from './command-line.ts'
@@ -9,38 +9,55 @@ import { fixtureApplication, type RunningDatabase, until } from './running-datab
 import { countOf, produce, small, untilTrimmed } from './trimmed-cluster.ts'
 
 let world: ClusterWorld
-afterEach(() => world?.remove())
+const cli = new CommandLine()
+afterAll(() => cli.remove())
 
 describe('the archive of a replicated journal', () => {
-  it('gets what is sealed from whichever node leads, before it is trimmed, and one database is restored from it', async () => {
+  let client: Database
+  let early: { readonly toLsn: number }
+  let trimLsn: number
+
+  /** Two nodes lead one after the other, and a backup is taken in between. */
+  beforeAll(async () => {
     world = new ClusterWorld({}, { ...small, archive: { directory: 'archive' } })
     await world.start()
-    const client = await world.connect()
-    const { trimLsn } = await untilTrimmed(world, client, 0)
+    client = await world.connect()
+    const first = await untilTrimmed(world, client, 0)
     const { leader } = await world.leader()
-    const early = await backedUp(leader, 'early')
+    early = await backedUp(leader, 'early')
     await leader.killAll()
-    const later = await untilTrimmed(world, client, Math.max(trimLsn + 20, early.toLsn))
-    expectWhole(later.trimLsn)
-    const { leader: next } = await world.leader()
-    const { archive } = (await next.status()) ?? {}
+    ;({ trimLsn } = await untilTrimmed(world, client, Math.max(first.trimLsn + 20, early.toLsn)))
+  }, 240_000)
+  afterAll(() => world.remove())
+
+  it('gets what is sealed from whichever node leads, before it is trimmed', async () => {
+    expectWhole(trimLsn)
+    const { archive } = (await (await world.leader()).leader.status()) ?? {}
     expect(archive).toMatchObject({ location: place(), failures: 0, error: null })
     expect(archive?.archivedLsn).toBeGreaterThanOrEqual(trimLsn)
+  })
+
+  it('is that of one database to whoever verifies it or restores from it', async () => {
     const verified = jsonOf<{ lastLsn: number }>(await cli.run('journal', 'verify', place(), '--json'))
     expect(verified).toMatchObject({ status: 'ok', firstLsn: 1 })
-    const count = await countOf(client)
-    await backedUp(next, 'late')
-    // All of it out of the archive, the same behind the store of a backup, and a backup that no archive has the end of.
+    // All of it out of the archive, and the same behind the store of a backup.
     const fromArchive = await restored(place(), 'from-archive')
     expect(fromArchive.hashes.compared).toBeGreaterThan(0)
     expect(fromArchive.lsn).toBeGreaterThanOrEqual(verified.lastLsn)
     const fromEarly = await restored(join(world.directory, 'early'), 'from-early')
     expect([fromEarly.lsn, fromEarly.stateHash]).toEqual([fromArchive.lsn, fromArchive.stateHash])
+  })
+
+  it('is not needed for the backup of a node, whose end it does not have', async () => {
+    const count = await countOf(client)
+    await backedUp((await world.leader()).leader, 'late')
     await restored(join(world.directory, 'late'), 'from-late')
     await goesOn('from-late', count)
   })
+})
 
-  it('gives a node that was away what the journal servers no longer have, out of a bucket', async () => {
+describe('a node that was away', () => {
+  it('reads what the journal servers no longer have out of a bucket', async () => {
     const s3 = await S3World.start()
     try {
       Object.assign(process.env, credentials)
@@ -68,9 +85,6 @@ describe('the archive of a replicated journal', () => {
     }
   })
 })
-
-const cli = new CommandLine()
-afterAll(() => cli.remove())
 
 const place = (): string => join(world.directory, 'archive')
 /** One object behind the other, from the first entry to the mark at least, each once. */
