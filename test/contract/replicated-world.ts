@@ -13,6 +13,7 @@ import { JournalServerShell } from '../../src/replication/journal-server-shell.t
 import { MemoryMetadata } from '../../src/replication/memory-metadata-store.ts'
 import type { MetadataStore } from '../../src/replication/metadata-store.ts'
 import { ReplicatedStreams } from '../../src/replication/replicated-streams.ts'
+import type { ReplicationPolicy } from '../../src/replication/replication-policy.ts'
 import type { ServerLog } from '../../src/replication/server-log.ts'
 import type { SingleWriteJournal } from '../../src/replication/single-write-journal.ts'
 import { CutMetadata } from './cut-metadata.ts'
@@ -20,7 +21,7 @@ import type { JournalWorld } from './single-write-journal-contract.ts'
 
 const environment = createSystemEnvironment()
 const leaseMs = 600
-const policy = { replicas: 3, ackQuorum: 2, topology: 'fanout' } as const
+const policyDefault = { replicas: 3, ackQuorum: 2, topology: 'fanout' } as const
 const clusterId = 'contract'
 const journal = { ...defaultJournalOptions, segmentBytes: 1 << 20, initZero: false, maxBytes: Number.MAX_SAFE_INTEGER }
 
@@ -119,10 +120,14 @@ export class ReplicatedWorld implements JournalWorld {
     fs.rmSync(path.join(this.#directory, id), { recursive: true })
   }
 
-  async node(id: string, more: { readonly metadata?: MetadataStore } = {}): Promise<ReplicatedStreams> {
+  async node(
+    id: string,
+    more: { readonly metadata?: MetadataStore; readonly policy?: ReplicationPolicy } = {},
+  ): Promise<ReplicatedStreams> {
     const metadata = new CutMetadata(more.metadata ?? this.metadata)
     const transport = new CutTransport(this.network)
     const me = { id, incarnation: environment.random.uuid(), address: `node ${id}` }
+    const { policy = policyDefault } = more
     const options = { environment, metadata, transport, me, policy, leaseMs, payloadBytesMax: 1 << 19 }
     const node = await ReplicatedStreams.open(options)
     this.#nodes.push(node)
