@@ -10,7 +10,7 @@ const stream = 'orders'
 let world: ReplicatedWorld
 
 beforeEach(async () => {
-  world = await ReplicatedWorld.open('memory', 4)
+  world = await ReplicatedWorld.open(4)
 })
 afterEach(() => world.remove())
 

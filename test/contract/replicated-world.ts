@@ -6,7 +6,6 @@ import { createMemoryTransport, type MemoryTransport } from '../../src/ipc/memor
 import { defaultJournalOptions } from '../../src/journal/options.ts'
 import { createSystemEnvironment } from '../../src/kernel/system-environment.ts'
 import { ClusterRegistry } from '../../src/replication/cluster-registry.ts'
-import { FileMetadataStore } from '../../src/replication/file-metadata-store.ts'
 import { FileServerDisk } from '../../src/replication/file-server-disk.ts'
 import { openServerLog } from '../../src/replication/journal-server-log.ts'
 import { JournalServerShell } from '../../src/replication/journal-server-shell.ts'
@@ -81,14 +80,9 @@ export class ReplicatedWorld implements JournalWorld {
     this.registry = new ClusterRegistry(metadata, environment)
   }
 
-  static async open(kind: 'memory' | 'files', servers = 3): Promise<ReplicatedWorld> {
+  static async open(servers = 3): Promise<ReplicatedWorld> {
     const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'replicated-streams-'))
-    const place = path.join(directory, 'metadata')
-    const store =
-      kind === 'memory'
-        ? new MemoryMetadata(environment).open()
-        : await FileMetadataStore.open({ ...environment, directory: place })
-    const world = new ReplicatedWorld(directory, store)
+    const world = new ReplicatedWorld(directory, new MemoryMetadata(environment).open())
     for (let n = 1; n <= servers; n++) await world.startServer(`s${n}`)
     return world
   }
