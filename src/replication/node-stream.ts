@@ -9,11 +9,13 @@ import type { GroupView } from './group-view.ts'
 import { LeaderShell } from './leader-shell.ts'
 import type { LeaderState, Wish } from './leader-state.ts'
 import type { Suggestion } from './master-state.ts'
-import type { ServerAnswer, ServerId } from './messages.ts'
+import type { Member, ServerAnswer, ServerId } from './messages.ts'
 import { type MetadataStore, metadataKeys } from './metadata-store.ts'
 import type { RegisteredServer } from './registered-server.ts'
+import { SealedGroups } from './sealed-groups.ts'
+import type { Track } from './segment-track.ts'
 import type { ServerLinks } from './server-links.ts'
-import type { Peer, StreamMeta } from './stream-meta.ts'
+import { openSegmentOf, type Peer, type StreamMeta } from './stream-meta.ts'
 import { encodeStreamMeta } from './stream-meta-codec.ts'
 import type { StreamRecord } from './stream-role.ts'
 import type { StreamRoles } from './stream-roles.ts'
@@ -98,7 +100,7 @@ export class NodeStream {
       record,
       plan: { ...plan, members: membersOfOpen(meta, registered()) },
       nextReadId,
-      elected: (leader) => this.#elected(leader),
+      elected: (leader) => this.#elected(leader, openSegmentOf(meta)?.group ?? []),
       lost: (promised, leader) => {
         environment.log.info({ stream, promised, leader: leader?.id ?? null }, 'another node leads, or wants to')
         this.#candidate = null
@@ -193,7 +195,8 @@ export class NodeStream {
     this.#o.environment.log.warn({ stream: this.#o.stream, suggestion, why }, 'what was suggested is not done')
   }
 
-  #elected(state: LeaderState): void {
+  /** @param former - the group that was to be sealed */
+  #elected(state: LeaderState, former: readonly ServerId[]): void {
     const { environment, metadata, servers, stream, openWindow, nextReadId, registry } = this.#o
     this.#candidate = null
     const leader = new LeaderShell({
@@ -205,9 +208,10 @@ export class NodeStream {
       state,
       confirmGroup: (group) => registry.confirmGroup(group),
       groupRefused: () => this.#chooseOthers(leader),
-      recorded: (wish, meta, revision) => {
-        this.#recorded(meta, revision)
+      recorded: (wish, recorded, revision) => {
+        this.#recorded(recorded, revision)
         this.#settle(wish)
+        if (wish.kind === 'regroup') sealed.named(wish.segmentEpoch, wish.group)
       },
       refusedWish: (wish, what) => {
         environment.log.info({ stream, wish: wish.kind }, `nothing was changed: ${what}`)
@@ -215,8 +219,11 @@ export class NodeStream {
       },
       ended: (error) => this.#ended(leader, error),
     })
+    const sealed = new SealedGroups({ environment, registry, leader, isConnected: (id) => servers.isWritable(id) })
     this.#leader = leader
     this.#recorded(state.meta, state.revision)
+    const repaired = state.sealed.at(-1)
+    if (repaired !== undefined) sealed.named(repaired.segmentEpoch, addedBy(repaired, state.meta, former))
     this.#o.led(leader)
   }
 
@@ -278,6 +285,12 @@ export class NodeStream {
     while (leader.failed === null && leader.committed < last.lsn && clock.monotonicMs() < untilMs)
       await new Promise<void>((resolve) => scheduler.after(commitLookMs, resolve))
   }
+}
+
+/** Whom the repair of a segment has named that were not in its group. */
+function addedBy({ segmentEpoch, members }: Track, { segments }: StreamMeta, former: readonly ServerId[]): Member[] {
+  const group = segments.find(({ epoch: of }) => of === segmentEpoch)?.group ?? []
+  return group.filter((id) => !former.includes(id)).flatMap((id) => members.get(id)?.member ?? [])
 }
 
 /** Who gives up the lead waits so long for what is under way. */

@@ -20,7 +20,11 @@ export interface SingleWriteJournal extends Journal {
 export interface Journal {
   /** @throws CommanderError `already_exists`, `metadata_unavailable`, `policy_unsatisfiable` */
   createStream(stream: string): Promise<void>
-  /** @throws CommanderError `not_found`, `metadata_unavailable` */
+  /**
+   * For good; one that is made under the same name later is another stream, with greater epochs. A leader elsewhere hears of it soon: what it
+   * acknowledges until then is gone too.
+   * @throws CommanderError `not_found`, `metadata_unavailable`
+   */
   deleteStream(stream: string): Promise<void>
   listStreams(): Promise<readonly string[]>
   openStreamReader(stream: string): Promise<StreamReader>
@@ -46,7 +50,7 @@ export interface StreamWriter {
    * One batch: all of the entries, or none.
    *
    * @throws CommanderError `not_leader` (certainly not appended), `indeterminate` (may or may not be in the log: this node was
-   * deposed, or nobody answered), `invalid_input` (`expectLsn` is not the next one), `payload_too_large`
+   * deposed, or nobody answered), `invalid_input` (`expectLsn` is not the next one), `payload_too_large`, `not_found` (the stream was deleted)
    */
   append(entries: readonly Buffer[], options?: AppendOptions): Promise<Appended>
   /** Everything below may go, once it is archived where there is an archive. @throws CommanderError `not_leader`, `metadata_unavailable` */
@@ -66,14 +70,17 @@ export interface ReadOptions {
 
 export interface StreamReader {
   /**
-   * Whole batches in order, from the one that holds `from` on; committed ones only.
+   * Whole batches in order, from the one that holds `from` on; committed ones only. What a writer put into one is `entriesOf` it
+   * (stream-entries.ts). Without `wait` it ends at the tail that is known when it begins; with a signal that is aborted, at once.
    *
-   * @throws CommanderError `log_trimmed`, `journal_corrupt`
+   * @throws CommanderError `log_trimmed`, `journal_corrupt`, `not_found` (the stream was deleted)
    */
   read(from: Lsn, options?: ReadOptions): AsyncIterable<ReplicatedBatch>
   /**
    * The last committed entry. `known`: as far as this node has heard; never less than before. `linearizable`: at least
-   * everything that was acknowledged to anybody before the call; the leader asks its servers for it.
+   * everything that was acknowledged to anybody before the call; the leader asks its servers for it. What was read or told before is known.
+   *
+   * @throws CommanderError `not_leader`: nobody is known to lead, or who does cannot be reached
    */
   tail(mode: 'known' | 'linearizable'): Promise<Lsn>
   close(): Promise<void>

@@ -10,7 +10,7 @@ const stream = 'orders'
 let world: ReplicatedWorld
 
 beforeEach(async () => {
-  world = await ReplicatedWorld.open('memory', 4)
+  world = await ReplicatedWorld.open(4)
 })
 afterEach(() => world.remove())
 
@@ -163,5 +163,39 @@ describe('a group that a record names', () => {
     await world.startServer('s5')
     await append
     expect(groupOf(await record())).toContain('s5')
+  })
+
+  it('of a sealed segment is made whole again when one that helped to repair it was deregistered before it was named', async () => {
+    for (const id of ['s5', 's6']) await world.startServer(id)
+    const policy = { replicas: 3, ackQuorum: 3, topology: 'fanout' } as const
+    const former = await world.node('one', { policy })
+    await former.createStream(stream)
+    await former.campaign(stream)
+    for await (const { role } of former.observeState(stream)) if (role === 'leader') break
+    await (await former.openStreamWriter(stream)).append([Buffer.from('acknowledged')])
+    const [kept, ...lost] = groupOf(await record()) as [string, string, string]
+    await former.close()
+    for (const id of lost) await world.servers.find((server) => server.id === id)?.stop()
+    let gone: string | null = null
+    const metadata = watched({
+      before: async (group) => {
+        const added = group.find((id) => id !== kept && !lost.includes(id))
+        if (gone !== null || added === undefined) return
+        gone = added
+        await world.registry.deregister(added)
+      },
+    })
+    const next = await world.node('two', { policy, metadata })
+    await next.campaign(stream)
+    for await (const { role } of next.observeState(stream)) if (role === 'leader') break
+    await (await next.openStreamWriter(stream)).append([Buffer.from('by the next one')])
+    expect(gone).not.toBeNull()
+    const sealedGroup = async (): Promise<readonly string[]> => (await record()).segments[0]?.group ?? []
+    while ((await sealedGroup()).includes(gone as unknown as string))
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    const holders = await sealedGroup()
+    expect([holders.length, holders.includes(kept)]).toEqual([3, true])
+    for (const id of holders)
+      expect(world.servers.find((server) => server.id === id)?.log.segments(stream)[0]).toMatchObject({ flushed: 1 })
   })
 })

@@ -16,7 +16,7 @@ let one: ReplicatedStreams
 let writer: StreamWriter
 
 async function open(servers: number): Promise<void> {
-  world = await ReplicatedWorld.open('memory', servers)
+  world = await ReplicatedWorld.open(servers)
   one = await world.node('one')
   await one.createStream(stream)
   writer = await led(one)

@@ -6,13 +6,13 @@ import { createMemoryTransport, type MemoryTransport } from '../../src/ipc/memor
 import { defaultJournalOptions } from '../../src/journal/options.ts'
 import { createSystemEnvironment } from '../../src/kernel/system-environment.ts'
 import { ClusterRegistry } from '../../src/replication/cluster-registry.ts'
-import { FileMetadataStore } from '../../src/replication/file-metadata-store.ts'
 import { FileServerDisk } from '../../src/replication/file-server-disk.ts'
 import { openServerLog } from '../../src/replication/journal-server-log.ts'
 import { JournalServerShell } from '../../src/replication/journal-server-shell.ts'
 import { MemoryMetadata } from '../../src/replication/memory-metadata-store.ts'
 import type { MetadataStore } from '../../src/replication/metadata-store.ts'
 import { ReplicatedStreams } from '../../src/replication/replicated-streams.ts'
+import type { ReplicationPolicy } from '../../src/replication/replication-policy.ts'
 import type { ServerLog } from '../../src/replication/server-log.ts'
 import type { SingleWriteJournal } from '../../src/replication/single-write-journal.ts'
 import { CutMetadata } from './cut-metadata.ts'
@@ -20,7 +20,7 @@ import type { JournalWorld } from './single-write-journal-contract.ts'
 
 const environment = createSystemEnvironment()
 const leaseMs = 600
-const policy = { replicas: 3, ackQuorum: 2, topology: 'fanout' } as const
+const policyDefault = { replicas: 3, ackQuorum: 2, topology: 'fanout' } as const
 const clusterId = 'contract'
 const journal = { ...defaultJournalOptions, segmentBytes: 1 << 20, initZero: false, maxBytes: Number.MAX_SAFE_INTEGER }
 
@@ -80,14 +80,9 @@ export class ReplicatedWorld implements JournalWorld {
     this.registry = new ClusterRegistry(metadata, environment)
   }
 
-  static async open(kind: 'memory' | 'files', servers = 3): Promise<ReplicatedWorld> {
+  static async open(servers = 3): Promise<ReplicatedWorld> {
     const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'replicated-streams-'))
-    const place = path.join(directory, 'metadata')
-    const store =
-      kind === 'memory'
-        ? new MemoryMetadata(environment).open()
-        : await FileMetadataStore.open({ ...environment, directory: place })
-    const world = new ReplicatedWorld(directory, store)
+    const world = new ReplicatedWorld(directory, new MemoryMetadata(environment).open())
     for (let n = 1; n <= servers; n++) await world.startServer(`s${n}`)
     return world
   }
@@ -119,10 +114,14 @@ export class ReplicatedWorld implements JournalWorld {
     fs.rmSync(path.join(this.#directory, id), { recursive: true })
   }
 
-  async node(id: string, more: { readonly metadata?: MetadataStore } = {}): Promise<ReplicatedStreams> {
+  async node(
+    id: string,
+    more: { readonly metadata?: MetadataStore; readonly policy?: ReplicationPolicy } = {},
+  ): Promise<ReplicatedStreams> {
     const metadata = new CutMetadata(more.metadata ?? this.metadata)
     const transport = new CutTransport(this.network)
     const me = { id, incarnation: environment.random.uuid(), address: `node ${id}` }
+    const { policy = policyDefault } = more
     const options = { environment, metadata, transport, me, policy, leaseMs, payloadBytesMax: 1 << 19 }
     const node = await ReplicatedStreams.open(options)
     this.#nodes.push(node)

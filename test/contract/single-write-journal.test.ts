@@ -1,7 +1,5 @@
 import { hostWorld } from './local-worlds.ts'
-import { ReplicatedWorld } from './replicated-world.ts'
 import { singleWriteJournalContract } from './single-write-journal-contract.ts'
 
 singleWriteJournalContract('memory', () => hostWorld('memory'))
 singleWriteJournalContract('files of one host', () => hostWorld('files'))
-singleWriteJournalContract('replicated', () => ReplicatedWorld.open('memory'))
