@@ -24,6 +24,8 @@ export async function standStill(node: RunningDatabase, metadataDirectory: strin
       for (const pid of pids) send(pid, 'SIGSTOP')
       if (await isFree()) return pids
       for (const pid of pids) send(pid, 'SIGCONT')
+      // Whoever holds it needs time to let go.
+      while (!(await isFree())) {}
     }
   } finally {
     await store.close()
