@@ -10,7 +10,7 @@ import { isWorkflowType } from '../workflows/workflow-names.ts'
 import { assertDurability } from './asked-durability.ts'
 import { CallRoom } from './call-room.ts'
 import { CallSession } from './call-session.ts'
-import { lateCommand } from './late-errors.ts'
+import { unsureCommand } from './late-errors.ts'
 import type { ExecuteOptions } from './options.ts'
 
 /** As callers have it, and what only workflows wait for. */
@@ -25,7 +25,6 @@ interface PendingCall {
   readonly resolve: Resolve
   readonly reject: Reject
   readonly deadlineMs: number
-  readonly timeoutMs: number
   readonly isOfWorkflow: boolean
   readonly room: CallRoom
   /** The frame that it was encoded into, and where; null until the end of the turn. */
@@ -95,12 +94,11 @@ export class CallPipeline {
     data: unknown,
     options: CallOptions,
   ): Promise<ClientOutcome> {
-    const timeoutMs = options.timeoutMs ?? this.#o.timeoutMs
-    const deadlineMs = this.#o.environment.clock.monotonicMs() + timeoutMs
+    const deadlineMs = this.#o.environment.clock.monotonicMs() + (options.timeoutMs ?? this.#o.timeoutMs)
     return new Promise<ClientOutcome>((resolve, reject) => {
       const room = options.wait === 'ended' ? this.#endRoom : this.#room
       const begin = (): boolean =>
-        this.#call(aggregate, id, command, data, options, { deadlineMs, timeoutMs, room, resolve, reject })
+        this.#call(aggregate, id, command, data, options, { deadlineMs, room, resolve, reject })
       room.enter({ deadlineMs, begin, reject })
     })
   }
@@ -159,7 +157,7 @@ export class CallPipeline {
     }
     this.#finish(request, call)
     // Whoever refuses it now knows nothing of what became of it before.
-    call.reject(call.isUnsure && error.retryable ? lateCommand(call.timeoutMs, error) : error)
+    call.reject(call.isUnsure && error.retryable ? unsureCommand(error) : error)
     return true
   }
 
@@ -189,7 +187,7 @@ export class CallPipeline {
     command: string,
     data: unknown,
     options: CallOptions,
-    made: Pick<PendingCall, 'deadlineMs' | 'timeoutMs' | 'room' | 'resolve' | 'reject'>,
+    made: Pick<PendingCall, 'deadlineMs' | 'room' | 'resolve' | 'reject'>,
   ): boolean {
     const sequence = this.#nextSequence
     const { random } = this.#o.environment

@@ -11,6 +11,15 @@ export function lateCommand(timeoutMs: number, cause: CommanderError | null): Co
   return new CommanderError('timeout', message, cause === null ? {} : { cause })
 }
 
+/** Of a command that was sent before, over a connection that was lost. @param refusal what is said of it now: nothing of what became of it then */
+export const unsureCommand = (refusal: CommanderError): CommanderError =>
+  new CommanderError(
+    'indeterminate',
+    `the command was sent before, over a connection that was lost, and is refused now (${refusal.message}): it may or may not have been ` +
+      'taken; ask again with the same idempotency key',
+    { retryable: true, cause: refusal, details: refusal.details },
+  )
+
 export const lateQuery = (timeoutMs: number, cause: CommanderError | null): CommanderError =>
   cause ?? new CommanderError('timeout', `the query had no answer within ${timeoutMs} ms; ask again`)
 
