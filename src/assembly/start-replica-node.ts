@@ -107,7 +107,7 @@ export async function startReplicaNode(
       ...settings,
       feed: node.feed,
       leadership,
-      readPoint: () => tail.ask(),
+      readPoint: async () => (await tail.ask()).lsn,
       replicationRefusal: () => replicationRefusal(node.meta, node.view.servers, mayShareDevice),
     })
   running =

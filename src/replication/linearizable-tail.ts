@@ -1,7 +1,7 @@
 import type { Channel, ChannelHandlers, Transport } from '../ipc/channel.ts'
 import type { Environment, Timer } from '../kernel/environment.ts'
 import { CommanderError } from '../kernel/errors.ts'
-import type { Lsn } from '../kernel/identifiers.ts'
+import { type Epoch, type Lsn, lsn } from '../kernel/identifiers.ts'
 import { limits } from '../kernel/limits.ts'
 import { decodeMessage, encodeMessage, type ReplicationMessage } from './message-codec.ts'
 import type { ConfirmingLeader } from './node-server.ts'
@@ -18,9 +18,16 @@ export interface LinearizableTailOptions {
   readonly known: () => Peer | null
 }
 
+/** What a leader has confirmed. */
+export interface ConfirmedTail {
+  /** Under which it led when it said so. */
+  readonly epoch: Epoch
+  readonly lsn: Lsn
+}
+
 interface Question {
   readonly id: number
-  readonly resolve: (lsn: Lsn) => void
+  readonly resolve: (tail: ConfirmedTail) => void
   readonly reject: (error: CommanderError) => void
   readonly untilMs: number
   /** Whom it was put to: the leader of this node, or a connection to another one. Null: it is to be put again. */
@@ -54,7 +61,7 @@ export class LinearizableTail {
   }
 
   /** @throws CommanderError `not_ready` (nobody is known to lead), `timeout`, `overloaded`: try again */
-  ask(): Promise<Lsn> {
+  ask(): Promise<ConfirmedTail> {
     if (this.#questions.size >= limits.confirmationsMax) return Promise.reject(tooMany())
     return new Promise((resolve, reject) => {
       const id = this.#nextId
@@ -103,7 +110,8 @@ export class LinearizableTail {
     if (question.askedOf === leader) return
     question.askedOf = leader
     leader.confirm().then(
-      (lsn) => this.#answered(question.id, lsn),
+      // Asked for after it: a roll in between leaves it in the segment before.
+      (confirmed) => this.#answered(question.id, { epoch: leader.meta.epoch, lsn: confirmed }),
       () => {
         // Deposed, or too many ask: looked at again soon.
         if (question.askedOf === leader) question.askedOf = null
@@ -143,17 +151,17 @@ export class LinearizableTail {
   }
 
   #take(connection: Connection, answer: ReplicationMessage): void {
-    if (answer.kind === 'tailIs') this.#answered(answer.id, answer.lsn)
+    if (answer.kind === 'tailIs') this.#answered(answer.id, { epoch: answer.epoch, lsn: lsn(answer.lsn) })
     else if (answer.kind === 'notLeader') {
       const question = this.#questions.get(answer.id)
       if (question?.askedOf === connection) question.askedOf = null
     } else connection.channel.close(notAsked(answer.kind))
   }
 
-  #answered(id: number, lsn: Lsn): void {
+  #answered(id: number, tail: ConfirmedTail): void {
     const question = this.#questions.get(id)
     this.#questions.delete(id)
-    question?.resolve(lsn)
+    question?.resolve(tail)
   }
 
   #lost(connection: Connection): void {

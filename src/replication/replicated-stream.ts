@@ -1,17 +1,18 @@
+import type { Transport } from '../ipc/channel.ts'
 import type { Environment } from '../kernel/environment.ts'
-import { CommanderError, isCommanderError } from '../kernel/errors.ts'
+import { CommanderError } from '../kernel/errors.ts'
 import { type Epoch, type Lsn, lsn, noEpoch, noLsn } from '../kernel/identifiers.ts'
 import { AppendQueue } from './append-queue.ts'
 import { lastLsnOf, type ReplicatedBatch } from './batch.ts'
 import { FollowedBatches } from './followed-batches.ts'
 import type { LeaderShell } from './leader-shell.ts'
-import type { LeaderTail, LeaderTails } from './leader-tails.ts'
+import { type ConfirmedTail, LinearizableTail } from './linearizable-tail.ts'
 import type { ServerAnswer, ServerId, ServerRequest } from './messages.ts'
 import { NodeFeed } from './node-feed.ts'
 import { type NodeStream, notLeading } from './node-stream.ts'
 import type { Appended, AppendOptions, ReadOptions } from './single-write-journal.ts'
 import { StreamFollower } from './stream-follower.ts'
-import { type StreamMeta, sealedEndOf } from './stream-meta.ts'
+import { type Peer, type StreamMeta, sealedEndOf } from './stream-meta.ts'
 import type { StreamRecord } from './stream-role.ts'
 
 export interface ReplicatedStreamOptions {
@@ -19,7 +20,9 @@ export interface ReplicatedStreamOptions {
   readonly stream: string
   /** Leads it, where this node does. */
   readonly node: NodeStream
-  readonly tails: LeaderTails
+  /** To other nodes. */
+  readonly transport: Transport
+  readonly me: string
   readonly send: (server: ServerId, request: ServerRequest) => boolean
   readonly nextId: () => number
 }
@@ -29,11 +32,8 @@ interface Reading {
   readonly batches: FollowedBatches
 }
 
-/** Who asks for what is known waits so long for the word of a server, and whoever asks the leader so long for one that leads. */
+/** Who asks for what is known waits so long for the word of a server. */
 const knownPatienceMs = 500
-const leaderPatienceMs = 5000
-const leaderPauseMs = 20
-const confirmPatienceMs = 1000
 
 /** One stream as a node reads it, and appends to it while it leads: what readers and writers of it have in common. */
 export class ReplicatedStream {
@@ -41,16 +41,19 @@ export class ReplicatedStream {
   readonly #o: ReplicatedStreamOptions
   readonly #feed: NodeFeed
   readonly #readings = new Set<Reading>()
+  readonly #tail: LinearizableTail
   #appends: AppendQueue | null = null
   #known: Lsn = noLsn
   /** By the word of a leader, of its open segment. */
-  #told: LeaderTail = { epoch: noEpoch, lsn: noLsn }
-  #isClosed = false
+  #told: ConfirmedTail = { epoch: noEpoch, lsn: noLsn }
 
   constructor(options: ReplicatedStreamOptions) {
-    const { environment, stream, send, nextId, node } = options
+    const { environment, stream, send, nextId, node, transport, me } = options
     this.#o = options
     this.node = node
+    const leader = (): LeaderShell | null => node.leader
+    const known = (): Peer | null => node.meta?.leader ?? null
+    this.#tail = new LinearizableTail({ environment, transport, stream, me, leader, known })
     // Nothing is read by it: it asks for the tail.
     this.#feed = new NodeFeed({ environment, stream, send, nextId, failed: () => {} })
   }
@@ -127,52 +130,20 @@ export class ReplicatedStream {
     return tail
   }
 
-  /** Again while it is not known who leads, or the one who did does not any more. */
+  /** By whoever leads. @throws CommanderError `not_leader`: nobody said so in time; `not_found`: it was deleted */
   async linearizable(): Promise<Lsn> {
-    const { clock, scheduler } = this.#o.environment
-    const untilMs = clock.monotonicMs() + leaderPatienceMs
-    for (;;) {
-      try {
-        const tail = await this.#confirmedSoon()
-        if (tail.epoch >= this.#told.epoch) this.#told = tail
-        this.#hear(tail.lsn)
-        return this.#known
-      } catch (error) {
-        if (!isCommanderError(error) || this.#isClosed || this.node.isDeleted) throw error
-        if (clock.monotonicMs() >= untilMs) throw this.notLeading()
-      }
-      await new Promise<void>((resolve) => scheduler.after(leaderPauseMs, resolve))
-    }
+    const tail = await this.#tail.ask().catch(() => {
+      throw this.notLeading()
+    })
+    if (tail.epoch >= this.#told.epoch) this.#told = tail
+    this.#hear(tail.lsn)
+    return this.#known
   }
 
   close(): void {
-    this.#isClosed = true
+    this.#tail.stop()
     this.#feed.stop()
     for (const reading of this.#readings) this.#close(reading)
-  }
-
-  async #confirmed(): Promise<LeaderTail> {
-    const { leader, meta } = this.node
-    if (leader !== null) {
-      const confirmed = await leader.confirm()
-      // Asked for after it: a roll in between leaves it in the segment before.
-      return { epoch: leader.epoch, lsn: confirmed }
-    }
-    const address = meta?.leader?.address
-    if (address === undefined || this.#isClosed) throw this.notLeading()
-    return this.#o.tails.ask(address, this.#o.stream)
-  }
-
-  /** A leader that hears of nobody any more never comes to answer. */
-  async #confirmedSoon(): Promise<LeaderTail> {
-    const { promise, resolve, reject } = Promise.withResolvers<LeaderTail>()
-    const timer = this.#o.environment.scheduler.after(confirmPatienceMs, () => reject(unconfirmed(this.#o.stream)))
-    this.#confirmed().then(resolve, reject)
-    try {
-      return await promise
-    } finally {
-      timer.cancel()
-    }
   }
 
   #committedOf(segmentEpoch: Epoch): Lsn {
@@ -224,6 +195,3 @@ export class ReplicatedStream {
 
 export const noStream = (stream: string): CommanderError =>
   new CommanderError('not_found', `there is no stream ${stream}: create it first, or it was deleted`)
-
-const unconfirmed = (stream: string): CommanderError =>
-  new CommanderError('timeout', `whoever leads ${stream} did not say in time how far it is`)

@@ -7,7 +7,6 @@ import { ClusterRegistry } from './cluster-registry.ts'
 import { ClusterWatch } from './cluster-watch.ts'
 import { type GroupPlan, groupOrNull, planGroup } from './group-plan.ts'
 import { type GroupView, memberOf } from './group-view.ts'
-import { LeaderTails } from './leader-tails.ts'
 import type { ServerAnswer, ServerId } from './messages.ts'
 import { type MetadataStore, type MetadataValue, metadataKeys } from './metadata-store.ts'
 import { NodeServer } from './node-server.ts'
@@ -57,7 +56,6 @@ export class ReplicatedStreams implements SingleWriteJournal {
   readonly #registry: ClusterRegistry
   readonly #watch: ClusterWatch
   readonly #roles: StreamRoles
-  readonly #tails: LeaderTails
   readonly #streams = new Map<string, ReplicatedStream>()
   #listener: Listener | null = null
   #timer: Timer | null = null
@@ -80,7 +78,6 @@ export class ReplicatedStreams implements SingleWriteJournal {
     this.#o = options
     const { environment, metadata, transport, me, leaseMs = leaseMsDefault } = options
     this.#registry = new ClusterRegistry(metadata, environment)
-    this.#tails = new LeaderTails(transport)
     this.#connections = new ServerConnections({
       environment,
       transport,
@@ -156,7 +153,6 @@ export class ReplicatedStreams implements SingleWriteJournal {
       stream.close()
       stream.node.stop(stopped)
     })
-    this.#tails.close()
     this.#connections.stop()
     await Promise.all([this.#roles.close(), this.#listener?.close()])
   }
@@ -209,7 +205,7 @@ export class ReplicatedStreams implements SingleWriteJournal {
   #stream(stream: string): ReplicatedStream {
     const known = this.#streams.get(stream)
     if (known !== undefined) return known
-    const { environment, metadata, me } = this.#o
+    const { environment, metadata, me, transport } = this.#o
     const node = new NodeStream({
       environment,
       metadata,
@@ -227,7 +223,7 @@ export class ReplicatedStreams implements SingleWriteJournal {
     })
     const send = this.#connections.send.bind(this.#connections)
     const nextId = (): number => this.#readId()
-    const made = new ReplicatedStream({ environment, stream, node, tails: this.#tails, send, nextId })
+    const made = new ReplicatedStream({ environment, stream, node, transport, me: me.id, send, nextId })
     this.#streams.set(stream, made)
     return made
   }

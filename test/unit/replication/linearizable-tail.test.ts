@@ -62,7 +62,7 @@ class World {
 
   ask(): void {
     this.tail.ask().then(
-      (at) => this.told.push(at),
+      ({ lsn: at }) => this.told.push(at),
       (error: unknown) => this.told.push(isCommanderError(error) ? error.code : String(error)),
     )
   }
