@@ -11,7 +11,7 @@ import type { RootState } from '../state/root.ts'
 import { type InstanceLoad, InstanceLoads } from './instance-loads.ts'
 import { Lanes } from './lanes.ts'
 import { parkingOf } from './parking.ts'
-import { instanceFor } from './placement.ts'
+import { instanceFor, type PlaceOf, placeOfCommands } from './placement.ts'
 import { Retries } from './retries.ts'
 
 export interface CommandDeskOptions {
@@ -20,6 +20,8 @@ export interface CommandDeskOptions {
   /** Commands started on one instance and not yet terminal. */
   readonly startedPerInstance: number
   readonly draft: (action: Action) => void
+  /** Where a workflow is about to go on. */
+  readonly resuming: PlaceOf
   /** Something is due: `draft` is to be called when drafts are taken. */
   readonly due: () => void
   /** Everything is about to be built anew. */
@@ -166,6 +168,12 @@ export class CommandDesk {
     this.#offerAll()
   }
 
+  /** Where commands of an aggregate are under way, or about to be started. */
+  placeOf(key: string): string | undefined {
+    const queue = this.#state.commands.byAggregate.get(key)
+    return queue === undefined ? undefined : placeOfCommands(this.#state, this.#scheduled, queue)
+  }
+
   /** No further command is started on an instance, until `letGo`. @returns whether none is under way there */
   hold(instance: string): boolean {
     const load = this.loads.of(instance)
@@ -190,7 +198,9 @@ export class CommandDesk {
   /** Without an instance that hosts the aggregate's type the command waits for one to register. */
   #schedule(command: PendingCommand): boolean {
     const instance =
-      command.crashes >= limits.crashesMax ? dispatcherName : instanceFor(this.#state, this.#scheduled, command)
+      command.crashes >= limits.crashesMax
+        ? dispatcherName
+        : instanceFor(this.#state, this.#scheduled, this.#o.resuming, command)
     if (instance === null) return false
     this.#scheduled.set(command.lsn, instance)
     this.loads.of(instance).push(command)

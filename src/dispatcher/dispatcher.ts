@@ -69,10 +69,15 @@ export class Dispatcher implements FollowerRole {
     const hooks = { environment, state, draft: (action: Action) => this.#draft(action), due: () => this.#startReady() }
     const { startedPerInstance, readTimers, lookMs } = this.#options
     const isRestarting = (): boolean => this.#restartTimer !== null
-    this.#commands = new CommandDesk({ ...hooks, startedPerInstance, isRestarting })
+    const resuming = (key: string): string | undefined => this.#workflows.placeOf(key)
+    this.#commands = new CommandDesk({ ...hooks, startedPerInstance, isRestarting, resuming })
     this.#housekeeping = new Housekeeping(environment, state, this.#commands.loads, this.#options)
     const takeSequence = (): number => this.#follower?.takeSequence() ?? 0
-    const commands = { hold: (instance: string) => this.#commands.hold(instance), letGo: () => this.#letGo() }
+    const commands = {
+      placeOf: (key: string) => this.#commands.placeOf(key),
+      hold: (instance: string) => this.#commands.hold(instance),
+      letGo: () => this.#letGo(),
+    }
     this.#workflows = new WorkflowDesk({ ...hooks, batch: this.#batch, takeSequence, readTimers, lookMs, commands })
     this.#schedules = new ScheduleDesk({ ...hooks, lookMs })
   }

@@ -6,6 +6,7 @@ import type { Activation } from '../state/activations.ts'
 import { ownerOf } from '../state/applications.ts'
 import type { PendingCommand } from '../state/commands.ts'
 import type { RootState } from '../state/root.ts'
+import type { PlaceOf } from './placement.ts'
 
 const isSuspect = ({ crashes }: PendingCommand): boolean => crashes > 0 && crashes < limits.crashesMax
 const isSuspected = ({ crashes }: Activation): boolean => crashes > 0 && crashes < limits.crashesMax
@@ -24,8 +25,10 @@ export interface Resumptions {
   readonly cleared: ReadonlySet<string>
 }
 
-/** Commands of an instance that wait, for a workflow to be there alone. */
+/** What commands are at while workflows go on. */
 export interface CommandHold {
+  /** A workflow goes on where commands on it are under way: one live owner for each aggregate. */
+  readonly placeOf: PlaceOf
   /** No further one is started there. @returns whether none is under way */
   hold(instance: string): boolean
   /** They go on. */
@@ -42,8 +45,8 @@ export class Resumption {
   readonly #scheduler: Scheduler
   readonly #commands: CommandHold
   readonly #due: () => void
-  /** In a draft that has not come back, or to be set aside. */
-  readonly #underWay = new Set<Lsn>()
+  /** In a draft that has not come back, with its instance, or to be set aside. */
+  readonly #underWay = new Map<Lsn, string>()
   /** Were on probation when their process ended. */
   readonly #doubtful = new Set<Lsn>()
   /** How often each was cleared by time alone. */
@@ -81,6 +84,12 @@ export class Resumption {
     this.#underWay.delete(activation)
   }
 
+  /** Where the workflow is about to go on. */
+  placeOf(key: string): string | undefined {
+    const activation = this.#state.activations.byKey.get(key)
+    return activation === undefined ? undefined : this.#underWay.get(activation.lsn)
+  }
+
   take(): Resumptions {
     const { activations } = this.#state
     const byInstance = new Map<string, Lsn[]>()
@@ -101,7 +110,7 @@ export class Resumption {
         if (resumed === undefined) byInstance.set(instance, [lsn])
         else resumed.push(lsn)
       }
-      this.#underWay.add(lsn)
+      this.#underWay.set(lsn, instance)
     }
     const cleared = this.#cleared
     this.#cleared = new Set()
@@ -122,7 +131,7 @@ export class Resumption {
   }
 
   #ownerOf({ key, hash }: Activation): string | undefined {
-    return ownerOf(this.#state.applications, aggregateTypeOf(key), hash)?.instance
+    return this.#commands.placeOf(key) ?? ownerOf(this.#state.applications, aggregateTypeOf(key), hash)?.instance
   }
 
   /** Those that can go on now, and are forgotten when they are suspected no longer. */

@@ -77,6 +77,11 @@ export class WorkflowDesk {
     this.#timers.restart()
   }
 
+  /** Where a workflow is about to go on. */
+  placeOf(key: string): string | undefined {
+    return this.#resumption.placeOf(key)
+  }
+
   /** An instance came or went. */
   rebalance(): void {
     this.#mayResume = true

@@ -103,6 +103,29 @@ const tokens: readonly Mutant[] = [
     ],
   },
   {
+    name: 'a workflow goes on elsewhere than the commands on it',
+    attacks: 'G3, one owner',
+    file: 'src/dispatcher/resumption.ts',
+    text: 'this.#commands.placeOf(key) ?? ownerOf',
+    replacement: 'ownerOf',
+    foundBy: [
+      by(
+        'test/unit/dispatcher/resumption.test.ts',
+        'goes on where commands on the workflow are under way, whoever its partition belongs to by now',
+      ),
+    ],
+  },
+  {
+    name: 'a command is started elsewhere than the workflow that is about to go on',
+    attacks: 'G3, one owner',
+    file: 'src/dispatcher/placement.ts',
+    text: '[activations.byKey.get(key)?.instance, resuming(key)]',
+    replacement: '[activations.byKey.get(key)?.instance]',
+    foundBy: [
+      by('test/unit/dispatcher/placement.test.ts', 'starts a command where the workflow runs or is about to go on'),
+    ],
+  },
+  {
     name: 'a command that crashes its process is parked one crash late',
     attacks: 'G10',
     file: 'src/dispatcher/command-desk.ts',

@@ -36,7 +36,10 @@ interface Reading {
 }
 
 /** How readers read, each in a session of its own. */
-const reading: readonly Reading[] = [{ mode: 'known', options: { minLsn: 0 } }]
+const reading: readonly Reading[] = [
+  { mode: 'known', options: { minLsn: 0 } },
+  { mode: 'linearizable', options: { consistency: 'linearizable' } },
+]
 
 /** Clients of a cluster that send commands and read, and keep all that they did and were told. */
 export class RecordedClients implements History {

@@ -13,6 +13,8 @@ let resumption: Resumption
 /** The instance whose commands wait. */
 let held: string | null
 let commandsUnderWay: number
+/** Where commands of a workflow are under way, by its key. */
+let places: Map<string, string>
 
 beforeEach(() => {
   world = new RoleWorld()
@@ -30,7 +32,9 @@ beforeEach(() => {
     })
   held = null
   commandsUnderWay = 0
+  places = new Map()
   const commands = {
+    placeOf: (key: string) => places.get(key),
     hold: (instance: string) => {
       held = instance
       return commandsUnderWay === 0
@@ -142,4 +146,12 @@ it('knows after a restart of its own who is on probation', () => {
   resumption.advanced(lsn(2))
   world.scheduler.advance(1_000)
   expect(resumption.take()).toMatchObject({ byInstance: new Map([['test-1', [3]]]), cleared: new Set(['test-1']) })
+})
+
+it('goes on where commands on the workflow are under way, whoever its partition belongs to by now', () => {
+  places.set('workflow:w/a', 'test-2')
+  expect(resumption.take().byInstance).toEqual(new Map([['test-2', [2]]]))
+  expect(resumption.placeOf('workflow:w/a')).toBe('test-2')
+  assigned(2)
+  expect(resumption.placeOf('workflow:w/a')).toBeUndefined()
 })
