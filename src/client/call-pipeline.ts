@@ -48,6 +48,8 @@ export interface CallPipelineOptions {
 const frameBytes = 1_048_576
 const frameCalls = 128
 const ttlDefaultMs = 86_400_000
+/** Until somebody leads again. */
+const unknownRetryMs = 500
 /** Calls have the lower half of the request numbers, queries the upper one. */
 const requestMask = 0x7fffffff
 
@@ -147,8 +149,11 @@ export class CallPipeline {
     if (call === undefined) return false
     const { clock, random, scheduler } = this.#o.environment
     const details = error.details as { readonly retryAfterMs?: number } | undefined
-    const retryAfterMs = error.retryable ? details?.retryAfterMs : undefined
     call.isUnderWay = false
+    // The node that had it does not lead any more. Under its number it takes effect once, whoever is asked again.
+    const isUnknown = error.code === 'indeterminate'
+    if (isUnknown) call.isUnsure = true
+    const retryAfterMs = isUnknown ? unknownRetryMs : error.retryable ? details?.retryAfterMs : undefined
     if (retryAfterMs !== undefined && clock.monotonicMs() + retryAfterMs < call.deadlineMs) {
       // Spread, so that those who were sent away do not come back all at once.
       const delayMs = retryAfterMs * (0.1 + (random.uint32() / 4294967296) * 0.9)
@@ -157,7 +162,7 @@ export class CallPipeline {
     }
     this.#finish(request, call)
     // Whoever refuses it now knows nothing of what became of it before.
-    call.reject(call.isUnsure && error.retryable ? unsureCommand(error) : error)
+    call.reject(call.isUnsure && error.retryable && !isUnknown ? unsureCommand(error) : error)
     return true
   }
 

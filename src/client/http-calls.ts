@@ -1,5 +1,5 @@
 import type { Environment } from '../kernel/environment.ts'
-import { CommanderError, isCommanderError } from '../kernel/errors.ts'
+import { CommanderError, type ErrorCode, isCommanderError } from '../kernel/errors.ts'
 import { errorOf } from './http-answers.ts'
 import type { HttpNodes } from './http-nodes.ts'
 import type { HttpAnswer } from './http-requester.ts'
@@ -118,7 +118,7 @@ export class HttpCalls {
         return await this.#attempt(call, endsAtMs - clock.monotonicMs())
       } catch (error) {
         if (this.closed.aborted) throw closedError()
-        if (isCommanderError(error) && (error.code === 'connection_lost' || error.code === 'timeout')) unknown = error
+        if (isCommanderError(error) && mayBeDone.has(error.code)) unknown = error
         const delayMs = delayBefore(error, call, attempt, nodes.failed(node, error))
         // Spread, so that those who were sent away do not come back all at once.
         const spreadMs = (delayMs ?? 0) * (0.5 + random.uint32() / 2 ** 33)
@@ -173,6 +173,7 @@ function delayBefore(
       return usualMs
     case 'connection_lost':
     case 'timeout':
+    case 'indeterminate':
       return repeat === 'always' ? usualMs : null
     default: {
       const { retryAfterMs } = (error.details ?? {}) as { readonly retryAfterMs?: number }
@@ -180,6 +181,9 @@ function delayBefore(
     }
   }
 }
+
+/** What an attempt may have been carried out in spite of. */
+const mayBeDone: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['connection_lost', 'timeout', 'indeterminate'])
 
 /** What says nothing of the attempts before: this one was not taken, or reached nobody. */
 const isOnlyNow = (error: unknown): boolean =>

@@ -61,4 +61,5 @@ export class HttpNodes {
 
 /** Another node may answer where this one did not. */
 const isElsewhere = (error: unknown): boolean =>
-  isCommanderError(error) && ['no_database', 'connection_lost', 'not_leader', 'not_ready'].includes(error.code)
+  isCommanderError(error) &&
+  ['no_database', 'connection_lost', 'not_leader', 'indeterminate', 'not_ready'].includes(error.code)

@@ -20,6 +20,16 @@ const notLeading = (leader: object | null): Response => ({
   status: 503,
   body: { code: 'not_leader', detail: 'another node leads', retryable: true, details: { leader, epoch: 3 } },
 })
+/** It led when it took the command. */
+const unknown = (leader: object | null): Response => ({
+  status: 503,
+  body: {
+    code: 'indeterminate',
+    detail: 'lost the lead before the answer',
+    retryable: false,
+    details: { leader, epoch: 3 },
+  },
+})
 
 /** Nodes by their URLs; one without a script is down. */
 function httpWorld(urls: readonly string[], answers: Readonly<Record<string, () => Response | CommanderError>>) {
@@ -76,6 +86,14 @@ describe('a client over HTTP of a database on several nodes', () => {
     expect(tries).toBeGreaterThan(1)
   })
 
+  it('asks the next leader under the key of a command of which the former one does not know what became', async () => {
+    const leader = { id: 'b', address: '', url: 'http://b' }
+    const answers = { 'http://a': () => unknown(leader), 'http://b': () => completed }
+    const { db, asked } = httpWorld(['http://a'], answers)
+    expect(await db.execute('account', '1', 'deposit', {}, { idempotencyKey: 'k' })).toMatchObject({ lsn: 9 })
+    expect(asked).toEqual(['http://a', 'http://b'])
+  })
+
   it('opens at whichever node is there, and says so when none is', async () => {
     const { db, asked } = httpWorld(['http://a', 'http://b'], {
       'http://b': () => ({ status: 200, body: { alive: true } }),
@@ -122,6 +140,32 @@ async function gateway(
   }))
 }
 
+/** A gateway that led: it does not know what became of the first call that it got, and then leads again. */
+async function formerLeader(
+  transport: ReturnType<typeof createMemoryTransport>,
+  address: string,
+  leader: { readonly socket: string } | null,
+  seen: string[],
+): Promise<void> {
+  await transport.listen(address, (channel) => ({
+    closed: () => {},
+    frame: (kind, body) => {
+      channel.release(body.length)
+      if (kind === clientFrames.query) {
+        channel.send(clientFrames.result, encodeResult(requestOf(body), {}))
+        return
+      }
+      seen.push(`${address} call`)
+      const details = { leader: leader && { id: 'b', address: '', ...leader }, epoch: 2 }
+      const error =
+        seen.length === 1
+          ? new CommanderError('indeterminate', 'lost the lead before the answer', { details })
+          : new CommanderError('unknown_aggregate', 'as far as the call got')
+      channel.send(clientFrames.failed, encodeFailed(sequenceOf(body, 0), toWireError(error)))
+    },
+  }))
+}
+
 /** A gateway that knows of no leader; of the first calls that it gets it says nothing, and its connection is cut. */
 async function follower(
   transport: ReturnType<typeof createMemoryTransport>,
@@ -159,6 +203,30 @@ describe('a client over sockets of a database on several nodes', () => {
     await expect(db.execute('account', '1', 'deposit', {})).rejects.toMatchObject({ code: 'unknown_aggregate' })
     expect(seen).toEqual(['a query', 'a call', 'b call'])
     expect(await db.projections()).toEqual({ from: 'b' })
+    await db.close()
+  })
+
+  it('asks the next leader for a call of which the former one does not know what became', async () => {
+    const transport = createMemoryTransport(environment)
+    const seen: string[] = []
+    await formerLeader(transport, 'a', { socket: 'b' }, seen)
+    await gateway(transport, 'b', null, seen)
+    const db = await new SocketDatabase({ environment, transport, addresses: ['a'] }).open()
+    await expect(db.execute('account', '1', 'deposit', {})).rejects.toMatchObject({ code: 'unknown_aggregate' })
+    expect(seen).toEqual(['a call', 'b call'])
+    await db.close()
+  })
+
+  it('asks again where nobody is known to lead yet, and says that it is not known when it is over time', async () => {
+    const transport = createMemoryTransport(environment)
+    const seen: string[] = []
+    await formerLeader(transport, 'a', null, seen)
+    const db = await new SocketDatabase({ environment, transport, addresses: ['a'] }).open()
+    await expect(db.execute('account', '1', 'deposit', {})).rejects.toMatchObject({ code: 'unknown_aggregate' })
+    expect(seen).toEqual(['a call', 'a call'])
+    seen.length = 0
+    const late = db.execute('account', '1', 'deposit', {}, { timeoutMs: 100 })
+    await expect(late).rejects.toMatchObject({ code: 'indeterminate' })
     await db.close()
   })
 
