@@ -4,7 +4,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { ClusterProcesses } from './cluster.ts'
 import type { DatabaseProcess } from './database-process.ts'
-import { type FullLoadOptions, fullLoad } from './full-load.ts'
+import { type FullLoadOptions, loadOf } from './full-load.ts'
 
 export interface AddedServerOptions extends FullLoadOptions {
   readonly directory: string
@@ -31,7 +31,7 @@ export function measureAddedServer(options: AddedServerOptions): Promise<AddedSe
   const cluster = { directory: join(options.directory, 'added'), nodes: ['a'], servers: 4 }
   return ClusterProcesses.use(cluster, async (running) => {
     const node = running.node(0)
-    const load = async (): Promise<number> => (await fullLoad(options, node)).result.commandsPerSecond
+    const load = async (): Promise<number> => (await loadOf(options, node)).result.commandsPerSecond
     const before = await load()
     const changed = addServer(node, options.warmupSeconds)
     const during = await load()

@@ -1,5 +1,6 @@
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import type { ReplicationConfig } from '../src/sdk/replication-config.ts'
 import { DatabaseProcess } from './database-process.ts'
 
@@ -11,6 +12,9 @@ export interface ClusterOptions {
   /** Journal servers, under a supervisor of their own. */
   readonly servers: number
 }
+
+const lookMs = 100
+const looksMax = 300
 
 /** Acknowledged by two of three, as by default; all on this host, and so on one disk. */
 export const acknowledgedBy = { replicas: 3, ackQuorum: 2, topology: 'fanout' } as const
@@ -69,6 +73,16 @@ export class ClusterProcesses {
     const found = this.nodes[index]
     if (found === undefined) throw new Error(`the cluster has ${this.nodes.length} nodes`)
     return found
+  }
+
+  /** The node that leads by now, and the other ones. */
+  async leader(): Promise<readonly [leader: DatabaseProcess, ...others: DatabaseProcess[]]> {
+    for (let look = 0; look < looksMax; look++) {
+      for (const node of this.nodes)
+        if (await node.leads()) return [node, ...this.nodes.filter((other) => other !== node)]
+      await pause(lookMs)
+    }
+    throw new Error('no node leads')
   }
 
   get dataDirs(): readonly string[] {

@@ -80,6 +80,13 @@ export class DatabaseProcess {
     return processes.flatMap(({ name, pid }) => (pid === null ? [] : [{ name, pid }]))
   }
 
+  /** Whether commands are taken here, as the status says, which may be a second old. */
+  async leads(): Promise<boolean> {
+    const { scheduler } = environment
+    const status = await requestStatus({ transport, scheduler, dataDir: this.dataDir }).catch(() => null)
+    return status?.ready === true && status.role === 'leader'
+  }
+
   /** Drains and stops. */
   async stop(): Promise<void> {
     this.#supervisor.kill('SIGTERM')

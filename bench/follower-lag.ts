@@ -3,7 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { connect } from '../src/client.ts'
 import { quantile } from './closed-loop.ts'
 import { ClusterProcesses } from './cluster.ts'
-import { type FullLoadOptions, fullLoad } from './full-load.ts'
+import { type FullLoadOptions, loadOf } from './full-load.ts'
 import { deposit } from './workload.ts'
 
 export interface LagOptions extends FullLoadOptions {
@@ -20,6 +20,8 @@ export interface LagFigures {
 }
 
 const probePauseMs = 20
+/** So much longer than a round of load: a probe takes long, and many are needed. */
+const lengthFactor = 4
 
 export function measureLag(options: LagOptions): Promise<LagFigures> {
   options.progress('lag of a follower')
@@ -29,11 +31,12 @@ export function measureLag(options: LagOptions): Promise<LagFigures> {
 
 /** One caller deposits at the leader and reads at the follower while another client gives the leader all that it takes. */
 async function probe(cluster: ClusterProcesses, options: LagOptions): Promise<LagFigures> {
-  const [leader, follower] = [cluster.node(0), cluster.node(1)]
+  const [leader, follower] = await cluster.leader()
+  if (follower === undefined) throw new Error('nobody follows')
   const writer = await connect({ dataDir: leader.dataDir })
   const reader = await connect({ dataDir: follower.dataDir })
   let isOver = false
-  const load = fullLoad(options, leader).finally(() => {
+  const load = loadOf({ ...options, seconds: options.seconds * lengthFactor }, leader).finally(() => {
     isOver = true
   })
   await pause(options.warmupSeconds * 1000)

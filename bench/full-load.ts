@@ -7,16 +7,17 @@ export interface FullLoadOptions {
   readonly seconds: number
 }
 
-export const fullConcurrency = 1024
+const fullConcurrency = 1024
 
-/** As much as the database takes. @param beside - whose processor time counts as well */
-export async function fullLoad(
+/** As much as the database takes, or what `concurrency` callers give it. @param beside - whose processor time counts as well */
+export async function loadOf(
   { warmupSeconds, seconds }: FullLoadOptions,
   database: DatabaseProcess,
   beside: readonly ProcessName[] = [],
+  concurrency: number = fullConcurrency,
 ): Promise<Load> {
   const { dataDir } = database
-  const order = { dataDir, accounts, concurrency: fullConcurrency, length: { seconds }, warmupSeconds }
+  const order = { dataDir, accounts, concurrency, length: { seconds }, warmupSeconds }
   const processes = [...(await database.processes()), ...beside]
   return runLoad({ program: databaseClient, order, processes })
 }

@@ -5,8 +5,8 @@ import { ClusterProcesses } from './cluster.ts'
 import { DatabaseProcess } from './database-process.ts'
 import { type FailoverFigures, measureFailover } from './failover.ts'
 import { type LagFigures, measureLag } from './follower-lag.ts'
-import { type FullLoadOptions, fullLoad } from './full-load.ts'
-import type { Load } from './load.ts'
+import { type FullLoadOptions, loadOf } from './full-load.ts'
+import type { Load, ProcessName } from './load.ts'
 import { median } from './median.ts'
 
 export interface ReplicatedOptions extends FullLoadOptions {
@@ -24,16 +24,23 @@ export interface ReplicatedFigures {
   readonly ratio: number
   /** Of all processes, journal servers and client included. */
   readonly cpuMicrosPerCommand: { readonly local: number; readonly replicated: number }
+  /** Of a command alone, at concurrency 1: medians of the rounds, and the median of their ratios. */
+  readonly alone: { readonly localP50Ms: number; readonly replicatedP50Ms: number; readonly ratio: number }
   readonly appendLatency: AppendLatencyFigures
   readonly failover: FailoverFigures
   readonly followerLag: LagFigures
   readonly addedServer: AddedServerFigures
 }
 
+interface Round {
+  readonly full: Load
+  readonly alone: Load
+}
+
 /** By turns, each time from empty directories; whoever is first alternates. */
 export async function measureReplicated(options: ReplicatedOptions): Promise<ReplicatedFigures> {
-  const local: Load[] = []
-  const replicated: Load[] = []
+  const local: Round[] = []
+  const replicated: Round[] = []
   for (let n = 0; n < options.rounds; n++) {
     options.progress(`replicated journal, round ${n + 1} of ${options.rounds}`)
     const isFirst = n % 2 === 0
@@ -41,13 +48,19 @@ export async function measureReplicated(options: ReplicatedOptions): Promise<Rep
     replicated.push(await loadReplicated(options))
     if (!isFirst) local.push(await loadLocal(options))
   }
-  const rates = (loads: readonly Load[]): readonly number[] => loads.map(({ result }) => result.commandsPerSecond)
-  const cpu = (loads: readonly Load[]): number => median(loads.map(({ cpuMicrosPerCommand }) => cpuMicrosPerCommand))
+  const rate = ({ full }: Round): number => full.result.commandsPerSecond
+  const cpu = ({ full }: Round): number => full.cpuMicrosPerCommand
+  const aloneMs = ({ alone }: Round): number => alone.result.p50Ms
   return {
-    local: rates(local),
-    replicated: rates(replicated),
-    ratio: median(rates(replicated).map((value, n) => value / (rates(local)[n] ?? Number.NaN))),
-    cpuMicrosPerCommand: { local: cpu(local), replicated: cpu(replicated) },
+    local: local.map(rate),
+    replicated: replicated.map(rate),
+    ratio: ratioOf(replicated, local, rate),
+    cpuMicrosPerCommand: { local: median(local.map(cpu)), replicated: median(replicated.map(cpu)) },
+    alone: {
+      localP50Ms: median(local.map(aloneMs)),
+      replicatedP50Ms: median(replicated.map(aloneMs)),
+      ratio: ratioOf(replicated, local, aloneMs),
+    },
     appendLatency: await measureAppendLatency(options),
     failover: await measureFailover(options),
     followerLag: await measureLag(options),
@@ -55,17 +68,29 @@ export async function measureReplicated(options: ReplicatedOptions): Promise<Rep
   }
 }
 
-async function loadLocal(options: ReplicatedOptions): Promise<Load> {
+const ratioOf = (these: readonly Round[], those: readonly Round[], figure: (round: Round) => number): number =>
+  median(these.map((round, n) => figure(round) / figure(those[n] as Round)))
+
+async function loadLocal(options: ReplicatedOptions): Promise<Round> {
   const database = await DatabaseProcess.start({ dataDir: join(options.directory, 'local') })
   try {
-    return await fullLoad(options, database)
+    return await loadRound(options, database, [])
   } finally {
     await database.kill()
     database.remove()
   }
 }
 
-const loadReplicated = (options: ReplicatedOptions): Promise<Load> =>
+const loadReplicated = (options: ReplicatedOptions): Promise<Round> =>
   ClusterProcesses.use({ directory: join(options.directory, 'cluster'), nodes: ['a'], servers: 3 }, async (cluster) =>
-    fullLoad(options, cluster.node(0), await cluster.servers.processes()),
+    loadRound(options, cluster.node(0), await cluster.servers.processes()),
   )
+
+async function loadRound(
+  options: ReplicatedOptions,
+  database: DatabaseProcess,
+  beside: readonly ProcessName[],
+): Promise<Round> {
+  const full = await loadOf(options, database, beside)
+  return { full, alone: await loadOf(options, database, beside, 1) }
+}

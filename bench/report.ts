@@ -92,6 +92,7 @@ export function printReplicated({
   replicated,
   ratio,
   cpuMicrosPerCommand,
+  alone,
   appendLatency,
   failover,
   followerLag,
@@ -101,6 +102,9 @@ export function printReplicated({
   const cpu = `${cpuMicrosPerCommand.replicated.toFixed(1)} us of processor time each, ${cpuMicrosPerCommand.local.toFixed(1)} us local`
   console.log(
     `replicated by 2 of 3 servers: ${all(replicated)} commands/s; local: ${all(local)}; ratio ${ratio.toFixed(2)}; ${cpu}`,
+  )
+  console.log(
+    `a command alone: p50 ${alone.replicatedP50Ms.toFixed(2)} ms replicated, ${alone.localP50Ms.toFixed(2)} ms local; ratio ${alone.ratio.toFixed(2)}`,
   )
   const { localP50Ms, replicatedP50Ms } = appendLatency
   console.log(
