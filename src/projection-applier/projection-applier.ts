@@ -62,6 +62,7 @@ export class ProjectionApplier implements FollowerRole {
   #bytesSinceRoot = 0
   #rootBytes = 0
   #rootAtMs: number
+  #isFollowing = false
   #stopped = false
 
   constructor(options: ProjectionApplierOptions) {
@@ -171,11 +172,13 @@ export class ProjectionApplier implements FollowerRole {
   }
 
   connected(): void {
+    this.#isFollowing = false
     this.#sayApplied()
   }
 
   /** Checkpoints are taken all the same, for this node's store and segments; the journal says nothing of them. */
   following(): void {
+    this.#isFollowing = true
     this.#sayApplied()
   }
 
@@ -203,6 +206,11 @@ export class ProjectionApplier implements FollowerRole {
     })
   }
 
+  /** What is read on a node that follows is that much older than on the one that leads, and that node has less to do. */
+  get #pauseMsMax(): number {
+    return this.#isFollowing ? this.#commitIntervalMs / 2 : this.#commitIntervalMs
+  }
+
   /** Something to do although no entry is new. */
   get #hasOwnWork(): boolean {
     const { isRemoving, isClearing, keys } = this.#writer
@@ -218,7 +226,7 @@ export class ProjectionApplier implements FollowerRole {
     const { environment, store } = this.#o
     this.#committing = true
     const batches = this.#takeFlushed()
-    this.#nextCommitMs = environment.clock.monotonicMs() + pauseAfter(batches, this.#commitIntervalMs)
+    this.#nextCommitMs = environment.clock.monotonicMs() + pauseAfter(batches, this.#pauseMsMax)
     const applied = batches.at(-1)?.lastLsn ?? this.#committed
     const expired = this.#writer.keys.portion()
     const slices = this.#projections.isRebuilding ? this.#projections.slices() : []

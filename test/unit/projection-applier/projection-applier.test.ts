@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, it, vi } from 'vitest'
 import type { Action } from '../../../src/actions/action.ts'
 import { actionCodes } from '../../../src/actions/action-codes.ts'
 import { lengthOf, padded } from '../../../src/actions/entry-layout.ts'
-import { lsn } from '../../../src/kernel/identifiers.ts'
+import { type Lsn, lsn } from '../../../src/kernel/identifiers.ts'
 import { reduce } from '../../../src/state/root.ts'
 import { stateHash } from '../../../src/state/snapshot.ts'
 import { EventLogReader } from '../../../src/tables/event-log.ts'
@@ -345,5 +345,36 @@ describe('an entry that contradicts the store', () => {
     })
     expect(() => db.flush()).toThrow('counter/a is at revision 1, not 7')
     expect(db.position.applied).toBe(applied)
+  })
+})
+
+describe('the pause after a large transaction', () => {
+  /** Milliseconds until the next entry is in the store, a few more or less. */
+  function pauseOf(world: ApplierWorld): number {
+    const counters = new Counters(world)
+    const say = (): void => {
+      const { written } = world.journal
+      world.applier.watermark(mark(written, written, world.position.applied as Lsn))
+    }
+    counters.add('a', ...Array.from({ length: 50_000 }, () => 1))
+    say()
+    while (world.position.applied < world.journal.written) world.world.scheduler.advance(1)
+    counters.add('b', 1)
+    say()
+    let passedMs = 0
+    for (; world.position.applied < world.journal.written; passedMs++) world.world.scheduler.advance(1)
+    return passedMs
+  }
+
+  it('is half as long on a node that follows, of which readers are further behind', () => {
+    const leading = new ApplierWorld()
+    const following = new ApplierWorld()
+    following.applier.following()
+    expect(pauseOf(leading)).toBeGreaterThan(90)
+    expect(pauseOf(following)).toBeLessThan(60)
+    const former = new ApplierWorld()
+    former.applier.following()
+    former.applier.connected()
+    expect(pauseOf(former)).toBeGreaterThan(90)
   })
 })
