@@ -16,6 +16,7 @@ import { NodeFeed } from './node-feed.ts'
 import { encodeNode, type NodeRecord } from './node-record.ts'
 import { NodeStream } from './node-stream.ts'
 import { Presence } from './presence.ts'
+import { RecentNodes } from './recent-nodes.ts'
 import type { RegisteredServer } from './registered-server.ts'
 import type { ReplicationPolicy } from './replication-policy.ts'
 import { ServerConnections } from './server-connections.ts'
@@ -57,6 +58,8 @@ export interface ReplicaNodeHandlers {
 }
 
 const lookMs = 100
+/** For so long a node that has gone may come back without a store of another one. */
+const goneLeases = 5
 const readIdMax = 0x7fffffff
 
 /**
@@ -75,6 +78,7 @@ export class ReplicaNode {
   /** null without an archive. */
   readonly archiver: StreamArchiver | null
   readonly #presence: Presence | null
+  readonly #recent: RecentNodes
   #leader: LeaderShell | null = null
   #mayLead = false
   #nextReadId = 1
@@ -101,6 +105,7 @@ export class ReplicaNode {
     })
     const read = this.feed.sealed
     this.archiver = archive && new StreamArchiver({ environment, archive, segmentBytes, read })
+    this.#recent = new RecentNodes(environment.clock, goneLeases * options.leaseMs)
     this.#watch = new ClusterWatch(metadata, environment.log, () => this.#changed())
     this.#stream = this.#newStream()
     const { record, me, leaseMs } = options
@@ -234,6 +239,7 @@ export class ReplicaNode {
   #look(): void {
     if (this.#isStopped) return
     this.#timer = this.#o.environment.scheduler.after(lookMs, () => this.#look())
+    this.#recent.look(this.#watch.view.nodes)
     this.#keepHouse()
   }
 
@@ -249,7 +255,7 @@ export class ReplicaNode {
       care: () => careWish(this.#groupView(leader.meta, view.servers), leader.state.wishes),
       isCurrent,
       own,
-      nodes: [...view.nodes.values()],
+      nodes: this.#recent.all,
       archiver: this.archiver,
     })
   }
