@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Database } from '../../src/client.ts'
 import { createSystemEnvironment } from '../../src/kernel/system-environment.ts'
 import { metadataKeys } from '../../src/replication/metadata-store.ts'
@@ -26,10 +27,14 @@ async function recordOf({ metadata }: ClusterWorld): Promise<StreamMeta> {
 export const produce = (client: Database): Promise<unknown> =>
   client.execute('thing', 'one', 'produce', { bytes: 200_000 })
 
+/** A node that has gone counts for ten seconds: what is produced meanwhile is to be little. */
+const roundMs = 500
+
 /** Commands until so much of the stream is given up. */
 export async function untilTrimmed(world: ClusterWorld, client: Database, beyond: number): Promise<StreamMeta> {
   return until(`the stream to be trimmed beyond LSN ${beyond}`, async () => {
     for (let i = 0; i < 8; i++) await produce(client)
+    await sleep(roundMs)
     const meta = await recordOf(world)
     return meta.trimLsn > beyond ? meta : null
   })
