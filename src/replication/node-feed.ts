@@ -41,6 +41,8 @@ export class NodeFeed {
   readonly #readings = new Set<Reading>()
   readonly #sealed = new Set<SealedReading>()
   /** `undefined` until the record was looked at; null: the stream does not exist. */
+  /** The most that any journal server has said to be committed. */
+  #known: Lsn = noLsn
   #meta: StreamMeta | null | undefined
   /** Of the reading that was opened last. */
   #last: Reading | null = null
@@ -125,6 +127,7 @@ export class NodeFeed {
       nextId,
       batches: (batches) => queue.add(batches),
       accepts: () => queue.accepts,
+      known: () => this.#known,
     })
     const reading = { follower, queue }
     this.#readings.add(reading)
@@ -161,6 +164,7 @@ export class NodeFeed {
   }
 
   #tell(tail: Lsn): void {
+    if (tail > this.#known) this.#known = tail
     this.#timer?.cancel()
     for (const resolve of this.#waiting.splice(0)) resolve(tail)
   }

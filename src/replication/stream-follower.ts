@@ -24,6 +24,8 @@ export interface StreamFollowerOptions {
    * says nothing: a server that has not heard of the seal may hold other entries there. Default: nothing.
    */
   readonly committed?: (segmentEpoch: Epoch) => Lsn
+  /** What any server has said to be committed: one that does not know of it is left for another one. Default: nothing. */
+  readonly known?: () => Lsn
   /** For reads: an answer is known by it. */
   readonly nextId: () => number
   /** @returns false: the request is lost */
@@ -195,8 +197,10 @@ export class StreamFollower {
     if (fresh === null) return
     if (fresh.length > 0) this.#o.batches(fresh)
     if (this.#stopped) return
-    // A server that was not told of the seal may know less than is committed, or have something damaged: another one is asked.
-    const isOdd = segment.state === 'sealed' || answer.batches.length > 0
+    // A server that was not told of the seal may know less than is committed, or have something damaged: another one is asked. So is
+    // it where nobody leads, and this one is never told what others were told last.
+    const isBehind = this.#after < (this.#o.known?.() ?? noLsn)
+    const isOdd = segment.state === 'sealed' || answer.batches.length > 0 || isBehind
     if (fresh.length > 0) this.#ask()
     else {
       this.#waitFor(pollMs, isOdd)

@@ -226,6 +226,22 @@ describe('following a stream', () => {
     expect(asked.at(-1)?.request).toMatchObject({ segmentEpoch: 3, committed: 9 })
   })
 
+  it('leaves a server of an open segment that knows of less than another one has said, though nobody leads who would tell it', () => {
+    const { follower, asked, answer, scheduler, got } = worldOf(0, emptyDigest, { known: () => lsn(2) })
+    follower.setMeta(metaOf([openAt(1, 1)]))
+    const first = asked.at(-1)?.server
+    answer([])
+    scheduler.advance(1000)
+    const other = asked.at(-1)?.server
+    expect(other).not.toBe(first)
+    answer(chainOf([2]))
+    expect(got).toEqual([2])
+    // It has all that is known: who has it is asked for more.
+    answer([])
+    scheduler.advance(1000)
+    expect(asked.at(-1)?.server).toBe(other)
+  })
+
   it('may begin within a batch, once, and hands it on as a whole', () => {
     const chain = chainOf([3, 2])
     const strict = worldOf(1, null)
