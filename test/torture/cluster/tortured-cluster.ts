@@ -14,8 +14,6 @@ export const serverIds = ['s1', 's2', 's3'] as const
 export type ServerName = (typeof serverIds)[number]
 
 const etcdMembers = 3
-/** Between checkpoints: servers give up what no node needs while faults go on. */
-const trimmingMs = 2000
 const systemEnvironment = { clock: systemClock, scheduler: wakefulScheduler, random: systemRandom }
 
 /**
@@ -32,7 +30,7 @@ export class TorturedCluster {
   readonly clients: NodeClients
 
   static async withEtcd(): Promise<TorturedCluster> {
-    return new TorturedCluster(await EtcdWorld.start(etcdMembers), trimmingMs)
+    return new TorturedCluster(await EtcdWorld.start(etcdMembers))
   }
 
   /** @param checkpointTimeoutMs after a checkpoint sealed segments may go, if no node that is there needs them */
