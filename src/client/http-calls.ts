@@ -168,18 +168,10 @@ function delayBefore(
   if (isElsewhere && (error.code === 'not_leader' || error.code === 'no_database'))
     return Math.min(otherNodeDelayMs * 2 ** attempt, retryDelayMsMax)
   const usualMs = Math.min(retryDelayMs * 2 ** attempt, retryDelayMsMax)
-  switch (error.code) {
-    case 'no_database':
-      return usualMs
-    case 'connection_lost':
-    case 'timeout':
-    case 'indeterminate':
-      return repeat === 'always' ? usualMs : null
-    default: {
-      const { retryAfterMs } = (error.details ?? {}) as { readonly retryAfterMs?: number }
-      return error.retryable ? (retryAfterMs ?? usualMs) : null
-    }
-  }
+  if (mayBeDone.has(error.code)) return repeat === 'always' ? usualMs : null
+  if (error.code === 'no_database') return usualMs
+  const { retryAfterMs } = (error.details ?? {}) as { readonly retryAfterMs?: number }
+  return error.retryable ? (retryAfterMs ?? usualMs) : null
 }
 
 /** What an attempt may have been carried out in spite of. */
