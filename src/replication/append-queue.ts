@@ -65,9 +65,10 @@ export class AppendQueue {
     const lead = this.#lead
     while (lead.failed === null && lead.hasRoom) {
       const next = this.#waiting.shift()
-      if (next === undefined) return
+      if (next === undefined) break
       this.#append(next)
     }
+    lead.flush()
   }
 
   #append({ payload, entryCount, options, resolve, reject }: Waiting): void {

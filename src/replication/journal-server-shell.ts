@@ -148,7 +148,10 @@ export class JournalServerShell {
     const hosted = this.streams.get(stream)
     const segment = hosted?.state.segments.get(segmentEpoch)
     const upTo = segment?.isFlushing ? segment.flushed : Number.POSITIVE_INFINITY
-    for (const peer of this.peers.values()) peer.flushed(stream, segmentEpoch, upTo)
+    for (const peer of this.peers.values()) {
+      peer.flushed(stream, segmentEpoch, upTo)
+      peer.channel.flush()
+    }
     if (hosted !== undefined) this.wake(hosted, segmentEpoch)
   }
 

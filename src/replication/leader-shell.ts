@@ -125,6 +125,10 @@ export class LeaderShell implements ReplicationLeader {
     this.#step({ kind: 'append', head: batch })
   }
 
+  flush(): void {
+    this.#step({ kind: 'flush' })
+  }
+
   wish(wish: Wish): void {
     this.#step({ kind: 'wish', wish })
   }

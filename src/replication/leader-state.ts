@@ -18,6 +18,8 @@ export interface LeaderState {
   /** The end of what was numbered, and of what is committed. */
   readonly last: BatchEnd
   readonly committed: BatchEnd
+  /** Everything up to here is to be on its way. What is behind it nobody waits for yet. */
+  readonly wanted: Lsn
   /** The ends of the batches in between. */
   readonly uncommitted: readonly BatchEnd[]
   readonly open: Track
@@ -77,6 +79,8 @@ export type LeaderEvent =
   | { readonly kind: 'tick'; readonly nowMs: number }
   /** The shell has it, and its place is the next one: `last` of the state. */
   | { readonly kind: 'append'; readonly head: BatchHead }
+  /** Somebody waits for what was appended by now: it is sent. The rest is by the next tick. */
+  | { readonly kind: 'flush' }
   | { readonly kind: 'answer'; readonly answer: ServerAnswer<BatchHead> }
   /** A `stream` ended at a batch before the end of what it asked for. */
   | {
@@ -165,7 +169,7 @@ export function askForGroup(state: LeaderState): LeaderStep {
   }
 }
 
-/** Sends to every member of every segment what it lacks. While a roll is not settled the open segment gets nothing more. */
+/** Sends to every member of every segment what it lacks of what is wanted. While a roll is not settled the open segment gets nothing more. */
 export function replicate(state: LeaderState): LeaderStep {
   const effects: LeaderEffect[] = []
   let { nextId } = state
@@ -177,6 +181,6 @@ export function replicate(state: LeaderState): LeaderStep {
     return planned.track
   }
   const sealed = state.sealed.map((track) => plan(track, lsn(0)))
-  const open = isRolling(state) ? state.open : plan(state.open, state.last.lsn)
+  const open = isRolling(state) ? state.open : plan(state.open, state.wanted)
   return { state: { ...state, open, sealed, nextId }, effects }
 }

@@ -27,7 +27,8 @@ import { onTrackAnswer } from './track-answers.ts'
  *
  * | event | what follows |
  * |---|---|
- * | append | to every member that can take it; committed once `ackQuorum` of the open segment's group flushed it (I7) |
+ * | append | numbered; nothing is sent before somebody waits for it, so that what belongs together travels together |
+ * | flush, tick | to every member that can take it; committed once `ackQuorum` of the open segment's group flushed it (I7) |
  * | answer | counts for the segment that it is of, from registered servers (I17); a refusal for a higher epoch deposes |
  * | wish | one compare-and-swap at a time; a lost answer settles nothing: the same swap is sent again |
  * | election, roll settled | nothing of the new group counts before it is confirmed that none of it was deregistered (C2) |
@@ -36,6 +37,7 @@ import { onTrackAnswer } from './track-answers.ts'
  */
 export function stepLeader(state: LeaderState, event: LeaderEvent): LeaderStep {
   if (state.isDeposed) return { state, effects: [] }
+  if (event.kind === 'append') return idle(numbered(state, event.head))
   return inTurn(
     state,
     (before) => react(before, event),
@@ -46,12 +48,12 @@ export function stepLeader(state: LeaderState, event: LeaderEvent): LeaderStep {
 
 const idle = (state: LeaderState): LeaderStep => ({ state, effects: [] })
 
-function react(state: LeaderState, event: LeaderEvent): LeaderStep {
+function react(state: LeaderState, event: Exclude<LeaderEvent, { readonly kind: 'append' }>): LeaderStep {
   switch (event.kind) {
     case 'tick':
-      return inTurn({ ...state, nowMs: event.nowMs, sealed: unfinished(state) }, retrySwap, hint)
-    case 'append':
-      return idle(numbered(state, event.head))
+      return inTurn({ ...wanting(state), nowMs: event.nowMs, sealed: unfinished(state) }, retrySwap, hint)
+    case 'flush':
+      return idle(wanting(state))
     case 'answer':
       return onAnswer(state, event.answer)
     case 'cut':
@@ -93,6 +95,8 @@ function numbered(state: LeaderState, head: BatchHead): LeaderState {
   const end = { lsn: lastLsnOf(head), digest: head.digest }
   return { ...state, last: end, uncommitted: [...state.uncommitted, end] }
 }
+
+const wanting = (state: LeaderState): LeaderState => ({ ...state, wanted: state.last.lsn })
 
 function onAnswer(state: LeaderState, answer: ServerAnswer<BatchHead>): LeaderStep {
   if (answer.kind === 'refused' && answer.refusal.reason === 'fenced') return onFenced(state, answer)

@@ -66,7 +66,10 @@ export class LocalLead implements NumberedLead {
     local.log.append(stream, this.epoch, [batch], this.committed)
     this.#tail = lastLsnOf(batch)
     this.#digest = batch.digest
-    if (!this.#isFlushing) void this.#flush()
+  }
+
+  flush(): void {
+    if (!this.#isFlushing) void this.#flushAll()
   }
 
   /**
@@ -111,7 +114,7 @@ export class LocalLead implements NumberedLead {
     this.epoch = next
   }
 
-  async #flush(): Promise<void> {
+  async #flushAll(): Promise<void> {
     const { local, stream } = this.#o
     this.#isFlushing = true
     try {

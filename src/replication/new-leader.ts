@@ -21,6 +21,7 @@ export function newLeader(state: RecoveryState, former: OpenSegment | null): Lea
     revision,
     last: end,
     committed: end,
+    wanted: end.lsn,
     uncommitted: [],
     open: {
       segmentEpoch: segment.epoch,

@@ -279,6 +279,7 @@ export class NodeStream {
 
   /** What was appended by now; nothing more is taken meanwhile by who asks for it. */
   async #committed(leader: LeaderShell): Promise<void> {
+    leader.flush()
     const { last } = leader.state
     const { scheduler, clock } = this.#o.environment
     const untilMs = clock.monotonicMs() + commitPatienceMs

@@ -12,6 +12,8 @@ type FlushDone = (flushedLsn: Lsn, error: CommanderError | null) => void
 /** The cache is flushed this often, and after so much, so that old segments of it may go: nobody waits for it. */
 const cacheFlushMs = 1000
 const cacheFlushBytes = 16_777_216
+/** So much is sent though nobody waits for it yet: who waits later does not wait for all of it. */
+const unsentBytesMax = 65_536
 /** At a stop, what is under way has so long to be committed. */
 const closeWaitMs = 5000
 
@@ -20,8 +22,8 @@ const closeWaitMs = 5000
  * the stream: **written** is what they have, **flushed** what is committed.
  *
  * I1. While another node leads, only what is committed is appended: written is flushed.
- * I2. While this node leads, `flush` is done once everything that was written then is committed; a batch is on its way to the
- *     servers as soon as it is written, and in the order of its LSNs.
+ * I2. While this node leads, `flush` is done once everything that was written then is committed. What nobody waits for goes to the
+ *     servers with what somebody does wait for: a message costs each of them a wake-up, a write and a flush.
  * I3. Once the lead is lost or the cache cannot be written, nothing is appended any more, and a flush is never done.
  */
 export class ReplicatedJournal implements Journal {
@@ -40,6 +42,7 @@ export class ReplicatedJournal implements Journal {
   /** Not to be put off any longer. */
   #isCacheFlushDue = false
   #cacheFlushedBytes = 0
+  #unsentBytes = 0
   #hasToldLoss = false
   #closing: (() => void) | null = null
   #awaited: { readonly at: Lsn; readonly resolve: () => void }[] = []
@@ -113,7 +116,9 @@ export class ReplicatedJournal implements Journal {
     if (this.#leader?.hasRoom === false) throw tooManyUnderWay(this.flushedLsn, this.writtenLsn)
     const { sealedLsn } = this.#cache
     this.#cache.append(payload, firstLsn, entryCount, committedLsn, useReserve)
-    this.#leader?.append({ firstLsn, entryCount, payload }) // I2
+    this.#leader?.append({ firstLsn, entryCount, payload })
+    this.#unsentBytes += payload.length
+    if (this.#unsentBytes >= unsentBytesMax) this.#send()
     if (this.#awaited.length > 0) this.#tellReached()
     // Sealed segments may go once it is flushed that they are: at the limit everything waits for that.
     if (this.#cache.sealedLsn > sealedLsn) this.#flushCacheSoon()
@@ -123,6 +128,7 @@ export class ReplicatedJournal implements Journal {
   flush(done: FlushDone): void {
     assert(this.#waiting === null && this.#closing === null, 'one flush at a time, none after close')
     this.#waiting = { target: this.writtenLsn, done }
+    this.#send()
     this.#settleSoon()
   }
 
@@ -148,11 +154,18 @@ export class ReplicatedJournal implements Journal {
       timer.cancel()
       this.#close(done)
     }
+    this.#send()
     this.#settleSoon()
   }
 
   get #committed(): Lsn {
     return this.#leader?.committed ?? this.writtenLsn // I1
+  }
+
+  /** I2. */
+  #send(): void {
+    this.#unsentBytes = 0
+    this.#leader?.flush()
   }
 
   #tellReached(): void {

@@ -8,10 +8,12 @@ export interface AppendedBatch {
   readonly payload: Buffer
 }
 
-/** This node's lead of a stream, as the journal sees it: what it appends is on its way at once, and committed in order. */
+/** This node's lead of a stream, as the journal sees it: what it appends is committed in order. */
 export interface ReplicationLeader {
   /** Takes the next batch; does not throw. Once the lead is lost it does nothing. */
   append(batch: AppendedBatch): void
+  /** Somebody waits for what was appended by now: it is on its way at once. Without a call it is within about 50 ms. */
+  flush(): void
   /** Another batch may be appended: not too many are under way. `moved` tells when there is room again. */
   readonly hasRoom: boolean
   /** Everything up to here is on enough servers: every later leader has it. Only grows. */

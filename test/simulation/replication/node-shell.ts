@@ -136,12 +136,18 @@ export class NodeShell extends Process implements Receiver {
     if (suggestion.leader === this.id) this.#stepCampaign({ kind: 'suggested', nowMs: this.nowMs })
     const open = openSegmentOf(this.seen.meta)
     const isWanted = suggestion.group !== null || suggestion.policy !== null || suggestion.seal
-    if (isWanted && open !== null && this.leader?.wishes.length === 0 && this.leader.swap === null)
+    if (isWanted && open !== null && this.#mayRoll)
       this.wish({
         kind: 'roll',
         group: this.#resolve(suggestion.group ?? open.group),
         policy: suggestion.policy ?? open.policy,
       })
+  }
+
+  /** Copying a sealed segment to others holds up nothing else. */
+  get #mayRoll(): boolean {
+    const { leader } = this
+    return leader !== null && leader.swap === null && leader.wishes.every(({ kind }) => kind === 'regroup')
   }
 
   /** Old ones change nothing. */
@@ -237,6 +243,7 @@ export class NodeShell extends Process implements Receiver {
   #confirmGroup({ segmentEpoch, group }: LeaderEffect & { readonly do: 'confirmGroup' }): void {
     const { registry } = this.cluster.truth
     this.after(confirmMs, () => {
+      if (this.leader === null) return
       if (group.every(({ id, identity }) => registry.get(id)?.identity === identity))
         this.#step({ kind: 'groupConfirmed', segmentEpoch })
       else this.wish({ kind: 'roll', group: this.cluster.chooseGroup([], this.name), policy: this.cluster.plan.policy })
@@ -335,6 +342,8 @@ export class NodeShell extends Process implements Receiver {
     this.#outstanding.push({ batch, segmentEpoch: () => (this.leader as LeaderState).open.segmentEpoch, done })
     const { payload: _, ...head } = batch
     this.#step({ kind: 'append', head })
+    const { unawaited } = this.cluster.plan
+    if (unawaited === 0 || !this.world.random.chance(unawaited)) this.#step({ kind: 'flush' })
   }
 
   #committed(upTo: Lsn): void {

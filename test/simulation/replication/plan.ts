@@ -23,6 +23,8 @@ export interface Plan {
   readonly lostSwaps: number
   readonly hasArchive: boolean
   readonly hasMaster: boolean
+  /** Of appends, that nobody waits for: they are sent with others, or by the next tick. */
+  readonly unawaited: number
   /** Mean time between two faults of each kind; 0 for none of it. Milliseconds. */
   readonly faults: Readonly<Record<FaultKind, number>>
 }
@@ -98,5 +100,6 @@ export function planOf(seed: number): Plan {
     hasArchive: random.chance(0.3),
     hasMaster: random.chance(0.7),
     faults: isCalm ? noFaults : faults,
+    unawaited: mode === 'slowServer' ? 0 : random.pick([0, 0, 0.3]),
   }
 }

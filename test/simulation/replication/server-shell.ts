@@ -95,7 +95,14 @@ export class ServerShell extends Process implements Receiver {
     let full: Epoch | null = null
     for (const effect of effects)
       if (!this.#carryOut(effect, request)) full = (effect as { segmentEpoch: Epoch }).segmentEpoch
+    if (request?.kind === 'finish') this.#finished(request.segmentEpoch)
     if (full !== null) this.#step({ kind: 'full', segmentEpoch: full, written: this.disk.written(full) }, null)
+  }
+
+  /** Nobody expects more of it than up to where it was decided to end, though damage had taken that before. */
+  #finished(segmentEpoch: Epoch): void {
+    const finishedAt = this.#state.segments.get(segmentEpoch)?.finishedAt ?? null
+    if (finishedAt !== null) this.#cluster.truth.truncated(this.disk.identity, segmentEpoch, finishedAt)
   }
 
   /** @returns false when there was no room. */

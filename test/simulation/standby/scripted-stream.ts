@@ -109,6 +109,9 @@ export class ScriptedStream {
   }
 }
 
+/** What nobody waits for is sent after that. */
+const heldMs = 50
+
 /** One node's lead. What it is told arrives at its process, if that still runs. */
 export class StreamLeader implements ReplicationLeader {
   committed: Lsn
@@ -117,6 +120,7 @@ export class StreamLeader implements ReplicationLeader {
   readonly #scheduler: Scheduler
   readonly #appended: (leader: StreamLeader, batch: AppendedBatch) => void
   #pending: AppendedBatch[] = []
+  #unsent: AppendedBatch[] = []
   #moved: () => void = () => {}
 
   constructor(committed: Lsn, scheduler: Scheduler, appended: (leader: StreamLeader, batch: AppendedBatch) => void) {
@@ -128,7 +132,12 @@ export class StreamLeader implements ReplicationLeader {
   append(batch: AppendedBatch): void {
     if (this.failed !== null) return
     this.#pending.push(batch)
-    this.#appended(this, batch)
+    this.#unsent.push(batch)
+    this.#scheduler.after(heldMs, () => this.flush())
+  }
+
+  flush(): void {
+    for (const batch of this.#unsent.splice(0)) this.#appended(this, batch)
   }
 
   onMoved(moved: () => void): void {

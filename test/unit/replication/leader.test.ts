@@ -47,7 +47,7 @@ function lead(ackQuorum = 2, topology: Topology = 'fanout'): void {
   const none = { sealed: [], swap: null, wishes: [], confirmation: null, readers: [], uncommitted: [] }
   const rest = { isDeposed: false, nextId: 1, nonces: 2, nowMs: 0, attempt: 1, revision: 5 }
   const confirmed = { isGroupConfirmed: true, groupAskedMs: 0 }
-  state = { stream, me, meta, last: begin, committed: begin, open, ...confirmed, ...none, ...rest }
+  state = { stream, me, meta, last: begin, committed: begin, wanted: begin.lsn, open, ...confirmed, ...none, ...rest }
   nowMs = 0
   appendedSoFar = 0
 }
@@ -63,7 +63,12 @@ const tick = (ms = 50): readonly LeaderEffect[] => {
   return step({ kind: 'tick', nowMs })
 }
 const answer = (content: ServerAnswer): readonly LeaderEffect[] => step({ kind: 'answer', answer: content })
+/** And somebody waits for it. */
 const append = (): readonly LeaderEffect[] => {
+  number()
+  return step({ kind: 'flush' })
+}
+const number = (): readonly LeaderEffect[] => {
   const { payload: _, ...head } = entries[appendedSoFar++] as (typeof entries)[number]
   return step({ kind: 'append', head })
 }
@@ -110,6 +115,14 @@ describe('a leader that appends', () => {
     expect(did(answer(appended('c', 1, one)))).toEqual(['committed 1'])
     expect(did(answer(appended('c', 2, one)))).toEqual(['committed 2'])
     expect(did(answer(appended('b', 2, one)))).toEqual([])
+  })
+
+  it('sends what nobody waits for with what somebody does wait for, or with the next tick', () => {
+    expect(did(number())).toEqual([])
+    expect(did(append())).toEqual(['stream a 0-2', 'stream b 0-2', 'stream c 0-2'])
+    expect(did(number())).toEqual([])
+    expect(did(answer(appended('a', 2, one)))).toEqual([])
+    expect(did(tick())).toEqual(['stream a 2-3', 'stream b 2-3', 'stream c 2-3'])
   })
 
   it('counts no server that is not the registered one (I17)', () => {

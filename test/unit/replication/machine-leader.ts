@@ -56,6 +56,10 @@ export class MachineLeader implements ReplicationLeader {
     this.#step({ kind: 'append', head })
   }
 
+  flush(): void {
+    this.#step({ kind: 'flush' })
+  }
+
   onMoved(moved: () => void): void {
     this.#moved = moved
   }
@@ -154,7 +158,7 @@ export function ledFrom(tail: Lsn): LeaderState {
   const segment = { epoch: segmentEpoch, base, baseDigest: baseDigest.toString('hex'), state: 'open', policy } as const
   const segments = [{ ...segment, group: group.map(({ id }) => id) }]
   return {
-    ...{ stream: 'journal', me, attempt: 1, revision: 2, last: end, committed: end, uncommitted: [] },
+    ...{ stream: 'journal', me, attempt: 1, revision: 2, last: end, committed: end, wanted: tail, uncommitted: [] },
     meta: { ...newStreamMeta('journal'), epoch: segmentEpoch, leader: me, segments },
     open: { segmentEpoch, base, baseDigest, policy, end: null, members: membersOf(group, base) },
     ...{ isGroupConfirmed: false, groupAskedMs: Number.NEGATIVE_INFINITY },

@@ -31,7 +31,7 @@ function flush(): void {
 describe('the journal of a node that leads', () => {
   beforeEach(() => journal.lead(leader))
 
-  test('has each batch on its way as it was written, in order', () => {
+  test('hands on each batch as it was written, in order', () => {
     const payloads = [append(journal, 3), append(journal)]
     expect(leader.batches.map(({ firstLsn, entryCount }) => [firstLsn, entryCount])).toEqual([
       [1, 3],
@@ -39,6 +39,24 @@ describe('the journal of a node that leads', () => {
     ])
     expect(leader.batches.map(({ payload }, i) => payload.equals(payloads[i] as Buffer))).toEqual([true, true])
     expect([journal.writtenLsn, journal.flushedLsn, cache.flushedLsn]).toEqual([4, 0, 0])
+  })
+
+  test('wants it sent when somebody waits for it, or when it is much', () => {
+    append(journal)
+    append(journal)
+    expect(leader.wanted).toBe(0)
+    flush()
+    expect(leader.wanted).toBe(2)
+    append(journal, 1, 60_000)
+    expect(leader.wanted).toBe(2)
+    append(journal, 1, 6_000)
+    expect(leader.wanted).toBe(4)
+  })
+
+  test('wants everything sent at a stop', () => {
+    append(journal)
+    journal.close(() => {})
+    expect(leader.wanted).toBe(1)
   })
 
   test('is flushed when all that was written at the flush is committed, and not before', () => {

@@ -9,7 +9,9 @@ export class ScriptedLeader implements ReplicationLeader {
   committed: Lsn
   failed: CommanderError | null = null
   hasRoom = true
-  /** Commit by itself. Default true. */
+  /** So far somebody waits for it. */
+  wanted: Lsn
+  /** Commit by itself what somebody waits for. Default true. */
   isPrompt = true
   /** The next commit depose it. */
   isDeposed = false
@@ -18,13 +20,21 @@ export class ScriptedLeader implements ReplicationLeader {
 
   constructor(committed: Lsn, scheduler: Scheduler) {
     this.committed = committed
+    this.wanted = committed
     this.#scheduler = scheduler
   }
 
   append(batch: AppendedBatch): void {
     if (this.failed !== null) return
     this.batches.push(batch)
-    if (this.isPrompt) this.#scheduler.soon(() => this.commit(batch.firstLsn + batch.entryCount - 1))
+  }
+
+  flush(): void {
+    const last = this.batches.at(-1)
+    if (last === undefined || this.failed !== null) return
+    const wanted = lsn(last.firstLsn + last.entryCount - 1)
+    this.wanted = wanted
+    if (this.isPrompt) this.#scheduler.soon(() => this.commit(wanted))
   }
 
   onMoved(moved: () => void): void {
