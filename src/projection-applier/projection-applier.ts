@@ -208,7 +208,7 @@ export class ProjectionApplier implements FollowerRole {
 
   /** What is read on a node that follows is that much older than on the one that leads, and that node has less to do. */
   get #pauseMsMax(): number {
-    return this.#isFollowing ? this.#commitIntervalMs / 2 : this.#commitIntervalMs
+    return this.#isFollowing ? this.#commitIntervalMs / 4 : this.#commitIntervalMs
   }
 
   /** Something to do although no entry is new. */
