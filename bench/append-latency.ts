@@ -9,14 +9,18 @@ import { createSystemEnvironment } from '../src/kernel/system-environment.ts'
 import { openMetadataStore } from '../src/replication/open-metadata-store-adapter.ts'
 import { ReplicatedStreams } from '../src/replication/replicated-streams.ts'
 import { acknowledgedBy, ClusterProcesses } from './cluster.ts'
+import { Quorum } from './limit/quorum.ts'
 import { median } from './median.ts'
 
 export interface AppendLatencyFigures {
   /** Of one append after the other: from the call until it is flushed here, or by two of three journal servers. Medians. */
   readonly localP50Ms: number
   readonly replicatedP50Ms: number
-  /** The median of the ratios of neighbouring blocks. */
-  readonly ratio: number
+  /** By three bare processes that write and flush what comes, of which two must have said so. */
+  readonly bareP50Ms: number
+  /** The medians of the ratios of neighbouring blocks. */
+  readonly ofLocal: number
+  readonly ofBare: number
 }
 
 interface Appender {
@@ -24,8 +28,10 @@ interface Appender {
   close(): Promise<void>
 }
 
-const blocks = 9
-const appendsOfBlock = 60
+const blocks = 21
+const appendsOfBlock = 100
+/** Until all of their code is compiled: after some thousand appends they take half as long as at first. */
+const warmupBlocks = 50
 /** About what the entries of one command take. */
 const payload = Buffer.alloc(512, 7)
 const stream = 'appends'
@@ -38,24 +44,38 @@ export async function measureAppendLatency(options: {
 }): Promise<AppendLatencyFigures> {
   options.progress('latency of an append')
   const directory = join(options.directory, 'appends')
-  return ClusterProcesses.use({ directory, nodes: [], servers: 3 }, async () => {
+  const servers = 3
+  return ClusterProcesses.use({ directory, nodes: [], servers }, async () => {
     const local = await localAppender(join(options.directory, 'local-appends'))
     const replicated = await replicatedAppender(directory)
+    const bare = await bareAppender(join(options.directory, 'bare-appends'), servers)
     try {
-      await medianOf(local)
-      await medianOf(replicated)
-      const pairs: [number, number][] = []
-      for (let n = 0; n < blocks; n++) pairs.push([await medianOf(local), await medianOf(replicated)])
+      for (let n = 0; n < warmupBlocks; n++) await turn(local, replicated, bare)
+      const turns: Turn[] = []
+      for (let n = 0; n < blocks; n++) turns.push(await turn(local, replicated, bare))
       return {
-        localP50Ms: median(pairs.map(([one]) => one)),
-        replicatedP50Ms: median(pairs.map(([, other]) => other)),
-        ratio: median(pairs.map(([one, other]) => other / one)),
+        localP50Ms: median(turns.map(({ localMs }) => localMs)),
+        replicatedP50Ms: median(turns.map(({ replicatedMs }) => replicatedMs)),
+        bareP50Ms: median(turns.map(({ bareMs }) => bareMs)),
+        ofLocal: median(turns.map(({ localMs, replicatedMs }) => replicatedMs / localMs)),
+        ofBare: median(turns.map(({ bareMs, replicatedMs }) => replicatedMs / bareMs)),
       }
     } finally {
       await local.close()
       await replicated.close()
+      await bare.close()
     }
   })
+}
+
+interface Turn {
+  readonly localMs: number
+  readonly replicatedMs: number
+  readonly bareMs: number
+}
+
+async function turn(local: Appender, replicated: Appender, bare: Appender): Promise<Turn> {
+  return { localMs: await medianOf(local), replicatedMs: await medianOf(replicated), bareMs: await medianOf(bare) }
 }
 
 async function medianOf(appender: Appender): Promise<number> {
@@ -66,6 +86,11 @@ async function medianOf(appender: Appender): Promise<number> {
     tookMs.push(performance.now() - startMs)
   }
   return median(tookMs)
+}
+
+async function bareAppender(directory: string, servers: number): Promise<Appender> {
+  const quorum = await Quorum.start(directory, servers, acknowledgedBy.ackQuorum)
+  return { append: (bytes) => quorum.append(bytes), close: () => quorum.stop() }
 }
 
 async function localAppender(directory: string): Promise<Appender> {

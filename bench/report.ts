@@ -106,9 +106,9 @@ export function printReplicated({
   console.log(
     `a command alone: p50 ${alone.replicatedP50Ms.toFixed(2)} ms replicated, ${alone.localP50Ms.toFixed(2)} ms local; ratio ${alone.ratio.toFixed(2)}`,
   )
-  const { localP50Ms, replicatedP50Ms } = appendLatency
+  const { localP50Ms, replicatedP50Ms, bareP50Ms, ofLocal, ofBare } = appendLatency
   console.log(
-    `an append: p50 ${replicatedP50Ms.toFixed(2)} ms replicated, ${localP50Ms.toFixed(2)} ms local; ratio ${appendLatency.ratio.toFixed(2)}`,
+    `an append: p50 ${replicatedP50Ms.toFixed(2)} ms replicated, ${localP50Ms.toFixed(2)} ms local, ${bareP50Ms.toFixed(2)} ms by three bare processes; ratios ${ofLocal.toFixed(2)} and ${ofBare.toFixed(2)}`,
   )
   console.log(
     `failover: ${all(failover.all)} ms; of ${shown(failover.acknowledged)} deposits ${failover.wrong} were lost or came twice`,

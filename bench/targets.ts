@@ -71,7 +71,7 @@ export function replicatedTargets({ ratio, ...more }: ReplicatedFigures): readon
   return [
     atLeast('replicated at 1024, of local', ratio, 0.4, ''),
     atMost('command alone, replicated, of local, p50', alone.ratio, 2.5, ''),
-    atMost('append alone, replicated, of local, p50', appendLatency.ratio, 2.5, ''),
+    atMost('append alone, replicated, of local, p50', appendLatency.ofLocal, 2.5, ''),
     atMost('failover, the longest', Math.max(...failover.all), 5000, 'ms'),
     atMost('deposits lost or twice over failovers', failover.wrong, 0, ''),
     atMost('lag of a follower at full load, p99', followerLag.p99Ms, 200, 'ms'),
