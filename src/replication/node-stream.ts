@@ -4,17 +4,16 @@ import { type Epoch, epoch, noEpoch } from '../kernel/identifiers.ts'
 import type { BatchWindow } from './batch-window.ts'
 import { CandidateShell } from './candidate-shell.ts'
 import type { ClusterRegistry } from './cluster-registry.ts'
-import { type GroupPlan, membersOfOpen } from './group-plan.ts'
-import type { GroupView } from './group-view.ts'
+import { membersOfOpen } from './group-plan.ts'
 import { LeaderShell } from './leader-shell.ts'
 import type { LeaderState, Wish } from './leader-state.ts'
 import type { Suggestion } from './master-state.ts'
 import type { Member, ServerAnswer, ServerId } from './messages.ts'
 import { type MetadataStore, metadataKeys } from './metadata-store.ts'
-import type { RegisteredServer } from './registered-server.ts'
 import { SealedGroups } from './sealed-groups.ts'
 import type { Track } from './segment-track.ts'
 import type { ServerLinks } from './server-links.ts'
+import type { StreamGroups } from './stream-groups.ts'
 import { openSegmentOf, type Peer, type StreamMeta } from './stream-meta.ts'
 import { encodeStreamMeta } from './stream-meta-codec.ts'
 import type { StreamRecord } from './stream-role.ts'
@@ -29,11 +28,7 @@ export interface NodeStreamOptions {
   readonly stream: string
   readonly me: Peer
   readonly roles: () => Pick<StreamRoles, 'lost' | 'deposed' | 'recorded'>
-  /** As they are known to be registered. */
-  readonly registered: () => ReadonlyMap<ServerId, RegisteredServer>
-  /** null: no group can be had for now. */
-  readonly plan: (meta: StreamMeta, servers: ReadonlyMap<ServerId, RegisteredServer>) => GroupPlan | null
-  readonly groupView: (meta: StreamMeta) => GroupView
+  readonly groups: StreamGroups
   /** Of what the next lead appends. */
   readonly openWindow: () => BatchWindow
   readonly nextReadId: () => number
@@ -83,9 +78,9 @@ export class NodeStream {
 
   /** By the role. */
   campaign(record: StreamRecord): void {
-    const { environment, metadata, servers, me, stream, nextReadId, registered } = this.#o
+    const { environment, metadata, servers, me, stream, nextReadId, groups } = this.#o
     const { meta } = record
-    const plan = this.#o.plan(meta, registered())
+    const plan = groups.plan(meta)
     if (plan === null || this.#isStopped) {
       this.#o.roles().lost(stream, noEpoch)
       return
@@ -98,7 +93,7 @@ export class NodeStream {
       me,
       attempt: ++this.#attempts,
       record,
-      plan: { ...plan, members: membersOfOpen(meta, registered()) },
+      plan: { ...plan, members: membersOfOpen(meta, groups.registered) },
       nextReadId,
       elected: (leader) => this.#elected(leader, openSegmentOf(meta)?.group ?? []),
       lost: (promised, leader) => {
@@ -141,8 +136,8 @@ export class NodeStream {
   regroup(suggestion: Suggestion): void {
     const { leader } = this
     if (leader === null || leader.isChangingRecord) return
-    const { me, groupView } = this.#o
-    const suggested = suggestedWish(suggestion, me.id, groupView(leader.meta))
+    const { me, groups } = this.#o
+    const suggested = suggestedWish(suggestion, me.id, groups.view(leader.meta))
     if (suggested.kind === 'wish') leader.wish(suggested.wish)
     else if (suggested.kind === 'refused') this.#noteRefused(suggestion, suggested.why)
   }
@@ -164,7 +159,7 @@ export class NodeStream {
   roll(): Promise<void> {
     const { leader } = this
     if (leader === null) return Promise.reject(notLeading(this.#o.stream, this.meta))
-    const plan = this.#o.plan(leader.meta, this.#o.registered())
+    const plan = this.#o.groups.plan(leader.meta)
     if (plan === null) return Promise.reject(noGroup(this.#o.stream))
     return this.wish({ kind: 'roll', group: plan.group, policy: plan.policy })
   }
@@ -244,7 +239,7 @@ export class NodeStream {
     const { epoch: refused } = leader
     try {
       const servers = new Map((await registry.servers()).map((server) => [server.id, server]))
-      const plan = this.#o.plan(leader.meta, servers)
+      const plan = this.#o.groups.plan(leader.meta, servers)
       // Until there is one, nothing that is appended counts; it is asked again.
       if (plan === null || leader.failed !== null || leader.isChangingRecord || leader.epoch !== refused) return
       leader.wish({ kind: 'roll', group: plan.group, policy: plan.policy })
@@ -302,11 +297,12 @@ const resignPatienceMs = 10_000
 const promisedOf = ({ code, details }: CommanderError): Epoch =>
   code === 'fenced' ? epoch(Number((details as { promised?: number } | undefined)?.promised ?? 0)) : noEpoch
 
-export const notLeading = (stream: string, meta: StreamMeta | null): CommanderError => {
+export const notLeading = (stream: string, meta: StreamMeta | null, cause?: unknown): CommanderError => {
   const leader = meta?.leader ?? null
   const who = leader === null ? 'nobody is known to' : `node ${leader.id} at ${leader.address} does`
   return new CommanderError('not_leader', `this node does not lead ${stream}, ${who}: nothing was appended`, {
     details: { leader, epoch: meta?.epoch ?? noEpoch },
+    cause,
   })
 }
 

@@ -69,13 +69,6 @@ export function stepRecovery(state: RecoveryState, event: RecoveryEvent): Recove
   return inTurn(state, (before) => react(before, event), seal, repairs)
 }
 
-/**
- * Whether the candidate keeps the lease of the stream alive, so that no other one disturbs it: from when the epoch is
- * its own, for as long as a repair may reasonably take.
- */
-export const holdsLease = ({ phase, nowMs, startedMs }: RecoveryState): boolean =>
-  phase !== 'electing' && phase !== 'over' && nowMs - startedMs < limits.recoveryPatienceMs
-
 function react(state: RecoveryState, event: RecoveryEvent): RecoveryStep {
   switch (event.kind) {
     case 'tick':

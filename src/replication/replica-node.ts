@@ -6,22 +6,21 @@ import { BatchWindow } from './batch-window.ts'
 import { ClusterRegistry } from './cluster-registry.ts'
 import { type ClusterView, ClusterWatch } from './cluster-watch.ts'
 import { careWish } from './group-care.ts'
-import { type GroupPlan, groupOrNull, planGroup } from './group-plan.ts'
-import { type GroupView, memberOf } from './group-view.ts'
+import { memberOf } from './group-view.ts'
 import { keepHouse } from './housekeeping.ts'
 import type { LeaderShell } from './leader-shell.ts'
-import type { ServerAnswer, ServerId } from './messages.ts'
+import type { ServerAnswer } from './messages.ts'
 import { type MetadataStore, metadataKeys } from './metadata-store.ts'
 import { NodeFeed } from './node-feed.ts'
 import { encodeNode, type NodeRecord } from './node-record.ts'
 import { NodeStream } from './node-stream.ts'
 import { Presence } from './presence.ts'
 import { RecentNodes } from './recent-nodes.ts'
-import type { RegisteredServer } from './registered-server.ts'
 import type { ReplicationPolicy } from './replication-policy.ts'
 import { ServerConnections } from './server-connections.ts'
 import type { StreamArchive } from './stream-archive.ts'
 import { StreamArchiver } from './stream-archiver.ts'
+import { StreamGroups } from './stream-groups.ts'
 import type { Peer, StreamMeta } from './stream-meta.ts'
 import type { StreamPlace } from './stream-place.ts'
 import type { RoleRunner, StreamRecord } from './stream-role.ts'
@@ -71,6 +70,7 @@ export class ReplicaNode {
   readonly #o: ReplicaNodeOptions
   readonly #connections: ServerConnections
   readonly #watch: ClusterWatch
+  readonly #groups: StreamGroups
   readonly #roles: StreamRoles
   readonly #stream: NodeStream
   /** What the journal writer follows. */
@@ -87,7 +87,7 @@ export class ReplicaNode {
 
   constructor(options: ReplicaNodeOptions) {
     this.#o = options
-    const { environment, transport, metadata, stream, archive = null, segmentBytes } = options
+    const { environment, transport, metadata, stream, archive = null, segmentBytes, policy, mayShareDevice } = options
     this.#connections = new ServerConnections({
       environment,
       transport,
@@ -107,6 +107,11 @@ export class ReplicaNode {
     this.archiver = archive && new StreamArchiver({ environment, archive, segmentBytes, read })
     this.#recent = new RecentNodes(environment.clock, goneLeases * options.leaseMs)
     this.#watch = new ClusterWatch(metadata, environment.log, () => this.#changed())
+    this.#groups = new StreamGroups({
+      ...{ log: environment.log, policy, mayShareDevice },
+      isConnected: (server) => this.#connections.isConnected(server),
+      registered: () => this.#watch.view.servers,
+    })
     this.#stream = this.#newStream()
     const { record, me, leaseMs } = options
     this.#roles = new StreamRoles({
@@ -174,9 +179,7 @@ export class ReplicaNode {
       stream,
       me,
       roles: () => this.#roles,
-      registered: () => this.#watch.view.servers,
-      plan: (meta, servers) => this.#plan(meta, servers),
-      groupView: (meta) => this.#groupView(meta, this.#watch.view.servers),
+      groups: this.#groups,
       openWindow: () => new BatchWindow(openStorage),
       nextReadId: () => this.#readId(),
       led: (leader) => {
@@ -246,31 +249,18 @@ export class ReplicaNode {
   #keepHouse(): void {
     const leader = this.#leader
     if (leader === null) return
-    const { view, isCurrent } = this.#watch
+    const { isCurrent } = this.#watch
     const { segmentBytes, record } = this.#o
     const own = record?.().keepAfter ?? 0
     keepHouse(leader, {
       segmentBytes,
-      plan: () => this.#plan(leader.meta, view.servers),
-      care: () => careWish(this.#groupView(leader.meta, view.servers), leader.state.wishes),
+      plan: () => this.#groups.plan(leader.meta),
+      care: () => careWish(this.#groups.view(leader.meta), leader.state.wishes),
       isCurrent,
       own,
       nodes: this.#recent.all,
       archiver: this.archiver,
     })
-  }
-
-  #plan(meta: StreamMeta, servers: ReadonlyMap<ServerId, RegisteredServer>): GroupPlan | null {
-    const { policy, environment } = this.#o
-    return groupOrNull(
-      () => planGroup(this.#groupView(meta, servers), policy),
-      (error) => environment.log.warn({ servers: [...servers.keys()], error }, 'nobody can lead yet; waiting'),
-    )
-  }
-
-  #groupView(meta: StreamMeta, servers: ReadonlyMap<ServerId, RegisteredServer>): GroupView {
-    const isConnected = (server: ServerId): boolean => this.#connections.isConnected(server)
-    return { meta, servers, isConnected, mayShareDevice: this.#o.mayShareDevice }
   }
 
   #fail(error: CommanderError): void {

@@ -87,9 +87,9 @@ export class ReplicatedStream {
     await this.node.resign()
   }
 
-  notLeading(): CommanderError {
+  notLeading(cause?: unknown): CommanderError {
     const { stream } = this.#o
-    return this.node.isDeleted ? noStream(stream) : notLeading(stream, this.node.meta)
+    return this.node.isDeleted ? noStream(stream) : notLeading(stream, this.node.meta, cause)
   }
 
   async *read(from: Lsn, { until, wait = false, signal }: ReadOptions): AsyncGenerator<ReplicatedBatch, void> {
@@ -132,8 +132,8 @@ export class ReplicatedStream {
 
   /** By whoever leads. @throws CommanderError `not_leader`: nobody said so in time; `not_found`: it was deleted */
   async linearizable(): Promise<Lsn> {
-    const tail = await this.#tail.ask().catch(() => {
-      throw this.notLeading()
+    const tail = await this.#tail.ask().catch((cause: unknown) => {
+      throw this.notLeading(cause)
     })
     if (tail.epoch >= this.#told.epoch) this.#told = tail
     this.#hear(tail.lsn)

@@ -5,13 +5,11 @@ import { lsn, noEpoch } from '../kernel/identifiers.ts'
 import { BatchWindow } from './batch-window.ts'
 import { ClusterRegistry } from './cluster-registry.ts'
 import { ClusterWatch } from './cluster-watch.ts'
-import { type GroupPlan, groupOrNull, planGroup } from './group-plan.ts'
-import { type GroupView, memberOf } from './group-view.ts'
-import type { ServerAnswer, ServerId } from './messages.ts'
+import { memberOf } from './group-view.ts'
+import type { ServerAnswer } from './messages.ts'
 import { type MetadataStore, type MetadataValue, metadataKeys } from './metadata-store.ts'
 import { NodeServer } from './node-server.ts'
 import { NodeStream } from './node-stream.ts'
-import type { RegisteredServer } from './registered-server.ts'
 import { noStream, ReplicatedStream } from './replicated-stream.ts'
 import type { ReplicationPolicy } from './replication-policy.ts'
 import type { RoleState } from './role-state.ts'
@@ -19,8 +17,9 @@ import { satisfiableGroup } from './satisfiable-group.ts'
 import { ServerConnections } from './server-connections.ts'
 import type { SingleWriteJournal, StreamReader, StreamWriter } from './single-write-journal.ts'
 import { createStreamRecord, deleteStreamRecord } from './stream-creation.ts'
+import { StreamGroups } from './stream-groups.ts'
 import { HandledReader, type HandledStream, HandledWriter } from './stream-handles.ts'
-import type { Peer, StreamMeta } from './stream-meta.ts'
+import type { Peer } from './stream-meta.ts'
 import type { RoleRunner } from './stream-role.ts'
 import { StreamRoles } from './stream-roles.ts'
 
@@ -55,6 +54,7 @@ export class ReplicatedStreams implements SingleWriteJournal {
   readonly #connections: ServerConnections
   readonly #registry: ClusterRegistry
   readonly #watch: ClusterWatch
+  readonly #groups: StreamGroups
   readonly #roles: StreamRoles
   readonly #streams = new Map<string, ReplicatedStream>()
   #listener: Listener | null = null
@@ -76,7 +76,7 @@ export class ReplicatedStreams implements SingleWriteJournal {
 
   private constructor(options: ReplicatedStreamsOptions) {
     this.#o = options
-    const { environment, metadata, transport, me, leaseMs = leaseMsDefault } = options
+    const { environment, metadata, transport, me, policy, mayShareDevice = false, leaseMs = leaseMsDefault } = options
     this.#registry = new ClusterRegistry(metadata, environment)
     this.#connections = new ServerConnections({
       environment,
@@ -88,6 +88,11 @@ export class ReplicatedStreams implements SingleWriteJournal {
     this.#watch = new ClusterWatch(metadata, environment.log, () =>
       this.#connections.setMembers([...this.#watch.view.servers.values()].map(memberOf)),
     )
+    this.#groups = new StreamGroups({
+      ...{ log: environment.log, policy, mayShareDevice },
+      isConnected: (server) => this.#connections.isConnected(server),
+      registered: () => this.#watch.view.servers,
+    })
     this.#roles = new StreamRoles({ store: metadata, environment, me, leaseMs, runner: this.#runner() })
     this.#look()
   }
@@ -214,9 +219,7 @@ export class ReplicatedStreams implements SingleWriteJournal {
       stream,
       me,
       roles: () => this.#roles,
-      registered: () => this.#watch.view.servers,
-      plan: (meta, servers) => this.#plan(meta, servers),
-      groupView: (meta) => this.#groupView(meta, this.#watch.view.servers),
+      groups: this.#groups,
       openWindow: () => new BatchWindow(null),
       nextReadId: () => this.#readId(),
       led: (leader) => made.led(leader),
@@ -226,19 +229,6 @@ export class ReplicatedStreams implements SingleWriteJournal {
     const made = new ReplicatedStream({ environment, stream, node, transport, me: me.id, send, nextId })
     this.#streams.set(stream, made)
     return made
-  }
-
-  #plan(meta: StreamMeta, servers: ReadonlyMap<ServerId, RegisteredServer>): GroupPlan | null {
-    const { policy, environment } = this.#o
-    return groupOrNull(
-      () => planGroup(this.#groupView(meta, servers), policy),
-      (error) => environment.log.warn({ stream: meta.stream, error }, 'no group for another segment; waiting'),
-    )
-  }
-
-  #groupView(meta: StreamMeta, servers: ReadonlyMap<ServerId, RegisteredServer>): GroupView {
-    const isConnected = (server: ServerId): boolean => this.#connections.isConnected(server)
-    return { meta, servers, isConnected, mayShareDevice: this.#o.mayShareDevice ?? false }
   }
 
   /** The next segment, where one grew too large. */

@@ -11,7 +11,7 @@ import {
   type Wish,
 } from '../../../src/replication/leader-state.ts'
 import type { Member, ServerAnswer } from '../../../src/replication/messages.ts'
-import { beginRecovery, holdsLease, stepRecovery } from '../../../src/replication/recovery.ts'
+import { beginRecovery, stepRecovery } from '../../../src/replication/recovery.ts'
 import type {
   RecoveryEffect,
   RecoveryEvent,
@@ -45,6 +45,10 @@ type Role =
 const tickMs = 50
 const confirmMs = 3
 const streamBatchesMost = 8
+
+/** As a role does: from when the epoch is its own, for as long as a repair may reasonably take. */
+const holdsLease = ({ phase, nowMs, startedMs }: RecoveryState): boolean =>
+  phase !== 'electing' && phase !== 'over' && nowMs - startedMs < limits.recoveryPatienceMs
 
 /** A node: it follows, tries to lead when nobody does, and leads. */
 export class NodeShell extends Process implements Receiver {

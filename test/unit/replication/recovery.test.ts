@@ -3,7 +3,7 @@ import { epoch, lsn } from '../../../src/kernel/identifiers.ts'
 import { emptyDigest } from '../../../src/replication/batch.ts'
 import type { LeaderState } from '../../../src/replication/leader-state.ts'
 import type { SegmentState, ServerAnswer } from '../../../src/replication/messages.ts'
-import { beginRecovery, holdsLease, stepRecovery } from '../../../src/replication/recovery.ts'
+import { beginRecovery, stepRecovery } from '../../../src/replication/recovery.ts'
 import type { RecoveryEffect, RecoveryEvent, RecoveryState } from '../../../src/replication/recovery-state.ts'
 import {
   elected,
@@ -87,10 +87,8 @@ describe('a candidate', () => {
   it('begins with the swap for the next epoch, and seals when it is made', () => {
     const one = new Candidate()
     expect(one.swap).toMatchObject({ expectedRevision: 7, meta: { epoch: 2, leader: { id: 'n2' } } })
-    expect(holdsLease(one.state)).toBe(false)
     one.elect()
     expect(did(one.effects)).toEqual(['seal a', 'seal b', 'seal c'])
-    expect(holdsLease(one.state)).toBe(true)
   })
 
   it('opens the first segment of a new stream at once', () => {
@@ -231,11 +229,5 @@ describe('a candidate', () => {
     expect(one.on({ kind: 'conflict', nonce, current: { meta: other, revision: 9 } })).toMatchObject([
       { do: 'lost', promised: 3 },
     ])
-  })
-
-  it('lets others try when it takes too long', () => {
-    const one = new Candidate().elect()
-    one.later(60_000)
-    expect(holdsLease(one.state)).toBe(false)
   })
 })

@@ -1,0 +1,45 @@
+import type { Log } from '../kernel/environment.ts'
+import { type GroupPlan, groupOrNull, planGroup } from './group-plan.ts'
+import type { GroupView } from './group-view.ts'
+import type { ServerId } from './messages.ts'
+import type { RegisteredServer } from './registered-server.ts'
+import type { ReplicationPolicy } from './replication-policy.ts'
+import type { StreamMeta } from './stream-meta.ts'
+
+export interface StreamGroupsOptions {
+  readonly log: Log
+  /** How the first segment of a stream is kept. */
+  readonly policy: ReplicationPolicy
+  /** Members of a group may share a device: development only. */
+  readonly mayShareDevice: boolean
+  readonly isConnected: (server: ServerId) => boolean
+  /** As they are known to be registered. */
+  readonly registered: () => ReadonlyMap<ServerId, RegisteredServer>
+}
+
+/** What a node knows when it decides on which journal servers a segment is to lie. */
+export class StreamGroups {
+  readonly #o: StreamGroupsOptions
+
+  constructor(options: StreamGroupsOptions) {
+    this.#o = options
+  }
+
+  get registered(): ReadonlyMap<ServerId, RegisteredServer> {
+    return this.#o.registered()
+  }
+
+  view(meta: StreamMeta, servers: ReadonlyMap<ServerId, RegisteredServer> = this.registered): GroupView {
+    const { isConnected, mayShareDevice } = this.#o
+    return { meta, servers, isConnected, mayShareDevice }
+  }
+
+  /** For the next segment; null: no group can be had for now. */
+  plan(meta: StreamMeta, servers: ReadonlyMap<ServerId, RegisteredServer> = this.registered): GroupPlan | null {
+    const { policy, log } = this.#o
+    return groupOrNull(
+      () => planGroup(this.view(meta, servers), policy),
+      (error) => log.warn({ stream: meta.stream, servers: [...servers.keys()], error }, 'no group can be had; waiting'),
+    )
+  }
+}
