@@ -15,6 +15,7 @@ import { ServerSurvey } from './server-survey.ts'
 import { type OpenSegment, openSegmentOf, type StreamMeta } from './stream-meta.ts'
 import { isSameGroup, isSamePolicy } from './suggested-wish.ts'
 import { encodeSuggestion, nothingSuggested } from './suggestion.ts'
+import { readRefusal, removeRefusal, type SuggestionRefusal } from './suggestion-refusal.ts'
 
 export interface ClusterOperatorOptions {
   readonly environment: Environment
@@ -166,6 +167,7 @@ export class ClusterOperator {
     const { metadata, stream, environment } = this.#o
     const key = metadataKeys.suggestion(stream)
     let sentMs = Number.NEGATIVE_INFINITY
+    await removeRefusal(metadata, stream)
     for (;;) {
       const facts = await this.facts()
       const meta = recordOf(facts)
@@ -194,7 +196,7 @@ export class ClusterOperator {
     if (found?.value === value) await metadata.compareAndSwap(key, found.revision, null)
     const facts = await this.facts()
     const meta = recordOf(facts)
-    if (make(meta, openOf(facts)) !== null) throw notDone(facts)
+    if (make(meta, openOf(facts)) !== null) throw notDone(facts, await readRefusal(metadata, stream))
     return meta
   }
 
@@ -254,12 +256,13 @@ function notWithout(id: ServerId, cause: CommanderError): CommanderError {
   return new CommanderError('policy_unsatisfiable', message, { cause, details: cause.details, retryable: false })
 }
 
-function notDone({ meta, isLeased, nodes }: ClusterFacts): CommanderError {
+function notDone({ meta, isLeased, nodes }: ClusterFacts, refusal: SuggestionRefusal | null): CommanderError {
   const leader = meta?.leader ?? null
+  const why = refusal?.epoch === meta?.epoch ? `refuses it: ${refusal?.why}` : 'has not done it; its log says more'
   const who =
     leader === null || !isLeased
       ? 'no node leads for now'
-      : `node ${leader.id} leads under epoch ${meta?.epoch} and has not done it; its log says why`
+      : `node ${leader.id} leads under epoch ${meta?.epoch} and ${why}`
   const message = `it was suggested, not done in time, and withdrawn: ${who} (nodes that are up: ${nodes.map(({ id }) => id).join(', ') || 'none'})`
   return new CommanderError('timeout', message)
 }

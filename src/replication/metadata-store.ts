@@ -105,6 +105,8 @@ export const metadataKeys = {
   /** What the master suggests to the leader of a stream. */
   suggestion: (stream: string): string => `suggestions/${stream}`,
   suggestions: 'suggestions/',
+  /** Why the leader of a stream does not do it. */
+  refusal: (stream: string): string => `refusals/${stream}`,
   /** Which of the masters is at work; bound to its lease. */
   master: 'master',
 } as const

@@ -19,6 +19,7 @@ import { encodeStreamMeta } from './stream-meta-codec.ts'
 import type { StreamRecord } from './stream-role.ts'
 import type { StreamRoles } from './stream-roles.ts'
 import { suggestedWish } from './suggested-wish.ts'
+import { putRefusal } from './suggestion-refusal.ts'
 
 export interface NodeStreamOptions {
   readonly environment: Environment
@@ -50,8 +51,8 @@ export class NodeStream {
   #record: StreamRecord | null = null
   #isDeleted = false
   #attempts = 0
-  /** Why the last suggestion was not carried out. */
-  #refused: string | null = null
+  /** The last suggestion that was not carried out, and why. */
+  #refused: { readonly suggestion: Suggestion; readonly why: string } | null = null
   readonly #awaited = new Map<Wish, AwaitedWish>()
   #isStopped = false
 
@@ -139,7 +140,7 @@ export class NodeStream {
     const { me, groups } = this.#o
     const suggested = suggestedWish(suggestion, me.id, groups.view(leader.meta))
     if (suggested.kind === 'wish') leader.wish(suggested.wish)
-    else if (suggested.kind === 'refused') this.#noteRefused(suggestion, suggested.why)
+    else if (suggested.kind === 'refused') this.#refuse(suggestion, suggested.why)
   }
 
   /**
@@ -183,11 +184,16 @@ export class NodeStream {
     this.#leader?.stop(error)
   }
 
-  /** Once: it is said again and again. */
-  #noteRefused(suggestion: Suggestion, why: string): void {
-    if (this.#refused === why) return
-    this.#refused = why
-    this.#o.environment.log.warn({ stream: this.#o.stream, suggestion, why }, 'what was suggested is not done')
+  /** To whoever suggested it, each time; to the log once. */
+  #refuse(suggestion: Suggestion, why: string): void {
+    const { metadata, environment, stream } = this.#o
+    const before = this.#refused
+    if (before?.suggestion === suggestion && before.why === why) return
+    this.#refused = { suggestion, why }
+    if (before?.why !== why) environment.log.warn({ stream, suggestion, why }, 'what was suggested is not done')
+    putRefusal(metadata, stream, { epoch: suggestion.epoch, why }).catch((error: Error) =>
+      environment.log.warn({ stream, error: error.message }, 'who suggested what is not done could not be told'),
+    )
   }
 
   /** @param former - the group that was to be sealed */

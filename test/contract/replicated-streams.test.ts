@@ -8,6 +8,7 @@ import type { StreamWriter } from '../../src/replication/single-write-journal.ts
 import { openSegmentOf } from '../../src/replication/stream-meta.ts'
 import { decodeStreamMeta } from '../../src/replication/stream-meta-codec.ts'
 import { encodeSuggestion, nothingSuggested } from '../../src/replication/suggestion.ts'
+import { readRefusal, removeRefusal } from '../../src/replication/suggestion-refusal.ts'
 import { ReplicatedWorld } from './replicated-world.ts'
 
 const stream = 'orders'
@@ -112,6 +113,19 @@ describe('a replicated stream', () => {
         flushedOn(other) === 0 &&
         world.servers.some(({ id, log }) => id === other && log.segments(stream).at(-1)?.flushed === 2),
     )
+  })
+
+  it('says why it does not do what is suggested', async () => {
+    const epoch = one.state(stream).epoch
+    await suggest({ ...nothingSuggested, epoch, group: ['s1', 's2', 'nobody'] })
+    await until(async () => (await readRefusal(world.metadata, stream)) !== null)
+    expect(await readRefusal(world.metadata, stream)).toMatchObject({
+      epoch,
+      why: expect.stringMatching(/nobody: not registered/),
+    })
+    await removeRefusal(world.metadata, stream)
+    await suggest({ ...nothingSuggested, epoch, group: ['s1', 's2', 'nobody'] })
+    await until(async () => (await readRefusal(world.metadata, stream)) !== null)
   })
 
   it('is not made where the policy cannot be kept', async () => {

@@ -4,7 +4,7 @@ import type { Environment } from '../../../src/kernel/environment.ts'
 import { silentLog } from '../../../src/kernel/environment.ts'
 import { lsn } from '../../../src/kernel/identifiers.ts'
 import { emptyDigest } from '../../../src/replication/batch.ts'
-import { ClusterOperator } from '../../../src/replication/cluster-operator.ts'
+import { ClusterOperator, type ClusterOperatorOptions } from '../../../src/replication/cluster-operator.ts'
 import { MemoryMetadata } from '../../../src/replication/memory-metadata-store.ts'
 import { metadataKeys } from '../../../src/replication/metadata-store.ts'
 import { encodeNode } from '../../../src/replication/node-record.ts'
@@ -33,6 +33,7 @@ const recordOf = (id: string) => ({
 let time: VirtualTime
 let metadata: MemoryMetadata
 let operator: ClusterOperator
+let options: () => Omit<ClusterOperatorOptions, 'timeoutMs'>
 
 beforeEach(() => {
   const random = new SeededRandom(1)
@@ -48,7 +49,8 @@ beforeEach(() => {
   }
   metadata = new MemoryMetadata(environment)
   const transport = createMemoryTransport(environment)
-  operator = new ClusterOperator({ environment, metadata: metadata.open({}), transport, stream: 's', timeoutMs: 5_000 })
+  options = () => ({ environment, metadata: metadata.open({}), transport, stream: 's' })
+  operator = new ClusterOperator({ ...options(), timeoutMs: 5_000 })
   put(metadataKeys.stream('s'), encodeStreamMeta(led))
   for (const id of ['n1', 'n2']) {
     void transport.listen(id, () => ({ frame: () => {}, closed: () => {} }))
@@ -127,6 +129,22 @@ describe('an operator', () => {
     await expect(settled(operator.seal())).rejects.toEqual(refused)
     expect(suggestion()).toBeNull()
     expect(openSegmentOf(record())?.epoch).toBe(1)
+  })
+
+  it('says why the node that leads refuses what was suggested, and not why it refused something before', async () => {
+    put(metadataKeys.lease('s'), 'n1')
+    const refuse = (why: string): void => put(metadataKeys.refusal('s'), JSON.stringify({ epoch: 1, why }))
+    refuse('of yesterday')
+    await expect(settled(operator.seal())).rejects.toMatchObject({
+      code: 'timeout',
+      message: expect.stringContaining('node n1 leads under epoch 1 and has not done it'),
+    })
+    const again = new ClusterOperator({ ...options(), timeoutMs: 5_000 })
+    await expect(settled(again.seal(), () => refuse('only a can be reached'))).rejects.toMatchObject({
+      code: 'timeout',
+      message: expect.stringContaining('node n1 leads under epoch 1 and refuses it: only a can be reached'),
+    })
+    again.close()
   })
 
   it('is told what is not there', async () => {
