@@ -7,14 +7,16 @@ import { mapBytesMaxDefault, readersMax, tablesMax } from './store-limits.ts'
 /** What is used of the root database of lmdb-js, with two things that its types do not say. */
 export interface LmdbRoot {
   openDB(options: object): LmdbDatabase | undefined
-  transactionSync(run: () => void, flags: number): void
+  transactionSync<Result>(run: () => Result, flags: number): Result
   ensureReadTxn(): void
   resetReadTxn(): void
   readerCheck(): number
+  /** Of the transaction that is being made. */
+  getWriteTxnId(): number
   backup(path: string, compact: boolean): Promise<void>
   close(): Promise<void>
   readonly env: {
-    info(): { readonly lastPageNumber: number; readonly mapSize: number }
+    info(): { readonly lastPageNumber: number; readonly mapSize: number; readonly lastTxnId: number }
     stat(): { readonly pageSize: number }
   }
 }
@@ -24,11 +26,16 @@ export type OpenRoot = (options: object) => LmdbRoot
 /** lmdb-js's TransactionFlags.SYNCHRONOUS_COMMIT; without NO_SYNC_FLUSH, so the commit is flushed too. */
 const flushedCommit = 2
 
+/** The transaction would begin from the state before the last one, which would be lost by it: nothing was changed. */
+export class SetBack extends Error {}
+
 /** The files of a store, open and mapped. */
 export class LmdbEnvironment {
   readonly databases: ReadonlyMap<string, LmdbDatabase>
   private readonly root: LmdbRoot
   private readonly mapBytes: number
+  /** Of the last transaction that is known here. */
+  private lastTxnId: number
 
   constructor(options: LmdbStoreOptions, open: OpenRoot) {
     try {
@@ -37,7 +44,9 @@ export class LmdbEnvironment {
       throw storeFailure('open', options.path, error).error
     }
     try {
-      this.mapBytes = this.root.env.info().mapSize
+      const { mapSize, lastTxnId } = this.root.env.info()
+      this.mapBytes = mapSize
+      this.lastTxnId = lastTxnId
       this.databases = openTables(options, this.root)
     } catch (error) {
       void this.root.close()
@@ -45,9 +54,16 @@ export class LmdbEnvironment {
     }
   }
 
-  /** All that `run` changes, or nothing when it throws. When this returns, the transaction is flushed. */
+  /**
+   * All that `run` changes, or nothing when it throws. When this returns, the transaction is flushed.
+   * @throws SetBack before `run`
+   */
   transaction(run: () => void): void {
-    this.root.transactionSync(run, flushedCommit)
+    this.root.transactionSync(() => {
+      if (this.root.getWriteTxnId() <= this.lastTxnId) throw new SetBack()
+      run()
+    }, flushedCommit)
+    this.lastTxnId = this.root.env.info().lastTxnId
   }
 
   refresh(): void {

@@ -4,8 +4,9 @@ import type { CommanderError } from '../kernel/errors.ts'
 import { HandleGuard } from './handle-guard.ts'
 import type { KeyValueStore, KeyValueTable, StoreDone, WriteBatch } from './key-value-store.ts'
 import { inspectData } from './lmdb-directory.ts'
-import { LmdbEnvironment, type OpenRoot } from './lmdb-environment.ts'
+import { LmdbEnvironment, type OpenRoot, SetBack } from './lmdb-environment.ts'
 import { storeFailure, storeFull } from './lmdb-errors.ts'
+import { LmdbGate } from './lmdb-gate.ts'
 import type { LmdbStoreOptions } from './lmdb-options.ts'
 import { Residency } from './lmdb-residency.ts'
 import { LmdbBatch, LmdbTable, type TableHost } from './lmdb-table.ts'
@@ -28,6 +29,9 @@ const handlesOf = new Map<string, Set<LmdbHandle>>()
  * L4. After a failed write that was not for want of room this handle writes no more, and never flushes again: the
  *     process ends, and its successor goes by what is on the medium.
  * L5. The map is let go of only in a turn of its own: never under a snapshot, a piece of a range or a transaction.
+ * L6. No process opens the store while another one commits (lmdb-gate.ts).
+ * L7. Should one do so all the same, which knows of no gate, the next transaction notices that it would undo the one before, and the
+ *     store is opened anew first, which puts the number of the last transaction right.
  */
 export class LmdbHandle implements KeyValueStore, TableHost {
   readonly path: string
@@ -36,6 +40,7 @@ export class LmdbHandle implements KeyValueStore, TableHost {
   private readonly guard: HandleGuard
   private readonly tables = new Map<string, LmdbTable>()
   private readonly residency: Residency
+  private readonly gate: LmdbGate
   private environment: LmdbEnvironment
   /** L4. */
   private failure: CommanderError | null = null
@@ -52,7 +57,13 @@ export class LmdbHandle implements KeyValueStore, TableHost {
     const others = handlesOf.get(this.path) ?? new Set()
     assertOrder(options, others)
     this.inspect()
-    this.environment = new LmdbEnvironment(options, open)
+    this.gate = new LmdbGate(options.path, open)
+    try {
+      this.environment = this.openEnvironment()
+    } catch (error) {
+      this.gate.close()
+      throw error
+    }
     for (const [name, database] of this.environment.databases) this.tables.set(name, new LmdbTable(database, this))
     handlesOf.set(this.path, others.add(this))
     const { clock } = options.environment
@@ -100,6 +111,7 @@ export class LmdbHandle implements KeyValueStore, TableHost {
     others?.delete(this)
     if (others?.size === 0) handlesOf.delete(this.path)
     this.environment.close()
+    this.gate.close()
   }
 
   checkRead(): void {
@@ -121,16 +133,29 @@ export class LmdbHandle implements KeyValueStore, TableHost {
   private commit(fill: (batch: WriteBatch) => void): CommanderError | null {
     const attempt = new Attempt(new LmdbBatch(this.environment.databases))
     try {
+      this.gate.hold(() => this.transaction(attempt, fill))
+    } catch (error) {
+      return this.aborted(attempt, error)
+    }
+    this.afterCommit(attempt.batch)
+    return null
+  }
+
+  /** L7. */
+  private transaction(attempt: Attempt, fill: (batch: WriteBatch) => void, isAgain = false): void {
+    try {
       this.environment.transaction(() => {
         attempt.fill(() => this.guard.fill(() => fill(attempt.batch)))
         attempt.isFull = attempt.batch.putBytes > 0 && this.environment.isOverLimit()
         if (attempt.isFull) throw new Error('aborted: the store is full')
       })
     } catch (error) {
-      return this.aborted(attempt, error)
+      if (!(error instanceof SetBack) || isAgain) throw error
+      this.options.environment.log.error({ path: this.path }, setBackText)
+      this.remapAll()
+      attempt.batch = new LmdbBatch(this.environment.databases)
+      this.transaction(attempt, fill, true)
     }
-    this.afterCommit(attempt.batch)
-    return null
   }
 
   private aborted(attempt: Attempt, error: unknown): CommanderError {
@@ -151,6 +176,11 @@ export class LmdbHandle implements KeyValueStore, TableHost {
     if (nowMs < this.readerCheckAtMs) return
     this.readerCheckAtMs = nowMs + readerCheckMs
     this.environment.checkReaders()
+  }
+
+  /** L6. */
+  private openEnvironment(): LmdbEnvironment {
+    return this.gate.hold(() => new LmdbEnvironment(this.options, this.open))
   }
 
   private inspect(): void {
@@ -179,7 +209,7 @@ export class LmdbHandle implements KeyValueStore, TableHost {
 
   private remap(): void {
     try {
-      this.environment = new LmdbEnvironment(this.options, this.open)
+      this.environment = this.openEnvironment()
     } catch (error) {
       this.unusable = error as CommanderError
       this.failure = this.unusable
@@ -190,9 +220,13 @@ export class LmdbHandle implements KeyValueStore, TableHost {
   }
 }
 
+const setBackText =
+  'another program opened the store while it was written, and so set the number of its last transaction back; that was noticed and put ' +
+  'right, and nothing was lost. Open the store of a running database by CommanderDB alone, of this version'
+
 /** What became of one transaction. */
 class Attempt {
-  readonly batch: LmdbBatch
+  batch: LmdbBatch
   fillFailed = false
   isFull = false
 

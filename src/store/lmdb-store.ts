@@ -5,6 +5,7 @@ import type { KeyValueStore } from './key-value-store.ts'
 import { flushData, inspectData, prepareDirectory, requireData } from './lmdb-directory.ts'
 import { LmdbEnvironment, type OpenRoot } from './lmdb-environment.ts'
 import { storeFailure } from './lmdb-errors.ts'
+import { LmdbGate } from './lmdb-gate.ts'
 import { LmdbHandle } from './lmdb-handle.ts'
 import type { LmdbStoreOptions } from './lmdb-options.ts'
 import { tablesMax } from './store-limits.ts'
@@ -33,14 +34,22 @@ export function openLmdbStore(options: LmdbStoreOptions): KeyValueStore {
 export async function copyLmdbStore(options: Omit<LmdbStoreOptions, 'readOnly'>, to: string): Promise<void> {
   requireData(options.path)
   inspectData(options.path, true)
-  const environment = new LmdbEnvironment({ ...options, readOnly: true }, open as unknown as OpenRoot)
+  const openRoot = open as unknown as OpenRoot
+  const gate = new LmdbGate(options.path, openRoot)
+  try {
+    const environment = gate.hold(() => new LmdbEnvironment({ ...options, readOnly: true }, openRoot))
+    await copyFrom(environment, to).finally(() => environment.close())
+  } finally {
+    gate.close()
+  }
+}
+
+async function copyFrom(environment: LmdbEnvironment, to: string): Promise<void> {
   try {
     makeDirectoryNow(to)
     await environment.copy(to)
     flushData(to)
   } catch (error) {
     throw storeFailure('copy', to, error).error
-  } finally {
-    environment.close()
   }
 }

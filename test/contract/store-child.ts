@@ -1,9 +1,10 @@
 import fs from 'node:fs'
+import { open as openLmdb } from 'lmdb'
 import { createSystemEnvironment } from '../../src/kernel/system-environment.ts'
 import type { KeyValueStore } from '../../src/store/key-value-store.ts'
 import { numberKey } from '../../src/store/keys.ts'
 import { openLmdbStore } from '../../src/store/lmdb-store.ts'
-import { checkedPosition, historyTables, positionOf, writeTransaction } from './store-history.ts'
+import { checkedPosition, historyTables, positionKey, positionOf, writeTransaction } from './store-history.ts'
 
 /** A process of its own for the store's tests: `store-child.ts MODE PATH`. Says what it does, a line each. */
 const [mode, path = ''] = process.argv.slice(2)
@@ -79,5 +80,63 @@ function afterRoom(store: KeyValueStore): void {
   )
 }
 
-const modes: Readonly<Record<string, () => void>> = { writeOn, readOn, hold, fillUp }
-modes[mode ?? '']?.()
+const chainLength = 10_000
+/** So many of the last transactions are looked for by each. */
+const chainLook = 8
+
+/** Writes transactions of which each has to find those before it, and says how many it wrote in the end. */
+function writeChain(): void {
+  const store = open(false)
+  say('open')
+  const next = (n: number): void => {
+    if (n > chainLength) return say(n - 1)
+    store.write(
+      (batch) => {
+        for (let back = n - 1; back >= Math.max(1, n - chainLook); back--)
+          if (batch.get('alpha', numberKey(back)) === undefined) throw new Error(`${n} does not find ${back}`)
+        batch.put('alpha', numberKey(n), Buffer.alloc(2000, n))
+        batch.put('beta', positionKey, numberKey(n))
+      },
+      (error) => {
+        if (error !== null) throw error
+        next(n + 1)
+      },
+    )
+  }
+  next(1)
+}
+
+/** Opens the store, looks at the end of that chain and closes it, again and again until it is killed. */
+function openOn(): void {
+  let last = 0
+  const look = (): void => {
+    const store = open(true)
+    store.snapshot(() => {
+      const position = positionOf(store)
+      if (position < last) throw new Error(`the position fell from ${last} to ${position}`)
+      for (let n = Math.max(1, position - 200); n <= position; n++)
+        if (store.table('alpha').get(numberKey(n)) === undefined) throw new Error(`at ${position} there is no ${n}`)
+      last = position
+    })
+    void store.close().then(() => setImmediate(look))
+  }
+  look()
+}
+
+/** As `openOn`, by a program that knows of no gate. */
+async function openStrangely(): Promise<void> {
+  for (;;) {
+    try {
+      await openLmdb({ path, readOnly: true, maxDbs: historyTables.length }).close()
+    } catch {
+      // LMDB refuses an open that meets a commit at times.
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+  }
+}
+
+const modes: Readonly<Record<string, () => void | Promise<void>>> = {
+  ...{ writeOn, readOn, hold, fillUp },
+  ...{ writeChain, openOn, openStrangely },
+}
+await modes[mode ?? '']?.()

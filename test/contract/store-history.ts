@@ -8,7 +8,7 @@ import { numberKey, readKeyNumber } from '../../src/store/keys.ts'
  */
 export const historyTables: readonly string[] = ['alpha', 'beta']
 
-const positionKey = Buffer.from('position')
+export const positionKey: Buffer = Buffer.from('position')
 const hotKeys = 50
 const addedBase = 1000
 const bigKey = numberKey(500)
