@@ -88,7 +88,7 @@ export class EventReadings {
     let sent = 0
     for (const block of log.blocksFrom(reading.after + 1)) {
       const last = lastPosition(block)
-      if (last <= reading.after) break
+      if (last <= reading.after) continue
       if (!channel.writable) return
       const header = encodeEventsHeader(reading.request, 0, block.firstPosition)
       channel.send(clientFrames.events, header, block.entries)

@@ -149,12 +149,21 @@ export function rewriteBlock(store: KeyValueStore, block: LogBlock, copies: read
   return entries === null ? block : { ...block, entries, isRebuilt: true }
 }
 
-/** Blocks as they are stored, from the one that holds `position` on. */
+/**
+ * Blocks as they are stored, from the one that holds `position` on, or else the last one before it.
+ * @throws CommanderError `store_failed` where one is missing: nobody is to read on as if there had been nothing
+ */
 export function* storedBlocks(store: KeyValueStore, position: number): Generator<LogBlock> {
   const table = store.table(tableNames.log)
   const [before] = table.range({ to: numberKey(position + 1), reverse: true, limit: 1 })
   if (before === undefined) return
-  for (const { key, value } of table.range({ from: before.key })) yield blockOf(readKeyNumber(key, 0), value)
+  let next: number | null = null
+  for (const { key, value } of table.range({ from: before.key })) {
+    const block = blockOf(readKeyNumber(key, 0), value)
+    if (next !== null && block.firstPosition !== next) throw damaged(next)
+    yield block
+    next = lastPosition(block) + 1
+  }
 }
 
 /** Calls `visit` for each entry of a block, with the position of its first event. */
