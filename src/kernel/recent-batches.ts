@@ -12,6 +12,10 @@ export class RecentBatches<B extends Batch> {
   #first = 0
   #bytes = 0
 
+  get isEmpty(): boolean {
+    return this.#batches.length === 0
+  }
+
   add(batch: B): void {
     this.#batches.push(batch)
     this.#bytes += batch.payload.length

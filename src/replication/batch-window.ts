@@ -31,10 +31,11 @@ export class BatchWindow {
   behind(after: Lsn, digest: Digest | null, until: Lsn, most: number): readonly ReplicatedBatch[] {
     const found: ReplicatedBatch[] = []
     let bytes = 0
-    if (this.#recent.startingAt(lsn(after + 1)) === null)
-      return digest === null || this.#openStorage === null
-        ? found
-        : this.#fromSegments(this.#openStorage(), after, digest, until, most)
+    if (this.#recent.startingAt(lsn(after + 1)) === null) {
+      // Before this node has appended anything, its segments may end anywhere below where it began to lead.
+      const isLocal = !this.#recent.isEmpty && this.#openStorage !== null && digest !== null
+      return isLocal ? this.#fromSegments(this.#openStorage(), after, digest, until, most) : found
+    }
     for (const batch of this.#recent.from(lsn(after + 1))) {
       if (lastLsnOf(batch) > until || bytes >= most) break
       found.push(batch)

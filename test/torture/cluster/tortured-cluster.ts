@@ -101,6 +101,6 @@ export class TorturedCluster {
     for (const node of this.nodes) await node.remove()
     for (const server of this.#servers.values()) await server.kill()
     await this.etcd?.stop()
-    rmSync(this.#directory, { recursive: true, force: true })
+    if (process.env['TEST_KEEP'] === undefined) rmSync(this.#directory, { recursive: true, force: true })
   }
 }

@@ -33,6 +33,14 @@ describe('what a leader has appended', () => {
     expect(window.behind(lsn(18), null, lsn(20), most)[0]).toBe(stream[9])
   })
 
+  it('is not looked for in segments that may not reach to where the lead began', async () => {
+    const world = new JournalWorld()
+    const { journal } = await world.open()
+    append(journal, 2, 80)
+    const window = new BatchWindow(() => world.storage)
+    expect(window.behind(noLsn, emptyDigest, lsn(4), most)).toEqual([])
+  })
+
   it('is made again from the segments, the same, where it is no longer in memory', async () => {
     const { window, stream } = await leader(100, 400_000)
     const [first, second] = window.behind(noLsn, emptyDigest, lsn(200), 500_000)
