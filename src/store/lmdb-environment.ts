@@ -7,7 +7,7 @@ import { mapBytesMaxDefault, readersMax, tablesMax } from './store-limits.ts'
 /** What is used of the root database of lmdb-js, with two things that its types do not say. */
 export interface LmdbRoot {
   openDB(options: object): LmdbDatabase | undefined
-  transactionSync<Result>(run: () => Result, flags: number): Result
+  transactionSync(run: () => void, flags: number): void
   ensureReadTxn(): void
   resetReadTxn(): void
   readerCheck(): number

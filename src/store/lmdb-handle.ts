@@ -29,7 +29,7 @@ const handlesOf = new Map<string, Set<LmdbHandle>>()
  * L4. After a failed write that was not for want of room this handle writes no more, and never flushes again: the
  *     process ends, and its successor goes by what is on the medium.
  * L5. The map is let go of only in a turn of its own: never under a snapshot, a piece of a range or a transaction.
- * L6. No process opens the store while another one commits (lmdb-gate.ts).
+ * L6. No process opens or closes the store while another one does, or commits (lmdb-gate.ts).
  * L7. Should one do so all the same, which knows of no gate, the next transaction notices that it would undo the one before, and the
  *     store is opened anew first, which puts the number of the last transaction right.
  */
@@ -57,7 +57,7 @@ export class LmdbHandle implements KeyValueStore, TableHost {
     const others = handlesOf.get(this.path) ?? new Set()
     assertOrder(options, others)
     this.inspect()
-    this.gate = new LmdbGate(options.path, open)
+    this.gate = new LmdbGate(options.path)
     try {
       this.environment = this.openEnvironment()
     } catch (error) {
@@ -110,7 +110,7 @@ export class LmdbHandle implements KeyValueStore, TableHost {
     const others = handlesOf.get(this.path)
     others?.delete(this)
     if (others?.size === 0) handlesOf.delete(this.path)
-    this.environment.close()
+    this.gate.hold(() => this.environment.close())
     this.gate.close()
   }
 
@@ -203,8 +203,11 @@ export class LmdbHandle implements KeyValueStore, TableHost {
   /** All handles of the process at once, because they share the map; the writing one first. */
   private remapAll(): void {
     const handles = [...(handlesOf.get(this.path) ?? [])].sort((a, b) => Number(a.isReadOnly) - Number(b.isReadOnly))
-    for (const handle of handles) handle.environment.close()
-    for (const handle of handles) handle.remap()
+    if (handles.length === 0) return // closed meanwhile
+    this.gate.hold(() => {
+      for (const handle of handles) handle.environment.close()
+      for (const handle of handles) handle.remap()
+    })
   }
 
   private remap(): void {

@@ -35,10 +35,10 @@ export async function copyLmdbStore(options: Omit<LmdbStoreOptions, 'readOnly'>,
   requireData(options.path)
   inspectData(options.path, true)
   const openRoot = open as unknown as OpenRoot
-  const gate = new LmdbGate(options.path, openRoot)
+  const gate = new LmdbGate(options.path)
   try {
     const environment = gate.hold(() => new LmdbEnvironment({ ...options, readOnly: true }, openRoot))
-    await copyFrom(environment, to).finally(() => environment.close())
+    await copyFrom(environment, to).finally(() => gate.hold(() => environment.close()))
   } finally {
     gate.close()
   }

@@ -30,13 +30,15 @@ const openFailing: OpenRoot = (options) => {
   const root = open(options as never) as unknown as LmdbRoot
   const { transactionSync, openDB } = root
   return Object.assign(root, {
-    transactionSync<Result>(run: () => Result, flags: number): Result {
-      const runAndFail = (): Result => {
-        const result = run()
-        if (commitFails !== null) throw failure(commitFails)
-        return result
-      }
-      return transactionSync.call(root, runAndFail, flags) as Result
+    transactionSync(run: () => void, flags: number): void {
+      transactionSync.call(
+        root,
+        () => {
+          run()
+          if (commitFails !== null) throw failure(commitFails)
+        },
+        flags,
+      )
     },
     openDB(tableOptions: object): LmdbDatabase | undefined {
       const database = openDB.call(root, tableOptions) as LmdbDatabase
