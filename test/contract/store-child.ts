@@ -3,6 +3,7 @@ import { open as openLmdb } from 'lmdb'
 import { createSystemEnvironment } from '../../src/kernel/system-environment.ts'
 import type { KeyValueStore } from '../../src/store/key-value-store.ts'
 import { numberKey } from '../../src/store/keys.ts'
+import { LmdbGate } from '../../src/store/lmdb-gate.ts'
 import { openLmdbStore } from '../../src/store/lmdb-store.ts'
 import { checkedPosition, historyTables, positionKey, positionOf, writeTransaction } from './store-history.ts'
 
@@ -135,8 +136,20 @@ async function openStrangely(): Promise<void> {
   }
 }
 
+const heldMs = 500
+
+/** Holds the gate for a while, and says from when to when. */
+function holdGate(): void {
+  const gate = new LmdbGate(path)
+  gate.hold(() => {
+    say(Date.now())
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, heldMs)
+    say(Date.now())
+  })
+}
+
 const modes: Readonly<Record<string, () => void | Promise<void>>> = {
   ...{ writeOn, readOn, hold, fillUp },
-  ...{ writeChain, openOn, openStrangely },
+  ...{ writeChain, openOn, openStrangely, holdGate },
 }
 await modes[mode ?? '']?.()

@@ -168,6 +168,23 @@ describe('the LMDB store and other processes', () => {
     )
   })
 
+  it('is opened, written and closed while nobody else does any of it', async () => {
+    const writer = openHere(false)
+    const uses = [
+      () => write(writer, (batch) => writeTransaction(batch, 1)),
+      () => Promise.resolve(openHere(true)),
+      () => closeHere(writer),
+    ]
+    for (const use of uses) {
+      const holder = start('holdGate')
+      await holder.line()
+      await use()
+      const doneMs = Date.now()
+      await once(holder.process, 'close')
+      expect(doneMs).toBeGreaterThanOrEqual(Number(holder.lines.at(-1)))
+    }
+  })
+
   it('loses nothing while programs open it that know of no gate', { timeout: 120_000 }, async () => {
     const writer = start('writeChain')
     expect(await writer.line()).toBe('open')

@@ -8,6 +8,7 @@ import { restoreMutants } from './restore-mutants.ts'
 import { roleMutants } from './role-mutants.ts'
 import { standbyMutants } from './standby-mutants.ts'
 import { stateMutants } from './state-mutants.ts'
+import { storeMutants } from './store-mutants.ts'
 
 export const mutants: readonly Mutant[] = [
   ...journalMutants,
@@ -19,4 +20,5 @@ export const mutants: readonly Mutant[] = [
   ...journalServerMutants,
   ...standbyMutants,
   ...metadataMutants,
+  ...storeMutants,
 ]

@@ -3,6 +3,7 @@ import os from 'node:os'
 import path from 'node:path'
 import { open } from 'lmdb'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { silentLog } from '../../../src/kernel/environment.ts'
 import type { CommanderError } from '../../../src/kernel/errors.ts'
 import { createSystemEnvironment } from '../../../src/kernel/system-environment.ts'
 import { numberKey } from '../../../src/store/keys.ts'
@@ -20,6 +21,9 @@ let directory: string
 /** Code of the failure that the next commit, or the next put, meets. */
 let commitFails: number | null
 let putFails: number | null
+/** So many transactions begin as if another program had opened the store at the wrong moment. */
+let setBacks: number
+let errors: string[]
 
 function failure(code: number): Error {
   return Object.assign(new Error(`failure ${code}`), { code })
@@ -28,7 +32,7 @@ function failure(code: number): Error {
 /** lmdb-js on a medium that fails when told to. */
 const openFailing: OpenRoot = (options) => {
   const root = open(options as never) as unknown as LmdbRoot
-  const { transactionSync, openDB } = root
+  const { transactionSync, openDB, getWriteTxnId } = root
   return Object.assign(root, {
     transactionSync(run: () => void, flags: number): void {
       transactionSync.call(
@@ -40,6 +44,7 @@ const openFailing: OpenRoot = (options) => {
         flags,
       )
     },
+    getWriteTxnId: () => (setBacks-- > 0 ? 1 : getWriteTxnId.call(root)),
     openDB(tableOptions: object): LmdbDatabase | undefined {
       const database = openDB.call(root, tableOptions) as LmdbDatabase
       const { put } = database
@@ -59,8 +64,10 @@ beforeEach(async () => {
   directory = fs.mkdtempSync(path.join(os.tmpdir(), 'commanderdb-store-'))
   commitFails = null
   putFails = null
+  setBacks = 0
+  errors = []
   const options = { path: path.join(directory, 'store'), tables: ['t'], readOnly: false }
-  const environment = createSystemEnvironment()
+  const environment = createSystemEnvironment({ ...silentLog, error: (_fields, text) => void errors.push(text) })
   await openLmdbStore({ ...options, environment }).close()
   handle = new LmdbHandle({ ...options, environment }, openFailing)
   await put(1)
@@ -124,6 +131,30 @@ describe('a handle of the LMDB store on a medium that fails', () => {
       }),
     )
     expect(error?.message).toMatch(/the store is damaged: restore a backup/)
+    expect(keys()).toBe(1)
+  })
+})
+
+describe('a handle of the LMDB store that another program disturbs', () => {
+  it('makes no transaction that would undo the one before, opens the store anew, and makes it then, once', async () => {
+    let fills = 0
+    const putBoth = (): Promise<void> =>
+      write(handle, (batch) => {
+        fills++
+        batch.put('t', numberKey(2), numberKey(2))
+        expect(batch.get('t', numberKey(1))).toEqual(numberKey(1))
+      })
+    setBacks = 1
+    await putBoth()
+    expect([fills, keys()]).toEqual([1, 2])
+    expect(errors).toEqual([expect.stringContaining('another program opened the store while it was written')])
+    await put(3)
+    expect([errors.length, keys()]).toEqual([1, 3])
+  })
+
+  it('writes no more where that does not help', async () => {
+    setBacks = 2
+    expect(await errorOf(put(2))).toMatchObject({ code: 'store_failed', retryable: false })
     expect(keys()).toBe(1)
   })
 })
