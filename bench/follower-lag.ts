@@ -19,7 +19,8 @@ export interface LagFigures {
   readonly samples: number
 }
 
-const probePauseMs = 20
+/** Of each caller, from one probe to the next: unlike, so that they do not keep step. */
+const probePausesMs = [20, 35, 55, 80]
 /** So much longer than a round of load: a probe takes long, and many are needed. */
 const lengthFactor = 4
 
@@ -29,7 +30,7 @@ export function measureLag(options: LagOptions): Promise<LagFigures> {
   return ClusterProcesses.use(cluster, (running) => probe(running, options))
 }
 
-/** One caller deposits at the leader and reads at the follower while another client gives the leader all that it takes. */
+/** A few callers deposit at the leader and read at the follower while another client gives the leader all that it takes. */
 async function probe(cluster: ClusterProcesses, options: LagOptions): Promise<LagFigures> {
   const [leader, follower] = await cluster.leader()
   if (follower === undefined) throw new Error('nobody follows')
@@ -41,13 +42,16 @@ async function probe(cluster: ClusterProcesses, options: LagOptions): Promise<La
   })
   await pause(options.warmupSeconds * 1000)
   const lagsMs: number[] = []
-  while (!isOver) {
-    const { lsn } = await writer.execute('account', 'probe', 'deposit', deposit)
-    const acknowledgedMs = performance.now()
-    await reader.read('account', 'probe', { minLsn: lsn })
-    lagsMs.push(performance.now() - acknowledgedMs)
-    await pause(probePauseMs)
+  const probeOne = async (account: string, pauseMs: number): Promise<void> => {
+    while (!isOver) {
+      const { lsn } = await writer.execute('account', account, 'deposit', deposit)
+      const acknowledgedMs = performance.now()
+      await reader.read('account', account, { minLsn: lsn })
+      lagsMs.push(performance.now() - acknowledgedMs)
+      await pause(pauseMs)
+    }
   }
+  await Promise.all(probePausesMs.map((pauseMs, n) => probeOne(`probe-${n}`, pauseMs)))
   await load
   await writer.close()
   await reader.close()
