@@ -26,14 +26,14 @@ export interface House extends TrimView {
   readonly isCurrent: boolean
 }
 
-/** What a leader does beside leading: servers that leave are replaced, sealed segments archived, and trimmed once no node needs them. */
-export function keepHouse(leader: LeaderShell, house: House): void {
-  if (leader.failed !== null || leader.isChangingRecord) return
-  // Nothing is committed while a change of the record waits for the metadata store: without that one it is not begun.
-  if (!house.isCurrent) return
+/**
+ * What a leader does beside leading: servers that leave are replaced, sealed segments archived, and trimmed once no node needs them.
+ * @returns what it wants of the record by now; null for nothing
+ */
+export function keepHouse(leader: LeaderShell, house: House): Wish | null {
+  if (leader.failed !== null || leader.isChangingRecord || !house.isCurrent) return null
   house.archiver?.look(leader)
-  const wish = house.care() ?? rollWish(leader, house) ?? trimWish(leader.meta, house)
-  if (wish !== null) leader.wish(wish)
+  return house.care() ?? rollWish(leader, house) ?? trimWish(leader.meta, house)
 }
 
 function rollWish({ segmentBytes }: LeaderShell, house: House): Wish | null {

@@ -55,6 +55,7 @@ export class NodeStream {
   #refused: { readonly suggestion: Suggestion; readonly why: string } | null = null
   readonly #awaited = new Map<Wish, AwaitedWish>()
   #isStopped = false
+  #isAsking = false
 
   constructor(options: NodeStreamOptions) {
     this.#o = options
@@ -156,13 +157,38 @@ export class NodeStream {
     })
   }
 
+  /**
+   * For changes that nobody waits for. Nothing is committed while a change of the record waits for the metadata store: it is begun
+   * once that has just answered, and not by what was heard of it last.
+   * @param due - what is wanted by then; null for nothing. What is not begun is to be looked at again
+   */
+  async wishOnceAnswered(due: () => Wish | null): Promise<void> {
+    if (this.#isAsking) return
+    this.#isAsking = true
+    const { metadata, stream } = this.#o
+    const isAnswered = await metadata.get(metadataKeys.stream(stream)).then(
+      () => true,
+      () => false,
+    )
+    this.#isAsking = false
+    const { leader } = this
+    const wish = !isAnswered || leader === null || leader.isChangingRecord ? null : due()
+    if (wish !== null) leader?.wish(wish)
+  }
+
   /** The next segment, on the servers that are best by now. @throws CommanderError as `wish`; `policy_unsatisfiable` */
   roll(): Promise<void> {
     const { leader } = this
     if (leader === null) return Promise.reject(notLeading(this.#o.stream, this.meta))
-    const plan = this.#o.groups.plan(leader.meta)
-    if (plan === null) return Promise.reject(noGroup(this.#o.stream))
-    return this.wish({ kind: 'roll', group: plan.group, policy: plan.policy })
+    const wish = this.rollWish()
+    return wish === null ? Promise.reject(noGroup(this.#o.stream)) : this.wish(wish)
+  }
+
+  /** null: this node does not lead, or no group can be had. */
+  rollWish(): Wish | null {
+    const { leader } = this
+    const plan = leader === null ? null : this.#o.groups.plan(leader.meta)
+    return plan === null ? null : { kind: 'roll', group: plan.group, policy: plan.policy }
   }
 
   answered(answer: ServerAnswer): void {

@@ -9,6 +9,7 @@ import { careWish } from './group-care.ts'
 import { memberOf } from './group-view.ts'
 import { keepHouse } from './housekeeping.ts'
 import type { LeaderShell } from './leader-shell.ts'
+import type { Wish } from './leader-state.ts'
 import type { ServerAnswer } from './messages.ts'
 import { type MetadataStore, metadataKeys } from './metadata-store.ts'
 import { NodeFeed } from './node-feed.ts'
@@ -243,16 +244,16 @@ export class ReplicaNode {
     if (this.#isStopped) return
     this.#timer = this.#o.environment.scheduler.after(lookMs, () => this.#look())
     this.#recent.look(this.#watch.view.nodes)
-    this.#keepHouse()
+    if (this.#dueWish() !== null) void this.#stream.wishOnceAnswered(() => this.#dueWish())
   }
 
-  #keepHouse(): void {
+  #dueWish(): Wish | null {
     const leader = this.#leader
-    if (leader === null) return
+    if (leader === null) return null
     const { isCurrent } = this.#watch
     const { segmentBytes, record } = this.#o
     const own = record?.().keepAfter ?? 0
-    keepHouse(leader, {
+    return keepHouse(leader, {
       segmentBytes,
       plan: () => this.#groups.plan(leader.meta),
       care: () => careWish(this.#groups.view(leader.meta), leader.state.wishes),
