@@ -2,7 +2,6 @@ import { lsn } from '../kernel/identifiers.ts'
 import type { LeaderShell } from './leader-shell.ts'
 import type { Wish } from './leader-state.ts'
 import type { NodeRecord } from './node-record.ts'
-import type { RecoveryPlan } from './recovery-state.ts'
 import type { StreamArchiver } from './stream-archiver.ts'
 import type { SegmentMeta, StreamMeta } from './stream-meta.ts'
 
@@ -18,8 +17,8 @@ export interface House extends TrimView {
   readonly archiver: Pick<StreamArchiver, 'mayTrim' | 'look'> | null
   /** The open segment is sealed when so much was appended to it. */
   readonly segmentBytes: number
-  /** Where the next one is to lie; null where there are too few servers. */
-  readonly plan: () => Pick<RecoveryPlan, 'group' | 'policy'> | null
+  /** To the next one; null where there are too few servers. */
+  readonly roll: () => Wish | null
   /** For servers that are to leave; null for nothing to be done. */
   readonly care: () => Wish | null
   /** Who is there is known: the metadata store answers. */
@@ -33,12 +32,8 @@ export interface House extends TrimView {
 export function keepHouse(leader: LeaderShell, house: House): Wish | null {
   if (leader.failed !== null || leader.isChangingRecord || !house.isCurrent) return null
   house.archiver?.look(leader)
-  return house.care() ?? rollWish(leader, house) ?? trimWish(leader.meta, house)
-}
-
-function rollWish({ segmentBytes }: LeaderShell, house: House): Wish | null {
-  const plan = segmentBytes >= house.segmentBytes ? house.plan() : null
-  return plan === null ? null : { kind: 'roll', group: plan.group, policy: plan.policy }
+  const roll = leader.segmentBytes >= house.segmentBytes ? house.roll : () => null
+  return house.care() ?? roll() ?? trimWish(leader.meta, house)
 }
 
 /**

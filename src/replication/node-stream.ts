@@ -10,6 +10,7 @@ import type { LeaderState, Wish } from './leader-state.ts'
 import type { Suggestion } from './master-state.ts'
 import type { Member, ServerAnswer, ServerId } from './messages.ts'
 import { type MetadataStore, metadataKeys } from './metadata-store.ts'
+import type { RegisteredServer } from './registered-server.ts'
 import { SealedGroups } from './sealed-groups.ts'
 import type { Track } from './segment-track.ts'
 import type { ServerLinks } from './server-links.ts'
@@ -185,9 +186,9 @@ export class NodeStream {
   }
 
   /** null: this node does not lead, or no group can be had. */
-  rollWish(): Wish | null {
+  rollWish(servers: ReadonlyMap<ServerId, RegisteredServer> = this.#o.groups.registered): Wish | null {
     const { leader } = this
-    const plan = leader === null ? null : this.#o.groups.plan(leader.meta)
+    const plan = leader === null ? null : this.#o.groups.plan(leader.meta, servers)
     return plan === null ? null : { kind: 'roll', group: plan.group, policy: plan.policy }
   }
 
@@ -271,10 +272,10 @@ export class NodeStream {
     const { epoch: refused } = leader
     try {
       const servers = new Map((await registry.servers()).map((server) => [server.id, server]))
-      const plan = this.#o.groups.plan(leader.meta, servers)
+      const roll = this.rollWish(servers)
       // Until there is one, nothing that is appended counts; it is asked again.
-      if (plan === null || leader.failed !== null || leader.isChangingRecord || leader.epoch !== refused) return
-      leader.wish({ kind: 'roll', group: plan.group, policy: plan.policy })
+      if (roll === null || leader.failed !== null || leader.isChangingRecord || leader.epoch !== refused) return
+      leader.wish(roll)
     } catch (error) {
       const { message } = error as Error
       environment.log.warn({ stream, error: message }, 'no other group was chosen yet; trying again')

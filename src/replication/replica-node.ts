@@ -255,7 +255,7 @@ export class ReplicaNode {
     const own = record?.().keepAfter ?? 0
     return keepHouse(leader, {
       segmentBytes,
-      plan: () => this.#groups.plan(leader.meta),
+      roll: () => this.#stream.rollWish(),
       care: () => careWish(this.#groups.view(leader.meta), leader.state.wishes),
       isCurrent,
       own,

@@ -27,7 +27,11 @@ export type OpenRoot = (options: object) => LmdbRoot
 const flushedCommit = 2
 
 /** The transaction would begin from the state before the last one, which would be lost by it: nothing was changed. */
-export class SetBack extends Error {}
+export class SetBack extends Error {
+  constructor() {
+    super('another program has set the number of the last transaction back')
+  }
+}
 
 /** The files of a store, open and mapped. */
 export class LmdbEnvironment {
