@@ -3,7 +3,7 @@ import { clientFrames, encodeEventsHeader } from '../ipc/client-protocol.ts'
 import type { Scheduler } from '../kernel/environment.ts'
 import { asCommanderError, type CommanderError } from '../kernel/errors.ts'
 import { type ArchivedElsewhere, isArchivedElsewhere } from '../tables/archived-streams.ts'
-import { type EventLogReader, lastPosition } from '../tables/event-log.ts'
+import type { EventLogReader } from '../tables/event-log.ts'
 import { questionLimits, tooManyReadings } from './client-questions.ts'
 
 /** Blocks of the event log sent before the event loop is given back. */
@@ -87,7 +87,7 @@ export class EventReadings {
     const { channel, log } = this.#o
     let sent = 0
     for (const block of log.blocksFrom(reading.after + 1)) {
-      const last = lastPosition(block)
+      const { lastPosition: last } = block
       if (last <= reading.after) continue
       if (!channel.writable) return
       const header = encodeEventsHeader(reading.request, 0, block.firstPosition)

@@ -1,4 +1,3 @@
-import { lastPosition } from '../tables/event-log.ts'
 import type { EventText, EventTexts } from './http-event-texts.ts'
 import { textOf } from './http-event-texts.ts'
 import type { HttpQueries } from './http-route.ts'
@@ -39,7 +38,7 @@ export class LogSource implements EventSource {
 
   read(most: number): EventPortion | null {
     for (const block of this.#queries.log.blocksFrom(this.#after + 1)) {
-      const last = lastPosition(block)
+      const { lastPosition: last } = block
       if (last <= this.#after) continue
       const texts = this.#wanted(this.#texts.of(block), most)
       this.#after = texts.length === most ? (texts.at(-1) as EventText).position : last

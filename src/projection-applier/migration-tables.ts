@@ -6,7 +6,7 @@ import type { Lsn } from '../kernel/identifiers.ts'
 import { follows, type MigrationState, migrationOf, type RewrittenForm } from '../state/migrations.ts'
 import { type RootState, reduce } from '../state/root.ts'
 import type { KeyValueStore, WriteBatch } from '../store/key-value-store.ts'
-import { type LogBlock, lastPosition, putRebuilt, rewriteBlock, storedBlocks } from '../tables/event-log.ts'
+import { type LogBlock, putRebuilt, rewriteBlock, storedBlocks } from '../tables/event-log.ts'
 import {
   deleteRewritten,
   putMigrations,
@@ -131,7 +131,7 @@ export class MigrationTables {
     let { position } = copy
     let looked = 0
     for (const block of storedBlocks(this.#store, position + 1)) {
-      const last = lastPosition(block)
+      const { lastPosition: last } = block
       if (last <= position) continue
       if (block.firstPosition > copy.until) return { copy, rebuilt, rows, position: null }
       if (looked++ === sliceBlocks) return { copy, rebuilt, rows, position }

@@ -55,6 +55,12 @@ export interface LogBlock {
   readonly isRebuilt: boolean
 }
 
+/** One of several in a row. */
+export interface BlockInRow extends LogBlock {
+  /** Of its last event. */
+  readonly lastPosition: number
+}
+
 /** The block for ever as a migration made it. */
 export function putRebuilt(batch: WriteBatch, { firstPosition, entries }: LogBlock): void {
   batch.put(tableNames.log, numberKey(firstPosition), Buffer.concat([rebuiltMark, entries]))
@@ -114,14 +120,14 @@ export class EventLogReader {
   }
 
   /** Blocks from the one that holds `position` on. */
-  *blocksFrom(position: number): Generator<LogBlock> {
+  *blocksFrom(position: number): Generator<BlockInRow> {
     for (const block of storedBlocks(this.#store, position)) {
       const { copies } = this.#migrations.get()
-      yield this.#withArchived(copies.length === 0 ? block : this.#read(block.firstPosition))
+      yield this.#withArchived(copies.length === 0 ? block : { ...block, ...this.#read(block.firstPosition) })
     }
   }
 
-  #withArchived(block: LogBlock): LogBlock {
+  #withArchived(block: BlockInRow): BlockInRow {
     if (this.#archived === null || (block.holes === 0 && !block.isRebuilt)) return block
     const entries = bringBack(this.#store, this.#archived, block)
     return entries === null ? block : { ...block, entries, isRebuilt: true }
@@ -153,7 +159,7 @@ export function rewriteBlock(store: KeyValueStore, block: LogBlock, copies: read
  * Blocks as they are stored, from the one that holds `position` on, or else the last one before it.
  * @throws CommanderError `store_failed` where one is missing: nobody is to read on as if there had been nothing
  */
-export function* storedBlocks(store: KeyValueStore, position: number): Generator<LogBlock> {
+export function* storedBlocks(store: KeyValueStore, position: number): Generator<BlockInRow> {
   const table = store.table(tableNames.log)
   const [before] = table.range({ to: numberKey(position + 1), reverse: true, limit: 1 })
   if (before === undefined) return
@@ -161,8 +167,9 @@ export function* storedBlocks(store: KeyValueStore, position: number): Generator
   for (const { key, value } of table.range({ from: before.key })) {
     const block = blockOf(readKeyNumber(key, 0), value)
     if (next !== null && block.firstPosition !== next) throw damaged(next)
-    yield block
-    next = lastPosition(block) + 1
+    const last = lastPosition(block)
+    yield { ...block, lastPosition: last }
+    next = last + 1
   }
 }
 

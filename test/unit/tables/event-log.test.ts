@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import { numberKey } from '../../../src/store/keys.ts'
-import { EventLogReader, lastPosition } from '../../../src/tables/event-log.ts'
+import { EventLogReader } from '../../../src/tables/event-log.ts'
 import { tableNames } from '../../../src/tables/table-names.ts'
 import { ApplierWorld, Counters } from '../projection-applier/applier-world.ts'
 
@@ -12,7 +12,7 @@ it('reads on behind no block that is missing, wherever it begins', () => {
     db.flush()
   }
   const log = new EventLogReader(db.store)
-  const read = (from: number): number[] => [...log.blocksFrom(from)].map(lastPosition)
+  const read = (from: number): number[] => [...log.blocksFrom(from)].map(({ lastPosition }) => lastPosition)
   const whole = read(1)
   expect(whole.length).toBe(4)
   const missing = (whole[1] as number) + 1
