@@ -21,12 +21,12 @@ export class FileMetadataLeases {
     return id
   }
 
-  /** Call it while holding the lock, so that nobody ends the lease at the same time. @returns whether it lives. */
+  /** @returns whether it lives. Whoever found it silent just before may end it still. */
   async renew(id: string): Promise<boolean> {
     const content = await this.#read(id)
     if (content === null) return false
-    await writeFile(this.#path(id), String(Number(content) + 1), { flag: 'r+' })
-    return true
+    await writeFile(this.#path(id), String(Number(content) + 1), { flag: 'r+' }).catch(ignoreAbsent)
+    return this.lives(id)
   }
 
   async lives(id: string): Promise<boolean> {
@@ -38,7 +38,7 @@ export class FileMetadataLeases {
     await unlink(this.#path(id)).catch(ignoreAbsent)
   }
 
-  /** Looks at all of them. Those that seem to be over are to be looked at again while holding the lock. */
+  /** Looks at all of them. Those that seem to be over are to be looked at again just before they are ended. */
   async scan(nowMs: number): Promise<{ readonly present: readonly string[]; readonly silent: readonly string[] }> {
     const ids = await readdir(this.#directory)
     for (const id of this.#seen.keys()) if (!ids.includes(id)) this.#seen.delete(id)

@@ -3,9 +3,8 @@ import { join, resolve } from 'node:path'
 import type { Clock, Random, Scheduler, Timer } from '../kernel/environment.ts'
 import { asCommanderError, CommanderError, messageOf } from '../kernel/errors.ts'
 import { makeDirectory } from '../kernel/make-directory-adapter.ts'
-import { FileMetadataFile, flushMade, metadataFileName } from './file-metadata-file.ts'
 import { FileMetadataLeases } from './file-metadata-leases.ts'
-import { FileMetadataLock, LockBusy } from './file-metadata-lock.ts'
+import { FileMetadataVersions, flushMade, versionsDirectoryName } from './file-metadata-versions.ts'
 import {
   checkSwap,
   leasesIn,
@@ -38,7 +37,7 @@ export interface FileMetadataOptions {
   readonly random: Random
   /** How often leases are looked at, and changes that the system did not tell of. Default 200. */
   readonly pollMs?: number
-  /** For how long a change waits for those of others. Default 5000. */
+  /** For how long a change is tried again because others were faster. Default 5000. */
   readonly patienceMs?: number
 }
 
@@ -46,14 +45,13 @@ const pollMsDefault = 200
 const patienceMsDefault = 5000
 
 /**
- * A metadata store for one host: a directory that several processes use at once. It guards against lost processes, not against
- * a lost disk.
+ * A metadata store for one host: a directory that several processes use at once. It guards against lost processes, and against those
+ * that stand still, not against a lost disk.
  */
 export class FileMetadataStore implements MetadataStore {
   readonly location: string
   readonly #o: FileMetadataOptions
-  readonly #lock: FileMetadataLock
-  readonly #file: FileMetadataFile
+  readonly #versions: FileMetadataVersions
   readonly #leases: FileMetadataLeases
   readonly #watches = new Set<PolledWatch>()
   readonly #watcher: FSWatcher | null
@@ -61,6 +59,8 @@ export class FileMetadataStore implements MetadataStore {
   #timer: Timer | undefined
   #poll: Promise<void> | null = null
   #pollsAgain = false
+  /** Changes by this process, one after the other: they would only get in each other's way. */
+  #turn: Promise<unknown> = Promise.resolve()
 
   /** @throws CommanderError `metadata_unavailable` */
   static async open(options: FileMetadataOptions): Promise<FileMetadataStore> {
@@ -69,29 +69,29 @@ export class FileMetadataStore implements MetadataStore {
     try {
       const leases = join(directory, 'leases')
       await flushMade(leases, await makeDirectory(leases))
-      return new FileMetadataStore(options, directory, new FileMetadataLock(join(directory, 'lock.sqlite'), options))
+      const versions = await FileMetadataVersions.open(directory, location, options.random)
+      return new FileMetadataStore(options, directory, versions)
     } catch (error) {
       const advice = 'let this user read and write there, or name another directory'
       throw metadataUnavailable(location, 'open', `${messageOf(error)}; ${advice}`, 'none', { cause: error })
     }
   }
 
-  private constructor(options: FileMetadataOptions, directory: string, lock: FileMetadataLock) {
-    this.location = `file:${directory}`
+  private constructor(options: FileMetadataOptions, directory: string, versions: FileMetadataVersions) {
+    this.location = versions.location
     this.#o = options
-    this.#lock = lock
-    this.#file = new FileMetadataFile(directory, this.location)
+    this.#versions = versions
     this.#leases = new FileMetadataLeases(join(directory, 'leases'))
-    this.#watcher = watcherOf(directory, () => this.#wake())
+    this.#watcher = watcherOf(join(directory, versionsDirectoryName), () => this.#wake())
     this.#plan()
   }
 
   get(key: string): Promise<MetadataValue | null> {
-    return this.#open('get', async () => valueIn(await this.#file.read(), key))
+    return this.#open('get', async () => valueIn((await this.#versions.read()).image, key))
   }
 
   list(prefix: string): Promise<readonly MetadataValue[]> {
-    return this.#open('list', async () => listingOf(await this.#file.read(), prefix).values)
+    return this.#open('list', async () => listingOf((await this.#versions.read()).image, prefix).values)
   }
 
   async compareAndSwap(
@@ -102,12 +102,9 @@ export class FileMetadataStore implements MetadataStore {
   ): Promise<SwapResult> {
     checkSwap(key, value)
     const swap = { key, expectedRevision, value, lease: lease?.id ?? null }
-    return this.#alone(`swap ${key}`, async () => {
+    return this.#change(`swap ${key}`, async (before) => {
       if (lease !== undefined && !(await this.#leases.lives(lease.id))) throw leaseIsOver(lease.id)
-      const before = await this.#file.read()
-      const { image, result } = swapped(before, swap)
-      await this.#become(before, image)
-      return result
+      return swapped(before, swap)
     })
   }
 
@@ -126,10 +123,10 @@ export class FileMetadataStore implements MetadataStore {
       id,
       keepAlive: async () => {
         const sentMs = nowMs()
-        const lives = await this.#alone(`keep the lease ${id}`, () => this.#leases.renew(id))
+        const lives = await this.#open(`keep the lease ${id}`, () => this.#leases.renew(id))
         return lives ? Math.max(0, sentMs + ttlMs - leaseMarginOf(ttlMs) - nowMs()) : 0
       },
-      revoke: () => this.#alone(`revoke the lease ${id}`, () => this.#endLeases([id])),
+      revoke: () => this.#endLeases(`revoke the lease ${id}`, async () => [id]),
     }
   }
 
@@ -139,38 +136,51 @@ export class FileMetadataStore implements MetadataStore {
     this.#watcher?.close()
     for (const watch of this.#watches) watch.close()
     await this.#poll
-    await this.#lock.close()
+    await this.#turn
   }
 
-  /** Runs alone among all processes, with errors that say where. */
-  #alone<Result>(operation: string, run: () => Promise<Result>): Promise<Result> {
-    return this.#open(operation, () => this.#lock.hold(this.#o.patienceMs ?? patienceMsDefault, run))
+  /** Tries again with what is there by then, as long as somebody else is faster. */
+  #change<Result>(operation: string, plan: (before: MetadataImage) => Promise<Change<Result>>): Promise<Result> {
+    const turn = this.#turn.then(() => this.#open(operation, () => this.#tryChange(operation, plan)))
+    this.#turn = turn.catch(() => {})
+    return turn
+  }
+
+  async #tryChange<Result>(
+    operation: string,
+    plan: (before: MetadataImage) => Promise<Change<Result>>,
+  ): Promise<Result> {
+    const { clock, patienceMs = patienceMsDefault } = this.#o
+    for (const untilMs = clock.monotonicMs() + patienceMs; ; ) {
+      const before = await this.#versions.read()
+      const { image, result } = await plan(before.image)
+      if (image === before.image) return result
+      if (await this.#versions.follow(before, image)) {
+        this.#wake()
+        return result
+      }
+      if (this.#isClosed) throw metadataClosed(this.location, operation)
+      if (clock.monotonicMs() >= untilMs)
+        throw metadataUnavailable(this.location, operation, `others were faster for ${patienceMs} ms`, 'none')
+    }
   }
 
   async #open<Result>(operation: string, run: () => Promise<Result>): Promise<Result> {
     if (this.#isClosed) throw metadataClosed(this.location, operation)
     const result = await run().catch((error: unknown): never => {
       if (error instanceof CommanderError) throw error
-      const outcome = error instanceof LockBusy ? 'none' : 'unknown'
-      throw metadataUnavailable(this.location, operation, messageOf(error), outcome, { cause: error })
+      throw metadataUnavailable(this.location, operation, messageOf(error), 'unknown', { cause: error })
     })
     if (this.#isClosed) throw metadataClosed(this.location, operation)
     return result
   }
 
-  async #become(before: MetadataImage, image: MetadataImage): Promise<void> {
-    if (image === before) return
-    await this.#file.replace(image)
-    this.#wake()
-  }
-
   /** The values first: a crash in between leaves a lease that is over still. */
-  async #endLeases(ids: readonly string[]): Promise<void> {
-    const before = await this.#file.read()
-    await this.#become(
-      before,
-      withoutLeases(before, (lease) => ids.includes(lease)),
-    )
+  async #endLeases(operation: string, over: () => Promise<readonly string[]>): Promise<void> {
+    const ids = await this.#change(operation, async (before) => {
+      const result = await over()
+      return { image: withoutLeases(before, (lease) => result.includes(lease)), result }
+    })
     for (const id of ids) await this.#leases.end(id)
   }
 
@@ -195,7 +205,7 @@ export class FileMetadataStore implements MetadataStore {
     while (this.#pollsAgain && !this.#isClosed) {
       this.#pollsAgain = false
       try {
-        const image = await this.#file.read()
+        const { image } = await this.#versions.read()
         for (const watch of this.#watches) watch.show(listingOf(image, watch.prefix))
         await this.#endLeasesThatAreOver(image)
       } catch (error) {
@@ -210,19 +220,25 @@ export class FileMetadataStore implements MetadataStore {
     const { present, silent } = await this.#leases.scan(clock.monotonicMs())
     const ids = [...silent, ...leasesIn(image).filter((id) => !present.includes(id))]
     if (ids.length === 0) return
-    await this.#alone('end leases', async () => {
+    await this.#endLeases('end leases', async () => {
       const over: string[] = []
       for (const id of ids) if (await this.#leases.isOver(id, clock.monotonicMs())) over.push(id)
-      if (over.length > 0) await this.#endLeases(over)
+      return over
     })
   }
+}
+
+interface Change<Result> {
+  /** The same one where nothing changes. */
+  readonly image: MetadataImage
+  readonly result: Result
 }
 
 /** Null where the system has no more of them to give: polling finds the changes, later. */
 function watcherOf(directory: string, changed: () => void): FSWatcher | null {
   try {
     const watcher = watch(directory, { persistent: false }, (_event, name) => {
-      if (name === null || name === metadataFileName) changed()
+      if (name === null || name.endsWith('.head')) changed()
     })
     watcher.on('error', () => watcher.close())
     return watcher

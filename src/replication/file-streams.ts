@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path'
 import { defaultJournalOptions, type JournalOptions } from '../journal/options.ts'
 import type { Environment } from '../kernel/environment.ts'
 import { CommanderError } from '../kernel/errors.ts'
-import { FileMetadataLock, LockBusy } from './file-metadata-lock.ts'
+import { isSqliteBusy, loadSqlite } from '../kernel/sqlite-adapter.ts'
 import { FileMetadataStore } from './file-metadata-store.ts'
 import { FileServerDisk } from './file-server-disk.ts'
 import { openServerLog } from './journal-server-log.ts'
@@ -30,7 +30,7 @@ export async function openFileStreams({
 }: FileStreamsOptions): Promise<LocalHost> {
   const place = resolve(directory)
   mkdirSync(place, { recursive: true })
-  const release = await lock(environment, place)
+  const release = lock(place)
   try {
     const disk = new FileServerDisk(join(place, 'log'))
     const options = { ...defaultJournalOptions, ...journal, maxBytes: Number.MAX_SAFE_INTEGER }
@@ -42,36 +42,29 @@ export async function openFileStreams({
       () => metadata,
       async () => {
         await metadata.close()
-        await release()
+        release()
       },
     )
   } catch (error) {
-    await release()
+    release()
     throw error
   }
 }
 
-/** Held until it is let go of, or the process dies. */
-async function lock(environment: Environment, place: string): Promise<() => Promise<void>> {
-  const held = new FileMetadataLock(join(place, 'streams.lock'), environment)
-  const { promise: over, resolve: letGo } = Promise.withResolvers<void>()
-  const taken = Promise.withResolvers<void>()
-  const holding = held.hold(0, async () => {
-    taken.resolve()
-    await over
-  })
-  holding.catch((error: unknown) => taken.reject(error))
+/**
+ * Held until it is let go of, or the process dies: SQLite's exclusive file lock. Nothing is written to the file, and nothing else
+ * may open it in this process (observability/process-lock-adapter.ts).
+ */
+function lock(place: string): () => void {
+  const { DatabaseSync } = loadSqlite()
+  const held = new DatabaseSync(join(place, 'streams.lock'))
   try {
-    await taken.promise
+    held.exec('PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=MEMORY; BEGIN EXCLUSIVE')
   } catch (error) {
-    await held.close()
-    throw error instanceof LockBusy ? locked(place, error) : error
+    held.close()
+    throw isSqliteBusy(error) ? locked(place, error as Error) : error
   }
-  return async () => {
-    letGo()
-    await holding
-    await held.close()
-  }
+  return () => held.close()
 }
 
 const locked = (place: string, cause: Error): CommanderError =>

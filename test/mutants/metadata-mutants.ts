@@ -27,13 +27,30 @@ export const metadataMutants: readonly Mutant[] = [
     foundBy: [by(image, 'never uses a revision again, be it of a key that was deleted or that ended with its lease')],
   },
   {
-    name: 'a metadata file that somebody put back is believed',
+    name: 'values of a metadata store that somebody put back are believed',
     attacks: 'M2',
-    file: 'src/replication/file-metadata-file.ts',
-    text: 'if (image.revision < knownRevision)',
-    replacement: 'if (image.revision < 0)',
+    file: 'src/replication/file-metadata-versions.ts',
+    text: 'if (revision < knownRevision)',
+    replacement: 'if (revision < 0)',
     foundBy: [
-      by(file, 'a metadata store that is a directory does not go on with a file that somebody put back or took away'),
+      by(file, 'a metadata store that is a directory does not go on with values that somebody put back or took away'),
+    ],
+  },
+  {
+    name: 'a change that others were faster with is told as made',
+    attacks: 'M1',
+    file: 'src/replication/file-metadata-versions.ts',
+    text: 'if (isAbsent(error)) return false',
+    replacement: 'if (isAbsent(error)) return true',
+    foundBy: [
+      by(
+        file,
+        'a metadata store that is a directory refuses the change of whoever stood still while others went on, and leaves nothing of it',
+      ),
+      by(
+        'test/contract/metadata-store.test.ts',
+        'a metadata store: a directory loses no change of several that count on one value',
+      ),
     ],
   },
   {

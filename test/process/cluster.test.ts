@@ -1,23 +1,13 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { ClusterWorld, Deposits, takesPartAfter } from './cluster-world.ts'
-import { send } from './running-database.ts'
-import { standStill } from './standing-still.ts'
 
 describe('a database on two nodes and three journal servers', () => {
-  let metadata: string
   let world: ClusterWorld
   beforeEach(async () => {
-    metadata = mkdtempSync(join(tmpdir(), 'metadata-'))
-    world = new ClusterWorld({ metadata: `file:${metadata}` })
+    world = new ClusterWorld()
     await world.start()
   })
-  afterEach(async () => {
-    await world.remove()
-    rmSync(metadata, { recursive: true, force: true })
-  })
+  afterEach(() => world.remove())
 
   it('goes on at the other node when the leading one is killed, as a whole and under load, and nothing is lost or done twice', async () => {
     const deposits = new Deposits(await world.connect())
@@ -39,10 +29,10 @@ describe('a database on two nodes and three journal servers', () => {
     const deposits = new Deposits(await world.connect())
     await deposits.more(100)
     const { leader, epoch } = await world.leader()
-    const pids = await standStill(leader, metadata)
+    const goOn = await leader.standStill()
     await world.leader(epoch)
     await deposits.more(100)
-    for (const pid of pids) send(pid, 'SIGCONT')
+    goOn()
     await takesPartAfter(leader, epoch)
     await deposits.more(100)
     await deposits.end()

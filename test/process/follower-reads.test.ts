@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Database } from '../../src/client.ts'
 import { isCommanderError } from '../../src/kernel/errors.ts'
 import { ClusterWorld, Deposits } from './cluster-world.ts'
-import { type RunningDatabase, until } from './running-database.ts'
+import { until } from './running-database.ts'
 
 const linearizable = { consistency: 'linearizable' } as const
 
@@ -28,9 +28,6 @@ const balanceAt = async (reader: Database, options: object): Promise<number> => 
 /** The balance, or the code of the error. */
 const attemptAt = (reader: Database, options: object = linearizable): Promise<number | string> =>
   balanceAt(reader, options).catch((error: unknown) => (isCommanderError(error) ? error.code : String(error)))
-
-const pidsOf = async (node: RunningDatabase): Promise<number[]> =>
-  (await node.status())?.processes.flatMap(({ pid }) => pid ?? []) ?? []
 
 describe('a linearizable read', () => {
   let total = 0
@@ -73,8 +70,7 @@ describe('a linearizable read', () => {
     const [former, other] = [await leader.connect(), await follower.connect()]
     await deposit()
     total++
-    const pids = await pidsOf(leader)
-    for (const pid of pids) process.kill(pid, 'SIGSTOP')
+    const goOn = await leader.standStill()
     // The follower is asked while nobody leads: it answers when it leads, or not at all.
     const meanwhile = await Promise.all(Array.from({ length: 5 }, () => attemptAt(other)))
     expect(meanwhile.every((one) => one === total || one === 'timeout' || one === 'not_ready')).toBe(true)
@@ -82,7 +78,7 @@ describe('a linearizable read', () => {
     for (let i = 0; i < 5; i++) await deposit()
     total += 5
     const asked = Array.from({ length: 20 }, () => attemptAt(former))
-    for (const pid of pids) process.kill(pid, 'SIGCONT')
+    goOn()
     const answers = [...(await Promise.all(asked))]
     await until('the former leader to answer', async () => {
       answers.push(await attemptAt(former))

@@ -54,6 +54,8 @@ it('starts processes that come back when they are killed and when the host start
   await allReady(1)
   expect(host.starts(`journal-server-${two}`)).toHaveLength(2)
   expect(host.starts(`journal-server-${one}`)).toHaveLength(2)
+  // Whoever has not begun yet is not asked to end.
+  await host.life('writer', 2)
 
   const ended = once(second, 'exit')
   await requestStop(host.client)

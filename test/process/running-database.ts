@@ -151,6 +151,15 @@ export class RunningDatabase {
     return pid
   }
 
+  /** SIGSTOP of all its processes but the supervisor. @returns what has them go on */
+  async standStill(): Promise<() => void> {
+    const pids = (await this.status())?.processes.flatMap(({ pid }) => pid ?? []) ?? []
+    for (const pid of pids) send(pid, 'SIGSTOP')
+    return () => {
+      for (const pid of pids) send(pid, 'SIGCONT')
+    }
+  }
+
   /** kill -9 of everything at one moment; returns when all are gone. */
   async killAll(): Promise<void> {
     const status = await this.status()

@@ -3,7 +3,7 @@ import { unreachable } from '../../../src/kernel/assert.ts'
 import type { SeededRandom } from '../../../src/testing/seeded-random.ts'
 import type { EtcdWorld } from '../../contract/etcd-world.ts'
 import { takesPartAfter } from '../../process/cluster-world.ts'
-import { type RunningDatabase, send } from '../../process/running-database.ts'
+import type { RunningDatabase } from '../../process/running-database.ts'
 import { type ServerName, serverIds, type TorturedCluster } from './tortured-cluster.ts'
 
 export const clusterFaults = [
@@ -89,11 +89,10 @@ async function restarted(node: RunningDatabase, meanwhile: () => Promise<void>):
 /** It goes on when another one leads already: whatever it sends then must not count. */
 async function stopPastLease({ cluster, answers }: ClusterScene): Promise<void> {
   const { leader, epoch } = await cluster.leader()
-  const pids = (await leader.status())?.processes.flatMap(({ pid }) => pid ?? []) ?? []
-  for (const pid of pids) send(pid, 'SIGSTOP')
+  const goOn = await leader.standStill()
   await cluster.leader(epoch)
   await answers(someAnswers)
-  for (const pid of pids) send(pid, 'SIGCONT')
+  goOn()
   await takesPartAfter(leader, epoch)
 }
 
