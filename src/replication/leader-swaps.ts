@@ -163,10 +163,8 @@ function afterRoll(state: LeaderState, wish: Wish & { readonly kind: 'roll' }): 
     end,
     members: new Map([...before.members].map(([id, one]) => [id, cut(one, tail)])),
   }
-  const group = rules.countedAfterRoll(
-    [...before.members.values()].map(({ member }) => member),
-    wish.group,
-  )
+  const former = [...before.members.values()].map(({ member }) => member)
+  const group = rules.countedAfterRoll(former, wish.group)
   const base = segment.base
   const baseDigest = committed.digest
   const open: Track = {
@@ -177,8 +175,15 @@ function afterRoll(state: LeaderState, wish: Wish & { readonly kind: 'roll' }): 
     end: null,
     members: membersOf(group, base),
   }
-  const unconfirmed = { isGroupConfirmed: false, groupAskedMs: Number.NEGATIVE_INFINITY }
-  return { ...state, open, ...unconfirmed, sealed: [...state.sealed, sealed].slice(-limits.sealedTracksMax) }
+  const isGroupConfirmed = rules.staysConfirmed(state.isGroupConfirmed, former, group)
+  const groupAskedMs = Number.NEGATIVE_INFINITY
+  return {
+    ...state,
+    open,
+    isGroupConfirmed,
+    groupAskedMs,
+    sealed: [...state.sealed, sealed].slice(-limits.sealedTracksMax),
+  }
 }
 
 const cut = (one: Progress, tail: Lsn): Progress => ({

@@ -65,6 +65,11 @@ export const rules = {
    */
   mayCount: (isGroupConfirmed: boolean): boolean => isGroupConfirmed,
 
+  /** C2: of a group that is confirmed nobody can be deregistered as long as the record goes on naming it, as the next segment's does. */
+  staysConfirmed: (isGroupConfirmed: boolean, before: readonly Member[], group: readonly Member[]): boolean =>
+    isGroupConfirmed &&
+    group.every((one) => before.some(({ id, identity }) => id === one.id && identity === one.identity)),
+
   /**
    * I12: so many servers of the current group must have promised nobody else. Fewer (Qs) are enough only as long as the group
    * never changes.

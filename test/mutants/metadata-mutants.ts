@@ -115,6 +115,19 @@ export const metadataMutants: readonly Mutant[] = [
     ],
   },
   {
+    name: 'the next segment counts servers that were not confirmed for the one before',
+    attacks: 'C2, I17',
+    file: 'src/replication/rules.ts',
+    text: 'id === one.id && identity === one.identity',
+    replacement: 'id === one.id && identity !== undefined',
+    foundBy: [
+      by(
+        'test/unit/replication/leader.test.ts',
+        'a leader whose group is not confirmed yet asks nothing more of a group of which all were confirmed for the segment before',
+      ),
+    ],
+  },
+  {
     name: 'who cannot repair the log keeps the lease',
     attacks: 'liveness of elections',
     file: 'src/replication/stream-role.ts',

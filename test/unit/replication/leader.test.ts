@@ -24,6 +24,7 @@ const group = ['a', 'b', 'c'].map(member)
 const entries = batches(9)
 const one = epoch(1)
 const two = epoch(2)
+const three = epoch(3)
 
 let state: LeaderState
 let nowMs = 0
@@ -394,6 +395,21 @@ describe('a leader whose group is not confirmed yet', () => {
     confirmGroup(one)
     expect(state.committed.lsn).toBe(0)
     expect(did(confirmGroup())).toEqual(['committed 1'])
+  })
+
+  it('asks nothing more of a group of which all were confirmed for the segment before', () => {
+    settle()
+    confirmGroup()
+    openAll(two)
+    wish(roll(['a', 'd', 'e']))
+    expect(did(step({ kind: 'swapped', nonce: state.swap?.nonce ?? '', revision: 7 }))).not.toContain('confirmGroup')
+    openAll(three)
+    for (const id of ['a', 'd']) answer(appended(id, 1, three))
+    expect(state.committed.lsn).toBe(1)
+    // One of another identity under a known id is somebody else.
+    const replaced = { ...member('e'), identity: 'another' }
+    wish({ kind: 'roll', group: [member('a'), member('d'), replaced], policy: policyOf(2, 'fanout') })
+    expect(did(step({ kind: 'swapped', nonce: state.swap?.nonce ?? '', revision: 8 }))).toContain('confirmGroup')
   })
 
   it('answers no reader with the word of such a group (C2, I12)', () => {
