@@ -10,6 +10,7 @@ import type { LeaderState, Wish } from './leader-state.ts'
 import type { Suggestion } from './master-state.ts'
 import type { Member, ServerAnswer, ServerId } from './messages.ts'
 import { type MetadataStore, metadataKeys } from './metadata-store.ts'
+import { PatientWishes } from './patient-wishes.ts'
 import type { RegisteredServer } from './registered-server.ts'
 import { SealedGroups } from './sealed-groups.ts'
 import type { Track } from './segment-track.ts'
@@ -55,11 +56,17 @@ export class NodeStream {
   /** The last suggestion that was not carried out, and why. */
   #refused: { readonly suggestion: Suggestion; readonly why: string } | null = null
   readonly #awaited = new Map<Wish, AwaitedWish>()
+  /** Of housekeeping. */
+  readonly patient: PatientWishes
   #isStopped = false
-  #isAsking = false
 
   constructor(options: NodeStreamOptions) {
     this.#o = options
+    const { metadata, stream } = options
+    this.patient = new PatientWishes({
+      ask: () => metadata.get(metadataKeys.stream(stream)),
+      leader: () => this.leader,
+    })
   }
 
   /** null where this node does not lead. One that has failed leads no more. */
@@ -156,25 +163,6 @@ export class NodeStream {
       this.#awaited.set(wish, { resolve, reject })
       leader.wish(wish)
     })
-  }
-
-  /**
-   * For changes that nobody waits for. Nothing is committed while a change of the record waits for the metadata store: it is begun
-   * once that has just answered, and not by what was heard of it last.
-   * @param due - what is wanted by then; null for nothing. What is not begun is to be looked at again
-   */
-  async wishOnceAnswered(due: () => Wish | null): Promise<void> {
-    if (this.#isAsking) return
-    this.#isAsking = true
-    const { metadata, stream } = this.#o
-    const isAnswered = await metadata.get(metadataKeys.stream(stream)).then(
-      () => true,
-      () => false,
-    )
-    this.#isAsking = false
-    const { leader } = this
-    const wish = !isAnswered || leader === null || leader.isChangingRecord ? null : due()
-    if (wish !== null) leader?.wish(wish)
   }
 
   /** The next segment, on the servers that are best by now. @throws CommanderError as `wish`; `policy_unsatisfiable` */

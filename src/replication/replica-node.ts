@@ -244,7 +244,7 @@ export class ReplicaNode {
     if (this.#isStopped) return
     this.#timer = this.#o.environment.scheduler.after(lookMs, () => this.#look())
     this.#recent.look(this.#watch.view.nodes)
-    if (this.#dueWish() !== null) void this.#stream.wishOnceAnswered(() => this.#dueWish())
+    if (this.#dueWish() !== null) void this.#stream.patient.begin(() => this.#dueWish())
   }
 
   #dueWish(): Wish | null {

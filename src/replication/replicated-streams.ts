@@ -238,7 +238,7 @@ export class ReplicatedStreams implements SingleWriteJournal {
     this.#each(({ node }) => {
       const { leader } = node
       if (leader === null || leader.isChangingRecord || leader.segmentBytes < segmentBytes) return
-      void node.wishOnceAnswered(() => node.rollWish())
+      void node.patient.begin(() => node.rollWish())
     })
   }
 

@@ -128,6 +128,19 @@ export const metadataMutants: readonly Mutant[] = [
     ],
   },
   {
+    name: 'a change that can wait is begun while the metadata store does not answer',
+    attacks: 'commits go on without the metadata store',
+    file: 'src/replication/patient-wishes.ts',
+    text: '!isAnswered || leader === null',
+    replacement: 'leader === null',
+    foundBy: [
+      by(
+        'test/unit/replication/patient-wishes.test.ts',
+        'changes of the record that nobody waits for are not begun where it does not answer, and asked for again later',
+      ),
+    ],
+  },
+  {
     name: 'who cannot repair the log keeps the lease',
     attacks: 'liveness of elections',
     file: 'src/replication/stream-role.ts',
