@@ -73,8 +73,11 @@ export interface ProcessStatus {
 export interface DatabaseStatus {
   /** All processes are at work: commands are accepted, or, where another node leads, refused in its name. */
   readonly ready: boolean
-  /** `follower`: another node leads the replicated journal, or none does; commands are refused, reads answered. */
-  readonly role: 'leader' | 'follower'
+  /**
+   * `follower`: another node leads the replicated journal, or none does; commands are refused, reads answered. `none`: no database
+   * is here, but journal servers of others.
+   */
+  readonly role: 'leader' | 'follower' | 'none'
   /** Of the replicated journal; null where this node keeps its journal alone. */
   readonly replication: { readonly epoch: number; readonly leader: LeaderAddress | null } | null
   readonly dataDir: string

@@ -118,7 +118,7 @@ export class Supervisor implements ControlTarget {
     const reports = children.map((child) => child.report)
     return {
       ready: this.#supervision.ready,
-      ...roleOf(this.#leadership),
+      ...(children.some(isOfDatabase) ? roleOf(this.#leadership) : { role: 'none', replication: null }),
       dataDir: this.#options.dataDir,
       url: reports.find((report) => report?.url !== undefined)?.url ?? null,
       lsn: this.#lsn,
@@ -168,6 +168,10 @@ export class Supervisor implements ControlTarget {
     }
   }
 }
+
+/** The other processes serve the databases of other supervisors as well. */
+const isOfDatabase = ({ specification: { role } }: SupervisedChild): boolean =>
+  role !== 'journal-server' && role !== 'journal-master'
 
 const roleOf = ({ leads, epoch, leader }: Leadership): Pick<DatabaseStatus, 'role' | 'replication'> => ({
   role: leads ? 'leader' : 'follower',

@@ -1,10 +1,13 @@
 import { expect, it } from 'vitest'
 import { createMemoryTransport } from '../../../src/ipc/memory-transport.ts'
 import type { ChildReport } from '../../../src/supervisor/child-report.ts'
+import type { ChildSpecification } from '../../../src/supervisor/child-specification.ts'
 import { Supervisor } from '../../../src/supervisor/supervisor.ts'
 import { FakeWorld, specification } from './fake-world.ts'
 
-function setUp() {
+const databaseChildren = [specification('journal-writer'), specification('gateway', { after: ['journal-writer'] })]
+
+function setUp(specifications: readonly ChildSpecification[] = databaseChildren) {
   const world = new FakeWorld([])
   const { environment } = world.time
   const supervisor = new Supervisor({
@@ -13,7 +16,7 @@ function setUp() {
     spawner: world,
     dataDir: '/data',
     pid: 1,
-    specifications: [specification('journal-writer'), specification('gateway', { after: ['journal-writer'] })],
+    specifications,
     measure: () => ({ eventLoopLagMs: 2, rssBytes: 3 }),
     ready: () => {},
   })
@@ -77,4 +80,9 @@ it('knows watermarks and URL from the reports, and keeps the watermarks over a r
     world.time.advance(0)
   }
   expect(await ended).toEqual({ exitCode: 0 })
+})
+
+it('says of a host with nothing but journal servers that no database leads or follows there', () => {
+  const servers = [specification('journal-server-s-1', { role: 'journal-server' })]
+  expect(setUp(servers).supervisor.status()).toMatchObject({ role: 'none', replication: null })
 })
