@@ -10,6 +10,7 @@ import type { OpenOperation } from './open-operation.ts'
 import {
   type ChildOperation,
   type Issue,
+  isCompensation,
   mayBeRecordedLater,
   type Operation,
   type OperationNameKind,
@@ -289,19 +290,21 @@ export class WorkflowExecution implements RunHost {
     this.#startedChildren.forget(operation)
   }
 
-  /** All that is waited for ends with the error, once; what is issued afterwards is waited for as ever. */
+  /**
+   * All that is waited for ends with the error, once, but what undoes; what is issued afterwards is waited for as ever. While it is being
+   * undone, that is what code waits for that the failure has left behind.
+   */
   #interrupt(error: TerminalError): void {
     if (error.code === 'cancelled') this.isCancelled = true
-    if (this.#isCompensating) return
-    this.abortController.abort(error)
-    if (this.outcome?.kind === 'broken' && this.mismatch === null) {
+    if (!this.#isCompensating) this.abortController.abort(error)
+    if (this.outcome?.kind === 'broken' && this.mismatch === null && !this.#isCompensating) {
       // It was parked by what it threw, and waits for nothing: what it did until then is undone.
       this.outcome = null
       void this.#threw(error)
       return
     }
-    const interrupted = [...this.#open.values()]
-    this.#open.clear()
+    const interrupted = [...this.#open.values()].filter(({ operation }) => !isCompensation(operation.id))
+    for (const { operation } of interrupted) this.#open.delete(operation.id)
     this.#startedChildren.clear()
     for (const { reject } of interrupted) reject(error)
     for (const { operation, isRecorded: isAsked } of interrupted)

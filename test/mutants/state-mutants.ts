@@ -358,4 +358,17 @@ const streams: readonly Mutant[] = [
   },
 ]
 
-export const stateMutants: readonly Mutant[] = [...tokens, ...calls, ...streams]
+export const stateMutants: readonly Mutant[] = [...tokens, ...calls, ...streams  {
+    name: 'a cancellation leaves what a failure has left behind to go on while it is undone',
+    attacks: 'the state and the code of a workflow wait for the same',
+    file: 'src/workflows/execution.ts',
+    text: '.filter(({ operation }) => !isCompensation(operation.id))',
+    replacement: '.filter(({ operation }) => !isCompensation(operation.id) && !this.#isCompensating)',
+    foundBy: [
+      by(
+        'test/unit/workflows/cancellation.test.ts',
+        'a cancellation of one that is undone already ends what the failure has left behind, its child as well, and nothing of what undoes',
+      ),
+    ],
+  },
+]

@@ -121,6 +121,29 @@ describe('a cancellation', () => {
     expect(world.waiting).toEqual(['compensation/a#1'])
   })
 
+  it('of one that is undone already ends what the failure has left behind, its child as well, and nothing of what undoes', async () => {
+    const world = await started(async (context) => {
+      await context.request('a', () => '', { compensate: () => null })
+      await context.all([
+        context.request('fails', () => ''),
+        context.signal('come').then(() => context.request('late', () => '')),
+        context.executeChild(child, 'c', 1),
+      ])
+    })
+    await world.complete('request/a#1')
+    await world.fail('request/fails#1', 'declined')
+    expect(world.waiting).toEqual(['signal/come#1', 'child/child/c#1', 'compensation/a#1'])
+    await world.command('cancel', {})
+    expect(world.waiting).toEqual(['compensation/a#1', 'command/cancel child/child/c#1#1'])
+    expect(Object.keys(world.state.operations)).toEqual(world.waiting)
+    expect(world.messages.at(-1)).toMatchObject({ to: { type: 'workflow:child', id: 'c' }, command: 'cancel' })
+    await world.command('signal', { name: 'come', data: null })
+    expect(world.waiting).not.toContain('request/late#1')
+    await world.restart()
+    await world.complete('compensation/a#1')
+    expect(world.last('workflow/failed')).toMatchObject({ error: { code: 'declined' } })
+  })
+
   it('of one that was parked by what its code threw undoes what it did until then, and ends it', async () => {
     const run: Run = async (context) => {
       const got = await context.request<number>('a', () => 1, { compensate: () => null })

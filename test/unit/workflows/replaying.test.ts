@@ -442,6 +442,6 @@ describe('any history that was written live', () => {
         }
       },
     )
-    await fc.assert(property, { numRuns: 300 })
+    await fc.assert(property, { numRuns: 2000 })
   })
 })
