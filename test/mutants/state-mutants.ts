@@ -358,7 +358,8 @@ const streams: readonly Mutant[] = [
   },
 ]
 
-export const stateMutants: readonly Mutant[] = [...tokens, ...calls, ...streams  {
+const workflows: readonly Mutant[] = [
+  {
     name: 'a cancellation leaves what a failure has left behind to go on while it is undone',
     attacks: 'the state and the code of a workflow wait for the same',
     file: 'src/workflows/execution.ts',
@@ -372,3 +373,5 @@ export const stateMutants: readonly Mutant[] = [...tokens, ...calls, ...streams 
     ],
   },
 ]
+
+export const stateMutants: readonly Mutant[] = [...tokens, ...calls, ...streams, ...workflows]
