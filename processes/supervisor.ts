@@ -1,8 +1,15 @@
+import { existsSync } from 'node:fs'
 import { extname, join } from 'node:path'
 import { CommanderError, messageOf } from '../src/kernel/errors.ts'
 import { systemClock, systemRandom } from '../src/kernel/system-environment.ts'
 import { type LogLevel, logLevels } from '../src/observability/logger-adapter.ts'
 import type { ResolvedConfig } from '../src/sdk/resolved-config.ts'
+import {
+  assertOfNoCluster,
+  type ClusterPlace,
+  readClusterPlace,
+  writeClusterPlace,
+} from '../src/store/cluster-place-adapter.ts'
 import { openIdentity, readIdentity } from '../src/store/identity-adapter.ts'
 import { readApplicationName } from '../src/supervisor/application-name-adapter.ts'
 import { databaseChildren } from '../src/supervisor/database-children.ts'
@@ -25,6 +32,7 @@ export async function runSupervisor(config: ResolvedConfig): Promise<Supervision
     logLevel: logLevelOf(process.env['COMMANDERDB_LOG_LEVEL']),
     children() {
       const environment = { clock: systemClock, random: systemRandom }
+      if (clusterId !== undefined) writeClusterPlace(config.dataDir, placeOf(config, clusterId))
       const { databaseId } = openIdentity(config.dataDir, environment, clusterId)
       return databaseChildren({ config, databaseId, applicationNames, programOf })
     },
@@ -44,16 +52,33 @@ function orchestrated({ dataDir, replication }: ResolvedConfig, clusterId: strin
 /** The id of the database that a new directory is to be of; undefined where this node keeps its journal alone. */
 async function clusterOf({ replication, dataDir }: ResolvedConfig, databaseId?: string): Promise<string | undefined> {
   const { journal, metadata, clusterId } = replication
-  if (journal === 'local' || metadata === null) return undefined
+  if (journal === 'local' || metadata === null) {
+    assertOfNoCluster(dataDir)
+    return undefined
+  }
   const { joinCluster } = await import('../src/assembly/join-cluster.ts')
-  const { readClusterPlace } = await import('../src/supervisor/cluster-place-adapter.ts')
   const isMember = readClusterPlace(dataDir) !== null
+  if (!isMember && existsSync(join(dataDir, 'journal'))) throw ownJournal(dataDir, metadata)
   // Whoever comes for the first time is told at once; a member has been there, and waits.
   const waitMs = isMember ? replication.metadataWaitMs : 0
   const say = (text: string): boolean => process.stderr.write(`commanderdb: ${text}\n`)
   const found = await joinCluster(metadata, databaseId ?? clusterId ?? undefined, { isMember, waitMs, say })
   if (clusterId !== null && clusterId !== found) throw otherCluster(dataDir, found, clusterId)
   return found
+}
+
+const placeOf = ({ replication }: ResolvedConfig, clusterId: string): ClusterPlace => ({
+  clusterId,
+  metadata: replication.metadata as string,
+  nodeId: replication.nodeId,
+  tls: replication.tls,
+})
+
+function ownJournal(dataDir: string, metadata: string): CommanderError {
+  const message =
+    `${dataDir} is of a database with a journal of its own: to make a cluster of it, run commanderdb cluster begin --data-dir ${dataDir} ` +
+    `--metadata ${metadata} first; a node that comes to a cluster begins with an empty directory`
+  return new CommanderError('invalid_config', message)
 }
 
 function otherCluster(dataDir: string, found: string, wanted: string): CommanderError {

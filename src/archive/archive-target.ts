@@ -56,9 +56,10 @@ export interface ArchiveStatus {
 export const archiveNames = {
   /** Whose archive it is: `{ format: 1, journalId, createdAt }`. Made first, checked ever after. */
   identity: 'archive.json',
+  segments: 'segments/',
   /** One sealed segment as it lies in the journal, zstd with checksum. Timelines do not meet: a restored database begins a new one. */
   segment: (timeline: number, segment: string): string =>
-    `segments/${String(timeline).padStart(8, '0')}/${segment}.zst`,
+    `${archiveNames.segments}${String(timeline).padStart(8, '0')}/${segment}.zst`,
   /** Where a timeline began: `{ timeline, parent, fromLsn, reason, at }`. */
   timeline: (timeline: number): string => `timelines/${String(timeline).padStart(8, '0')}.json`,
   /** What a backup holds, written last: without it there is no backup. */

@@ -12,7 +12,6 @@ export interface ArchivedSegment extends SegmentName {
   readonly object: string
 }
 
-const prefix = 'segments/'
 const pattern = /^segments\/(\d{8})\/(.+)\.zst$/
 
 /**
@@ -26,7 +25,7 @@ export async function listArchivedSegments(
   timeline?: number,
   fromSegNo = 0,
 ): Promise<ArchivedSegment[]> {
-  const own = timeline === undefined ? prefix : archiveNames.segment(timeline, '').replace(/\.zst$/, '')
+  const own = timeline === undefined ? archiveNames.segments : archiveNames.segment(timeline, '').replace(/\.zst$/, '')
   const after = timeline === undefined ? undefined : own + segmentName(fromSegNo, lsn(0))
   const names = await target.list(own, after)
   const found = names.flatMap((name) => archivedSegment(name) ?? []).filter(({ segNo }) => segNo >= fromSegNo)

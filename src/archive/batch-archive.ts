@@ -19,6 +19,7 @@ import {
   encodeBatchObjectHeader,
   misfit,
   parseBatchObjectName,
+  streamPrefix,
 } from './batch-object.ts'
 import { readBatchHeader, readBatchObject } from './batch-object-reading.ts'
 import { type SegmentCodec, zstd } from './segment-codec.ts'
@@ -110,9 +111,22 @@ export class BatchArchive implements StreamArchive {
       return
     }
     const identity = await claimArchive(target, journalId, new Date(clock.wallMs()).toISOString())
+    await this.#mustBeOfStreams()
     const warning = await target.check(archiveNames.identity)
     if (warning !== null) warn(warning)
     this.#identity = identity
+  }
+
+  /** What joins two histories by their names alone nobody could restore: the journal that a database kept before ends where no segment begins. */
+  async #mustBeOfStreams(): Promise<void> {
+    const { target, stream } = this.#o
+    if ((await target.list(streamPrefix(stream))).length > 0) return
+    const [first] = await target.list(archiveNames.segments)
+    if (first === undefined) return
+    const message =
+      `the archive ${target.location} has ${first}, of when the database kept its journal alone: name another place for the archive of ` +
+      'the cluster, and keep this one for restoring what was before'
+    throw new CommanderError('archive_conflict', message, { details: { location: target.location, object: first } })
   }
 
   async #verify(object: string, { base, baseDigest, tail, tailDigest }: SealedSegment): Promise<void> {

@@ -1,17 +1,13 @@
-import type { Journal } from '../journal/journal.ts'
-import { openJournal, type RecoveryReport } from '../journal/journal.ts'
+import type { Journal, RecoveryReport } from '../journal/journal.ts'
 import type { JournalOptions } from '../journal/options.ts'
-import { segmentsOf } from '../journal/segment-name.ts'
 import { JournalWriter } from '../journal-writer/journal-writer.ts'
 import type { FlushOptions } from '../journal-writer/options.ts'
 import { storeIsBeyond } from '../journal-writer/own-history.ts'
 import type { RetentionSettings } from '../journal-writer/retention.ts'
-import { TokenGuard } from '../state/token-guard.ts'
-import { contradicts, readAppliedFrame, replayStart, storeContradicts } from '../tables/applied-frame.ts'
-import { readCheckpoint, readPosition, readRoot } from '../tables/meta.ts'
+import { readPosition } from '../tables/meta.ts'
 import { draftBytesMax } from './draft-bytes.ts'
-import { flushedFloor } from './flushed-floor.ts'
-import { batchReader, replay } from './journal-replay.ts'
+import { batchReader } from './journal-replay.ts'
+import { recoverJournal } from './recover-journal.ts'
 import { replayReferee } from './replay-referee.ts'
 import type { RunningRole, Surroundings } from './surroundings.ts'
 
@@ -34,32 +30,9 @@ export async function startJournalWriter(
   surroundings: Surroundings,
   settings: JournalWriterSettings,
 ): Promise<RunningJournalWriter> {
-  const { environment, transport, addresses, openStorage, openStore, journalId, failed } = surroundings
-  const store = openStore('read')
-  const root = readRoot(store, { lookup: () => undefined, keepsPayloads: false })
-  const { applied } = readPosition(store)
-  const checkpoint = readCheckpoint(store)
-  const storage = openStorage()
-  const floorLsn = flushedFloor(store, storage)
-  const appliedFrame = readAppliedFrame(store)
-  await store.close()
-  const guard = TokenGuard.of(root)
-  const { journal, report } = await openJournal({
-    storage,
-    environment,
-    journalId,
-    serverId: journalId,
-    options: settings.journal,
-    floorLsn,
-    replayFrom: replayStart(root.lsn, appliedFrame, segmentsOf(storage.list())[0]?.baseLsn),
-    onBatch: ({ payload, firstLsn, entryCount }) => {
-      const lastLsn = firstLsn + entryCount - 1
-      // Before recovery has changed anything (R9).
-      if (appliedFrame !== null && contradicts(appliedFrame, { firstLsn, lastLsn, entries: payload }))
-        throw storeContradicts(appliedFrame)
-      if (lastLsn > root.lsn) replay(guard, payload, firstLsn, root.lsn)
-    },
-  })
+  const { environment, transport, addresses, openStore, failed } = surroundings
+  const recovered = await recoverJournal(surroundings, settings.journal)
+  const { journal, report, storage, guard, applied, checkpoint } = recovered
   await nothingCameIn(openStore, journal)
   const writer = new JournalWriter({
     environment,

@@ -1,4 +1,4 @@
-import type { ArchiveTarget } from '../archive/archive-target.ts'
+import { type ArchiveTarget, archiveNames } from '../archive/archive-target.ts'
 import { cursorFromStart } from '../journal/segment-cursor.ts'
 import type { JournalStorage } from '../journal/storage.ts'
 import type { Clock } from '../kernel/environment.ts'
@@ -186,7 +186,7 @@ class RestoreRun {
       throw new CommanderError('invalid_input', message, { details: { lsn: this.#goal.lsn, lastLsn: end } })
     }
     if (this.#last === null || (manifest !== null && this.#goal.to === 'end' && end < manifest.toLsn))
-      throw corrupt({ target: source, object: 'segments/' }, `they end at LSN ${end}, and more was there`)
+      throw corrupt({ target: source, object: archiveNames.segments }, `they end at LSN ${end}, and more was there`)
     if (end < this.#replay.tablesAt || (end === 0 && this.#goal.to !== 'end')) throw this.#tooEarly()
     if (this.#goal.to === 'time' && !this.#reaches(this.#goal.wallMs)) throw this.#tooLate(end)
   }

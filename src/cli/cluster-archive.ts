@@ -1,4 +1,4 @@
-import type { ArchiveTarget } from '../archive/archive-target.ts'
+import { type ArchiveTarget, archiveNames } from '../archive/archive-target.ts'
 import { StreamSegments } from '../archive/stream-segments.ts'
 import { databaseStream } from '../assembly/database-stream.ts'
 import type { BackupManifest } from '../backup/backup-manifest.ts'
@@ -34,7 +34,8 @@ export function joined(terminal: Terminal, { source, manifest, archive }: Source
 
 const withoutSegments = (target: ArchiveTarget): ArchiveTarget => ({
   location: target.location,
-  list: async (prefix, after) => (await target.list(prefix, after)).filter((name) => !name.startsWith('segments/')),
+  list: async (prefix, after) =>
+    (await target.list(prefix, after)).filter((name) => !name.startsWith(archiveNames.segments)),
   putFile: (name, path) => target.putFile(name, path),
   putStream: (name, stream) => target.putStream(name, stream),
   putBytes: (name, bytes) => target.putBytes(name, bytes),

@@ -35,6 +35,12 @@ export const clusterVerbs = (ofDirectory: readonly FlagDefinition[]): readonly V
       load: async () => (await import('./cluster.ts')).servers,
     },
     {
+      path: 'cluster begin',
+      help: 'make a cluster of a database that keeps its journal alone, and is stopped; it becomes the first node',
+      flags,
+      load: async () => (await import('./cluster-begin.ts')).begin,
+    },
+    {
       path: 'cluster provision',
       help: `start so many more journal servers ${hostHelp}; they are started again with it`,
       arguments: [['<N>', 'how many']],

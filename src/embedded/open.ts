@@ -28,6 +28,7 @@ import { lockDatabase, type ProcessLock } from '../observability/process-lock-ad
 import type { Application } from '../sdk/application.ts'
 import { assertApplicationsFit } from '../sdk/application-set.ts'
 import { loadApplication } from '../sdk/load-module-adapter.ts'
+import { assertOfNoCluster } from '../store/cluster-place-adapter.ts'
 import { openIdentity, readIdentity } from '../store/identity-adapter.ts'
 import type { KeyValueStore } from '../store/key-value-store.ts'
 import { EmbeddedDatabase } from './embedded-database.ts'
@@ -82,6 +83,7 @@ export async function open(options: OpenOptions): Promise<OpenDatabase> {
   const dataDir = resolve(options.dataDir)
   // Before the lock, so that nothing is made in a directory that is not ours.
   readIdentity(dataDir)
+  assertOfNoCluster(dataDir)
   const stop = new StopSequence()
   stop.add(keepProcessAlive())
   try {

@@ -1,8 +1,8 @@
-import { isCommanderError } from '../kernel/errors.ts'
+import { CommanderError, isCommanderError } from '../kernel/errors.ts'
 import { type Epoch, epoch, noEpoch } from '../kernel/identifiers.ts'
 import { type MetadataStore, type MetadataValue, metadataKeys } from './metadata-store.ts'
 import { type SwapWorld, settledSwap } from './settled-swap.ts'
-import { newStreamMeta } from './stream-meta.ts'
+import { type LogEnd, newStreamBehind, newStreamMeta } from './stream-meta.ts'
 import { decodeStreamMeta, encodeStreamMeta } from './stream-meta-codec.ts'
 
 /**
@@ -21,6 +21,34 @@ export async function createStreamRecord(
   const value = encodeStreamMeta(meta)
   const made = await settledSwap(store, world, { key, expectedRevision: 0, value })
   return made.swapped ? { key, value, revision: made.revision } : null
+}
+
+/**
+ * The record of a stream that goes on where the journal of one database ends. One that was made so before, and that nobody has led,
+ * is replaced: the database may have gone on since.
+ *
+ * @throws CommanderError `already_exists`: somebody leads it, or led it; `metadata_unavailable`
+ */
+export async function createStreamBehind(
+  store: MetadataStore,
+  world: SwapWorld,
+  stream: string,
+  begin: LogEnd,
+): Promise<void> {
+  const key = metadataKeys.stream(stream)
+  for (;;) {
+    const found = await store.get(key)
+    const known = found === null ? null : decodeStreamMeta(found.value)
+    const epoch = known?.epoch ?? (await formerEpoch(store, stream))
+    if (known !== null && (known.begin === undefined || known.leader !== null || known.segments.length > 0))
+      throw new CommanderError(
+        'already_exists',
+        `${store.location} has a stream ${stream} already, of a cluster that was begun before`,
+      )
+    const value = encodeStreamMeta({ ...newStreamBehind(stream, begin), epoch, nonce: world.random.uuid() })
+    const swap = { key, expectedRevision: found?.revision ?? 0, value }
+    if ((await settledSwap(store, world, swap)).swapped) return
+  }
 }
 
 /** @throws CommanderError `metadata_unavailable` */

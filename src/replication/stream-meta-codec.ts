@@ -2,7 +2,7 @@ import { CommanderError } from '../kernel/errors.ts'
 import { epoch, lsn } from '../kernel/identifiers.ts'
 import { limits } from '../kernel/limits.ts'
 import { checkPolicy } from './replication-policy.ts'
-import type { Peer, SegmentMeta, StreamMeta } from './stream-meta.ts'
+import type { LogEnd, Peer, SegmentMeta, StreamMeta } from './stream-meta.ts'
 
 const currentFormat = 1
 
@@ -24,6 +24,7 @@ export function decodeStreamMeta(text: string): StreamMeta {
     leader: record['leader'] === null ? null : peer(record['leader']),
     nonce: textOf(record, 'nonce'),
     trimLsn: lsn(integer(record, 'trimLsn')),
+    ...(record['begin'] === undefined ? {} : { begin: logEnd(fieldsOf(record['begin'], 'begin')) }),
     segments: record['segments'].map(segment),
   }
   checkOrder(meta)
@@ -55,14 +56,14 @@ function segment(value: unknown): SegmentMeta {
   }
   if (fields['state'] === 'open') return { ...base, state: 'open' }
   if (fields['state'] !== 'sealed') throw wrong('state', fields['state'])
-  const sealed = {
-    ...base,
-    state: 'sealed' as const,
-    tail: lsn(integer(fields, 'tail')),
-    tailDigest: digest(fields, 'tailDigest'),
-  }
+  const sealed = { ...base, state: 'sealed' as const, ...logEnd(fields) }
   return fields['archive'] === undefined ? sealed : { ...sealed, archive: textOf(fields, 'archive') }
 }
+
+const logEnd = (fields: Fields): LogEnd => ({
+  tail: lsn(integer(fields, 'tail')),
+  tailDigest: digest(fields, 'tailDigest'),
+})
 
 /** Of a sealed segment the group may be larger than the policy says: replacements. */
 function group(fields: Fields): readonly string[] {

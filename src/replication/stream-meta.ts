@@ -27,6 +27,8 @@ export interface StreamMeta {
   readonly nonce: string
   /** Everything up to and with this entry may be gone. */
   readonly trimLsn: Lsn
+  /** What is before the first entry was never in the stream: nodes have it in their stores. Default: nothing is. */
+  readonly begin?: LogEnd
   /** In order, without gaps. At most the last one is open. One without entries is left out once another one is opened. */
   readonly segments: readonly SegmentMeta[]
 }
@@ -76,19 +78,26 @@ export const newStreamMeta = (stream: string): StreamMeta => ({
   segments: [],
 })
 
+/** A stream that goes on behind the journal of one database: nobody has led it, and no segment was opened. */
+export const newStreamBehind = (stream: string, begin: LogEnd): StreamMeta => ({
+  ...newStreamMeta(stream),
+  trimLsn: begin.tail,
+  begin,
+})
+
 export function openSegmentOf({ segments }: StreamMeta): OpenSegment | null {
   const last = segments.at(-1)
   return last?.state === 'open' ? last : null
 }
 
 /** Behind the last sealed segment. */
-export function sealedEndOf({ segments, trimLsn }: StreamMeta): LogEnd {
+export function sealedEndOf({ segments, trimLsn, begin }: StreamMeta): LogEnd {
   const sealed = segments.findLast((segment) => segment.state === 'sealed')
   if (sealed !== undefined) return { tail: sealed.tail, tailDigest: sealed.tailDigest }
   const open = segments[0]
   if (open !== undefined) return { tail: lsn(open.base - 1), tailDigest: open.baseDigest }
-  assert(trimLsn === 0, 'a stream without segments was trimmed')
-  return { tail: noLsn, tailDigest: emptyDigest.toString('hex') }
+  assert(trimLsn === (begin?.tail ?? 0), 'a stream without segments was trimmed')
+  return begin ?? { tail: noLsn, tailDigest: emptyDigest.toString('hex') }
 }
 
 /** O2: the next epoch, with me as its leader. */

@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path'
 import type { Clock, Random } from '../kernel/environment.ts'
 import { CommanderError, messageOf } from '../kernel/errors.ts'
 import { makeDirectoryNow } from '../kernel/make-directory-adapter.ts'
+import { clusterPlaceName } from './cluster-place-adapter.ts'
 
 /** `identity.json` in the data directory: says that the directory is a CommanderDB database, which one, and in which format. */
 export interface DatabaseIdentity {
@@ -18,7 +19,13 @@ export const dataDirectoryFormat = 1
 const fileName = 'identity.json'
 const temporaryName = 'identity.json.new'
 /** May stand in a directory without an identity: our own lock directory, a crash while making it, a file system's own. */
-const harmless: ReadonlySet<string> = new Set(['run', temporaryName, 'lost+found'])
+const harmless: ReadonlySet<string> = new Set([
+  'run',
+  temporaryName,
+  clusterPlaceName,
+  `${clusterPlaceName}.new`,
+  'lost+found',
+])
 
 /**
  * Reads the identity and changes nothing, so it can be asked before anything is made in a stranger's directory.

@@ -1,6 +1,5 @@
 import type { Log, Random } from '../kernel/environment.ts'
 import type { Orchestrator } from '../replication/orchestrator.ts'
-import { writeClusterPlace } from './cluster-place-adapter.ts'
 import { type DynamicChildren, HostOrchestrator } from './host-orchestrator.ts'
 import {
   firstServers,
@@ -19,8 +18,7 @@ export async function orchestrateHost(
   children: DynamicChildren,
   log: Log,
 ): Promise<Orchestrator> {
-  const { dataDir, replication, clusterId, random } = options
-  writeClusterPlace(dataDir, { clusterId, replication })
+  const { dataDir, replication, random } = options
   const orchestrator = await HostOrchestrator.open({
     children,
     directory: dataDir,

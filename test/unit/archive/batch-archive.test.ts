@@ -76,6 +76,20 @@ describe('sealed segments of a stream in an archive', () => {
     archive = open()
   })
 
+  it('are not put beside the segments of a journal that a database kept alone, unless they were there first', async () => {
+    const [segment] = segments as [SealedSegment]
+    objects.set('segments/00000001/0000000001-0000000000000001.segment.zst', Buffer.alloc(1))
+    await expect(archive.store(segment, batchesOf(segment))).rejects.toMatchObject({
+      code: 'archive_conflict',
+      message: expect.stringContaining('name another place'),
+    })
+    objects.delete('segments/00000001/0000000001-0000000000000001.segment.zst')
+    await archive.store(segment, batchesOf(segment))
+    // Somebody has restored a copy, which goes on in the same archive.
+    objects.set('segments/00000002/0000000001-0000000000000001.segment.zst', Buffer.alloc(1))
+    await open().store(segments[1] as SealedSegment, batchesOf(segments[1] as SealedSegment))
+  })
+
   it('lie under names that say from where to where they reach, and what is in them', async () => {
     const [name] = await storeAll()
     expect(name).toMatch(/^s\/00000001\/0000000000000001-0000000000000003-[0-9a-f]{64}\.zst$/)
