@@ -3,11 +3,11 @@ import type { JournalOptions } from '../journal/options.ts'
 import { segmentsOf } from '../journal/segment-name.ts'
 import type { JournalStorage } from '../journal/storage.ts'
 import type { Lsn } from '../kernel/identifiers.ts'
-import { TokenGuard } from '../state/token-guard.ts'
-import { contradicts, readAppliedFrame, replayStart, storeContradicts } from '../tables/applied-frame.ts'
+import type { TokenGuard } from '../state/token-guard.ts'
+import { readAppliedFrame, replayStart } from '../tables/applied-frame.ts'
 import { readCheckpoint, readPosition, readRoot } from '../tables/meta.ts'
 import { flushedFloor } from './flushed-floor.ts'
-import { replay } from './journal-replay.ts'
+import { guardOf } from './journal-replay.ts'
 import type { Surroundings } from './surroundings.ts'
 
 export interface RecoveredJournal {
@@ -34,7 +34,7 @@ export async function recoverJournal(
   const floorLsn = flushedFloor(store, storage)
   const appliedFrame = readAppliedFrame(store)
   await store.close()
-  const guard = TokenGuard.of(root)
+  const { guard, onBatch } = guardOf(root, appliedFrame)
   const { journal, report } = await openJournal({
     storage,
     environment,
@@ -43,13 +43,7 @@ export async function recoverJournal(
     options,
     floorLsn,
     replayFrom: replayStart(root.lsn, appliedFrame, segmentsOf(storage.list())[0]?.baseLsn),
-    onBatch: ({ payload, firstLsn, entryCount }) => {
-      const lastLsn = firstLsn + entryCount - 1
-      // Before recovery has changed anything (R9).
-      if (appliedFrame !== null && contradicts(appliedFrame, { firstLsn, lastLsn, entries: payload }))
-        throw storeContradicts(appliedFrame)
-      if (lastLsn > root.lsn) replay(guard, payload, firstLsn, root.lsn)
-    },
+    onBatch,
   })
   return { journal, report, storage, guard, applied, checkpoint }
 }

@@ -8,10 +8,10 @@ import { digestBytes } from '../kernel/checksum.ts'
 import { isCommanderError } from '../kernel/errors.ts'
 import { type Lsn, lsn, nextLsn, noLsn } from '../kernel/identifiers.ts'
 import type { RootState } from '../state/root.ts'
-import { TokenGuard } from '../state/token-guard.ts'
-import { type AppliedFrame, contradicts, replayStart, storeContradicts } from '../tables/applied-frame.ts'
+import type { TokenGuard } from '../state/token-guard.ts'
+import { type AppliedFrame, replayStart } from '../tables/applied-frame.ts'
 import { commonEnd } from './common-end.ts'
-import { replay } from './journal-replay.ts'
+import { guardOf } from './journal-replay.ts'
 import type { Surroundings } from './surroundings.ts'
 
 export interface CacheRequest {
@@ -89,7 +89,7 @@ export function discard(storage: JournalStorage): void {
 
 async function open({ surroundings, storage, options, root, appliedFrame }: CacheRequest): Promise<OpenCache> {
   const { environment, journalId } = surroundings
-  const guard = TokenGuard.of(root)
+  const { guard, onBatch } = guardOf(root, appliedFrame)
   const { journal, report } = await openJournal({
     storage,
     environment,
@@ -100,12 +100,7 @@ async function open({ surroundings, storage, options, root, appliedFrame }: Cach
     floorLsn: noLsn,
     base: { nextLsn: nextLsn(root.lsn), digest: Buffer.alloc(digestBytes) },
     replayFrom: replayStart(root.lsn, appliedFrame, segmentsOf(storage.list())[0]?.baseLsn),
-    onBatch: ({ payload, firstLsn, entryCount }) => {
-      const lastLsn = firstLsn + entryCount - 1
-      if (appliedFrame !== null && contradicts(appliedFrame, { firstLsn, lastLsn, entries: payload }))
-        throw storeContradicts(appliedFrame)
-      if (lastLsn > root.lsn) replay(guard, payload, firstLsn, root.lsn)
-    },
+    onBatch,
   })
   return { journal, report, guard }
 }

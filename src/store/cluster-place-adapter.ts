@@ -1,7 +1,7 @@
-import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { CommanderError, messageOf } from '../kernel/errors.ts'
-import { makeDirectoryNow } from '../kernel/make-directory-adapter.ts'
+import { writeDurably } from '../kernel/write-durably-adapter.ts'
 
 /**
  * `cluster.json` in the data directory: its node is one of a cluster, and where that is. Paths, and no secrets. Whoever has it follows the
@@ -17,20 +17,10 @@ export interface ClusterPlace {
 }
 
 export const clusterPlaceName = 'cluster.json'
-const temporaryName = `${clusterPlaceName}.new`
 
 /** At each start of a node, before anything else of it is there; on the disk when this returns. */
-export function writeClusterPlace(dataDir: string, place: ClusterPlace): void {
-  makeDirectoryNow(dataDir)
-  const file = openSync(join(dataDir, temporaryName), 'w', 0o600)
-  writeSync(file, `${JSON.stringify(place, undefined, 2)}\n`)
-  fsyncSync(file)
-  closeSync(file)
-  renameSync(join(dataDir, temporaryName), join(dataDir, clusterPlaceName))
-  const directory = openSync(dataDir, 'r')
-  fsyncSync(directory)
-  closeSync(directory)
-}
+export const writeClusterPlace = (dataDir: string, place: ClusterPlace): void =>
+  writeDurably(dataDir, clusterPlaceName, `${JSON.stringify(place, undefined, 2)}\n`)
 
 /** @returns null where no node of a cluster was ever started. @throws CommanderError `foreign_database`: it cannot be understood */
 export function readClusterPlace(dataDir: string): ClusterPlace | null {

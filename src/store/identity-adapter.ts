@@ -1,8 +1,8 @@
-import { closeSync, fsyncSync, openSync, readdirSync, readFileSync, renameSync, writeSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import type { Clock, Random } from '../kernel/environment.ts'
 import { CommanderError, messageOf } from '../kernel/errors.ts'
-import { makeDirectoryNow } from '../kernel/make-directory-adapter.ts'
+import { unfinished, writeDurably } from '../kernel/write-durably-adapter.ts'
 import { clusterPlaceName } from './cluster-place-adapter.ts'
 
 /** `identity.json` in the data directory: says that the directory is a CommanderDB database, which one, and in which format. */
@@ -17,13 +17,12 @@ export interface DatabaseIdentity {
 
 export const dataDirectoryFormat = 1
 const fileName = 'identity.json'
-const temporaryName = 'identity.json.new'
 /** May stand in a directory without an identity: our own lock directory, a crash while making it, a file system's own. */
 const harmless: ReadonlySet<string> = new Set([
   'run',
-  temporaryName,
+  unfinished(fileName),
   clusterPlaceName,
-  `${clusterPlaceName}.new`,
+  unfinished(clusterPlaceName),
   'lost+found',
 ])
 
@@ -109,19 +108,6 @@ function foreign(directory: string, reason: string, advice: string): CommanderEr
   })
 }
 
-/**
- * Makes the directory a database, by temporary name, flush, rename, flush of the directory: after a crash there is all of the
- * file or nothing.
- */
-export function writeIdentity(dataDir: string, identity: DatabaseIdentity): void {
-  const directory = resolve(dataDir)
-  makeDirectoryNow(directory)
-  const file = openSync(join(directory, temporaryName), 'w', 0o600)
-  writeSync(file, `${JSON.stringify(identity, undefined, 2)}\n`)
-  fsyncSync(file)
-  closeSync(file)
-  renameSync(join(directory, temporaryName), join(directory, fileName))
-  const handle = openSync(directory, 'r')
-  fsyncSync(handle)
-  closeSync(handle)
-}
+/** Makes the directory a database: after a crash there is all of the file or nothing. */
+export const writeIdentity = (dataDir: string, identity: DatabaseIdentity): void =>
+  writeDurably(resolve(dataDir), fileName, `${JSON.stringify(identity, undefined, 2)}\n`)
