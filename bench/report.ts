@@ -110,6 +110,7 @@ export function printReplicated({
   console.log(
     `an append: p50 ${replicatedP50Ms.toFixed(2)} ms replicated, ${localP50Ms.toFixed(2)} ms local, ${bareP50Ms.toFixed(2)} ms by three bare processes; ratios ${ofLocal.toFixed(2)} and ${ofBare.toFixed(2)}`,
   )
+  console.log(`a planned switch under load: ${shown(failover.switchMs)} ms without a completed command`)
   console.log(
     `failover: ${all(failover.all)} ms; of ${shown(failover.acknowledged)} deposits ${failover.wrong} were lost or came twice`,
   )
