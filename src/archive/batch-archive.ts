@@ -117,7 +117,7 @@ export class BatchArchive implements StreamArchive {
     this.#identity = identity
   }
 
-  /** What joins two histories by their names alone nobody could restore: the journal that a database kept before ends where no segment begins. */
+  /** Segments of a journal that the database kept before need not end where those of the stream begin: nobody could restore the two as one. */
   async #mustBeOfStreams(): Promise<void> {
     const { target, stream } = this.#o
     if ((await target.list(streamPrefix(stream))).length > 0) return

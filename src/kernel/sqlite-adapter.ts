@@ -1,3 +1,5 @@
+import type { DatabaseSync } from 'node:sqlite'
+
 /**
  * SQLite as Node has it, for its file locks alone. `node:sqlite` announces on standard error that it is experimental; only
  * that one warning is held back.
@@ -9,6 +11,25 @@ export function loadSqlite(): typeof import('node:sqlite') {
     return process.getBuiltinModule('node:sqlite')
   } finally {
     process.emitWarning = emitWarning
+  }
+}
+
+/**
+ * Holds SQLite's exclusive lock of a file until it is closed or the process dies, a POSIX fcntl lock. Nothing is ever written: the
+ * rollback journal stays in memory, so that no hot one is left behind. See observability/process-lock-adapter.ts: nothing else in this process
+ * may open the file, and whoever holds it keeps a reference.
+ *
+ * @throws what SQLite says: `isSqliteBusy` where somebody else holds it
+ */
+export function openLocked(path: string): DatabaseSync {
+  const { DatabaseSync } = loadSqlite()
+  const database = new DatabaseSync(path)
+  try {
+    database.exec('PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=MEMORY; BEGIN EXCLUSIVE')
+    return database
+  } catch (error) {
+    database.close()
+    throw error
   }
 }
 

@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
 import { CommanderError, messageOf } from '../kernel/errors.ts'
 import { makeDirectoryNow } from '../kernel/make-directory-adapter.ts'
-import { isSqliteBusy, loadSqlite } from '../kernel/sqlite-adapter.ts'
+import { isSqliteBusy, openLocked } from '../kernel/sqlite-adapter.ts'
 
 /**
  * One database per directory. The lock is SQLite's exclusive file lock, that is a POSIX fcntl lock: the kernel frees
@@ -86,14 +86,9 @@ export function readLockHolder(dataDir: string, name: LockName): LockHolder | un
 }
 
 function openExclusively(path: string, dataDir: string, name: LockName): DatabaseSync {
-  const { DatabaseSync } = loadSqlite()
-  const database = new DatabaseSync(path)
   try {
-    // The rollback journal stays in memory: nothing is ever written, and no hot journal may be left behind.
-    database.exec('PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=MEMORY; BEGIN EXCLUSIVE')
-    return database
+    return openLocked(path)
   } catch (error) {
-    database.close()
     if (isSqliteBusy(error)) throw lockedError(dataDir, name)
     throw unusable(path, error)
   }

@@ -103,6 +103,7 @@ export class FileMetadataVersions {
       const name = await this.#head()
       if (name === null)
         throw this.#final('read', `${this.#directory} is empty or not there: ${restored(this.#directory)}`)
+      if (revisionOf(name) === 0) return { name, image: emptyImage }
       const bytes = await this.#contentBytes(name)
       if (bytes !== null) return { name, image: this.#decoded(name, bytes) }
       // It was removed since another one has followed; or by a person.
@@ -126,7 +127,6 @@ export class FileMetadataVersions {
   }
 
   async #contentBytes(name: string): Promise<Buffer | null> {
-    if (revisionOf(name) === 0) return encodeImage(emptyImage)
     try {
       return await readFile(this.#contentOf(name))
     } catch (error) {

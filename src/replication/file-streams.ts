@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path'
 import { defaultJournalOptions, type JournalOptions } from '../journal/options.ts'
 import type { Environment } from '../kernel/environment.ts'
 import { CommanderError } from '../kernel/errors.ts'
-import { isSqliteBusy, loadSqlite } from '../kernel/sqlite-adapter.ts'
+import { isSqliteBusy, openLocked } from '../kernel/sqlite-adapter.ts'
 import { FileMetadataStore } from './file-metadata-store.ts'
 import { FileServerDisk } from './file-server-disk.ts'
 import { openServerLog } from './journal-server-log.ts'
@@ -51,20 +51,14 @@ export async function openFileStreams({
   }
 }
 
-/**
- * Held until it is let go of, or the process dies: SQLite's exclusive file lock. Nothing is written to the file, and nothing else
- * may open it in this process (observability/process-lock-adapter.ts).
- */
+/** Held until it is let go of, or the process dies. */
 function lock(place: string): () => void {
-  const { DatabaseSync } = loadSqlite()
-  const held = new DatabaseSync(join(place, 'streams.lock'))
   try {
-    held.exec('PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=MEMORY; BEGIN EXCLUSIVE')
+    const held = openLocked(join(place, 'streams.lock'))
+    return () => held.close()
   } catch (error) {
-    held.close()
     throw isSqliteBusy(error) ? locked(place, error as Error) : error
   }
-  return () => held.close()
 }
 
 const locked = (place: string, cause: Error): CommanderError =>
