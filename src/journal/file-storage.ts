@@ -4,14 +4,18 @@ import { CommanderError, isCommanderError } from '../kernel/errors.ts'
 import { makeDirectoryNow } from '../kernel/make-directory-adapter.ts'
 import { attempt, storageError, syncDirectory } from './file-calls.ts'
 import { FileCreation } from './file-creation.ts'
+import { type FlushFile, flushElsewhere } from './short-flush-adapter.ts'
 import { type Creation, type Done, type JournalFile, type JournalStorage, temporarySuffix } from './storage.ts'
 
 /** The journal's directory in the file system; made when missing. One process may write, any number may read. */
 export class FileStorage implements JournalStorage {
   readonly directory: string
+  private readonly flushFile: FlushFile
 
-  constructor(directory: string) {
+  /** @param flushFile default: in another thread */
+  constructor(directory: string, flushFile: FlushFile = flushElsewhere) {
     this.directory = directory
+    this.flushFile = flushFile
     if (fs.existsSync(directory)) return
     attempt('create', directory, () => makeDirectoryNow(directory))
     syncDirectory(path.dirname(directory))
@@ -79,7 +83,7 @@ export class FileStorage implements JournalStorage {
 
   private openWith(name: string, flags: 'r' | 'r+'): JournalFile {
     const fd = attempt('open', this.path(name), () => fs.openSync(this.path(name), flags))
-    return new OpenFile(name, this.path(name), fd)
+    return new OpenFile(name, this.path(name), fd, this.flushFile)
   }
 
   private path(name: string): string {
@@ -91,11 +95,13 @@ class OpenFile implements JournalFile {
   readonly name: string
   private readonly path: string
   private readonly fd: number
+  private readonly flushFile: FlushFile
 
-  constructor(name: string, filePath: string, fd: number) {
+  constructor(name: string, filePath: string, fd: number, flushFile: FlushFile) {
     this.name = name
     this.path = filePath
     this.fd = fd
+    this.flushFile = flushFile
   }
 
   size(): number {
@@ -120,7 +126,7 @@ class OpenFile implements JournalFile {
   }
 
   flush(done: Done): void {
-    fs.fdatasync(this.fd, (error) => done(error === null ? null : storageError('flush', this.path, error)))
+    this.flushFile(this.fd, (error) => done(error === null ? null : storageError('flush', this.path, error)))
   }
 
   close(): void {

@@ -120,6 +120,8 @@ export const limits = {
   uncommittedBatchesMax: 4096,
   /** What a journal server does not answer is sent again after so long. Milliseconds. */
   replicationRetryMs: 200,
+  /** Where the members of a group share a device, those that no quorum needs get entries so much later at most. Milliseconds. */
+  surplusWaitMs: 10,
   /** A server of a chain that was served around it comes back after so long with nothing to catch up on. Milliseconds. */
   chainRestMs: 1000,
   /** Sealed segments whose laggards a leader serves; of older ones whoever repairs takes care. */

@@ -103,18 +103,21 @@ export class ClusterRegistry {
   /**
    * C2: after the swap that named them in a group, and before an acknowledgement of theirs counts.
    * @param group - as they were registered when they were chosen
+   * @returns them as they are registered
    * @throws CommanderError `unknown_identity`: choose another group
    */
-  async confirmGroup(group: readonly Pick<RegisteredServer, 'id' | 'identity'>[]): Promise<void> {
+  async confirmGroup(
+    group: readonly Pick<RegisteredServer, 'id' | 'identity'>[],
+  ): Promise<readonly RegisteredServer[]> {
     const servers = await this.servers()
-    for (const { id, identity } of group) {
+    return group.map(({ id, identity }) => {
       const known = servers.find((server) => server.id === id)
-      if (known?.state === 'active' && known.identity === identity) continue
+      if (known?.state === 'active' && known.identity === identity) return known
       const now = known === undefined ? 'is deregistered' : known.state === 'leaving' ? 'is leaving' : 'lost its disk'
       throw new CommanderError('unknown_identity', `journal server ${id} (${identity}) ${now}: choose another group`, {
         details: { id, identity },
       })
-    }
+    })
   }
 
   async #swap(key: string, found: MetadataValue | null, value: string | null): Promise<boolean> {

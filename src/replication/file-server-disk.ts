@@ -2,6 +2,7 @@ import fs from 'node:fs'
 import path from 'node:path'
 import { attempt, syncDirectory } from '../journal/file-calls.ts'
 import { FileStorage } from '../journal/file-storage.ts'
+import { shortFlush } from '../journal/short-flush-adapter.ts'
 import type { JournalStorage } from '../journal/storage.ts'
 import type { ServerDisk } from './server-disk.ts'
 
@@ -14,6 +15,8 @@ export const deviceOf = (directory: string): string => attempt('stat', directory
 /** A journal server's directory in the file system, made when missing. One process may have it. */
 export class FileServerDisk implements ServerDisk {
   readonly place: string
+  /** All of it is on one device. */
+  private readonly flushFile = shortFlush()
 
   constructor(directory: string) {
     this.place = path.resolve(directory)
@@ -29,7 +32,7 @@ export class FileServerDisk implements ServerDisk {
   }
 
   open(at: string): JournalStorage {
-    const storage = new FileStorage(this.path(at))
+    const storage = new FileStorage(this.path(at), this.flushFile)
     // whoever made it may have died before its name was durable
     syncDirectory(path.dirname(this.path(at)))
     return storage

@@ -25,7 +25,7 @@ export interface LeaderShellOptions {
   /** As the election left it. */
   readonly state: LeaderState
   /** C2. @throws CommanderError `unknown_identity`: the group cannot be relied on; anything else: it is asked again */
-  readonly confirmGroup: (group: readonly Member[]) => Promise<void>
+  readonly confirmGroup: (group: readonly Member[]) => Promise<{ readonly isDeviceShared: boolean }>
   /** Another group is to be wished for. */
   readonly groupRefused: () => Promise<void>
   /** The record changed by a wish of ours. */
@@ -59,6 +59,7 @@ export class LeaderShell implements ReplicationLeader {
   readonly #readers = new Map<number, { resolve(lsn: Lsn): void; reject(error: CommanderError): void }>()
   #nextReader = 1
   #timer: Timer | null = null
+  #surplusTimer: Timer | null = null
   #moved: () => void = () => {}
   #segmentBytes = 0
   #isTelling = false
@@ -127,6 +128,9 @@ export class LeaderShell implements ReplicationLeader {
 
   flush(): void {
     this.#step({ kind: 'flush' })
+    // Somebody waits: not by the next turn of the event loop.
+    this.#o.servers.flush()
+    this.#letSurplusWait()
   }
 
   wish(wish: Wish): void {
@@ -186,7 +190,7 @@ export class LeaderShell implements ReplicationLeader {
 
   /** Neither timers nor requests any more; what is not committed stays as it is. */
   stop(error: CommanderError): void {
-    this.#timer?.cancel()
+    this.#cancelTimers()
     this.#unsent.clear()
     this.#fail(error)
   }
@@ -194,6 +198,20 @@ export class LeaderShell implements ReplicationLeader {
   #tick(): void {
     this.#step({ kind: 'tick', nowMs: this.#o.environment.clock.monotonicMs() })
     if (this.failed === null) this.#timer = this.#o.environment.scheduler.after(tickMs, () => this.#tick())
+  }
+
+  #cancelTimers(): void {
+    this.#timer?.cancel()
+    this.#surplusTimer?.cancel()
+  }
+
+  /** One timer for whatever is wanted meanwhile. */
+  #letSurplusWait(): void {
+    if (!this.#state.isDeviceShared || this.#surplusTimer !== null || this.failed !== null) return
+    this.#surplusTimer = this.#o.environment.scheduler.after(limits.surplusWaitMs, () => {
+      this.#surplusTimer = null
+      this.#step({ kind: 'surplusDue' })
+    })
   }
 
   /** L1. */
@@ -249,7 +267,7 @@ export class LeaderShell implements ReplicationLeader {
         this.#o.environment.log.error({ stream: this.#state.stream }, effect.what)
         return
       case 'deposed':
-        this.#timer?.cancel()
+        this.#cancelTimers()
         this.#fail(deposedBy(this.#state, effect.promised, effect.leader))
         return
     }
@@ -286,8 +304,8 @@ export class LeaderShell implements ReplicationLeader {
     if (this.#isConfirmingGroup) return
     this.#isConfirmingGroup = true
     try {
-      await this.#o.confirmGroup(group)
-      this.#step({ kind: 'groupConfirmed', segmentEpoch })
+      const { isDeviceShared } = await this.#o.confirmGroup(group)
+      this.#step({ kind: 'groupConfirmed', segmentEpoch, isDeviceShared })
     } catch (error) {
       if (!isCommanderError(error)) throw error
       const { stream } = this.#state

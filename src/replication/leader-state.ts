@@ -23,6 +23,11 @@ export interface LeaderState {
   /** The ends of the batches in between. */
   readonly uncommitted: readonly BatchEnd[]
   readonly open: Track
+  /**
+   * Members of the group share a device, where one flush holds up another: those that no quorum needs get entries a little later,
+   * and more at once. After the "thrifty" optimisation of EPaxos (Moraru, Andersen, Kaminsky, SOSP 2013).
+   */
+  readonly isDeviceShared: boolean
   /** C2: since the record names the group of the open segment, it was seen that none of it was deregistered meanwhile. */
   readonly isGroupConfirmed: boolean
   readonly groupAskedMs: number
@@ -81,6 +86,8 @@ export type LeaderEvent =
   | { readonly kind: 'append'; readonly head: BatchHead }
   /** Somebody waits for what was appended by now: it is sent. The rest is by the next tick. */
   | { readonly kind: 'flush' }
+  /** `surplusWaitMs` after something was wanted, where a device is shared: everybody gets it. */
+  | { readonly kind: 'surplusDue' }
   | { readonly kind: 'answer'; readonly answer: ServerAnswer<BatchHead> }
   /** A `stream` ended at a batch before the end of what it asked for. */
   | {
@@ -92,7 +99,7 @@ export type LeaderEvent =
   /** There is a new connection to the server: it may be another process, which has less than the former one. */
   | { readonly kind: 'connected'; readonly server: ServerId }
   /** C2: who belongs to the cluster was looked at after the record named the group of this segment. */
-  | { readonly kind: 'groupConfirmed'; readonly segmentEpoch: Epoch }
+  | { readonly kind: 'groupConfirmed'; readonly segmentEpoch: Epoch; readonly isDeviceShared: boolean }
   | { readonly kind: 'swapped'; readonly nonce: string; readonly revision: number }
   | {
       readonly kind: 'conflict'
@@ -169,12 +176,22 @@ export function askForGroup(state: LeaderState): LeaderStep {
   }
 }
 
-/** Sends to every member of every segment what it lacks of what is wanted. While a roll is not settled the open segment gets nothing more. */
-export function replicate(state: LeaderState): LeaderStep {
+/**
+ * Sends to every member of every segment what it lacks of what is wanted. While a roll is not settled the open segment gets nothing more.
+ *
+ * @param isDue whoever no quorum needs gets it, too
+ */
+export function replicate(state: LeaderState, isDue: boolean): LeaderStep {
   const effects: LeaderEffect[] = []
   let { nextId } = state
   const plan = (track: Track, last: Lsn): Track => {
-    const sender = { stream: state.stream, epoch: epoch(epochOf(state)), nowMs: state.nowMs, nextId }
+    const sender = {
+      stream: state.stream,
+      epoch: epoch(epochOf(state)),
+      nowMs: state.nowMs,
+      nextId,
+      isDue: isDue || !state.isDeviceShared,
+    }
     const planned = planTrack(track, sender, last, state.committed.lsn)
     nextId = planned.nextId
     effects.push(...planned.effects)

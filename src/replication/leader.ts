@@ -28,7 +28,7 @@ import { onTrackAnswer } from './track-answers.ts'
  * | event | what follows |
  * |---|---|
  * | append | numbered; nothing is sent before somebody waits for it, so that what belongs together travels together |
- * | flush, tick | to every member that can take it; committed once `ackQuorum` of the open segment's group flushed it (I7) |
+ * | flush, tick | to every member that can take it (where devices are shared: whoever no quorum needs, by `surplusDue` and tick); committed once `ackQuorum` of the open segment's group flushed it (I7) |
  * | answer | counts for the segment that it is of, from registered servers (I17); a refusal for a higher epoch deposes |
  * | wish | one compare-and-swap at a time; a lost answer settles nothing: the same swap is sent again |
  * | election, roll settled | nothing of the new group counts before it is confirmed that none of it was deregistered (C2) |
@@ -42,9 +42,14 @@ export function stepLeader(state: LeaderState, event: LeaderEvent): LeaderStep {
     state,
     (before) => react(before, event),
     (after) =>
-      after.isDeposed ? idle(after) : inTurn(after, commit, nextSwap, askForGroup, resumeConfirmation, replicate),
+      after.isDeposed
+        ? idle(after)
+        : inTurn(after, commit, nextSwap, askForGroup, resumeConfirmation, (ready) => replicate(ready, isDue(event))),
   )
 }
+
+/** Time has passed in which those who wait for no quorum got nothing. */
+const isDue = ({ kind }: LeaderEvent): boolean => kind === 'tick' || kind === 'surplusDue'
 
 const idle = (state: LeaderState): LeaderStep => ({ state, effects: [] })
 
@@ -54,6 +59,8 @@ function react(state: LeaderState, event: Exclude<LeaderEvent, { readonly kind: 
       return inTurn({ ...wanting(state), nowMs: event.nowMs, sealed: unfinished(state) }, retrySwap, hint)
     case 'flush':
       return idle(wanting(state))
+    case 'surplusDue':
+      return idle(state)
     case 'answer':
       return onAnswer(state, event.answer)
     case 'cut':
@@ -65,7 +72,11 @@ function react(state: LeaderState, event: Exclude<LeaderEvent, { readonly kind: 
     case 'connected':
       return idle(mapTracks(state, (track) => again(track, event.server)))
     case 'groupConfirmed':
-      return idle(event.segmentEpoch === state.open.segmentEpoch ? { ...state, isGroupConfirmed: true } : state)
+      return idle(
+        event.segmentEpoch === state.open.segmentEpoch
+          ? { ...state, isGroupConfirmed: true, isDeviceShared: event.isDeviceShared }
+          : state,
+      )
     case 'swapped':
     case 'conflict':
     case 'swapLost':

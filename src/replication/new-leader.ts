@@ -31,6 +31,7 @@ export function newLeader(state: RecoveryState, former: OpenSegment | null): Lea
       end: null,
       members: membersOf(plan.group, segment.base),
     },
+    isDeviceShared: false,
     isGroupConfirmed: false,
     groupAskedMs: Number.NEGATIVE_INFINITY,
     sealed: former === null ? [] : [sealedTrack(state, former, end.lsn, baseDigest)],

@@ -12,6 +12,7 @@ import type { Member, ServerAnswer, ServerId } from './messages.ts'
 import { type MetadataStore, metadataKeys } from './metadata-store.ts'
 import { PatientWishes } from './patient-wishes.ts'
 import type { RegisteredServer } from './registered-server.ts'
+import { sharedDevices } from './satisfiable-group.ts'
 import { SealedGroups } from './sealed-groups.ts'
 import type { Track } from './segment-track.ts'
 import type { ServerLinks } from './server-links.ts'
@@ -222,7 +223,7 @@ export class NodeStream {
       window: openWindow(),
       nextReadId,
       state,
-      confirmGroup: (group) => registry.confirmGroup(group),
+      confirmGroup: async (group) => ({ isDeviceShared: sharedDevices(await registry.confirmGroup(group)).length > 0 }),
       groupRefused: () => this.#chooseOthers(leader),
       recorded: (wish, recorded, revision) => {
         this.#recorded(recorded, revision)

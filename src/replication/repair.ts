@@ -95,7 +95,7 @@ export function repair(state: RecoveryState): RecoveryStep {
   if (after < goal.lsn && (current.fetchedAfter === null || current.fetchedAfter > after))
     return askForBytes(current, after)
   const { stream, epoch } = current.meta
-  const sender = { stream, epoch, nowMs: current.nowMs, nextId: current.nextId }
+  const sender = { stream, epoch, nowMs: current.nowMs, nextId: current.nextId, isDue: true }
   const planned: Planned = planTrack(track, sender, goal.lsn, knownCommitted(segmentOf(current), current.answers))
   return { state: { ...current, track: planned.track, nextId: planned.nextId }, effects: planned.effects }
 }

@@ -71,6 +71,12 @@ export const rules = {
     group.every((one) => before.some(({ id, identity }) => id === one.id && identity === one.identity)),
 
   /**
+   * Liveness: one slow server never stalls commits, so whoever waits because enough others are as far as it gets its entries all the
+   * same when they are due.
+   */
+  mayWait: (ahead: number, policy: ReplicationPolicy, isDue: boolean): boolean => !isDue && ahead >= policy.ackQuorum,
+
+  /**
    * I12: so many servers of the current group must have promised nobody else. Fewer (Qs) are enough only as long as the group
    * never changes.
    */

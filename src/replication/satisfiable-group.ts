@@ -57,7 +57,8 @@ interface SharedDevice {
   readonly ids: readonly ServerId[]
 }
 
-function sharedDevices(servers: readonly RegisteredServer[]): readonly SharedDevice[] {
+/** Where more than one of these lies. */
+export function sharedDevices(servers: readonly RegisteredServer[]): readonly SharedDevice[] {
   const places = Map.groupBy(servers, ({ host, device }) => JSON.stringify([host, device]))
   return [...places.values()]
     .filter(({ length }) => length > 1)

@@ -76,6 +76,8 @@ export interface Sender {
   readonly epoch: Epoch
   readonly nowMs: number
   readonly nextId: number
+  /** False: whoever no quorum needs gets the entries of an open segment later. */
+  readonly isDue: boolean
 }
 
 export interface Planned {
@@ -208,7 +210,21 @@ class Plan {
     if (!one.isOpened) return
     if (one.sent > one.flushed && this.#sender.nowMs - one.movedMs >= limits.replicationRetryMs)
       return this.#again(one, isOfChain)
-    if (!isOfChain && this.#mayStream(one)) this.#stream(one, [])
+    if (!isOfChain && this.#mayStream(one) && !this.#waits(one)) this.#stream(one, [])
+  }
+
+  /** Enough others are as far, or farther. Once one of these stands still, whoever gets its entries when they are due is ahead of it. */
+  #waits(one: Progress): boolean {
+    const { end, policy } = this.#track
+    const { isDue } = this.#sender
+    if (end !== null) return false
+    let ahead = 0
+    let isBefore = true
+    for (const other of this.members.values()) {
+      if (other.member.id === one.member.id) isBefore = false
+      else if (other.isOpened && (other.flushed > one.flushed || (isBefore && other.flushed === one.flushed))) ahead++
+    }
+    return rules.mayWait(ahead, policy, isDue)
   }
 
   /** Nothing came: from what it surely has, and around a chain that may be broken. */

@@ -63,6 +63,10 @@ export class ServerConnections {
     return this.#servers.get(server)?.isWritable ?? false
   }
 
+  flush(): void {
+    for (const connection of this.#servers.values()) connection.flush()
+  }
+
   stop(): void {
     this.#stopped = true
     for (const connection of this.#servers.values()) connection.stop()
@@ -114,6 +118,10 @@ class Connection {
     const { kind, body } = encodeMessage(request)
     this.#channel.send(kind, ...body)
     return true
+  }
+
+  flush(): void {
+    this.#channel?.flush()
   }
 
   stop(): void {

@@ -5,4 +5,6 @@ export interface ServerLinks {
   /** @returns false: it was not sent */
   send(server: ServerId, request: ServerRequest): boolean
   isWritable(server: ServerId): boolean
+  /** What was sent goes out now, instead of with all of this turn of the event loop. */
+  flush(): void
 }

@@ -4,13 +4,14 @@ import path from 'node:path'
 import { expect, test } from 'vitest'
 import { FileStorage } from '../../src/journal/file-storage.ts'
 import { MemoryStorage } from '../../src/journal/memory-storage.ts'
+import { type FlushFile, shortFlush } from '../../src/journal/short-flush-adapter.ts'
 import { ManualScheduler } from '../unit/journal/journal-world.ts'
 import { type StorageFixture, storageContract } from './journal-storage-contract.ts'
 
-function fileFixture(): StorageFixture {
+function fileFixture(flushFile?: FlushFile): StorageFixture {
   const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'commanderdb-journal-'))
   return {
-    storage: new FileStorage(path.join(directory, 'journal')),
+    storage: new FileStorage(path.join(directory, 'journal'), flushFile),
     async settle(isOver) {
       while (!isOver()) await new Promise((resolve) => setImmediate(resolve))
     },
@@ -32,7 +33,8 @@ function memoryFixture(): StorageFixture {
   }
 }
 
-storageContract('a directory', fileFixture)
+storageContract('a directory', () => fileFixture())
+storageContract('a directory on a fast disk', () => fileFixture(shortFlush()))
 storageContract('the virtual disk', memoryFixture)
 
 test('a directory that cannot be written is one clear error', () => {

@@ -249,7 +249,7 @@ export class NodeShell extends Process implements Receiver {
     this.after(confirmMs, () => {
       if (this.leader === null) return
       if (group.every(({ id, identity }) => registry.get(id)?.identity === identity))
-        this.#step({ kind: 'groupConfirmed', segmentEpoch })
+        this.#step({ kind: 'groupConfirmed', segmentEpoch, isDeviceShared: this.cluster.plan.isDeviceShared })
       else this.wish({ kind: 'roll', group: this.cluster.chooseGroup([], this.name), policy: this.cluster.plan.policy })
     })
   }
@@ -346,8 +346,14 @@ export class NodeShell extends Process implements Receiver {
     this.#outstanding.push({ batch, segmentEpoch: () => (this.leader as LeaderState).open.segmentEpoch, done })
     const { payload: _, ...head } = batch
     this.#step({ kind: 'append', head })
-    const { unawaited } = this.cluster.plan
-    if (unawaited === 0 || !this.world.random.chance(unawaited)) this.#step({ kind: 'flush' })
+    const { unawaited, isDeviceShared } = this.cluster.plan
+    if (unawaited !== 0 && this.world.random.chance(unawaited)) return
+    this.#step({ kind: 'flush' })
+    if (isDeviceShared) this.after(limits.surplusWaitMs, () => this.#surplusDue())
+  }
+
+  #surplusDue(): void {
+    if (this.leader !== null) this.#step({ kind: 'surplusDue' })
   }
 
   #committed(upTo: Lsn): void {

@@ -25,6 +25,8 @@ export interface Plan {
   readonly hasMaster: boolean
   /** Of appends, that nobody waits for: they are sent with others, or by the next tick. */
   readonly unawaited: number
+  /** Of servers: those that no quorum needs get their entries later. */
+  readonly isDeviceShared: boolean
   /** Mean time between two faults of each kind; 0 for none of it. Milliseconds. */
   readonly faults: Readonly<Record<FaultKind, number>>
 }
@@ -101,5 +103,6 @@ export function planOf(seed: number): Plan {
     hasMaster: random.chance(0.7),
     faults: isCalm ? noFaults : faults,
     unawaited: mode === 'slowServer' ? 0 : random.pick([0, 0, 0.3]),
+    isDeviceShared: random.chance(0.4),
   }
 }

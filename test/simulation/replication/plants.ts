@@ -115,6 +115,11 @@ export const replicationPlants: readonly ReplicationPlant[] = [
     plant: decide('committedOf', (flushed, { ackQuorum }) => flushed[Math.max(0, ackQuorum - 2)] as Lsn),
   },
   {
+    name: 'entries that servers beyond the quorum never get while others are ahead',
+    finds: /liveness/,
+    plant: decide('mayWait', (ahead, { ackQuorum }) => ahead >= ackQuorum),
+  },
+  {
     name: 'a late acknowledgement of the former segment that counts for the next',
     // Before that it is found by what a later seal lacks (I10).
     from: 27,

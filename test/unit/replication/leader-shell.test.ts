@@ -15,11 +15,11 @@ it('tells a linearizable read that too many wait already, and those that wait wh
     environment,
     // Nothing changes the record here.
     metadata: {} as MetadataStore,
-    servers: { send: () => true, isWritable: () => true },
+    servers: { send: () => true, isWritable: () => true, flush: () => {} },
     window: new BatchWindow(() => new MemoryStorage({ scheduler })),
     state: ledFrom(noLsn),
     nextReadId: () => 1,
-    confirmGroup: async () => {},
+    confirmGroup: async () => ({ isDeviceShared: false }),
     groupRefused: async () => {},
   })
   // Its group is confirmed: a round can begin.

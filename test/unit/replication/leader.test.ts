@@ -47,7 +47,7 @@ function lead(ackQuorum = 2, topology: Topology = 'fanout'): void {
   }
   const none = { sealed: [], swap: null, wishes: [], confirmation: null, readers: [], uncommitted: [] }
   const rest = { isDeposed: false, nextId: 1, nonces: 2, nowMs: 0, attempt: 1, revision: 5 }
-  const confirmed = { isGroupConfirmed: true, groupAskedMs: 0 }
+  const confirmed = { isGroupConfirmed: true, groupAskedMs: 0, isDeviceShared: false }
   state = { stream, me, meta, last: begin, committed: begin, wanted: begin.lsn, open, ...confirmed, ...none, ...rest }
   nowMs = 0
   appendedSoFar = 0
@@ -76,7 +76,8 @@ const number = (): readonly LeaderEffect[] => {
 const wish = (content: Wish): readonly LeaderEffect[] => step({ kind: 'wish', wish: content })
 
 /** C2, of the group that the record names by now. */
-const confirmGroup = (of: Epoch = two): readonly LeaderEffect[] => step({ kind: 'groupConfirmed', segmentEpoch: of })
+const confirmGroup = (of: Epoch = two, isDeviceShared = false): readonly LeaderEffect[] =>
+  step({ kind: 'groupConfirmed', segmentEpoch: of, isDeviceShared })
 
 /** Every member says that it has the open segment. */
 function openAll(of: Epoch = one, flushed = 0): void {
@@ -124,6 +125,29 @@ describe('a leader that appends', () => {
     expect(did(number())).toEqual([])
     expect(did(answer(appended('a', 2, one)))).toEqual([])
     expect(did(tick())).toEqual(['stream a 2-3', 'stream b 2-3', 'stream c 2-3'])
+  })
+
+  it('lets members that no quorum needs wait, where devices are shared, until they are due', () => {
+    confirmGroup(one, true)
+    expect(did(append())).toEqual(['stream a 0-1', 'stream b 0-1'])
+    expect(did(append())).toEqual(['stream a 1-2', 'stream b 1-2'])
+    expect(did(answer(appended('a', 2, one)))).toEqual([])
+    expect(did(answer(appended('b', 2, one)))).toEqual(['committed 2'])
+    expect(did(step({ kind: 'surplusDue' }))).toEqual(['stream c 0-2'])
+    expect(did(step({ kind: 'surplusDue' }))).toEqual([])
+    append()
+    expect(did(tick())).toEqual(['stream c 2-3'])
+  })
+
+  it('goes on with whoever has what one lacks that stands still', () => {
+    confirmGroup(one, true)
+    append()
+    expect(did(answer(appended('a', 1, one)))).toEqual([])
+    expect(did(step({ kind: 'surplusDue' }))).toEqual(['stream c 0-1'])
+    expect(did(answer(appended('c', 1, one)))).toEqual(['committed 1'])
+    expect(did(append())).toEqual(['stream a 1-2', 'stream c 1-2'])
+    answer(appended('a', 2, one))
+    expect(did(answer(appended('c', 2, one)))).toEqual(['committed 2'])
   })
 
   it('counts no server that is not the registered one (I17)', () => {
@@ -308,6 +332,15 @@ describe('a leader that rolls', () => {
     answer(appended('c', 1, two, one))
     tick()
     expect(state.sealed).toEqual([])
+  })
+
+  it('brings all members of a sealed segment up at once, where devices are shared, too', () => {
+    confirmGroup(one, true)
+    append()
+    answer(appended('a', 1, one))
+    answer(appended('b', 1, one))
+    wish(roll(['a', 'b', 'c']))
+    expect(did(settle())).toContain('stream c 0-1')
   })
 
   it('tells servers to trim what the record says, and not before', () => {

@@ -101,7 +101,7 @@ export class MachineLeader implements ReplicationLeader {
         return
       case 'confirmGroup': {
         const { segmentEpoch: ofGroup } = effect
-        this.#scheduler.soon(() => this.#step({ kind: 'groupConfirmed', segmentEpoch: ofGroup }))
+        this.#scheduler.soon(() => this.#step({ kind: 'groupConfirmed', segmentEpoch: ofGroup, isDeviceShared: false }))
         return
       }
       default:
@@ -161,7 +161,7 @@ export function ledFrom(tail: Lsn): LeaderState {
     ...{ stream: 'journal', me, attempt: 1, revision: 2, last: end, committed: end, wanted: tail, uncommitted: [] },
     meta: { ...newStreamMeta('journal'), epoch: segmentEpoch, leader: me, segments },
     open: { segmentEpoch, base, baseDigest, policy, end: null, members: membersOf(group, base) },
-    ...{ isGroupConfirmed: false, groupAskedMs: Number.NEGATIVE_INFINITY },
+    ...{ isDeviceShared: false, isGroupConfirmed: false, groupAskedMs: Number.NEGATIVE_INFINITY },
     ...{ sealed: [], swap: null, wishes: [], confirmation: null, readers: [], isDeposed: false },
     ...{ nextId: 1, nonces: 0, nowMs: 0 },
   }
