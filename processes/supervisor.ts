@@ -41,10 +41,13 @@ export async function runSupervisor(config: ResolvedConfig): Promise<Supervision
 }
 
 /** What only hosts of clusters load and run. */
-function orchestrated({ dataDir, replication }: ResolvedConfig, clusterId: string): SuperviseOptions['orchestrate'] {
+function orchestrated(
+  { dataDir, replication, processes }: ResolvedConfig,
+  clusterId: string,
+): SuperviseOptions['orchestrate'] {
   return async (children, log) => {
     const { orchestrateHost } = await import('../src/supervisor/orchestrate-host.ts')
-    const options = { dataDir, replication, clusterId, programOf, random: systemRandom }
+    const options = { dataDir, replication, processes, clusterId, programOf, random: systemRandom }
     return orchestrateHost(options, children, log)
   }
 }

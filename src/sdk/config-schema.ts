@@ -1,6 +1,7 @@
 import { limits } from '../kernel/limits.ts'
 import type { ConfigKey, ItemKey, ValueKind } from './config-key.ts'
 import { masterKeys } from './master-keys.ts'
+import { processKeys, resourceKeys } from './resource-keys.ts'
 
 const unlimitedBytes = 2 ** 50
 const gibibyte = 1_073_741_824
@@ -11,57 +12,6 @@ const dayMs = 86_400_000
 const integer = (min: number, max: number): ValueKind => ({ type: 'integer', min, max })
 const boolean: ValueKind = { type: 'boolean' }
 const text: ValueKind = { type: 'text' }
-
-/** The keys of `ProcessResources`. */
-const resourceKeys: readonly ItemKey[] = [
-  { path: 'nice', kind: integer(-20, 19), help: 'scheduling priority, -20 (first) to 19 (last)' },
-  { path: 'cpus', kind: { type: 'integers', min: 0, max: 4095 }, help: 'CPUs that the process may run on' },
-  { path: 'maxOldSpaceMb', kind: integer(32, mebibyte), unit: 'MiB', help: "V8's old generation" },
-  { path: 'maxSemiSpaceMb', kind: integer(1, 1024), unit: 'MiB', help: "one semi-space of V8's young generation" },
-  { path: 'uvThreadpoolSize', kind: integer(1, 1024), unit: 'threads', help: 'for file and name look-up work' },
-  {
-    path: 'maxRssMb',
-    kind: integer(64, mebibyte),
-    unit: 'MiB',
-    help: 'resident memory above which the process is restarted',
-  },
-  { path: 'env', kind: { type: 'record' }, help: 'further environment variables' },
-  { path: 'nodeOptions', kind: { type: 'texts' }, help: "further options of Node's command line" },
-  {
-    path: 'restart.maxRestarts',
-    kind: integer(0, 1000),
-    default: 10,
-    help: 'restarts within the period before giving up',
-  },
-  {
-    path: 'restart.periodMs',
-    kind: integer(1000, dayMs),
-    default: 60_000,
-    unit: 'ms',
-    help: 'the period of maxRestarts',
-  },
-  {
-    path: 'restart.initialDelayMs',
-    kind: integer(0, 60_000),
-    default: 100,
-    unit: 'ms',
-    help: 'before the first restart; doubles',
-  },
-  {
-    path: 'restart.maxDelayMs',
-    kind: integer(0, hourMs),
-    default: 10_000,
-    unit: 'ms',
-    help: 'longest delay before a restart',
-  },
-  {
-    path: 'shutdownMs',
-    kind: integer(0, 600_000),
-    default: 10_000,
-    unit: 'ms',
-    help: 'from the request to stop to SIGKILL',
-  },
-]
 
 const applicationKeys: readonly ItemKey[] = [
   { path: 'module', kind: { type: 'path' }, required: true, help: 'path of the application module' },
@@ -325,10 +275,6 @@ const replicationKeys: readonly Row[] = [
 const securityKeys: readonly Row[] = [
   { path: 'security.tokens', kind: { type: 'list', items: tokenKeys }, default: [], help: 'who may do what over HTTP' },
 ]
-
-const processKeys: readonly Row[] = ['journalWriter', 'dispatcher', 'projectionApplier', 'gateway'].flatMap((role) =>
-  resourceKeys.map((key) => ({ ...key, path: `processes.${role}.${key.path}` })),
-)
 
 /** Every leaf of the config, one row each. */
 export const configKeys: readonly ConfigKey[] = [

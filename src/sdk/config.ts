@@ -135,6 +135,9 @@ export interface Config {
     readonly dispatcher?: ProcessResources
     readonly projectionApplier?: ProcessResources
     readonly gateway?: ProcessResources
+    /** Each journal server of this host. */
+    readonly journalServer?: ProcessResources
+    readonly journalMaster?: ProcessResources
   }
   readonly limits?: LimitsConfig
   /** Where sealed segments of the journal are archived. Default: nowhere. */

@@ -18,7 +18,13 @@ export interface ResolvedApplication extends Required<Omit<ApplicationConfig, 'r
   readonly resources: ResolvedResources
 }
 
-export type ProcessRole = 'journalWriter' | 'dispatcher' | 'projectionApplier' | 'gateway'
+export type ProcessRole =
+  | 'journalWriter'
+  | 'dispatcher'
+  | 'projectionApplier'
+  | 'gateway'
+  | 'journalServer'
+  | 'journalMaster'
 
 /** A config with every default filled in and every path absolute. JSON values only: it crosses process boundaries. */
 export interface ResolvedConfig {

@@ -1,10 +1,5 @@
-import {
-  type ChildResources,
-  type ChildSpecification,
-  childDefaults,
-  type RestartPolicy,
-  restartDefaults,
-} from './child-specification.ts'
+import type { ChildSpecification } from './child-specification.ts'
+import { granted, type SupervisedResources } from './granted-resources.ts'
 import type { SupervisedReplication } from './replication-children.ts'
 
 /** What the supervisor needs to know of a resolved config. Everything else it hands over unread. */
@@ -19,11 +14,6 @@ export interface SupervisedConfig {
     Record<'journalWriter' | 'dispatcher' | 'projectionApplier' | 'gateway', SupervisedResources>
   >
   readonly replication: SupervisedReplication
-}
-
-export type SupervisedResources = ChildResources & {
-  readonly restart: Omit<RestartPolicy, 'minimumUptimeMs'>
-  readonly shutdownMs: number
 }
 
 /** The `config` of every child of a database. */
@@ -61,7 +51,7 @@ export function databaseChildren<Config extends SupervisedConfig>(
   const settings: ChildSettings<Config> = { config, databaseId }
   const child = (role: string, resources: SupervisedResources, after: readonly string[]): ChildSpecification => {
     const module = options.programOf(role)
-    return { name: role, role, module, config: settings, after, essential: true, ...granted(resources) }
+    return { name: role, role, module, config: settings, after, essential: true, ...granted(role, resources) }
   }
   const followers = ['dispatcher', 'projection-applier']
   const applications = config.applications.flatMap((application, index) => {
@@ -86,22 +76,4 @@ export function databaseChildren<Config extends SupervisedConfig>(
     ...applications,
     child('gateway', gateway, [...followers, ...applications.map(({ name }) => name)]),
   ]
-}
-
-/**
- * Half of Node's young generation at its largest: measured at full load it costs no processor time, and six processes
- * at rest and under load take a third less memory.
- */
-const resourceDefaults: ChildResources = { maxSemiSpaceMb: 16 }
-
-function granted(
-  resources: SupervisedResources,
-): Omit<ChildSpecification, 'name' | 'role' | 'module' | 'config' | 'after' | 'essential'> {
-  const { restart, shutdownMs, ...rest } = resources
-  return {
-    ...childDefaults,
-    resources: { ...resourceDefaults, ...rest },
-    restart: { ...restartDefaults, ...restart },
-    shutdownMs,
-  }
 }

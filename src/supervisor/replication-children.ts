@@ -1,7 +1,8 @@
 import { join } from 'node:path'
 import { CommanderError } from '../kernel/errors.ts'
 import type { ReplicationPolicy } from '../replication/replication-policy.ts'
-import { type ChildSpecification, childDefaults, restartDefaults } from './child-specification.ts'
+import type { ChildSpecification } from './child-specification.ts'
+import { granted, type SupervisedResources } from './granted-resources.ts'
 
 /** What the supervisor needs to know of how the journal is replicated. */
 export interface SupervisedReplication {
@@ -29,6 +30,7 @@ export interface SupervisedReplication {
 export interface ReplicationChildrenOptions {
   readonly dataDir: string
   readonly replication: SupervisedReplication
+  readonly processes: Readonly<Record<'journalServer' | 'journalMaster', SupervisedResources>>
   /** Id of the cluster, and of its database. */
   readonly clusterId: string
   /** Absolute path of the program of a role. */
@@ -58,18 +60,18 @@ export const firstServers = ({ nodeId, servers }: SupervisedReplication): readon
 
 /** The process of one journal server. One that does not come up takes nothing down: there are others. */
 export function journalServerChild(
-  { replication, clusterId, programOf }: ReplicationChildrenOptions,
+  { replication, processes, clusterId, programOf }: ReplicationChildrenOptions,
   serverId: string,
   directory: string,
   slot: number,
 ): ChildSpecification {
   const { metadata, serverBytes: maxBytes, tls } = replication
   const listen = serverAddress(replication, directory, slot)
+  const role = 'journal-server'
   return {
-    ...common,
+    ...beside(role, processes.journalServer),
     name: `journal-server-${serverId}`,
-    role: 'journal-server',
-    module: programOf('journal-server'),
+    module: programOf(role),
     config: { serverId, clusterId, dataDir: directory, listen, metadata, maxBytes, ...(tls === null ? {} : { tls }) },
   }
 }
@@ -78,19 +80,24 @@ export function journalServerChild(
 export function journalMasterChild({
   dataDir,
   replication,
+  processes,
   programOf,
 }: ReplicationChildrenOptions): ChildSpecification {
   const config: JournalMasterConfig = { dataDir, replication }
-  return { ...common, name: 'journal-master', role: 'journal-master', module: programOf('journal-master'), config }
+  const role = 'journal-master'
+  return { ...beside(role, processes.journalMaster), name: role, module: programOf(role), config }
 }
 
-const common = {
+/** Beside the database: it waits for nothing, and takes nothing down. */
+const beside = (
+  role: string,
+  resources: SupervisedResources,
+): Omit<ChildSpecification, 'name' | 'module' | 'config'> => ({
+  ...granted(role, resources),
+  role,
   after: [],
-  resources: { maxSemiSpaceMb: 16 },
-  restart: restartDefaults,
   essential: false,
-  ...childDefaults,
-}
+})
 
 function hostAndPort(listen: string): { readonly host: string; readonly port: number } {
   const at = listen.lastIndexOf(':')

@@ -106,6 +106,8 @@ export class RunningDatabase {
         dispatcher: role('dispatcher'),
         projectionApplier: role('projectionApplier'),
         gateway: role('gateway'),
+        journalServer: role('journalServer'),
+        journalMaster: role('journalMaster'),
       },
     }
     return resolveConfig({ file, env: {}, flags: {}, cwd: this.directory }).config

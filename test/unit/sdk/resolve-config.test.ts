@@ -56,6 +56,8 @@ describe('the defaults', () => {
         dispatcher: defaultResources,
         projectionApplier: defaultResources,
         gateway: defaultResources,
+        journalServer: defaultResources,
+        journalMaster: defaultResources,
       },
       limits: {
         payloadBytes: 1_048_576,

@@ -67,7 +67,7 @@ it('hands the config over and tells each application process who it is', () => {
   expect(children[0]).toMatchObject({
     module: '/processes/journal-writer.ts',
     config: { config, databaseId: 'id' },
-    resources: { nice: 8 },
+    resources: { maxSemiSpaceMb: 2, nice: 8 },
     restart: { ...restartDefaults, ...restart },
     shutdownMs: 7,
   })

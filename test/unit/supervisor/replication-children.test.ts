@@ -28,7 +28,9 @@ const replication: SupervisedReplication = {
 }
 const secure = { ...replication, tls: { ca: 'ca', cert: 'cert', key: 'key' } }
 const programOf = (role: string): string => `/processes/${role}.ts`
-const options = { dataDir: '/data', replication, clusterId: 'id', programOf }
+const resources = { restart: { maxRestarts: 3, periodMs: 4, initialDelayMs: 5, maxDelayMs: 6 }, shutdownMs: 7 }
+const processes = { journalServer: { ...resources, maxOldSpaceMb: 64 }, journalMaster: { ...resources, nice: 8 } }
+const options = { dataDir: '/data', replication, processes, clusterId: 'id', programOf }
 
 describe('the processes of a host of a cluster', () => {
   it('are reached by sockets, or behind the port of the host, each at its slot', () => {
@@ -57,14 +59,25 @@ describe('the processes of a host of a cluster', () => {
       },
     })
     expect(journalMasterChild(options)).toMatchObject({ name: 'journal-master', essential: false, after: [] })
-    const resources = { restart: { maxRestarts: 3, periodMs: 4, initialDelayMs: 5, maxDelayMs: 6 }, shutdownMs: 7 }
-    const processes = {
+    const ofDatabase = {
       journalWriter: resources,
       dispatcher: resources,
       projectionApplier: resources,
       gateway: resources,
     }
-    const config = { dataDir: '/data', applications: [], processes, replication }
+    const config = { dataDir: '/data', applications: [], processes: ofDatabase, replication }
     expect(databaseChildren({ config, databaseId: 'id', applicationNames: [], programOf })).toEqual([])
+  })
+
+  it('get what the config grants them', () => {
+    expect(journalServerChild(options, 'n-1', '/data/servers/n-1', 1)).toMatchObject({
+      resources: { maxSemiSpaceMb: 1, maxOldSpaceMb: 64 },
+      restart: resources.restart,
+      shutdownMs: 7,
+    })
+    expect(journalMasterChild(options)).toMatchObject({
+      resources: { maxSemiSpaceMb: 16, nice: 8 },
+      restart: resources.restart,
+    })
   })
 })
