@@ -131,6 +131,8 @@ export class Follower {
 
   sendApplied(applied: Applied): void {
     this.#channel?.send(journalFrames.applied, encodeApplied(applied))
+    // Readers wait for it, and the next transaction may take all of the turn.
+    this.#channel?.flush()
   }
 
   /** Asks the writer to seal the current segment; the role's `switched` is called. False while there is no connection. */
