@@ -6,20 +6,28 @@ import { openJournal } from '../src/journal/journal.ts'
 import { defaultJournalOptions } from '../src/journal/options.ts'
 import { lsn } from '../src/kernel/identifiers.ts'
 import { createSystemEnvironment } from '../src/kernel/system-environment.ts'
+import { openFileStreams } from '../src/replication/file-streams.ts'
 import { openMetadataStore } from '../src/replication/open-metadata-store-adapter.ts'
 import { ReplicatedStreams } from '../src/replication/replicated-streams.ts'
+import type { SingleWriteJournal } from '../src/replication/single-write-journal.ts'
 import { acknowledgedBy, ClusterProcesses } from './cluster.ts'
 import { Quorum } from './limit/quorum.ts'
 import { median } from './median.ts'
 
 export interface AppendLatencyFigures {
-  /** Of one append after the other: from the call until it is flushed here, or by two of three journal servers. Medians. */
+  /**
+   * Medians of one append after the other by the same interface, `SingleWriteJournal`: from the call until it is flushed on this
+   * host, or by two of three journal servers.
+   */
   readonly localP50Ms: number
   readonly replicatedP50Ms: number
+  /** Without anything of the interface: bytes into a journal file, until they are flushed. */
+  readonly fileP50Ms: number
   /** By three bare processes that write and flush what comes, of which two must have said so. */
   readonly bareP50Ms: number
   /** The medians of the ratios of neighbouring blocks. */
   readonly ofLocal: number
+  readonly ofFile: number
   readonly ofBare: number
 }
 
@@ -46,37 +54,44 @@ export async function measureAppendLatency(options: {
   const directory = join(options.directory, 'appends')
   const servers = 3
   return ClusterProcesses.use({ directory, nodes: [], servers }, async () => {
-    const local = await localAppender(join(options.directory, 'local-appends'))
-    const replicated = await replicatedAppender(directory)
-    const bare = await bareAppender(join(options.directory, 'bare-appends'), servers)
+    const appenders: Appenders = {
+      local: await localAppender(join(options.directory, 'local-appends')),
+      replicated: await replicatedAppender(directory),
+      file: await fileAppender(join(options.directory, 'file-appends')),
+      bare: await bareAppender(join(options.directory, 'bare-appends'), servers),
+    }
     try {
-      for (let n = 0; n < warmupBlocks; n++) await turn(local, replicated, bare)
+      for (let n = 0; n < warmupBlocks; n++) await turn(appenders)
       const turns: Turn[] = []
-      for (let n = 0; n < blocks; n++) turns.push(await turn(local, replicated, bare))
+      for (let n = 0; n < blocks; n++) turns.push(await turn(appenders))
+      const p50Ms = (name: keyof Turn): number => median(turns.map((one) => one[name]))
+      const ratioTo = (name: keyof Turn): number => median(turns.map((one) => one.replicated / one[name]))
       return {
-        localP50Ms: median(turns.map(({ localMs }) => localMs)),
-        replicatedP50Ms: median(turns.map(({ replicatedMs }) => replicatedMs)),
-        bareP50Ms: median(turns.map(({ bareMs }) => bareMs)),
-        ofLocal: median(turns.map(({ localMs, replicatedMs }) => replicatedMs / localMs)),
-        ofBare: median(turns.map(({ bareMs, replicatedMs }) => replicatedMs / bareMs)),
+        localP50Ms: p50Ms('local'),
+        replicatedP50Ms: p50Ms('replicated'),
+        fileP50Ms: p50Ms('file'),
+        bareP50Ms: p50Ms('bare'),
+        ofLocal: ratioTo('local'),
+        ofFile: ratioTo('file'),
+        ofBare: ratioTo('bare'),
       }
     } finally {
-      await local.close()
-      await replicated.close()
-      await bare.close()
+      for (const one of Object.values(appenders)) await one.close()
     }
   })
 }
 
-interface Turn {
-  readonly localMs: number
-  readonly replicatedMs: number
-  readonly bareMs: number
-}
+type Appenders = Readonly<Record<'local' | 'replicated' | 'file' | 'bare', Appender>>
 
-async function turn(local: Appender, replicated: Appender, bare: Appender): Promise<Turn> {
-  return { localMs: await medianOf(local), replicatedMs: await medianOf(replicated), bareMs: await medianOf(bare) }
-}
+/** Milliseconds. */
+type Turn = Readonly<Record<keyof Appenders, number>>
+
+const turn = async ({ local, replicated, file, bare }: Appenders): Promise<Turn> => ({
+  local: await medianOf(local),
+  replicated: await medianOf(replicated),
+  file: await medianOf(file),
+  bare: await medianOf(bare),
+})
 
 async function medianOf(appender: Appender): Promise<number> {
   const tookMs: number[] = []
@@ -93,7 +108,7 @@ async function bareAppender(directory: string, servers: number): Promise<Appende
   return { append: (bytes) => quorum.append(bytes), close: () => quorum.stop() }
 }
 
-async function localAppender(directory: string): Promise<Appender> {
+async function fileAppender(directory: string): Promise<Appender> {
   const id = Buffer.alloc(16, 1)
   const request = { journalId: id, serverId: id, floorLsn: lsn(0), replayFrom: lsn(1), options: defaultJournalOptions }
   const { journal } = await openJournal({ ...request, storage: new FileStorage(directory), environment })
@@ -110,6 +125,16 @@ async function localAppender(directory: string): Promise<Appender> {
   }
 }
 
+async function localAppender(directory: string): Promise<Appender> {
+  const host = await openFileStreams({ environment, directory })
+  const streams = host.node('bench')
+  return streamAppender(streams, async () => {
+    await streams.close()
+    await host.close()
+    rmSync(directory, { recursive: true, force: true })
+  })
+}
+
 async function replicatedAppender(directory: string): Promise<Appender> {
   const metadata = await openMetadataStore(`file:${join(directory, 'metadata')}`, environment)
   const streams = await ReplicatedStreams.open({
@@ -120,6 +145,14 @@ async function replicatedAppender(directory: string): Promise<Appender> {
     policy: acknowledgedBy,
     mayShareDevice: true,
   })
+  return streamAppender(streams, async () => {
+    await streams.close()
+    await metadata.close()
+  })
+}
+
+/** The lead of a stream, and a writer of it. */
+async function streamAppender(streams: SingleWriteJournal, close: () => Promise<void>): Promise<Appender> {
   await streams.createStream(stream)
   await streams.campaign(stream)
   for await (const { role } of streams.observeState(stream)) if (role === 'leader') break
@@ -128,8 +161,7 @@ async function replicatedAppender(directory: string): Promise<Appender> {
     append: (bytes) => writer.append([bytes]),
     close: async () => {
       await writer.close()
-      await streams.close()
-      await metadata.close()
+      await close()
     },
   }
 }

@@ -22,7 +22,7 @@ export interface LagFigures {
 /** Of each caller, from one probe to the next: unlike, so that they do not keep step. */
 const probePausesMs = [20, 35, 55, 80]
 /** So much longer than a round of load: a probe takes long, and many are needed. */
-const lengthFactor = 4
+const lengthFactor = 8
 
 export function measureLag(options: LagOptions): Promise<LagFigures> {
   options.progress('lag of a follower')
