@@ -1,7 +1,7 @@
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
+import { programOptions } from '../scripts/program-options.ts'
 import { type FunctionTime, readFunctionTimes } from './cpu-profile.ts'
 import { DatabaseProcess, databaseClient } from './database-process.ts'
 import { LimitProcesses, limitClient } from './limit/limit-processes.ts'
@@ -9,18 +9,14 @@ import { type Load, type LoadOptions, runLoad } from './load.ts'
 import { cpuSecondsOf } from './process-usage.ts'
 import { accounts } from './workload.ts'
 
-/**
- * Where the processor time goes:
- * `node bench/profile.ts [--role ROLE | --limit] [--concurrency N] [--seconds N] [--accounts N] [--top N]
- * [--by self|total] [--keep]`
- *
- * Prints processor time by process, and for ROLE (journal-writer, dispatcher, projection-applier, gateway, application
- * or client) the time by function of its main thread. Sampling slows the role down by some percent: compare the table
- * of processes without a role. --keep leaves the .cpuprofile in the working directory, for a browser's developer tools.
- * --limit prints the table for the bare pipeline.
- */
-const { values } = parseArgs({
-  options: {
+const usage = `node bench/profile.ts [--role ROLE | --limit] [--concurrency N] [--seconds N] [--warmup N] [--accounts N] [--top N] [--by self|total] [--keep]
+
+Where the processor time goes: by process, and for ROLE (journal-writer, dispatcher, projection-applier, gateway, application or client)
+the time by function of its main thread. Sampling slows the role down by some percent: compare the table of processes without a role.
+--keep leaves the .cpuprofile in the working directory, for a browser's developer tools. --limit prints the table for the bare pipeline.`
+const { values, number, refuse } = programOptions(
+  { name: 'profile', usage },
+  {
     role: { type: 'string' },
     limit: { type: 'boolean', default: false },
     concurrency: { type: 'string', default: '1024' },
@@ -31,14 +27,10 @@ const { values } = parseArgs({
     by: { type: 'string', default: 'self' },
     keep: { type: 'boolean', default: false },
   },
-})
+)
 const roles = ['journal-writer', 'dispatcher', 'projection-applier', 'gateway', 'application', 'client'] as const
 const role = roles.find((name) => name === values.role)
-if (values.role !== undefined && role === undefined) {
-  console.error(`--role ${values.role}: must be one of ${roles.join(', ')}`)
-  process.exit(2)
-}
-
+if (values.role !== undefined && role === undefined) refuse(`--role ${values.role}: must be one of ${roles.join(', ')}`)
 const directory = mkdtempSync(join(tmpdir(), 'commanderdb-profile-'))
 const profiles = values.keep ? process.cwd() : directory
 const before = new Set(readdirSync(profiles))
@@ -46,10 +38,10 @@ const nodeOptions = ['--cpu-prof', '--cpu-prof-interval=500', `--cpu-prof-dir=${
 const dataDir = join(directory, 'data')
 const order: LoadOptions['order'] = {
   dataDir,
-  accounts: Number(values.accounts),
-  concurrency: Number(values.concurrency),
-  length: { seconds: Number(values.seconds) },
-  warmupSeconds: Number(values.warmup),
+  accounts: number('accounts', { min: 1 }),
+  concurrency: number('concurrency', { min: 1 }),
+  length: { seconds: number('seconds', { min: 1 }) },
+  warmupSeconds: number('warmup'),
 }
 try {
   if (values.limit) await profileLimit()
@@ -118,7 +110,7 @@ function printFunctions({ beganMicros, endedMicros, result }: Load): void {
   const all = readFunctionTimes(join(profiles, file), beganMicros, endedMicros)
   const times = all.filter(({ name }) => name !== '(idle)' && name !== '(root)')
   const key: keyof FunctionTime = values.by === 'total' ? 'totalMs' : 'selfMs'
-  const sorted = times.toSorted((a, b) => b[key] - a[key]).slice(0, Number(values.top))
+  const sorted = times.toSorted((a, b) => b[key] - a[key]).slice(0, number('top', { min: 1 }))
   const busyMs = times.reduce((sum, { selfMs }) => sum + selfMs, 0)
   console.log(`\n${role}, main thread: ${(busyMs / 1000).toFixed(1)} s busy`)
   console.log('   self %  self us/command  total us/command  function')

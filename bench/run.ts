@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
+import { programOptions } from '../scripts/program-options.ts'
 import { measureArchiving } from './archiving.ts'
 import { compareWithLimit, keepCompiledCode } from './comparison.ts'
 import { measureEndurance } from './endurance.ts'
@@ -15,22 +15,20 @@ import { measureRestoring, printRestoring } from './restoring.ts'
 import { replicatedTargets, targetsOf } from './targets.ts'
 import { measureWorkflows } from './workflows.ts'
 
-/**
- * `npm run bench -- [--json FILE] [--directory D] [--concurrency N,N…] [--rounds N] [--seconds N] [--long]`, or
- * `npm run bench -- --restore [--json FILE] [--directory D] [--rounds N]`
- *
- * The whole of it in about ten minutes; what is measured and what is not is in README.md. --long adds 2,000,000
- * commands to see that memory and journal stay bounded, and takes longer. --directory is where
- * the data directories are made and removed again: on the disk to measure, default the system's temporary directory.
- *
- * `npm run bench -- --replicated [--json FILE] [--directory D] [--rounds N] [--seconds N] [--warmup N]`
- *
- * `npm run bench -- --endurance [--minutes N] [--concurrency N] [--pause MS] [--journal-mib N] [--segment-mib N]`
- *
- * Only load for minutes; exits with 1 when a target is missed.
- */
-const { values } = parseArgs({
-  options: {
+const usage = `npm run bench -- [--json FILE] [--directory D] [--concurrency N,N...] [--rounds N] [--seconds N] [--warmup N] [--long]
+
+The database beside its limit, in about ten minutes; what is measured and what is not is in bench/README.md. --directory is where the
+data directories are made and removed again: on the disk to measure, default the system's temporary directory. --long adds 2,000,000
+commands to see that memory and journal stay bounded, and takes longer.
+
+Parts of it alone, each with --json and --directory:
+  --replicated   the replicated journal beside the local one
+  --restore      whole restores, --rounds of each
+  --endurance    load for minutes: [--minutes N] [--concurrency N] [--pause MS] [--journal-mib N] [--segment-mib N];
+                 exits with 1 when a target is missed`
+const { values, number, refuse } = programOptions(
+  { name: 'bench', usage },
+  {
     json: { type: 'string' },
     directory: { type: 'string', default: tmpdir() },
     concurrency: { type: 'string' },
@@ -46,7 +44,10 @@ const { values } = parseArgs({
     restore: { type: 'boolean', default: false },
     replicated: { type: 'boolean', default: false },
   },
-})
+)
+const concurrencies = (values.concurrency ?? '1,64,256,1024').split(',').map(Number)
+if (!concurrencies.every((one) => Number.isSafeInteger(one) && one >= 1))
+  refuse(`--concurrency is ${JSON.stringify(values.concurrency)}; it must be numbers from 1 on, separated by commas`)
 const mebibyte = 1_048_576
 const startedMs = performance.now()
 const directory = mkdtempSync(join(values.directory, 'commanderdb-bench-'))
@@ -56,7 +57,12 @@ process.on('exit', () => rmSync(directory, { recursive: true, force: true, maxRe
 
 if (values.endurance) await runEndurance()
 if (values.restore) {
-  const figures = await measureRestoring({ directory, commands: 500_000, rounds: Number(values.rounds), progress })
+  const figures = await measureRestoring({
+    directory,
+    commands: 500_000,
+    rounds: number('rounds', { min: 1, isWhole: true }),
+    progress,
+  })
   printRestoring(figures)
   if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(figures, null, 2)}\n`)
   process.exit(0)
@@ -64,10 +70,10 @@ if (values.restore) {
 
 const comparisonOptions = {
   directory,
-  concurrencies: (values.concurrency ?? '1,64,256,1024').split(',').map(Number),
-  rounds: Number(values.rounds),
-  warmupSeconds: Number(values.warmup),
-  seconds: Number(values.seconds),
+  concurrencies,
+  rounds: number('rounds', { min: 1, isWhole: true }),
+  warmupSeconds: number('warmup'),
+  seconds: number('seconds'),
   hotKeyConcurrency: 64,
   progress,
 }
@@ -94,9 +100,9 @@ process.exit(0)
 async function runEndurance(): Promise<never> {
   const run = await measureEndurance({
     directory,
-    minutes: Number(values.minutes),
+    minutes: number('minutes'),
     concurrency: Number(values.concurrency ?? '64'),
-    pauseMs: Number(values.pause),
+    pauseMs: number('pause'),
     segmentBytes: Number(values['segment-mib']) * mebibyte,
     maxJournalBytes: Number(values['journal-mib']) * mebibyte,
     progress,

@@ -1,29 +1,30 @@
 import { join, relative, resolve } from 'node:path'
-import { parseArgs } from 'node:util'
 import { connect, type Database } from 'commanderdb/client'
 import { measure } from './demo-load.ts'
 import { DemoTerminal } from './demo-terminal.ts'
+import { programOptions } from './program-options.ts'
 
-/**
- * `npm start`: a database with the bank example in ./data, driven through the real command line and client.
- *
- *   --data-dir DIR     another directory
- *   --http-port N      another port than 7400; 0 takes any free one
- *   --once             stop the database at the end instead of leaving it running
- */
+const usage = `npm start -- [--data-dir DIR] [--http-port N] [--once]
+
+A database with the bank example in ./data, driven through the real command line and client.
+
+  --data-dir DIR     another directory
+  --http-port N      another port than 7400; 0 takes any free one
+  --once             stop the database at the end instead of leaving it running`
 const root = resolve(import.meta.dirname, '..')
 const application = join(root, 'src', 'examples', 'bank', 'bank.ts')
 const loadMs = 3000
 const loadOnceMs = 1000
 
 async function main(): Promise<number> {
-  const { values } = parseArgs({
-    options: {
+  const { values } = programOptions(
+    { name: 'start', usage },
+    {
       'data-dir': { type: 'string', default: './data' },
       'http-port': { type: 'string' },
       once: { type: 'boolean', default: false },
     },
-  })
+  )
   const dataDir = values['data-dir']
   const terminal = new DemoTerminal(['--data-dir', dataDir])
   terminal.say('CommanderDB runs the bank example: commands go in, events come out, balances are folded from them.')

@@ -1,5 +1,5 @@
 import { cpSync, writeFileSync } from 'node:fs'
-import { parseArgs } from 'node:util'
+import { programOptions } from '../../scripts/program-options.ts'
 import { SeededRandom } from '../../src/testing/seeded-random.ts'
 import { etcdRefusal } from '../contract/etcd-world.ts'
 import { clusterFaults } from './cluster/cluster-faults.ts'
@@ -11,22 +11,27 @@ import { mountingRefusal } from './small-disk.ts'
 import { emptyResult, Torture } from './torture.ts'
 import { tracingRefusal } from './traced-writer.ts'
 
-/**
- * `node test/torture/run.ts [--cluster] [--minutes M] [--cycles N] [--seed S] [--json FILE]`: ends after M minutes, or as soon
- * as N cycles with a kill are over. Exit code 1 when anything acknowledged was lost, came twice, or is not as it must be.
- */
-const { values } = parseArgs({
-  options: {
+const usage = `npm run torture -- [--cluster] [--minutes M] [--cycles N] [--seed S] [--json FILE]
+
+Kills, stops and starves a database under load, and looks whether anything is lost. Ends after M (5) minutes, or as soon as N cycles
+with a kill are over. Exit code 1 when anything acknowledged was lost, came twice, or is not as it must be.
+
+  --cluster      two nodes, journal servers and three members of etcd
+  --seed S       of what happens; default another one each time
+  --json FILE    the result as JSON, too`
+const { values, number } = programOptions(
+  { name: 'torture', usage },
+  {
     cluster: { type: 'boolean', default: false },
     minutes: { type: 'string', default: '5' },
     cycles: { type: 'string', default: 'Infinity' },
     seed: { type: 'string', default: String(Date.now() % 1_000_000) },
     json: { type: 'string' },
   },
-})
-const seed = Number(values.seed)
-const cyclesMax = Number(values.cycles)
-const endMs = performance.now() + Number(values.minutes) * 60_000
+)
+const seed = number('seed', { isWhole: true })
+const cyclesMax = number('cycles', { min: 1, isWhole: true })
+const endMs = performance.now() + number('minutes') * 60_000
 const cyclesPerDatabase = 25
 const write = (line: string): void => void process.stdout.write(`${line}\n`)
 
