@@ -6,6 +6,7 @@ const append = 'test/unit/journal/append.test.ts'
 const acceptLoss = 'test/unit/journal/accept-loss.test.ts'
 const files = 'test/unit/journal/file-storage.test.ts'
 const table = 'test/unit/journal/recovery-table.test.ts'
+const shortFlush = 'test/unit/journal/short-flush-adapter.test.ts'
 
 const tornIsCutOff = by(faults, 'a torn write at the end is cut off, kept aside, zeroed, and the journal goes on (R5)')
 const damagedReader = (test: string) => by(reader, `a reader of a damaged journal ${test}`)
@@ -65,9 +66,27 @@ const writing: readonly Mutant[] = [
     name: 'a flush that asks the system for nothing',
     attacks: 'G1, lost write',
     file: 'src/journal/file-storage.ts',
-    text: 'fs.fdatasync(this.fd, (error) =>',
+    text: 'this.flushFile(this.fd, (error) =>',
     replacement: 'fs.fstat(this.fd, (error) =>',
     foundBy: [file('is flushed by a flush, before anybody is told')],
+  },
+  {
+    name: 'a short flush that is said to be done and is not',
+    attacks: 'G1, I6',
+    file: 'src/journal/short-flush-adapter.ts',
+    text: 'attempted(() => flushNow(fd))',
+    replacement: 'attempted(() => undefined)',
+    foundBy: [by(shortFlush, 'a short flush is done here, once the caller has done what it is about')],
+  },
+  {
+    name: 'a slow disk that everything waits for again and again',
+    attacks: 'one slow flush stalls a journal server',
+    file: 'src/journal/short-flush-adapter.ts',
+    text: 'toOthers = restFlushes',
+    replacement: 'toOthers = 0',
+    foundBy: [
+      by(shortFlush, 'one that took long sends the next ones to another thread, and then one is tried here again'),
+    ],
   },
   {
     name: 'a flush that answers for what was written while it was under way',

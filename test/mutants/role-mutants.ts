@@ -31,6 +31,19 @@ const roles: readonly Mutant[] = [
     ],
   },
   {
+    name: 'what is applied is said behind the next transaction',
+    attacks: 'lag of reads',
+    file: 'src/replica/follower.ts',
+    text: 'the next transaction may take all of the turn.\n    this.#channel?.flush()\n',
+    replacement: 'the next transaction may take all of the turn.\n',
+    foundBy: [
+      by(
+        'test/unit/replica/follower.test.ts',
+        'a follower says at once what it has applied, and not behind what else it does in that turn',
+      ),
+    ],
+  },
+  {
     name: 'an outcome is looked up before the store has it',
     attacks: 'G6',
     file: 'src/gateway/answers.ts',

@@ -93,6 +93,16 @@ describe('a follower', () => {
     expect(slow.lsns).toEqual(upTo(300))
   })
 
+  it('says at once what it has applied, and not behind what else it does in that turn', async () => {
+    const db = await WriterWorld.start()
+    const writer = db.follow('writer')
+    db.run()
+    write(db, writer, 2)
+    writer.follower.sendApplied({ applied: lsn(2), checkpoint: lsn(0), archived: null, atOnce: false })
+    db.world.scheduler.turn()
+    expect(db.writer.applied).toBe(2)
+  })
+
   it('drafts go through while it reads from the segments', async () => {
     const db = await WriterWorld.start({ windowBytes: 16_384 })
     const [writer, slow] = [db.follow('writer'), db.follow('slow')]
