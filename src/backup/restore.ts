@@ -10,7 +10,7 @@ import { historyOf, type Stock, takeStock } from './lineage.ts'
 import { beginTimeline } from './new-timeline.ts'
 import { goalText, type RestoreGoal } from './restore-goal.ts'
 import { checkedGoal, chosenTimeline } from './restore-limits.ts'
-import { bytesOfEntries } from './segment-scan.ts'
+import { type FramePortion, portionOf } from './segment-scan.ts'
 import { corrupt, type FetchedSegment, type FetchSegment, walkSegments } from './segment-walk.ts'
 import { claimTimeline, type TimelineClaim } from './timeline-claim.ts'
 
@@ -23,7 +23,7 @@ export interface Replay {
   readonly globalPosition: number
   wantHash(at: Lsn): void
   hashAt(at: Lsn): string | undefined
-  apply(payload: Buffer, end: number, entries: number): Promise<void>
+  apply(portion: FramePortion): Promise<void>
   /** Returns the state's hash. */
   finish(): Promise<string>
 }
@@ -159,22 +159,14 @@ class RestoreRun {
       while (!cursor.sealed && this.#replay.next <= lastLsn) {
         const frame = cursor.next()
         if (typeof frame === 'string') throw corrupt(segment.source, `it changed while it was read (${frame})`)
-        await this.#replayFrame(frame.payload, frame.header.firstLsn, frame.header.entryCount, lastLsn)
+        const portion = portionOf({ payload: frame.payload, ...frame.header }, this.#replay.next, lastLsn)
+        if (portion !== null) await this.#replay.apply(portion)
       }
     } finally {
       file.close()
     }
     if (this.#last !== null) segments.remove(this.#last.source.name)
     this.#last = segment
-  }
-
-  async #replayFrame(payload: Buffer, firstLsn: Lsn, entryCount: number, lastLsn: Lsn): Promise<void> {
-    const skipped = Math.max(0, this.#replay.next - firstLsn)
-    const count = Math.min(entryCount, lastLsn - firstLsn + 1)
-    if (count <= skipped) return
-    const start = bytesOfEntries(payload, skipped)
-    const end = count === entryCount ? payload.length : bytesOfEntries(payload, count)
-    await this.#replay.apply(payload.subarray(start), end - start, count - skipped)
   }
 
   /** All that was asked for is there. */

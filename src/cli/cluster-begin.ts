@@ -3,7 +3,7 @@ import { fileSurroundings } from '../assembly/file-surroundings-adapter.ts'
 import { journalOptionsOf } from '../assembly/journal-settings.ts'
 import { recoverJournal } from '../assembly/recover-journal.ts'
 import type { Surroundings } from '../assembly/surroundings.ts'
-import { bytesOfEntries } from '../backup/segment-scan.ts'
+import { portionOf } from '../backup/segment-scan.ts'
 import type { JournalOptions } from '../journal/options.ts'
 import { JournalReader } from '../journal/reader.ts'
 import { digest16 } from '../kernel/checksum.ts'
@@ -74,10 +74,9 @@ async function applyAll(surroundings: Surroundings, options: JournalOptions): Pr
   const reader = new JournalReader(storage, replay.next)
   try {
     while (replay.next <= tail)
-      for (const { payload, firstLsn, entryCount } of reader.read(readBytes, tail)) {
-        const skipped = Math.max(0, replay.next - firstLsn)
-        const rest = payload.subarray(bytesOfEntries(payload, skipped))
-        await replay.apply(rest, rest.length, entryCount - skipped)
+      for (const batch of reader.read(readBytes, tail)) {
+        const portion = portionOf(batch, replay.next, tail)
+        if (portion !== null) await replay.apply(portion)
       }
     await replay.finish()
   } finally {

@@ -21,6 +21,10 @@ interface Gathered {
   readonly end: number
 }
 
+export interface ReplayedEntries extends Gathered {
+  readonly entries: number
+}
+
 /**
  * Brings a store that nobody uses up to an entry of the journal, as fast as it goes: large transactions without pauses.
  *
@@ -79,8 +83,8 @@ export class StoreReplay {
     return this.#hashes.get(at)
   }
 
-  /** The next entries, in order; `end` is that of the last one. Resolves when more may come. */
-  async apply(payload: Buffer, end: number, entries: number): Promise<void> {
+  /** The next entries, in order. Resolves when more may come. */
+  async apply({ payload, end, entries }: ReplayedEntries): Promise<void> {
     this.#gathered.push({ payload, end })
     this.#gatheredBytes += end
     this.#gatheredEntries += entries

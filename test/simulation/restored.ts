@@ -97,7 +97,7 @@ async function fromJournal({ disk, upTo, violate }: RestoreCheck, replay: StoreR
   try {
     for (const { payload, firstLsn, entryCount } of reader.read(Number.POSITIVE_INFINITY, upTo)) {
       if (firstLsn !== replay.next) return violate(`archive: entry ${firstLsn} follows ${replay.next - 1}`)
-      await replay.apply(payload, payload.length, entryCount)
+      await replay.apply({ payload, end: payload.length, entries: entryCount })
     }
   } catch (error) {
     violate(`archive: entries from ${next} on are neither in it nor in the journal: ${String(error)}`)

@@ -60,7 +60,7 @@ async function drive<Value>(promise: Promise<Value>, { world } = db): Promise<Va
 async function feed(replay: StoreReplay, upTo: Lsn = db.journal.written): Promise<string> {
   for (const { payload, firstLsn, lastLsn } of db.journal.batches) {
     if (firstLsn < replay.next || lastLsn > upTo) continue
-    await drive(replay.apply(payload, payload.length, lastLsn - firstLsn + 1))
+    await drive(replay.apply({ payload, end: payload.length, entries: lastLsn - firstLsn + 1 }))
   }
   return drive(replay.finish())
 }
@@ -100,7 +100,7 @@ describe('a replay into a store', () => {
     const replayed = new ApplierWorld()
     const replay = new StoreReplay(replayed.store)
     for (const { payload, firstLsn, lastLsn } of db.journal.batches) {
-      await drive(replay.apply(payload, payload.length, lastLsn - firstLsn + 1), replayed)
+      await drive(replay.apply({ payload, end: payload.length, entries: lastLsn - firstLsn + 1 }), replayed)
     }
     await drive(replay.finish(), replayed)
     expect(stateHash(replayed.root())).toBe(stateHash(db.applier.state))
@@ -128,11 +128,11 @@ describe('a replay into a store', () => {
     const store = openMemoryStore({ tables: allTables, environment: db.world.environment })
     const replay = new StoreReplay(store)
     for (const { payload, firstLsn, lastLsn } of db.journal.batches.slice(0, -1)) {
-      await drive(replay.apply(payload, payload.length, lastLsn - firstLsn + 1))
+      await drive(replay.apply({ payload, end: payload.length, entries: lastLsn - firstLsn + 1 }))
     }
     const payload = last?.payload as Buffer
     const second = padded(lengthOf(payload, 0))
-    await drive(replay.apply(payload, second + padded(lengthOf(payload, second)), 2))
+    await drive(replay.apply({ payload, end: second + padded(lengthOf(payload, second)), entries: 2 }))
     await drive(replay.finish())
     expect(readPosition(store).applied).toBe(db.journal.written - 1)
     expect(replay.state.commands.byLsn.size).toBe(2)
