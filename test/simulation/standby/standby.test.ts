@@ -109,6 +109,8 @@ describe('a node that is elected', () => {
     const db = await started()
     await db.deposit(db.a, '1', 5)
     await db.agree()
+    // What its store has applied the writer hears by a message.
+    await db.until(() => db.b.writer?.writer.applied === db.stream.tail)
     const port = db.stream.elect({ soon: () => {}, after: () => ({ cancel: () => {} }) })
     Object.assign(port, { committed: port.committed - 1 })
     const leading = db.call(db.b.writer?.lead(port, 2, db.b.address) as Promise<boolean>)
