@@ -109,6 +109,8 @@ export function printReplicated({
   const { localP50Ms, replicatedP50Ms, fileP50Ms, bareP50Ms, ofLocal, ofFile, ofBare } = appendLatency
   console.log(
     `an append: p50 ${replicatedP50Ms.toFixed(2)} ms replicated, ${localP50Ms.toFixed(2)} ms on this host; ratio ${ofLocal.toFixed(2)}`,
+  )
+  console.log(
     `beside it: ${fileP50Ms.toFixed(2)} ms into a bare journal file, ${bareP50Ms.toFixed(2)} ms by three bare processes; ratios ${ofFile.toFixed(2)} and ${ofBare.toFixed(2)}`,
   )
   console.log(`a planned switch under load: ${shown(failover.switchMs)} ms without a completed command`)
