@@ -101,10 +101,10 @@ async function runEndurance(): Promise<never> {
   const run = await measureEndurance({
     directory,
     minutes: number('minutes'),
-    concurrency: Number(values.concurrency ?? '64'),
+    concurrency: values.concurrency === undefined ? 64 : number('concurrency', { min: 1, isWhole: true }),
     pauseMs: number('pause'),
-    segmentBytes: Number(values['segment-mib']) * mebibyte,
-    maxJournalBytes: Number(values['journal-mib']) * mebibyte,
+    segmentBytes: number('segment-mib', { min: 1, isWhole: true }) * mebibyte,
+    maxJournalBytes: number('journal-mib', { min: 1, isWhole: true }) * mebibyte,
     progress,
   })
   const targets = enduranceTargets(run)

@@ -3,11 +3,19 @@ import { type ParseArgsConfig, parseArgs } from 'node:util'
 type Options = NonNullable<ParseArgsConfig['options']>
 type Values<Given extends Options> = ReturnType<typeof parseArgs<{ options: Given }>>['values']
 
+interface NumberRange {
+  /** Default 0. */
+  readonly min?: number
+  /** Default: any. */
+  readonly max?: number
+  readonly isWhole?: boolean
+}
+
 /** What a program of this repository was called with. */
 export interface ProgramOptions<Given extends Options> {
   readonly values: Values<Given>
   /** The number of an option; `Infinity` only where a program has that as its default. */
-  number(name: string & keyof Given, range?: { readonly min?: number; readonly isWhole?: boolean }): number
+  number(name: string & keyof Given, range?: NumberRange): number
   /** Says what is wrong with them, and ends with 2. */
   refuse(what: string): never
 }
@@ -25,13 +33,13 @@ export function programOptions<const Given extends Options>(
   return {
     values,
     refuse,
-    number(option, { min = 0, isWhole = false } = {}) {
+    number(option, { min = 0, max = Number.POSITIVE_INFINITY, isWhole = false } = {}) {
       const text = String((values as Record<string, unknown>)[option] ?? '')
-      const value = text.trim() === '' ? Number.NaN : Number(text)
-      if (value >= min && (!isWhole || Number.isSafeInteger(value) || value === Number.POSITIVE_INFINITY)) return value
-      return refuse(
-        `--${option} is ${JSON.stringify(text)}; it must be a ${isWhole ? 'whole ' : ''}number from ${min} on`,
-      )
+      const isNumber = isWhole ? /^(\d+|Infinity)$/.test(text) : text.trim() !== ''
+      const value = Number(text)
+      if (isNumber && value >= min && value <= max) return value
+      const range = max === Number.POSITIVE_INFINITY ? `from ${min} on` : `from ${min} to ${max}`
+      return refuse(`--${option} is ${JSON.stringify(text)}; it must be a ${isWhole ? 'whole ' : ''}number ${range}`)
     },
   }
 }

@@ -1,3 +1,4 @@
+import { type EntryPortion, portionOf } from '../actions/entry-portion.ts'
 import { type ArchiveTarget, archiveNames } from '../archive/archive-target.ts'
 import { cursorFromStart } from '../journal/segment-cursor.ts'
 import type { JournalStorage } from '../journal/storage.ts'
@@ -10,7 +11,6 @@ import { historyOf, type Stock, takeStock } from './lineage.ts'
 import { beginTimeline } from './new-timeline.ts'
 import { goalText, type RestoreGoal } from './restore-goal.ts'
 import { checkedGoal, chosenTimeline } from './restore-limits.ts'
-import { type FramePortion, portionOf } from './segment-scan.ts'
 import { corrupt, type FetchedSegment, type FetchSegment, walkSegments } from './segment-walk.ts'
 import { claimTimeline, type TimelineClaim } from './timeline-claim.ts'
 
@@ -23,7 +23,7 @@ export interface Replay {
   readonly globalPosition: number
   wantHash(at: Lsn): void
   hashAt(at: Lsn): string | undefined
-  apply(portion: FramePortion): Promise<void>
+  apply(portion: EntryPortion): Promise<void>
   /** Returns the state's hash. */
   finish(): Promise<string>
 }

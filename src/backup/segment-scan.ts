@@ -2,6 +2,7 @@ import type { CheckpointCompleted } from '../actions/action.ts'
 import { actionCodes } from '../actions/action-codes.ts'
 import { decodeEntry } from '../actions/decode.ts'
 import { codeOf, lengthOf, padded } from '../actions/entry-layout.ts'
+import { bytesOfEntries } from '../actions/entry-portion.ts'
 import { faultText } from '../journal/fault-text.ts'
 import { encodeFrame, frameBytes } from '../journal/frame.ts'
 import { frameHeaderBytes, segmentHeaderBytes } from '../journal/options.ts'
@@ -123,35 +124,6 @@ class Scan {
       digests: this.#digests,
     }
   }
-}
-
-/** The bytes of a payload that its first entries take. */
-function bytesOfEntries(payload: Buffer, count: number): number {
-  let end = 0
-  for (let i = 0; i < count; i++) end += padded(lengthOf(payload, end))
-  return end
-}
-
-/** Entries of a frame, as a replay takes them. */
-export interface FramePortion {
-  readonly payload: Buffer
-  /** Where its last entry ends. */
-  readonly end: number
-  readonly entries: number
-}
-
-/** What a frame has from the entry `next` up to `last`; null: nothing. */
-export function portionOf(
-  { payload, firstLsn, entryCount }: { readonly payload: Buffer; readonly firstLsn: Lsn; readonly entryCount: number },
-  next: Lsn,
-  last: Lsn,
-): FramePortion | null {
-  const skipped = Math.max(0, next - firstLsn)
-  const count = Math.min(entryCount, last - firstLsn + 1)
-  if (count <= skipped) return null
-  const start = bytesOfEntries(payload, skipped)
-  const end = count === entryCount ? payload.length : bytesOfEntries(payload, count)
-  return { payload: payload.subarray(start), end: end - start, entries: count - skipped }
 }
 
 /** The same frame with its first entries only: it was one write, but each of its entries is by itself. */

@@ -1,4 +1,5 @@
 import { lengthOf, lsnOf, padded } from '../actions/entry-layout.ts'
+import type { EntryPortion } from '../actions/entry-portion.ts'
 import { assert } from '../kernel/assert.ts'
 import { type Lsn, lsn } from '../kernel/identifiers.ts'
 import { forgetSavedKeys } from '../state/idempotency.ts'
@@ -15,16 +16,6 @@ import { TableWriter } from './table-writer.ts'
 /** Entries gathered for one transaction, in bytes: twice what the applier takes, for nobody waits for its reads. */
 const transactionBytesMax = 16_777_216
 
-interface Gathered {
-  readonly payload: Buffer
-  /** Bytes of it that are applied. */
-  readonly end: number
-}
-
-export interface ReplayedEntries extends Gathered {
-  readonly entries: number
-}
-
 /**
  * Brings a store that nobody uses up to an entry of the journal, as fast as it goes: large transactions without pauses.
  *
@@ -40,7 +31,7 @@ export class StoreReplay {
   /** Up to here the tables are filled already; the state follows without touching them. */
   readonly #tablesAt: Lsn
   readonly #positionAtStart: number
-  #gathered: Gathered[] = []
+  #gathered: EntryPortion[] = []
   #gatheredBytes = 0
   #gatheredEntries = 0
   #hashesWanted: Lsn[] = []
@@ -84,10 +75,10 @@ export class StoreReplay {
   }
 
   /** The next entries, in order. Resolves when more may come. */
-  async apply({ payload, end, entries }: ReplayedEntries): Promise<void> {
-    this.#gathered.push({ payload, end })
-    this.#gatheredBytes += end
-    this.#gatheredEntries += entries
+  async apply(portion: EntryPortion): Promise<void> {
+    this.#gathered.push(portion)
+    this.#gatheredBytes += portion.end
+    this.#gatheredEntries += portion.entries
     if (this.#gatheredBytes >= transactionBytesMax) await this.#commit()
   }
 

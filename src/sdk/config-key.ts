@@ -25,6 +25,8 @@ export type ValueKind =
   | { readonly type: 'record' }
   | ListKind
 
+export const integer = (min: number, max: number): ValueKind => ({ type: 'integer', min, max })
+
 /** A list of objects, given whole. As text: JSON, or, with `shorthand`, that one key of each item, separated by commas. */
 export interface ListKind {
   readonly type: 'list'

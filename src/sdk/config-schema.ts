@@ -1,5 +1,5 @@
 import { limits } from '../kernel/limits.ts'
-import type { ConfigKey, ItemKey, ValueKind } from './config-key.ts'
+import { type ConfigKey, type ItemKey, integer, type ValueKind } from './config-key.ts'
 import { masterKeys } from './master-keys.ts'
 import { processKeys, resourceKeys } from './resource-keys.ts'
 
@@ -9,7 +9,6 @@ const mebibyte = 1_048_576
 const hourMs = 3_600_000
 const dayMs = 86_400_000
 
-const integer = (min: number, max: number): ValueKind => ({ type: 'integer', min, max })
 const boolean: ValueKind = { type: 'boolean' }
 const text: ValueKind = { type: 'text' }
 

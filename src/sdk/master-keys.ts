@@ -1,5 +1,5 @@
 import { limits } from '../kernel/limits.ts'
-import type { ConfigKey } from './config-key.ts'
+import { type ConfigKey, integer } from './config-key.ts'
 
 const hourMs = 3_600_000
 
@@ -13,27 +13,27 @@ export const masterKeys: readonly Omit<ConfigKey, 'variable'>[] = [
   },
   {
     path: 'replication.serverSilenceMs',
-    kind: { type: 'integer', min: 500, max: hourMs },
+    kind: integer(500, hourMs),
     default: 10_000,
     unit: 'ms',
     help: 'of silence, and a journal server is replaced in its group',
   },
   {
     path: 'replication.sparesMin',
-    kind: { type: 'integer', min: 0, max: limits.replicasMax },
+    kind: integer(0, limits.replicasMax),
     unit: 'servers',
     help: 'that the master at work keeps spare by starting more on its host; default: it starts and ends none',
   },
   {
     path: 'replication.sparesMax',
-    kind: { type: 'integer', min: 0, max: limits.replicasMax },
+    kind: integer(0, limits.replicasMax),
     default: limits.replicasMax,
     unit: 'servers',
     help: 'that may be spare before the master ends those of its host that hold nothing',
   },
   {
     path: 'replication.metadataWaitMs',
-    kind: { type: 'integer', min: 0, max: hourMs },
+    kind: integer(0, hourMs),
     default: 60_000,
     unit: 'ms',
     help: 'that a member waits for the metadata store when it starts',

@@ -1,5 +1,6 @@
 import type {
   ApplicationConfig,
+  Config,
   JournalConfig,
   LimitsConfig,
   ProcessResources,
@@ -18,13 +19,7 @@ export interface ResolvedApplication extends Required<Omit<ApplicationConfig, 'r
   readonly resources: ResolvedResources
 }
 
-export type ProcessRole =
-  | 'journalWriter'
-  | 'dispatcher'
-  | 'projectionApplier'
-  | 'gateway'
-  | 'journalServer'
-  | 'journalMaster'
+export type ProcessRole = keyof NonNullable<Config['processes']>
 
 /** A config with every default filled in and every path absolute. JSON values only: it crosses process boundaries. */
 export interface ResolvedConfig {

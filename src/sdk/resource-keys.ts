@@ -1,11 +1,9 @@
-import type { ItemKey, ValueKind } from './config-key.ts'
+import { type ItemKey, integer } from './config-key.ts'
 import type { ProcessRole } from './resolved-config.ts'
 
 const mebibyte = 1_048_576
 const hourMs = 3_600_000
 const dayMs = 86_400_000
-
-const integer = (min: number, max: number): ValueKind => ({ type: 'integer', min, max })
 
 /** The keys of `ProcessResources`. */
 export const resourceKeys: readonly ItemKey[] = [

@@ -22,7 +22,8 @@ const maxSemiSpaceMb = 16
 
 /**
  * These two handle many bytes outside of V8's heap and few objects in it. Until a collection of the young generation frees those, they
- * count as grown memory, for which V8 collects the whole heap: at full load twice a second with 16 MiB, every four seconds with these.
+ * count as grown memory, for which V8 collects the whole heap: at full load twice a second with 16 MiB, and with these servers every four seconds,
+ * the writer once a second.
  */
 const maxSemiSpaceMbOf: Readonly<Record<string, number>> = { 'journal-writer': 2, 'journal-server': 1 }
 

@@ -1,5 +1,5 @@
 import { writeFileSync } from 'node:fs'
-import { parseArgs } from 'node:util'
+import { programOptions } from '../../scripts/program-options.ts'
 import { plants } from '../simulation/plants.ts'
 import { runGate } from './gate.ts'
 import { mutants } from './mutants.ts'
@@ -13,35 +13,13 @@ Exit code 0: each planted bug was found. 1: one survived. 2: wrong use, or the t
 
 const write = (line: string): void => void process.stdout.write(`${line}\n`)
 
-const options = optionsOf(process.argv.slice(2))
-if (options !== null) process.exitCode = await run(options)
+const { values } = programOptions(
+  { name: 'mutants', usage },
+  { only: { type: 'string', default: '' }, json: { type: 'string' } },
+)
+process.exitCode = await run(values.only, values.json ?? process.env['MUTANT_RESULTS'])
 
-interface Options {
-  readonly only: string
-  readonly json: string | undefined
-}
-
-/** `null` when there is nothing to run: help was asked for, or the use is wrong and the exit code says so. */
-function optionsOf(args: string[]): Options | null {
-  try {
-    const { values } = parseArgs({
-      args,
-      options: {
-        only: { type: 'string', default: '' },
-        json: { type: 'string' },
-        help: { type: 'boolean', short: 'h', default: false },
-      },
-    })
-    if (!values.help) return { only: values.only, json: values.json ?? process.env['MUTANT_RESULTS'] }
-    write(usage)
-  } catch (error) {
-    process.stderr.write(`mutants: ${(error as Error).message}; --help shows what there is\n`)
-    process.exitCode = 2
-  }
-  return null
-}
-
-async function run({ only, json }: Options): Promise<number> {
+async function run(only: string, json: string | undefined): Promise<number> {
   const chosen = mutants.filter(({ name }) => name.includes(only))
   const withPlants = plants.some(({ name }) => name.includes(only))
   if (chosen.length === 0 && !withPlants) {

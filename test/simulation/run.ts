@@ -1,4 +1,4 @@
-import { parseArgs } from 'node:util'
+import { programOptions } from '../../scripts/program-options.ts'
 import { simulateReplication } from './replication/simulation.ts'
 import { simulate } from './simulation.ts'
 import { simulateStandby } from './standby/standby-history.ts'
@@ -41,43 +41,28 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   process.exit()
 })
 
-const options = optionsOf(process.argv.slice(2))
-if (options !== null) process.exitCode = await run(options)
-
-/** `null` when there is nothing to run: help was asked for, or the use is wrong and the exit code says so. */
-function optionsOf(args: string[]): RunOptions | null {
-  try {
-    const { values } = parseArgs({
-      args,
-      options: {
-        seeds: { type: 'string', default: '1' },
-        seed: { type: 'string', default: '1' },
-        workflows: { type: 'boolean', default: false },
-        replication: { type: 'boolean', default: false },
-        standby: { type: 'boolean', default: false },
-        trace: { type: 'boolean', default: false },
-        'keep-going': { type: 'boolean', default: false },
-        help: { type: 'boolean', short: 'h', default: false },
-      },
-    })
-    const seeds = numberOf('--seeds', values.seeds)
-    const seed = numberOf('--seed', values.seed)
-    const [kind = 'commands', another] = kinds.filter((one) => values[one])
-    if (another !== undefined) throw new Error(`--${kind} and --${another} are two kinds of histories`)
-    if (!values.help) return { seeds, seed, kind, trace: values.trace, keepGoing: values['keep-going'] }
-    write(usage)
-  } catch (error) {
-    process.stderr.write(`simulate: ${(error as Error).message}; --help shows what there is\n`)
-    process.exitCode = 2
-  }
-  return null
-}
-
-function numberOf(name: string, text: string): number {
-  const value = Number(text)
-  if (/^\d+$/.test(text) && value >= 1 && value <= 0xffff_ffff) return value
-  throw new Error(`${name} is ${JSON.stringify(text)}; it must be an integer from 1 to 4294967295`)
-}
+const { values, number, refuse } = programOptions(
+  { name: 'simulate', usage },
+  {
+    seeds: { type: 'string', default: '1' },
+    seed: { type: 'string', default: '1' },
+    workflows: { type: 'boolean', default: false },
+    replication: { type: 'boolean', default: false },
+    standby: { type: 'boolean', default: false },
+    trace: { type: 'boolean', default: false },
+    'keep-going': { type: 'boolean', default: false },
+  },
+)
+const [kind = 'commands', another] = kinds.filter((one) => values[one])
+if (another !== undefined) refuse(`--${kind} and --${another} are two kinds of histories`)
+const range = { min: 1, max: 0xffff_ffff, isWhole: true }
+process.exitCode = await run({
+  seeds: number('seeds', range),
+  seed: number('seed', range),
+  kind,
+  trace: values.trace,
+  keepGoing: values['keep-going'],
+})
 
 async function run({ seeds, seed: first, kind, trace, keepGoing }: RunOptions): Promise<number> {
   const started = process.cpuUsage()

@@ -8,22 +8,30 @@ import { LeaderShell } from '../../../src/replication/leader-shell.ts'
 import type { LeaderState } from '../../../src/replication/leader-state.ts'
 import type { Member, ServerAnswer } from '../../../src/replication/messages.ts'
 import type { MetadataStore } from '../../../src/replication/metadata-store.ts'
+import type { ServerLinks } from '../../../src/replication/server-links.ts'
+import type { ManualScheduler } from '../ipc/manual-scheduler.ts'
 import { RoleWorld } from '../role-world.ts'
 import { ledFrom } from './machine-leader.ts'
 
-it('tells a linearizable read that too many wait already, and those that wait when the leader stops', async () => {
+/** The leader of a stream in which nothing is yet; its group is about to be confirmed. */
+function leading(servers: ServerLinks, isDeviceShared = false): { leader: LeaderShell; scheduler: ManualScheduler } {
   const { environment, scheduler } = new RoleWorld()
   const leader = new LeaderShell({
     environment,
     // Nothing changes the record here.
     metadata: {} as MetadataStore,
-    servers: { send: () => true, isWritable: () => true, flush: () => {} },
+    servers,
     window: new BatchWindow(() => new MemoryStorage({ scheduler })),
     state: ledFrom(noLsn),
     nextReadId: () => 1,
-    confirmGroup: async () => ({ isDeviceShared: false }),
+    confirmGroup: async () => ({ isDeviceShared }),
     groupRefused: async () => {},
   })
+  return { leader, scheduler }
+}
+
+it('tells a linearizable read that too many wait already, and those that wait when the leader stops', async () => {
+  const { leader } = leading({ send: () => true, isWritable: () => true, flush: () => {} })
   // Its group is confirmed: a round can begin.
   await new Promise((resolve) => setImmediate(resolve))
   const told: string[] = []
@@ -39,22 +47,13 @@ it('tells a linearizable read that too many wait already, and those that wait wh
 })
 
 it('sends at once what somebody waits for, and where a device is shared the rest of the group its part by one timer', async () => {
-  const { environment, scheduler } = new RoleWorld()
   const sent: string[] = []
-  const leader = new LeaderShell({
-    environment,
-    metadata: {} as MetadataStore,
-    servers: {
-      send: (server, { kind }) => sent.push(`${kind} ${server}`) > 0,
-      isWritable: () => true,
-      flush: () => void sent.push('flush'),
-    },
-    window: new BatchWindow(() => new MemoryStorage({ scheduler })),
-    state: ledFrom(noLsn),
-    nextReadId: () => 1,
-    confirmGroup: async () => ({ isDeviceShared: true }),
-    groupRefused: async () => {},
-  })
+  const servers: ServerLinks = {
+    send: (server, { kind }) => sent.push(`${kind} ${server}`) > 0,
+    isWritable: () => true,
+    flush: () => void sent.push('flush'),
+  }
+  const { leader, scheduler } = leading(servers, true)
   await new Promise((resolve) => setImmediate(resolve))
   for (const { member, lastId } of leader.state.open.members.values())
     leader.answered(opened(leader.state, member, lastId))
