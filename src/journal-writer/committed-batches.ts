@@ -10,7 +10,7 @@ export interface CommittedBatch {
 
 /** What the journal writer of a node that does not lead is fed with. Bounded by whoever implements it. */
 export interface CommittedBatches {
-  /** The batch that begins behind `after`; null while it is not here. */
+  /** The batch that begins behind `after`; null while it is not here. It may be asked for again until what is behind it is. */
   next(after: Lsn): CommittedBatch | null
   /** `more` is called whenever `next` may give something again. One listener. */
   onMore(more: () => void): void

@@ -33,19 +33,29 @@ export class BatchQueue {
     this.#more()
   }
 
-  /** The batch that begins behind `after`, which is then no longer here; null while there is none. */
+  /**
+   * The batch that begins behind `after`; null while there is none. It is here until what is behind it is asked for: who has no room for
+   * it now asks for it again.
+   */
   next(after: Lsn): ReplicatedBatch | null {
-    const batch = this.#queue.shift()
+    this.#dropUpTo(after)
+    const batch = this.#queue.peek()
     if (batch === undefined) return null
     assert(batch.firstLsn === after + 1, `batch ${batch.firstLsn} to ${lastLsnOf(batch)} follows entry ${after}`)
-    const was = this.accepts
-    this.#bytes -= batch.payload.length
-    if (!was && this.accepts) this.#drained()
     return batch
   }
 
   onMore(more: () => void): void {
     this.#more = more
+  }
+
+  #dropUpTo(after: Lsn): void {
+    const was = this.accepts
+    for (let first = this.#queue.peek(); first !== undefined && lastLsnOf(first) <= after; first = this.#queue.peek()) {
+      this.#queue.shift()
+      this.#bytes -= first.payload.length
+    }
+    if (!was && this.accepts) this.#drained()
   }
 
   close(): void {

@@ -16,6 +16,16 @@ const severalNodes = 'test/unit/client/several-nodes.test.ts'
 /** What goes wrong when the lead of a replicated journal goes from one node to another. */
 export const standbyMutants: readonly Mutant[] = [
   {
+    name: 'a batch that a full journal had no room for is lost',
+    attacks: 'G10, standby',
+    file: 'src/replication/batch-queue.ts',
+    text: '    const batch = this.#queue.peek()\n',
+    replacement: '    const batch = this.#queue.shift()\n',
+    foundBy: [
+      by('test/unit/replication/batch-queue.test.ts', 'takes no more than it may hold, until what it holds was taken'),
+    ],
+  },
+  {
     name: 'what is written at the leader counts as committed',
     attacks: 'G1, standby',
     file: 'src/replication/replicated-journal.ts',

@@ -3,8 +3,13 @@ import type { JournalStorage } from '../../../src/journal/storage.ts'
 import type { CommittedBatch, CommittedBatches } from '../../../src/journal-writer/committed-batches.ts'
 import { type Lsn, lsn, nextLsn, noLsn } from '../../../src/kernel/identifiers.ts'
 
-/** What a leader's segments hold, up to where the test says that it is committed. */
-export class CommittedFeed implements CommittedBatches {
+/** A feed of which the test says up to where it is committed. */
+export interface TestFeed extends CommittedBatches {
+  commit(upTo: number): void
+}
+
+/** What a leader's segments hold. */
+export class CommittedFeed implements TestFeed {
   committed: Lsn = noLsn
   isClosed = false
   readonly #storage: JournalStorage

@@ -1,9 +1,11 @@
 import { describe, expect, it } from 'vitest'
 import type { Action } from '../../../src/actions/action.ts'
+import type { JournalStorage } from '../../../src/journal/storage.ts'
 import { CommanderError } from '../../../src/kernel/errors.ts'
 import { type Lsn, lsn, revision, token } from '../../../src/kernel/identifiers.ts'
 import { ledBy, received, registered } from '../role-world.ts'
-import { CommittedFeed } from './committed-feed.ts'
+import { CommittedFeed, type TestFeed } from './committed-feed.ts'
+import { QueuedFeed } from './queued-feed.ts'
 import { upTo, type WriterOptions, WriterWorld } from './writer-world.ts'
 
 const leader = { id: 'b', address: 'b:7500' }
@@ -20,11 +22,14 @@ const completed = (command: number, release: number): Action => ({
 })
 
 /** The writer of the node that leads with one process that drafts, and one that is fed with what the test calls committed. */
-async function twoNodes(options: WriterOptions = {}) {
+async function twoNodes<Feed extends TestFeed = CommittedFeed>(
+  options: WriterOptions = {},
+  feedFrom: (storage: JournalStorage) => TestFeed = (storage) => new CommittedFeed(storage),
+) {
   const leading = await WriterWorld.start()
   const drafter = leading.follow('a')
   leading.run()
-  const feed = new CommittedFeed(leading.storage)
+  const feed = feedFrom(leading.storage) as Feed
   const asked: { readonly resolve: (lsn: Lsn) => void; readonly reject: (error: CommanderError) => void }[] = []
   let refusal: CommanderError | null = null
   const standby = await WriterWorld.start({
@@ -145,8 +150,15 @@ describe('a writer that stands by', () => {
     ])
   })
 
-  it('waits at the limit of its journal for room, says that a checkpoint is wanted, and goes on when there is some', async () => {
-    const { standby, feed, write } = await twoNodes({ segmentBytes: 1 << 20, maxBytes: 3 << 20 })
+  it.each([
+    [
+      'waits at the limit of its journal for room, says that a checkpoint is wanted, and goes on when there is some',
+      CommittedFeed,
+    ],
+    ['does so where it is fed by a queue', QueuedFeed],
+  ])('%s', async (_name, Feed) => {
+    const small = { segmentBytes: 1 << 20, maxBytes: 3 << 20 }
+    const { standby, feed, write } = await twoNodes<TestFeed>(small, (storage) => new Feed(storage))
     const one = standby.follow('projection-applier')
     for (let i = 0; i < 12; i++) write(received('a', 'add', { text: 'x'.repeat(400_000) }))
     feed.commit(12)
