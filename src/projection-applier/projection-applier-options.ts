@@ -20,7 +20,7 @@ export interface ProjectionApplierOptions {
   readonly keys: WriterKeyLookup
   /**
    * Longest pause between the starts of two transactions. Under load they are this far apart, so that a busy aggregate
-   * is written once in each; when little is to be done they follow sooner. Half of it on a node that follows. 1 or more; default 100.
+   * is written once in each; when little is to be done they follow sooner. A quarter of it on a node that follows. Default 100.
    */
   readonly commitIntervalMs?: number
   /** Time between two checkpoints. Default 300,000. */

@@ -14,7 +14,7 @@ import { FilledFrom } from '../tables/applied-frame.ts'
 import { putCheckpoint, putPosition, putRoot, readCheckpoint, readPosition } from '../tables/meta.ts'
 import { ArchivedRebuilds } from './archived-rebuilds.ts'
 import { type CheckpointDone, Checkpoints, type CheckpointUnderWay } from './checkpoints.ts'
-import { pauseAfter } from './commit-pause.ts'
+import { CommitPause } from './commit-pause.ts'
 import { JournalHolds } from './journal-holds.ts'
 import type { ProjectionApplierOptions } from './projection-applier-options.ts'
 import { ProjectionRunner, type RebuildSlice } from './projection-runner.ts'
@@ -57,7 +57,7 @@ export class ProjectionApplier implements FollowerRole {
   #rebuildsAsked: (() => void)[] = []
   #committed: Lsn
   readonly #checkpoints: Checkpoints
-  #nextCommitMs = 0
+  readonly #pause = new CommitPause()
   #timer: Timer | null = null
   #bytesSinceRoot = 0
   #rootBytes = 0
@@ -195,7 +195,7 @@ export class ProjectionApplier implements FollowerRole {
     if (!isBehind && !this.#hasOwnWork && !isCheckpointDue) return
     this.#timer?.cancel()
     this.#timer = null
-    const delayMs = isCheckpointDue ? 0 : this.#nextCommitMs - this.#o.environment.clock.monotonicMs()
+    const delayMs = isCheckpointDue ? 0 : this.#pause.leftMs(this.#o.environment.clock.monotonicMs())
     if (delayMs <= 0) {
       this.#commit()
       return
@@ -226,7 +226,7 @@ export class ProjectionApplier implements FollowerRole {
     const { environment, store } = this.#o
     this.#committing = true
     const batches = this.#takeFlushed()
-    this.#nextCommitMs = environment.clock.monotonicMs() + pauseAfter(batches, this.#pauseMsMax)
+    this.#pause.begin(environment.clock.monotonicMs(), batches, this.#pauseMsMax)
     const applied = batches.at(-1)?.lastLsn ?? this.#committed
     const expired = this.#writer.keys.portion()
     const slices = this.#projections.isRebuilding ? this.#projections.slices() : []
@@ -310,6 +310,7 @@ export class ProjectionApplier implements FollowerRole {
 
   #done(applied: Lsn, checkpoint: CheckpointUnderWay | null, error: CommanderError | null): void {
     this.#committing = false
+    this.#pause.end(this.#o.environment.clock.monotonicMs())
     if (this.#stopped) return
     if (error !== null) {
       if (checkpoint !== null) this.#checkpoints.end(checkpoint, error)

@@ -366,7 +366,7 @@ describe('the pause after a large transaction', () => {
     return passedMs
   }
 
-  it('is half as long on a node that follows, of which readers are further behind', () => {
+  it('is shorter on a node that follows, of which readers are further behind', () => {
     const leading = new ApplierWorld()
     const following = new ApplierWorld()
     following.applier.following()
