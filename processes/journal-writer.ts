@@ -17,7 +17,7 @@ await runChild<ChildSettings<ResolvedConfig>>(async (child) => {
     appliedLsn: running.journal.writtenLsn,
     journal: running.writer.retention.use,
     writtenBytes: running.journal.writtenBytes,
-    attestation: running.writer.attestation.status,
+    attestation: { ...running.writer.attestation.status, nodes: running.nodeStates?.() ?? [] },
     leadership: running.writer.leadership,
     lsn: {
       written: running.journal.writtenLsn,
@@ -31,7 +31,7 @@ await runChild<ChildSettings<ResolvedConfig>>(async (child) => {
 
 async function start(
   child: Child<ChildSettings<ResolvedConfig>>,
-): Promise<RunningJournalWriter & Partial<Pick<RunningNode, 'archiver'>>> {
+): Promise<RunningJournalWriter & Partial<Pick<RunningNode, 'archiver' | 'nodeStates'>>> {
   const { config } = child.config
   const { dataDir, replication } = config
   const surroundings = surroundingsOf(child)

@@ -5,6 +5,7 @@ import type { Transport } from '../ipc/channel.ts'
 import { createRoutedTransport } from '../ipc/routed-transport.ts'
 import { createTlsTransport, readTlsIdentity } from '../ipc/tls-transport-adapter.ts'
 import { openMetadataStore } from '../replication/open-metadata-store-adapter.ts'
+import type { NodeComparison } from '../replication/state-comparison.ts'
 import type { ResolvedReplication } from '../sdk/replication-config.ts'
 import { DataDirectorySeeds } from './seed-files-adapter.ts'
 import type { JournalWriterSettings, RunningJournalWriter } from './start-journal-writer.ts'
@@ -27,6 +28,8 @@ export interface NodeProcessSettings extends JournalWriterSettings {
 export interface RunningNode extends RunningJournalWriter {
   /** null without an archive. */
   readonly archiver: { status(): ArchiveStatus } | null
+  /** What came of comparing the states of the nodes, as this one sees it. */
+  readonly nodeStates: () => readonly NodeComparison[]
 }
 
 /** The gateway starts after the journal writer: where it serves is known later. */
@@ -61,5 +64,10 @@ export async function startNodeProcess(
     seeds: new DataDirectorySeeds(dataDir, environment),
   })
   const { archiver } = node
-  return { ...running, archiver: archiver && { status: () => archiver.status(node.meta) }, stop }
+  return {
+    ...running,
+    archiver: archiver && { status: () => archiver.status(node.meta) },
+    nodeStates: () => node.states,
+    stop,
+  }
 }

@@ -14,6 +14,7 @@ import type { ReplicationPolicy } from '../replication/replication-policy.ts'
 import { replicationRefusal } from '../replication/replication-refusal.ts'
 import { SeedServer } from '../replication/seed-server.ts'
 import type { Peer } from '../replication/stream-meta.ts'
+import { stateHashForm } from '../state/snapshot.ts'
 import { databaseStream } from './database-stream.ts'
 import { NodeSeeding, type SeedFiles } from './seed-node.ts'
 import type { JournalWriterSettings } from './start-journal-writer.ts'
@@ -71,8 +72,7 @@ export async function startReplicaNode(
       host,
       socket,
       url: url(),
-      end: node.end?.lsn ?? 0,
-      keepAfter: running?.writer.retention.checkpoint ?? 0,
+      ...placeOf(node, running),
       ...(archive === null ? {} : { archive: archive.location }),
       mayShareDevice,
     }),
@@ -127,6 +127,19 @@ export async function startReplicaNode(
     await target?.close()
   }
   return { node, running, stop }
+}
+
+/** How far the node has come, and to what state. */
+function placeOf(
+  node: ReplicaNode,
+  running: RunningReplicatedWriter | null,
+): Pick<NodeRecord, 'end' | 'keepAfter' | 'states'> {
+  const points = running?.writer.attestation.agreed.map(({ at, hash }) => ({ lsn: at, hash })) ?? []
+  return {
+    end: node.end?.lsn ?? 0,
+    keepAfter: running?.writer.retention.checkpoint ?? 0,
+    states: { form: stateHashForm, points },
+  }
 }
 
 /** How clients of this host, and of others, reach who leads. */

@@ -1,5 +1,6 @@
 import type { ArchiveStatus } from '../archive/archive-target.ts'
 import { connectHttp } from '../client/connect-adapter.ts'
+import type { NodeComparison } from '../replication/state-comparison.ts'
 import type { JournalUse } from '../supervisor/child-report.ts'
 import type { DatabaseStatus } from '../supervisor/control-protocol.ts'
 import { exitCodes } from './exit-code.ts'
@@ -51,6 +52,7 @@ function forPeople({
     ...(storeTrouble === null ? [] : [['store', `NOTHING IS APPLIED: ${storeTrouble.message}`] as const]),
     ...(parked === null ? [] : [['parked', parkedText(parked)] as const]),
     ['states', attestationText(attestation)],
+    ...(attestation?.nodes ?? []).map((one) => ['', nodeText(one)] as const),
   ])
   const head = ['process', 'pid', 'state', 'restarts', 'memory', 'loop', 'applied', 'behind']
   const rows = processes.map(({ name, pid, state, restarts, rssBytes, eventLoopLagMs, appliedLsn, lag, degraded }) => [
@@ -94,6 +96,12 @@ function useOf({ firstLsn, bytes, maxBytes, heldBy }: JournalUse): string {
   const mebibytes = (size: number): string => `${Math.round(size / mebibyte)} MiB`
   const held = heldBy === null ? '' : `, older segments held by ${heldBy}`
   return `${mebibytes(bytes)} of at most ${mebibytes(maxBytes)}, from LSN ${firstLsn}${held}`
+}
+
+function nodeText({ node, agreedLsn, difference }: NodeComparison): string {
+  if (difference === null) return `node ${node} agrees after entry ${agreedLsn}`
+  const { lsn, hash, ownHash } = difference
+  return `NODE ${node} HAS ANOTHER STATE after entry ${lsn}: ${hash}, here ${ownHash}; see the log`
 }
 
 function attestationText(attestation: DatabaseStatus['attestation']): string {

@@ -41,7 +41,7 @@ export interface OpenOptions {
   readonly limits?: Partial<AdmissionLimits>
   /** Where sealed segments go, and archived streams: a directory, or a bucket of S3. Default: nowhere. */
   readonly archive?: ArchiveLocation
-  /** `attestIntervalMs`: shortest time between two comparisons of the roles' states; 0: never. Default 10,000. */
+  /** `attestIntervalMs`: time between two comparisons of the roles' states; 0: never. Default 10,000. */
   readonly journal?: Partial<JournalOptions & FlushOptions & RetentionSettings & { readonly attestIntervalMs: number }>
   /** Default: nowhere. */
   readonly log?: Log

@@ -20,7 +20,7 @@ export type Referee = (at: Lsn, done: (hash: string | null) => void) => void
 
 export interface AttestationOptions {
   readonly environment: Pick<Environment, 'clock' | 'log'>
-  /** Shortest time between two points at which the processes are compared; 0: they never are. */
+  /** Time between two points at which the processes are compared; 0: they never are. */
   readonly intervalMs: number
   readonly referee: Referee | null
   readonly diverged: (divergence: Divergence) => void
@@ -72,20 +72,23 @@ const repeatMs = 3_600_000
  *
  * I1. Nobody is condemned by fewer than two that agree, or by the referee and one that agrees with it.
  * I2. It holds a bounded number of points, and one short record for each name (G10).
+ * I3. Which entries are chosen follows from the batches alone, once it has seen one: nodes of a cluster, which follow the same
+ *     batches, choose the same ones, and can compare what each of them found.
  */
 export class Attestation {
   readonly #o: AttestationOptions
   #points: Point[] = []
   readonly #records = new Map<string, Record>()
   readonly #quarantined = new Set<string>()
-  #askedMs: number
+  /** The last one in which a batch was written, counted from the beginning of wall time. */
+  #interval: number
   #agreed: Attested | null = null
   #divergences = 0
   #storeIsSuspect = false
 
   constructor(options: AttestationOptions) {
     this.#o = options
-    this.#askedMs = options.environment.clock.monotonicMs()
+    this.#interval = this.#intervalOf(options.environment.clock.wallMs())
   }
 
   get status(): AttestationStatus {
@@ -98,9 +101,19 @@ export class Attestation {
     }
   }
 
-  get isDue(): boolean {
-    const { intervalMs, environment } = this.#o
-    return intervalMs > 0 && environment.clock.monotonicMs() - this.#askedMs >= intervalMs
+  /** After which entries the processes agreed, and on what; the last ones, oldest first. */
+  get agreed(): readonly Attested[] {
+    return this.#points.flatMap(({ at, agreedHash }) => (agreedHash === null ? [] : [{ at, hash: agreedHash }]))
+  }
+
+  /** Once for each batch: whether the processes are to be compared after it. @param wallMs - of its first entry; 0: it has none */
+  isDue(wallMs: number): boolean {
+    if (wallMs === 0) return false
+    const interval = this.#intervalOf(wallMs) // I3
+    // Clocks of processes differ a little around the turn of an interval; one that was set back is another thing.
+    if (interval === this.#interval || interval === this.#interval - 1) return false
+    this.#interval = interval
+    return true
   }
 
   /**
@@ -115,7 +128,6 @@ export class Attestation {
       channel.send(journalFrames.attest, body)
       names.push(name)
     }
-    this.#askedMs = this.#o.environment.clock.monotonicMs()
     const former = this.#points.at(-1)
     if (former !== undefined && former.awaited.size > 0) this.#close(former)
     this.#points.push({ at, asked: names.length, awaited: new Set(names), votes: new Map(), agreedHash: null })
@@ -138,6 +150,12 @@ export class Attestation {
       point.votes.delete(name)
       if (point.awaited.delete(name) && point.awaited.size === 0) this.#close(point)
     }
+  }
+
+  /** Always the same where nobody is to be compared. */
+  #intervalOf(wallMs: number): number {
+    const { intervalMs } = this.#o
+    return intervalMs === 0 ? 0 : Math.floor(wallMs / intervalMs)
   }
 
   #settle(point: Point): void {

@@ -1,3 +1,4 @@
+import { wallMsOf } from '../actions/entry-layout.ts'
 import type { Channel } from '../ipc/channel.ts'
 import { encodeEntriesHeader, encodeWatermark, journalFrames, type Watermark } from '../ipc/journal-protocol.ts'
 import { encodeLeading, type Leadership } from '../ipc/leadership.ts'
@@ -68,7 +69,7 @@ export class Audience {
   /** A batch was written just now. */
   fanOut(batch: WrittenBatch, attestation: Attestation): void {
     this.#bridge.add(batch)
-    if (attestation.isDue) attestation.ask(batch.lastLsn, this.values())
+    if (attestation.isDue(wallMsOf(batch.payload, 0))) attestation.ask(batch.lastLsn, this.values())
     const header = encodeEntriesHeader(batch.firstLsn, batch.lastLsn)
     for (const subscriber of this.values()) {
       subscriber.offer(batch, header)

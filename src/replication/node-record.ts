@@ -1,3 +1,10 @@
+/** What the processes of a node have agreed on as their state, after the last entries at which they were compared. */
+export interface NodeStates {
+  /** Only states of the same form can be compared. */
+  readonly form: number
+  readonly points: readonly { readonly lsn: number; readonly hash: string }[]
+}
+
 /** A node of the database as it says that it is there, under a key that goes with its lease. */
 export interface NodeRecord {
   readonly id: string
@@ -17,6 +24,8 @@ export interface NodeRecord {
   readonly archive?: string
   /** Development: it takes groups of which members share a device. */
   readonly mayShareDevice: boolean
+  /** Absent from a node of a version that did not say it. */
+  readonly states?: NodeStates
 }
 
 export const encodeNode = (record: NodeRecord): string => JSON.stringify(record)
@@ -31,8 +40,16 @@ export function decodeNode(text: string): NodeRecord | null {
       ) &&
       Number.isSafeInteger(record?.end) &&
       Number.isSafeInteger(record?.keepAfter)
-    return isWhole ? ({ ...record, mayShareDevice: record?.mayShareDevice === true } as NodeRecord) : null
+    if (!isWhole) return null
+    const { states, ...rest } = record as NodeRecord
+    return { ...rest, mayShareDevice: rest.mayShareDevice === true, ...(areStates(states) ? { states } : {}) }
   } catch {
     return null
   }
+}
+
+function areStates(states: NodeStates | undefined): states is NodeStates {
+  const isPoint = (point: NodeStates['points'][number] | null): boolean =>
+    Number.isSafeInteger(point?.lsn) && typeof point?.hash === 'string'
+  return Number.isSafeInteger(states?.form) && Array.isArray(states?.points) && states.points.every(isPoint)
 }

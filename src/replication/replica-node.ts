@@ -19,6 +19,7 @@ import { Presence } from './presence.ts'
 import { RecentNodes } from './recent-nodes.ts'
 import type { ReplicationPolicy } from './replication-policy.ts'
 import { ServerConnections } from './server-connections.ts'
+import { type NodeComparison, StateComparison } from './state-comparison.ts'
 import type { StreamArchive } from './stream-archive.ts'
 import { StreamArchiver } from './stream-archiver.ts'
 import { StreamGroups } from './stream-groups.ts'
@@ -80,6 +81,7 @@ export class ReplicaNode {
   readonly archiver: StreamArchiver | null
   readonly #presence: Presence | null
   readonly #recent: RecentNodes
+  readonly #states: StateComparison
   #leader: LeaderShell | null = null
   #mayLead = false
   #nextReadId = 1
@@ -106,6 +108,7 @@ export class ReplicaNode {
     })
     const read = this.feed.sealed
     this.archiver = archive && new StreamArchiver({ environment, archive, segmentBytes, read })
+    this.#states = new StateComparison(environment.log)
     this.#recent = new RecentNodes(environment.clock, goneLeases * options.leaseMs)
     this.#watch = new ClusterWatch(metadata, environment.log, () => this.#changed())
     this.#groups = new StreamGroups({
@@ -146,6 +149,11 @@ export class ReplicaNode {
 
   get view(): ClusterView {
     return this.#watch.view
+  }
+
+  /** Whether the other nodes have the state of this one. */
+  get states(): readonly NodeComparison[] {
+    return this.#states.all
   }
 
   get meta(): StreamMeta | null {
@@ -220,6 +228,8 @@ export class ReplicaNode {
   #changed(): void {
     if (this.#isStopped) return
     this.#connections.setMembers([...this.#watch.view.servers.values()].map(memberOf))
+    const own = this.#o.record?.()
+    if (own !== undefined) this.#states.compare(own, this.#watch.view.nodes)
     this.#o.handlers.changed()
     this.#tellHeard()
     this.#wantToLead()

@@ -65,8 +65,8 @@ export interface JournalConfig {
   /** `checkpoint_completion_target`: share of the time between checkpoints to spread one over, 0 to 1. Default 0.9. */
   readonly checkpointCompletionTarget?: number
   /**
-   * Shortest time between two comparisons of the processes' states, 0 to 86,400,000 ms; 0 turns them off. They are
-   * compared only after something was written. Default 10,000.
+   * Time between two comparisons of the processes' states, 0 to 86,400,000 ms; 0 turns them off. They are compared only after
+   * something was written. The same for all nodes of a cluster, or these are seldom compared with each other. Default 10,000.
    */
   readonly attestIntervalMs?: number
   /**

@@ -151,6 +151,9 @@ const commandForm = (command: PendingCommand): CommandForm => ({
   ...(command.place === null ? {} : { place: command.place }),
 })
 
+/** Raised with everything that makes another hash of the same entries: nodes of both versions follow one stream for a while. */
+export const stateHashForm = 1
+
 /** Equal in every process that has applied the same LSN (G7). 32 hexadecimal digits. */
 export const stateHash = (state: RootState): string => digest16(pack(formOf(state))).toString('hex')
 

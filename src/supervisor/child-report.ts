@@ -2,6 +2,7 @@ import type { ArchiveStatus } from '../archive/archive-target.ts'
 import type { Leadership } from '../ipc/leadership.ts'
 import type { WireError } from '../kernel/errors.ts'
 import type { MetricSample } from '../observability/metrics.ts'
+import type { NodeComparison } from '../replication/state-comparison.ts'
 
 /** What a child says of itself. `ready` only once it has caught up and does its work. */
 export type ReportedState = 'starting' | 'ready' | 'stopping'
@@ -41,6 +42,8 @@ export interface AttestationReport {
   readonly quarantined: readonly string[]
   /** The projection applier was among those that diverged: the store may hold what it folded wrongly. */
   readonly storeIsSuspect: boolean
+  /** How the states of other nodes of the cluster compare with that of this one, where both said theirs of the same entry. */
+  readonly nodes: readonly NodeComparison[]
 }
 
 /** How many of each wait for a person. */

@@ -92,7 +92,7 @@ export interface DatabaseStatus {
   readonly parked: ParkedCounts | null
   /** Why nothing is applied to the store for now, such as a full disk: reads see it as it is. Null while all is well. */
   readonly storeTrouble: WireError | null
-  /** Some process is over its restart intensity or kept out, or the store is suspect or in trouble. */
+  /** Some process is over its restart intensity or kept out, the store is suspect or in trouble, or another node has another state. */
   readonly degraded: boolean
   /** Whether the processes' states agree; null until the journal writer has reported. */
   readonly attestation: AttestationReport | null

@@ -2,8 +2,14 @@ import { type ProcessSamples, renderMetrics } from '../observability/metrics-exp
 import type { DatabaseStatus, ProcessStatus } from './control-protocol.ts'
 
 /** Everything that the processes of a database report, in the Prometheus text format. */
-export function databaseMetrics({ processes }: DatabaseStatus): Promise<string> {
-  return renderMetrics(processes.map(samplesOf))
+export function databaseMetrics({ processes, attestation }: DatabaseStatus): Promise<string> {
+  return renderMetrics([...processes.map(samplesOf), nodesOf(attestation)])
+}
+
+function nodesOf(attestation: DatabaseStatus['attestation']): ProcessSamples {
+  const value = attestation?.nodes.filter(({ difference }) => difference !== null).length ?? 0
+  const help = 'Nodes of the cluster with another state than this one.'
+  return { process: 'journal-writer', samples: [{ name: 'nodes_with_another_state', kind: 'gauge', help, value }] }
 }
 
 function samplesOf(status: ProcessStatus): ProcessSamples {

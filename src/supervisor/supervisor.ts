@@ -126,7 +126,7 @@ export class Supervisor implements ControlTarget {
       journal: this.#journal,
       parked: this.#parked,
       storeTrouble: this.#storeTrouble,
-      degraded: children.some((child) => this.#isDegraded(child)) || this.#isStoreBad,
+      degraded: children.some((child) => this.#isDegraded(child)) || this.#isStoreBad || this.#isAtOddsWithNode,
       attestation: this.#attestation,
       processes: [this.#ownStatus(), ...children.map((child) => this.#statusOf(child))],
     }
@@ -140,6 +140,10 @@ export class Supervisor implements ControlTarget {
 
   get #isStoreBad(): boolean {
     return this.#storeTrouble !== null || this.#attestation?.storeIsSuspect === true
+  }
+
+  get #isAtOddsWithNode(): boolean {
+    return this.#attestation?.nodes.some(({ difference }) => difference !== null) === true
   }
 
   #isDegraded(child: SupervisedChild): boolean {

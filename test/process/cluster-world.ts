@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { connect, type Database } from '../../src/client.ts'
+import type { ProcessResources } from '../../src/sdk/config.ts'
 import type { ReplicationConfig } from '../../src/sdk/replication-config.ts'
 import type { DatabaseStatus } from '../../src/supervisor/control-protocol.ts'
 import { RunningDatabase, type TestConfig, until } from './running-database.ts'
@@ -19,21 +20,31 @@ export class ClusterWorld {
   readonly #clients: Database[] = []
   readonly #nodeOf: (nodeId: string) => RunningDatabase
 
-  /** @param config of the nodes; paths in it are below `directory` */
-  constructor(more: Partial<ReplicationConfig> = {}, config: TestConfig = {}) {
+  /**
+   * @param config of the nodes; paths in it are below `directory`
+   * @param resourcesOf all processes of a node but its journal writer
+   */
+  constructor(
+    more: Partial<ReplicationConfig> = {},
+    config: TestConfig = {},
+    resourcesOf: (nodeId: string) => ProcessResources = () => ({}),
+  ) {
     const common = { journal: 'replicated', metadata: this.metadata, dev: true, ...more } as const
     const { archive } = config
     const shared =
       archive !== undefined && 'directory' in archive
         ? { archive: { directory: join(this.directory, archive.directory) } }
         : {}
-    this.#nodeOf = (nodeId) =>
-      new RunningDatabase({
-        applications: [{ module: bank }],
+    this.#nodeOf = (nodeId) => {
+      const resources = resourcesOf(nodeId)
+      return new RunningDatabase({
+        applications: [{ module: bank, resources }],
+        processes: { dispatcher: resources, projectionApplier: resources, gateway: resources },
         ...config,
         ...shared,
         replication: { ...common, nodeId },
       })
+    }
     this.servers = new RunningDatabase({ replication: { ...common, nodeId: 's', servers: 3, serversOnly: true } })
     this.nodes = [this.#nodeOf('a'), this.#nodeOf('b')]
   }

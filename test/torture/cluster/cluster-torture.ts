@@ -17,6 +17,8 @@ export class ClusterTorture {
   readonly #random: SeededRandom
   readonly #load: RecordedClients
   #connections: Connections | null = null
+  /** How often a node was seen to have the state of the other one. */
+  #agreements = 0
 
   static async create(seed: number, result: TortureResult): Promise<ClusterTorture> {
     return new ClusterTorture(seed, result, await TorturedCluster.withEtcd())
@@ -50,17 +52,31 @@ export class ClusterTorture {
     await strikeCluster(fault, { cluster, etcd, random: this.#random, answers })
     await answers(calmAnswers)
     await cluster.whole()
+    await this.#compareStates()
     await within('the answers to all calls', this.#load.pause())
     return this.#count(fault)
   }
 
   /** The whole history against what is there in the end. */
   async finish(): Promise<void> {
+    if (this.#agreements === 0) this.#violation('the nodes never said whether they had the same state')
     const findings = await within('the look at everything', this.#cluster.clients.check(this.#load))
     for (const { badness, text } of findings) {
       if (badness === 'lost') this.#result.lost++
       if (badness === 'duplicated') this.#result.duplicated++
       this.#violation(`${badness}: ${text}`)
+    }
+  }
+
+  /** What the nodes say of each other's states, and of those of their processes. */
+  async #compareStates(): Promise<void> {
+    for (const node of this.#cluster.nodes) {
+      const { divergences = 0, nodes = [] } = (await node.status())?.attestation ?? {}
+      if (divergences > 0) this.#violation(`${divergences} processes had another state than the others of their node`)
+      for (const { node: other, agreedLsn, difference } of nodes) {
+        if (difference !== null) this.#violation(`node ${other} has another state after entry ${difference.lsn}`)
+        else if (agreedLsn > 0) this.#agreements++
+      }
     }
   }
 

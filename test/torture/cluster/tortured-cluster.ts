@@ -40,7 +40,11 @@ export class TorturedCluster {
     const nodeOf = (nodeId: string): RunningDatabase =>
       new RunningDatabase({
         applications: [{ module: fixtureApplication('ledger') }],
-        journal: { segmentBytes: 1 << 20, ...(checkpointTimeoutMs === undefined ? {} : { checkpointTimeoutMs }) },
+        journal: {
+          segmentBytes: 1 << 20,
+          attestIntervalMs: 300,
+          ...(checkpointTimeoutMs === undefined ? {} : { checkpointTimeoutMs }),
+        },
         replication: { journal: 'replicated', metadata: this.metadata, dev: true, nodeId },
       })
     this.nodes = [nodeOf('a'), nodeOf('b')]

@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest'
+import type { Action } from '../../../src/actions/action.ts'
 import { journalFrames } from '../../../src/ipc/journal-protocol.ts'
-import type { Referee } from '../../../src/journal-writer/attestation.ts'
+import { Attestation, type Referee } from '../../../src/journal-writer/attestation.ts'
 import type { Lsn } from '../../../src/kernel/identifiers.ts'
-import { received } from '../role-world.ts'
+import { RoleWorld, received } from '../role-world.ts'
 import { RawPeer, TestFollower, type WriterOptions, WriterWorld } from './writer-world.ts'
 
 const intervalMs = 1000
@@ -45,9 +46,14 @@ class Comparison {
   /** An entry after which the states are compared; its LSN. */
   compare(by = this.voter(0)): number {
     this.db.run(intervalMs)
-    by.draft(received('a'))
+    by.draft(this.received('a'))
     this.db.run()
     return this.db.journal.writtenLsn
+  }
+
+  /** As a gateway drafts it by now. */
+  received(id: string): Action {
+    return received(id, 'add', {}, { receivedAtMs: this.db.world.nowMs })
   }
 
   logged(message: string): unknown[] {
@@ -66,12 +72,41 @@ describe('processes whose states are the same', () => {
     const c = await Comparison.start(['a', 'b', 'c'])
     const first = c.compare()
     expect(c.db.writer.attestation.status).toMatchObject({ agreedLsn: first, agreedHash: 'right', divergences: 0 })
-    for (let i = 0; i < 5; i++) c.voter(1).draft(received('b'))
+    for (let i = 0; i < 5; i++) c.voter(1).draft(c.received('b'))
     c.db.run()
     expect(c.db.writer.attestation.status.agreedLsn).toBe(first)
     const second = c.compare()
     expect(c.db.writer.attestation.status.agreedLsn).toBe(second)
     expect(c.voter(2).follower.attested).toEqual({ at: second, hash: 'right' })
+  })
+
+  it('are compared after the same entries whoever looks, by the times that the entries carry', async () => {
+    const chosenBy = (startedMs: number): number[] => {
+      const clock = { wallMs: () => startedMs, monotonicMs: () => 0 }
+      const attestation = new Attestation({
+        environment: { clock, log: new RoleWorld().log },
+        intervalMs,
+        referee: null,
+        diverged: () => {},
+      })
+      // Out of order around the turn of an interval, without a time, and set back by an hour.
+      const times = [5000, 5400, 0, 6000, 5999, 6001, 0, 9500, 9499, 10_000, 9999, 10_001, 7000, 7100, 8000]
+      return times.flatMap((ms, i) => (attestation.isDue(ms === 0 ? 0 : 1_700_000_000_000 + ms) ? [i] : []))
+    }
+    const chosen = chosenBy(1_700_000_000_000)
+    expect(chosen).toEqual([0, 3, 7, 9, 12, 14])
+    expect(chosenBy(1_700_000_005_900).filter((i) => i > 0)).toEqual(chosen.slice(1))
+    expect(chosenBy(1_600_000_000_000)).toEqual(chosen)
+  })
+
+  it('say what they agreed on, of the last entries', async () => {
+    const c = await Comparison.start(['a', 'b', 'c'])
+    const first = c.compare()
+    const second = c.compare()
+    expect(c.db.writer.attestation.agreed).toEqual([
+      { at: first, hash: 'right' },
+      { at: second, hash: 'right' },
+    ])
   })
 
   it('are not waited for when one of them does not answer', async () => {
@@ -108,15 +143,15 @@ describe('a process whose state is another one', () => {
     const c = await Comparison.start(['a', 'b', 'c'])
     c.voter(1).hash = 'wrong'
     c.db.run(intervalMs)
-    c.voter(0).draft(received('a'))
+    c.voter(0).draft(c.received('a'))
     for (let turn = 0; turn < 200; turn++) {
-      c.voter(1).draft(received('b'))
+      c.voter(1).draft(c.received('b'))
       c.db.world.scheduler.settle()
     }
     const cut = c.db.journal.writtenLsn
     expect(c.db.writer.attestation.status.divergences).toBe(1)
     for (let turn = 0; turn < 20; turn++) {
-      c.voter(1).draft(received('late'))
+      c.voter(1).draft(c.received('late'))
       c.db.run()
     }
     expect(c.db.journal.writtenLsn).toBe(cut)
