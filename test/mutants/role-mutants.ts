@@ -104,6 +104,32 @@ const roles: readonly Mutant[] = [
     ],
   },
   {
+    name: 'each node chooses by its own clock after which entries states are compared',
+    attacks: 'G7',
+    file: 'src/journal-writer/attestation.ts',
+    text: 'const interval = this.#intervalOf(wallMs)',
+    replacement: 'const interval = this.#intervalOf(this.#o.environment.clock.wallMs())',
+    foundBy: [
+      by(
+        'test/unit/journal-writer/attestation.test.ts',
+        'processes whose states are the same are compared after the same entries whoever looks, by the times that the entries carry',
+      ),
+    ],
+  },
+  {
+    name: 'a node that was wrong once is taken for right when it repeats what it said before',
+    attacks: 'G7',
+    file: 'src/replication/state-comparison.ts',
+    text: 'Math.max(before.agreedLsn, before.difference?.lsn ?? 0)',
+    replacement: 'before.agreedLsn',
+    foundBy: [
+      by(
+        'test/unit/replication/state-comparison.test.ts',
+        'a node with another state agrees again once it does at a later entry, and not by what it said before',
+      ),
+    ],
+  },
+  {
     name: 'the store gets what is not flushed',
     attacks: 'G8, G9',
     file: 'src/projection-applier/projection-applier.ts',
