@@ -12,12 +12,13 @@ export function clusterText(overview: ClusterOverview & { readonly metadata: str
     ['master', master ?? 'none is at work'],
     ...(stream === null ? [['journal', 'no node has led yet'] as const] : streamLines(stream)),
   ])
-  const nodeRows = nodes.map(({ id, role, state, end, lag, host, url, address }) => [
+  const nodeRows = nodes.map(({ id, role, state, end, lag, attested, host, url, address }) => [
     id,
     role,
     state,
     end,
     lag,
+    attested === null ? null : `${attested.hash.slice(0, 8)} at ${attested.lsn}`,
     host,
     url ?? address,
   ])
@@ -27,7 +28,7 @@ export function clusterText(overview: ClusterOverview & { readonly metadata: str
   })
   return [
     summary,
-    table(['node', 'role', 'state', 'end', 'behind', 'host', 'address'], nodeRows),
+    table(['node', 'role', 'state', 'end', 'behind', 'hash', 'host', 'address'], nodeRows),
     table(['server', 'state', 'in group', 'tail', 'behind', 'disk', 'host'], serverRows),
   ].join('\n')
 }

@@ -3,6 +3,7 @@ import type { SegmentState, ServerId } from './messages.ts'
 import type { SurveyedNode } from './node-survey.ts'
 import type { ReplicationPolicy } from './replication-policy.ts'
 import type { SurveyedServer } from './server-survey.ts'
+import { commonStates } from './state-comparison.ts'
 import { openSegmentOf, type StreamMeta, sealedEndOf } from './stream-meta.ts'
 
 /** What `commanderdb cluster status --json` prints. LSNs are numbers; null: not known, or nobody. */
@@ -46,6 +47,8 @@ export interface NodeOverview {
   readonly address: string
   readonly url: string | null
   readonly incarnation: string
+  /** Its state after the newest entry of which all nodes say theirs, by its hash: where these differ, something is wrong. */
+  readonly attested: { readonly lsn: number; readonly hash: string } | null
 }
 
 export interface ServerOverview {
@@ -96,6 +99,7 @@ export function overviewOf(
   const tails = nodes.map(({ id }) => heard(id)?.committed ?? 0)
   const committed = meta === null ? 0 : Math.max(committedOf(meta, states), ...tails)
   const open = meta === null ? null : openSegmentOf(meta)
+  const attested = commonStates(nodes)
   return {
     clusterId,
     master: master?.id ?? null,
@@ -104,7 +108,8 @@ export function overviewOf(
       .map(({ id, incarnation, host, address, url, end }) => {
         const role = meta?.leader?.incarnation === incarnation ? ('leader' as const) : ('follower' as const)
         const state = heard(id) === null ? ('silent' as const) : ('up' as const)
-        return { id, role, state, end, lag: Math.max(0, committed - end), host, address, url, incarnation }
+        const lag = Math.max(0, committed - end)
+        return { id, role, state, end, lag, host, address, url, incarnation, attested: attested.get(id) ?? null }
       })
       .sort(byId),
     servers: servers

@@ -20,24 +20,28 @@ export interface StateDifference {
  * Compares what the nodes of a cluster say of their states (G7). Within a node the processes are compared already, so what differs here
  * differs in all processes of a node, or was wrong in what they began from. Which node is right cannot be known from two: people are told.
  *
- * Holds one short record for each node that is there (G10).
+ * Holds one short record for each node that is there, or has gone with another state (G10): it is said once of one that comes and goes.
  */
 export class StateComparison {
   readonly #log: Log
   readonly #nodes = new Map<string, NodeComparison>()
+  #present: ReadonlyMap<string, NodeRecord> = new Map()
 
   constructor(log: Log) {
     this.#log = log
   }
 
-  /** By node. */
+  /** Of those that are there, by their names. */
   get all(): readonly NodeComparison[] {
-    return [...this.#nodes.values()].sort((a, b) => (a.node < b.node ? -1 : 1))
+    const present = [...this.#nodes.values()].filter(({ node }) => this.#present.has(node))
+    return present.sort((a, b) => (a.node < b.node ? -1 : 1))
   }
 
   /** @param nodes - all that are there, this one or not */
   compare(own: Pick<NodeRecord, 'id' | 'states'>, nodes: ReadonlyMap<string, NodeRecord>): void {
-    for (const id of this.#nodes.keys()) if (!nodes.has(id)) this.#nodes.delete(id)
+    this.#present = new Map(nodes)
+    for (const { node, difference } of this.#nodes.values())
+      if (difference === null && !nodes.has(node)) this.#nodes.delete(node)
     for (const { id, states } of nodes.values())
       if (id !== own.id && own.states !== undefined && states !== undefined) this.#compareWith(id, own.states, states)
   }
@@ -71,4 +75,15 @@ export class StateComparison {
         'directory, so that it takes the store of another node; and please report this',
     )
   }
+}
+
+/** The states of all nodes after the newest entry of which each of them says its own; empty where there is none. */
+export function commonStates(nodes: readonly NodeRecord[]): ReadonlyMap<string, NodeStates['points'][number]> {
+  const pointOf = ({ states }: NodeRecord, lsn: number): NodeStates['points'][number] | undefined =>
+    states?.points.find((point) => point.lsn === lsn)
+  const form = nodes[0]?.states?.form
+  const isCommon = (lsn: number): boolean =>
+    nodes.every((node) => node.states?.form === form && pointOf(node, lsn) !== undefined)
+  const newest = Math.max(0, ...(nodes[0]?.states?.points ?? []).map(({ lsn }) => lsn).filter(isCommon))
+  return new Map(nodes.flatMap((node) => [pointOf(node, newest)].flatMap((point) => (point ? [[node.id, point]] : []))))
 }

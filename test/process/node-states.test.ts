@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { afterAll, afterEach, describe, expect, it } from 'vitest'
+import type { ClusterOverview } from '../../src/replication/cluster-overview.ts'
 import type { NodeComparison } from '../../src/replication/state-comparison.ts'
 import type { ProcessResources } from '../../src/sdk/config.ts'
 import { ClusterWorld, Deposits } from './cluster-world.ts'
@@ -69,15 +70,26 @@ describe('nodes of a cluster', () => {
       agreedLsn: here?.agreedLsn,
       difference: { lsn: here?.difference?.lsn, hash: here?.difference?.ownHash, ownHash: here?.difference?.hash },
     })
+    await until('the hashes of both after the same entry', async () => {
+      const { stdout } = await shell.run('cluster', 'status', '--metadata', world.metadata, '--json')
+      const { nodes } = JSON.parse(stdout) as ClusterOverview
+      const [one, other] = nodes.map(({ attested }) => attested)
+      return one != null && one.lsn === other?.lsn && one.hash !== other.hash
+    })
     for (const node of world.nodes) {
-      const status = await node.status()
-      expect(status).toMatchObject({ degraded: true, attestation: { divergences: 0, quarantined: [] } })
+      await until('it to be degraded by nothing else', async () => {
+        const status = await node.status()
+        const { divergences, quarantined = [] } = status?.attestation ?? {}
+        return status?.degraded === true && divergences === 0 && quarantined.length === 0
+      })
       // Children's last words repeat them.
       const lines = node
         .logged('has another state than this one')
         .filter((line) => line['process'] === 'journal-writer')
       expect(lines).toHaveLength(1)
-      expect((await shell.run('status', '--data-dir', node.dataDir)).stdout).toContain('HAS ANOTHER STATE')
+      await until('a status that says so', async () =>
+        (await shell.run('status', '--data-dir', node.dataDir)).stdout.includes('HAS ANOTHER STATE'),
+      )
     }
   })
 })

@@ -4,6 +4,7 @@ import { emptyDigest } from '../../../src/replication/batch.ts'
 import type { ClusterFacts } from '../../../src/replication/cluster-facts.ts'
 import { overviewOf } from '../../../src/replication/cluster-overview.ts'
 import type { SegmentState } from '../../../src/replication/messages.ts'
+import type { NodeStates } from '../../../src/replication/node-record.ts'
 import type { SurveyedServer } from '../../../src/replication/server-survey.ts'
 import { elected, newStreamMeta, opened, rolled } from '../../../src/replication/stream-meta.ts'
 
@@ -17,6 +18,10 @@ const meta = rolled(
   { group: ['a', 'c'], policy },
 )
 
+const statesOf = (...points: (readonly [lsn: number, hash: string])[]): NodeStates => ({
+  form: 1,
+  points: points.map(([at, hash]) => ({ lsn: at, hash })),
+})
 const node = (id: string, incarnation: string, end: number): ClusterFacts['nodes'][number] => ({
   ...{ id, incarnation, end, address: id, host: id, socket: id, url: null, keepAfter: 0, mayShareDevice: false },
 })
@@ -117,4 +122,22 @@ it('says that nobody leads where the lease is over, the segment of the epoch is 
   expect(overviewOf(facts, 's', up)).toMatchObject({ stream: { isLed: true } })
   expect(overviewOf(facts, 's', { ...up, node: () => null })).toMatchObject(nobody)
   expect(overviewOf({ ...facts, meta: null, nodes: [] }, 's', up)).toMatchObject({ stream: null, nodes: [] })
+})
+
+it('shows the states of the nodes after the newest entry of which all of them say theirs', () => {
+  const silent = { server: () => null, node: () => null }
+  const shown = (...states: (NodeStates | undefined)[]): unknown[] => {
+    const nodes = states.map((one, i) => ({ ...node(`n${i}`, 'x', 1), ...(one === undefined ? {} : { states: one }) }))
+    return overviewOf({ ...facts, nodes }, 's', silent).nodes.map(({ attested }) => attested)
+  }
+  const both = shown(statesOf([3, 'x'], [5, 'y'], [9, 'z']), statesOf([5, 'w'], [3, 'x'], [11, 'v']))
+  expect(both).toEqual([
+    { lsn: 5, hash: 'y' },
+    { lsn: 5, hash: 'w' },
+  ])
+  expect(shown(statesOf([3, 'x']))).toEqual([{ lsn: 3, hash: 'x' }])
+  expect(shown(statesOf([3, 'x']), statesOf([5, 'y']))).toEqual([null, null])
+  expect(shown(statesOf([3, 'x']), undefined)).toEqual([null, null])
+  expect(shown(statesOf([3, 'x']), { ...statesOf([3, 'x']), form: 2 })).toEqual([null, null])
+  expect(shown()).toEqual([])
 })

@@ -90,6 +90,16 @@ describe('a node with another state', () => {
     expect(said('error')).toEqual([{ node: 'b', agreedLsn: 10, ...difference }])
   })
 
+  it('is not said to have it again when it comes back as it went', () => {
+    const other = record('b', statesOf([[20, 'wrong']]))
+    compare(own, other)
+    compare(own)
+    expect(comparison.all).toEqual([])
+    compare(own, other)
+    expect(comparison.all).toEqual([{ node: 'b', agreedLsn: 0, difference }])
+    expect(said('error')).toHaveLength(1)
+  })
+
   it('agrees again once it does at a later entry, and not by what it said before', () => {
     compare(own, record('b', statesOf([[20, 'wrong']])))
     compare(own, record('b', statesOf([[10, 'x']])))
