@@ -4,9 +4,11 @@ import { type ArchiveLocation, openArchiveTarget } from '../archive/open-target-
 import type { Transport } from '../ipc/channel.ts'
 import { createRoutedTransport } from '../ipc/routed-transport.ts'
 import { createTlsTransport, readTlsIdentity } from '../ipc/tls-transport-adapter.ts'
+import { claimNodeId } from '../replication/node-claim.ts'
 import { openMetadataStore } from '../replication/open-metadata-store-adapter.ts'
 import type { NodeComparison } from '../replication/state-comparison.ts'
 import type { ResolvedReplication } from '../sdk/replication-config.ts'
+import { databaseStream } from './database-stream.ts'
 import { DataDirectorySeeds } from './seed-files-adapter.ts'
 import type { JournalWriterSettings, RunningJournalWriter } from './start-journal-writer.ts'
 import { startReplicaNode } from './start-replica-node.ts'
@@ -49,16 +51,21 @@ export async function startNodeProcess(
     environment.scheduler.after(lookMs, () => void look())
   }
   void look()
+  const store = await openMetadataStore(metadata as string, environment)
+  const clusterTransport = createRoutedTransport(transport, createTlsTransport(environment, identity))
+  const me = { id: nodeId as string, address }
+  const place = { host: hostname(), socket: addresses.gateway }
+  const claim = { environment, metadata: store, transport: clusterTransport, stream: databaseStream }
+  await claimNodeId({ ...claim, me: { ...me, ...place } })
   const { node, running, stop } = await startReplicaNode(surroundings, {
     ...settings,
-    metadata: await openMetadataStore(metadata as string, environment),
-    clusterTransport: createRoutedTransport(transport, createTlsTransport(environment, identity)),
-    me: { id: nodeId as string, incarnation: environment.random.uuid(), address },
+    ...place,
+    metadata: store,
+    clusterTransport,
+    me: { ...me, incarnation: environment.random.uuid() },
     policy,
     leaseMs,
     mayShareDevice: dev,
-    host: hostname(),
-    socket: addresses.gateway,
     url: () => url,
     archive: archive && (await openArchiveTarget(archive)),
     seeds: new DataDirectorySeeds(dataDir, environment),

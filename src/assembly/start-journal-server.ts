@@ -1,7 +1,7 @@
-import type { Transport } from '../ipc/channel.ts'
+import type { Listener, Transport } from '../ipc/channel.ts'
 import { defaultJournalOptions, type JournalOptions } from '../journal/options.ts'
 import type { Environment } from '../kernel/environment.ts'
-import type { CommanderError } from '../kernel/errors.ts'
+import { CommanderError } from '../kernel/errors.ts'
 import { limits } from '../kernel/limits.ts'
 import { ClusterRegistry } from '../replication/cluster-registry.ts'
 import type { DiskUse } from '../replication/disk-use-adapter.ts'
@@ -55,7 +55,7 @@ const journalDefaults: JournalOptions = {
 }
 
 /**
- * Recovers the log, registers who it is (I17: nobody is answered before that), and listens.
+ * Recovers the log, listens, and registers who it is (I17: nobody is answered before that): whoever finds it registered reaches it.
  * @throws CommanderError as `openServerLog` and `ClusterRegistry.register`
  */
 export async function startJournalServer(
@@ -83,8 +83,7 @@ export async function startJournalServer(
   const closeLog = (): Promise<void> =>
     new Promise((resolve, reject) => log.close((error) => (error === null ? resolve() : reject(error))))
   try {
-    await registration.begin()
-    const listener = await transport.listen(listen, shell.accept)
+    const listener = await listenFirst(transport, listen, shell, registration)
     const stop = async (): Promise<void> => {
       registration.end()
       shell.stop()
@@ -99,3 +98,28 @@ export async function startJournalServer(
     throw error
   }
 }
+
+async function listenFirst(
+  transport: Transport,
+  address: string,
+  shell: JournalServerShell,
+  registration: ServerRegistration,
+): Promise<Listener> {
+  let isRegistered = false
+  const listener = await transport.listen(address, (channel) => {
+    if (isRegistered) return shell.accept(channel)
+    channel.close(notYet())
+    return { frame: () => {}, closed: () => {} }
+  })
+  try {
+    await registration.begin()
+    isRegistered = true
+    return listener
+  } catch (error) {
+    await listener.close()
+    throw error
+  }
+}
+
+const notYet = (): CommanderError =>
+  new CommanderError('not_ready', 'this journal server is just starting: try again', { retryable: true })

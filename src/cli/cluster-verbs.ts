@@ -71,7 +71,7 @@ export const clusterVerbs = (ofDirectory: readonly FlagDefinition[]): readonly V
       path: 'cluster reconfigure',
       help: 'keep the journal on other journal servers, or by another policy, from now on; what is not given stays',
       flags: [
-        { flag: '--group <a,b,c>', help: 'ids of the journal servers' },
+        { flag: '--group <a,b,c>', help: 'ids of the journal servers, as many as there are replicas' },
         { flag: '--replicas <N>', help: 'journal servers that keep each segment' },
         { flag: '--ack-quorum <M>', help: 'of them so many have flushed an entry before it is acknowledged' },
         { flag: '--topology <WHAT>', help: 'who sends to them', choices: ['fanout', 'chain'] },

@@ -278,6 +278,7 @@ const stillLeaving = (id: ServerId, segments: number): CommanderError =>
 const notRegistered = (ids: readonly ServerId[]): CommanderError =>
   new CommanderError(
     'timeout',
-    `${ids.join(', ')} ${ids.length === 1 ? 'was' : 'were'} provisioned and did not register in time: look at the log of this host`,
+    `${ids.join(', ')} ${ids.length === 1 ? 'was' : 'were'} provisioned and did not register in time: look at the log of this host, and take ` +
+      `${ids.length === 1 ? 'it' : 'them'} back by commanderdb cluster deprovision where ${ids.length === 1 ? 'it does' : 'they do'} not come up`,
     { details: { servers: ids } },
   )

@@ -42,9 +42,8 @@ export class NodeServer {
           return
         }
         const request = decodeMessage(kind, body)
-        if (request.kind !== 'tail')
-          throw new CommanderError('protocol_violation', `a node is not asked "${request.kind}"`)
-        void this.#tail(channel, request)
+        if (request.kind === 'tail') void this.#tail(channel, request)
+        else channel.close(notAsked(request.kind))
       },
       writable: () => seeds?.writable(channel),
       closed: () => seeds?.closed(channel),
@@ -77,3 +76,7 @@ function send(channel: Channel, message: ReplicationMessage): void {
   const { kind, body } = encodeMessage(message)
   channel.send(kind, ...body)
 }
+
+/** Whoever takes a node for a journal server hears what it is. */
+const notAsked = (kind: string): CommanderError =>
+  new CommanderError('protocol_violation', `this is a node of a database, which is not asked "${kind}"`)

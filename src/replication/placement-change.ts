@@ -27,7 +27,7 @@ export function wantedPlacement(
 ): Placement {
   const { group } = change
   const policy = checkPolicy({
-    replicas: change.replicas ?? group?.length ?? former.replicas,
+    replicas: change.replicas ?? former.replicas,
     ackQuorum: change.ackQuorum ?? former.ackQuorum,
     topology: change.topology ?? former.topology,
   })
@@ -51,14 +51,20 @@ function checkedGroup(
     throw new CommanderError('not_found', `no journal server ${id} is registered; those that are: ${known}`)
   })
   if (new Set(group).size !== group.length) throw unsatisfiable(`the group ${group.join(',')} names a server twice`)
-  if (group.length !== policy.replicas)
-    throw unsatisfiable(`the group has ${group.length} servers, and the policy wants ${policy.replicas}`)
+  if (group.length !== policy.replicas) throw otherSize(group.length, policy.replicas)
   const leaving = chosen.filter(({ state }) => state === 'leaving').map(({ id }) => id)
   if (leaving.length > 0) throw unsatisfiable(`${leaving.join(', ')} is leaving the cluster`)
   const silent = group.filter((id) => !up.has(id))
   if (silent.length > 0) throw unsatisfiable(`${silent.join(', ')} does not answer`)
   checkGroup(chosen, { policy, mayShareDevice })
   return group
+}
+
+/** Fewer replicas are less safe: nobody gets them by naming a group alone. */
+const otherSize = (size: number, replicas: number): CommanderError => {
+  const advice = `name ${replicas} servers, or say --replicas ${size} as well; nothing was changed`
+  const message = `the group has ${size} ${size === 1 ? 'server' : 'servers'}, and the policy wants ${replicas} replicas: ${advice}`
+  return new CommanderError('policy_unsatisfiable', message, { retryable: false })
 }
 
 const unsatisfiable = (what: string): CommanderError =>

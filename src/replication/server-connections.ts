@@ -91,6 +91,8 @@ class Connection {
   #channel: Channel | null = null
   #isOpen = false
   #delayMs = firstDelayMs
+  /** Whoever listens there is a journal server. */
+  #hasAnswered = false
   /** Why the last one ended. */
   #reason: string | null = null
   #stopped = false
@@ -137,7 +139,7 @@ class Connection {
       opened: () => {
         if (this.#channel !== channel) return
         this.#isOpen = true
-        this.#delayMs = firstDelayMs
+        this.#hasAnswered = false
         this.#o.connected?.(this.member)
       },
       frame: (kind, body) => {
@@ -154,13 +156,15 @@ class Connection {
   }
 
   #take(answer: ServerAnswer | ReportIsAnswer): void {
+    this.#hasAnswered = true
+    this.#delayMs = firstDelayMs
     if (answer.kind === 'reportIs') this.#o.reported?.(answer, this.member)
     else this.#o.answered(answer, this.member)
   }
 
   #closed(error: CommanderError | null): void {
     const { environment } = this.#o
-    const was = this.#isOpen
+    const was = this.#isOpen && this.#hasAnswered
     this.#channel = null
     this.#isOpen = false
     if (this.#stopped) return

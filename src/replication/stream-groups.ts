@@ -20,6 +20,8 @@ export interface StreamGroupsOptions {
 /** What a node knows when it decides on which journal servers a segment is to lie. */
 export class StreamGroups {
   readonly #o: StreamGroupsOptions
+  /** Why none can be had, as it was said last: it is asked for again and again. */
+  #said: string | null = null
 
   constructor(options: StreamGroupsOptions) {
     this.#o = options
@@ -36,10 +38,17 @@ export class StreamGroups {
 
   /** For the next segment; null: no group can be had for now. */
   plan(meta: StreamMeta, servers: ReadonlyMap<ServerId, RegisteredServer> = this.registered): GroupPlan | null {
-    const { policy, log } = this.#o
-    return groupOrNull(
-      () => planGroup(this.view(meta, servers), policy),
-      (error) => log.warn({ stream: meta.stream, servers: [...servers.keys()], error }, 'no group can be had; waiting'),
+    const plan = groupOrNull(
+      () => planGroup(this.view(meta, servers), this.#o.policy),
+      (why) => this.#say(meta.stream, [...servers.keys()], why),
     )
+    if (plan !== null) this.#said = null
+    return plan
+  }
+
+  #say(stream: string, servers: readonly ServerId[], error: string): void {
+    if (error === this.#said) return
+    this.#said = error
+    this.#o.log.warn({ stream, servers, error }, `no group of journal servers can be had, waiting for one: ${error}`)
   }
 }

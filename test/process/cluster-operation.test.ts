@@ -90,9 +90,29 @@ describe('a cluster under load that is operated by the command line', () => {
       code: 'policy_unsatisfiable',
       message: expect.stringContaining('wants 5 journal servers, 4 can be had'),
     })
+    expect(await refused('reconfigure', '--group', 's-1,s-2')).toMatchObject({
+      exitCode: 1,
+      code: 'policy_unsatisfiable',
+      message: expect.stringContaining('the group has 2 servers, and the policy wants 3 replicas'),
+    })
     expect(await refused('promote', 'c')).toMatchObject({ exitCode: 1, code: 'not_found' })
     expect(await refused('deprovision', 'x')).toMatchObject({ exitCode: 1, code: 'not_found' })
     expect(openOf(await hosts.status())).toEqual(before)
+  })
+
+  it('has no second node under an id that is taken', async () => {
+    const { exitCode, stderr } = await hosts.cli.run(
+      ...['start', '--data-dir', join(hosts.directory, 'twin'), '--node-id', 'a', '--no-http'],
+      ...['--journal', 'replicated', '--metadata', hosts.metadata, '--replication-dev', 'true'],
+    )
+    expect(stderr).toMatch(/there is a node a in this cluster already: it is up on .*--node-id/)
+    expect(exitCode).toBe(2)
+    const { nodes, stream } = await hosts.status()
+    expect(nodes.map(({ id, address }) => [id, address.startsWith(join(hosts.directory, 'twin'))])).toEqual([
+      ['a', false],
+      ['b', false],
+    ])
+    expect(stream).toMatchObject({ leader: { id: 'a' }, isLed: true })
   })
 
   it('seals, changes policy and group, and lets another node lead, while commands go on', async () => {
@@ -109,7 +129,10 @@ describe('a cluster under load that is operated by the command line', () => {
     const two = { group: ['s-1', 's-2'], policy: { replicas: 2, ackQuorum: 2, topology: 'fanout' } }
     expect(await change('--replicas', '2')).toEqual({ changed: true, ...two })
     const chain = { group: ['s-1', 's-3', 't-1'], policy: { replicas: 3, ackQuorum: 2, topology: 'chain' } }
-    expect(await change('--group', 's-1,s-3,t-1', '--topology', 'chain')).toEqual({ changed: true, ...chain })
+    expect(await change('--group', 's-1,s-3,t-1', '--replicas', '3', '--topology', 'chain')).toEqual({
+      changed: true,
+      ...chain,
+    })
     // What an operator has set outlives the leader that carried it out, whatever the config of the next one says.
     expect(await hosts.json(a, 'promote', 'b')).toMatchObject({
       changed: true,

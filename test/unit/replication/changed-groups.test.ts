@@ -157,7 +157,8 @@ describe('another placement, as an operator wants it', () => {
   it('keeps what is not given', () => {
     expect(place({ ackQuorum: 3 })).toEqual({ group: ['a', 'b', 'c'], policy: { ...policy, ackQuorum: 3 } })
     expect(place({ replicas: 2 })).toEqual({ group: ['a', 'b'], policy: { ...policy, replicas: 2 } })
-    expect(place({ group: ['d', 'c', 'b', 'a'] })).toMatchObject({ policy: { replicas: 4, ackQuorum: 2 } })
+    expect(place({ group: ['d', 'c', 'b'] })).toEqual({ group: ['d', 'c', 'b'], policy })
+    expect(place({ group: ['d', 'c', 'b', 'a'], replicas: 4 })).toMatchObject({ policy: { replicas: 4, ackQuorum: 2 } })
     expect(place({ topology: 'chain' }, ['a', 'c', 'd']).group).toEqual(['a', 'c', 'd'])
   })
 
@@ -169,6 +170,8 @@ describe('another placement, as an operator wants it', () => {
     [{ group: ['a', 'b', 'x'] }, 'not_found'],
     [{ group: ['a', 'b', 'b'] }, 'policy_unsatisfiable'],
     [{ group: ['a', 'b'], replicas: 3 }, 'policy_unsatisfiable'],
+    [{ group: ['a', 'b'] }, 'policy_unsatisfiable'],
+    [{ group: ['a', 'b', 'c', 'd'] }, 'policy_unsatisfiable'],
   ])('is refused as %j', (change, code) => {
     expect(() => place(change)).toThrow(expect.objectContaining({ code }))
   })

@@ -31,6 +31,16 @@ describe('that what is flushed is replicated', () => {
     expect(replicationRefusal(open, registered('8:1', '8:2', '8:2'), false)).toBeNull()
   })
 
+  it('is not where one of them acknowledges alone, whatever is allowed for development', () => {
+    const [segment] = open.segments
+    const alone = { ...open, segments: [{ ...segment, policy: { ...policy, ackQuorum: 1 } }] } as StreamMeta
+    for (const mayShareDevice of [false, true]) {
+      const refusal = replicationRefusal(alone, registered('8:1', '8:2'), mayShareDevice)
+      expect(refusal).toMatchObject({ code: 'policy_unsatisfiable', retryable: false })
+      expect(refusal?.message).toContain('--ack-quorum 2')
+    }
+  })
+
   it('is not where a member is registered no more, nor where there is no open segment', () => {
     expect(replicationRefusal(open, registered('8:1'), true)?.code).toBe('policy_unsatisfiable')
     const none = replicationRefusal({ ...open, segments: [] }, registered('8:1', '8:2'), false)
