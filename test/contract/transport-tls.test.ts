@@ -1,4 +1,5 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { connect as connectPlain } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -208,5 +209,23 @@ describe('addresses', () => {
       await client.until(() => client.told.includes('opened'))
       await listener.close()
     }
+  })
+})
+
+describe('certificates that README.md makes', () => {
+  it('are accepted for the ids that they name, and for no others', async () => {
+    const readme = readFileSync(join(import.meta.dirname, '..', '..', 'README.md'), 'utf8')
+    const [, script = ''] = /```text\n(openssl req -x509[\s\S]*?)```/.exec(readme) ?? []
+    const made = mkdtempSync(join(directory, 'readme-'))
+    execFileSync('sh', ['-e', '-c', script], { cwd: made, stdio: 'ignore' })
+    const read = (file: string): string => readFileSync(join(made, file), 'utf8')
+    const host: TlsIdentity = { ca: read('ca.crt'), cert: read('host-1.crt'), key: read('host-1.key') }
+    const { client } = await meet(host, host, (at) => `tls://s1-1@${at}`)
+    await client.until(() => client.told.includes('opened'))
+    const other = await meet(host, host, (at) => `tls://s2-1@${at}`)
+    expect(await other.client.untilClosed()).toMatchObject({
+      code: 'forbidden',
+      message: expect.stringContaining('and not of s2-1'),
+    })
   })
 })
