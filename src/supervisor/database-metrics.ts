@@ -3,11 +3,11 @@ import type { DatabaseStatus, ProcessStatus } from './control-protocol.ts'
 
 /** Everything that the processes of a database report, in the Prometheus text format. */
 export function databaseMetrics({ processes, attestation }: DatabaseStatus): Promise<string> {
-  return renderMetrics([...processes.map(samplesOf), nodesOf(attestation)])
+  return renderMetrics([...processes.map(samplesOf), ...(attestation === null ? [] : [nodesOf(attestation)])])
 }
 
-function nodesOf(attestation: DatabaseStatus['attestation']): ProcessSamples {
-  const value = attestation?.nodes.filter(({ difference }) => difference !== null).length ?? 0
+function nodesOf({ nodes }: NonNullable<DatabaseStatus['attestation']>): ProcessSamples {
+  const value = nodes.filter(({ difference }) => difference !== null).length
   const help = 'Nodes of the cluster with another state than this one.'
   return { process: 'journal-writer', samples: [{ name: 'nodes_with_another_state', kind: 'gauge', help, value }] }
 }
