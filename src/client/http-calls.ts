@@ -3,6 +3,7 @@ import { CommanderError, type ErrorCode, isCommanderError } from '../kernel/erro
 import { errorOf } from './http-answers.ts'
 import type { HttpNodes } from './http-nodes.ts'
 import type { HttpAnswer } from './http-requester.ts'
+import { HttpWatch, SilentNodeError } from './http-watch.ts'
 import type { ReadSession } from './read-session.ts'
 
 /** The longest that the server waits in one request. */
@@ -41,11 +42,13 @@ const otherNodeDelayMs = 5
 export class HttpCalls {
   readonly #o: HttpCallsOptions
   readonly #closing = new AbortController()
+  readonly #watch: HttpWatch
   #inFlight = 0
   readonly #waiting: (() => void)[] = []
 
   constructor(options: HttpCallsOptions) {
     this.#o = options
+    this.#watch = new HttpWatch(options.environment, options.nodes, this.#headers())
   }
 
   get closed(): AbortSignal {
@@ -54,6 +57,7 @@ export class HttpCalls {
 
   close(): void {
     this.#closing.abort()
+    this.#watch.close()
     for (const wake of this.#waiting.splice(0)) wake()
   }
 
@@ -67,18 +71,34 @@ export class HttpCalls {
     }
   }
 
-  /** One request without a deadline, whose answer is a stream: the caller aborts it. */
-  async stream(path: string, headers: Readonly<Record<string, string>>, signal: AbortSignal): Promise<HttpAnswer> {
+  /**
+   * One request without a deadline, whose answer is a stream: the caller aborts it.
+   *
+   * @param isFollowing it may come to a stop for as long as nothing happens
+   */
+  async stream(
+    path: string,
+    headers: Readonly<Record<string, string>>,
+    signal: AbortSignal,
+    isFollowing: boolean,
+  ): Promise<AsyncIterable<Uint8Array>> {
     const { nodes } = this.#o
     const node = nodes.current
+    const left = new AbortController()
+    const giveUp = (error: CommanderError): void => left.abort(error)
+    const ended = AbortSignal.any([left.signal, signal])
+    const visit = this.#watch.enter(node, giveUp)
     try {
-      const request = { method: 'GET', path, headers: this.#headers(headers), body: null, signal } as const
-      const answer = await nodes.request(request)
+      const request = { method: 'GET', path, headers: this.#headers(headers), body: null, signal: ended } as const
+      const answer = await nodes.at(node)(request)
+      visit.heard()
       if (answer.status !== 200) throw await errorOf(answer)
-      return answer
+      return this.#watch.chunksOf(answer, node, giveUp, isFollowing)
     } catch (error) {
       nodes.failed(node, error)
       throw error
+    } finally {
+      visit.leave()
     }
   }
 
@@ -115,7 +135,7 @@ export class HttpCalls {
     for (let attempt = 0; ; attempt++) {
       const node = nodes.current
       try {
-        return await this.#attempt(call, endsAtMs - clock.monotonicMs())
+        return await this.#attempt(call, node, endsAtMs - clock.monotonicMs())
       } catch (error) {
         if (this.closed.aborted) throw closedError()
         if (isCommanderError(error) && mayBeDone.has(error.code)) unknown = error
@@ -131,20 +151,26 @@ export class HttpCalls {
 
   async #attempt<Result>(
     { method, path, headers, body = null, take, timeoutMs }: HttpCall<Result>,
+    node: string,
     leftMs: number,
   ): Promise<Result> {
     if (this.closed.aborted) throw closedError()
-    const late = new AbortController()
-    const timer = this.#o.environment.scheduler.after(Math.max(0, leftMs), () => late.abort())
-    const signal = AbortSignal.any([late.signal, this.closed])
+    const { environment, nodes, session } = this.#o
+    const over = new AbortController()
+    const giveUp = (error: CommanderError): void => over.abort(error)
+    const timer = environment.scheduler.after(Math.max(0, leftMs), () => giveUp(lateError(method, path, timeoutMs)))
+    const visit = this.#watch.enter(node, giveUp)
+    const signal = AbortSignal.any([over.signal, this.closed])
     try {
-      const answer = await this.#o.nodes.request({ method, path, headers: this.#headers(headers), body, signal })
-      this.#o.session.saw(Number(answer.header('applied-lsn') ?? 0))
+      const answer = await nodes.at(node)({ method, path, headers: this.#headers(headers), body, signal })
+      visit.heard()
+      session.saw(Number(answer.header('applied-lsn') ?? 0))
       return await take(answer)
     } catch (error) {
-      throw late.signal.aborted ? lateError(method, path, timeoutMs) : error
+      throw over.signal.aborted ? over.signal.reason : error
     } finally {
       timer.cancel()
+      visit.leave()
     }
   }
 
@@ -165,6 +191,8 @@ function delayBefore(
   isElsewhere: boolean,
 ): number | null {
   if (!isCommanderError(error) || repeat === 'never') return null
+  // It was waited for long enough.
+  if (error instanceof SilentNodeError && repeat === 'always') return 0
   if (isElsewhere && (error.code === 'not_leader' || error.code === 'no_database'))
     return Math.min(otherNodeDelayMs * 2 ** attempt, retryDelayMsMax)
   const usualMs = Math.min(retryDelayMs * 2 ** attempt, retryDelayMsMax)

@@ -1,7 +1,7 @@
 import { type ClientEvent, type ClientOutcome, isWritten } from '../ipc/call-codec.ts'
 import type { ReadFloor } from '../ipc/client-protocol.ts'
 import type { Environment } from '../kernel/environment.ts'
-import { CommanderError, isCommanderError } from '../kernel/errors.ts'
+import { CommanderError, type ErrorCode, isCommanderError } from '../kernel/errors.ts'
 import { limits } from '../kernel/limits.ts'
 import type { AnyAggregate } from '../sdk/aggregate-types.ts'
 import type { AnyWorkflow } from '../sdk/workflow-types.ts'
@@ -74,7 +74,7 @@ export class HttpDatabase implements Database, WorkflowConnection {
       try {
         return await this.#openCurrent()
       } catch (error) {
-        if (!isCommanderError(error) || error.code !== 'no_database') throw error
+        if (!isCommanderError(error) || !isNobody.has(error.code)) throw error
       }
     }
     return this.#openCurrent()
@@ -159,9 +159,9 @@ export class HttpDatabase implements Database, WorkflowConnection {
       while (!ended.aborted) {
         try {
           const path = `/v1/events${query({ after, types: types?.join(','), ...this.#floorOf(options) })}`
-          const answer = await this.#calls.stream(path, { accept }, ended)
+          const chunks = await this.#calls.stream(path, { accept }, ended, follow)
           const read = follow ? readMessages : readLines
-          for await (const batch of read(answer.chunks(), after)) {
+          for await (const batch of read(chunks, after)) {
             after = batch.after
             this.#session.saw(batch.events.at(-1)?.lsn ?? 0)
             if (batch.events.length > 0) yield batch.events
@@ -333,6 +333,9 @@ function traceOf(metadata: Readonly<Record<string, string>>): Readonly<Record<st
   const message = `metadata "${other}" cannot go over HTTP, which carries traceparent only; connect by dataDir`
   throw new CommanderError('invalid_input', message)
 }
+
+/** Another node may be there. */
+const isNobody: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['no_database', 'connection_lost'])
 
 /** Reading goes on where it was once the database is there again. */
 function isPassing(error: unknown): boolean {

@@ -27,14 +27,14 @@ export class HttpNodes {
     return this.#urls[this.#at] as string
   }
 
-  readonly request: HttpRequester = (request) => {
-    const url = this.current
+  /** Over the connections to this node. */
+  at(url: string): HttpRequester {
     let requester = this.#requesters.get(url)
     if (requester === undefined) {
       requester = this.#requesterOf(url)
       this.#requesters.set(url, requester)
     }
-    return requester(request)
+    return requester
   }
 
   /**

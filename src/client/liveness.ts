@@ -1,5 +1,5 @@
 /** Nothing was heard for so long although somebody waits: the other side is asked whether it is there. */
-const quietMs = 2000
+const quietDefaultMs = 2000
 /** It does not even say that it is. */
 const silentMs = 2000
 
@@ -19,7 +19,7 @@ export class Liveness {
   }
 
   /** @returns `ask` once before it is `gone` */
-  check(nowMs: number, isAnyoneWaiting: boolean): 'there' | 'ask' | 'gone' {
+  check(nowMs: number, isAnyoneWaiting: boolean, quietMs: number = quietDefaultMs): 'there' | 'ask' | 'gone' {
     if (this.#askedMs !== null) return nowMs - this.#askedMs >= silentMs ? 'gone' : 'there'
     if (!isAnyoneWaiting) this.#heardMs = nowMs
     if (nowMs - this.#heardMs < quietMs) return 'there'

@@ -12,6 +12,7 @@ const tail = 'test/unit/replication/linearizable-tail.test.ts'
 const refusal = 'test/unit/replication/replication-refusal.test.ts'
 const cut = 'test/unit/journal/cut.test.ts'
 const severalNodes = 'test/unit/client/several-nodes.test.ts'
+const silentNodes = 'test/unit/client/silent-nodes.test.ts'
 
 /** What goes wrong when the lead of a replicated journal goes from one node to another. */
 export const standbyMutants: readonly Mutant[] = [
@@ -141,6 +142,19 @@ export const standbyMutants: readonly Mutant[] = [
       by(
         severalNodes,
         'a client over sockets of a database on several nodes does not say so of a call that was sent before, over a connection that was lost',
+      ),
+    ],
+  },
+  {
+    name: 'what has no key is asked again at the next node when the first one is silent',
+    attacks: 'G1, standby',
+    file: 'src/client/http-calls.ts',
+    text: "  if (error instanceof SilentNodeError && repeat === 'always') return 0\n",
+    replacement: '  if (error instanceof SilentNodeError) return 0\n',
+    foundBy: [
+      by(
+        silentNodes,
+        'a client over HTTP of several nodes, one of which stands still asks what changes something and has no key nowhere else',
       ),
     ],
   },

@@ -74,6 +74,17 @@ export class ClusterWorld {
     return client
   }
 
+  /** A client over HTTP that knows both nodes, and asks that one first; they need `http` in their config. */
+  async connectHttp(first: RunningDatabase): Promise<Database> {
+    const nodes = [first, ...this.nodes.filter((node) => node !== first)]
+    const url = await Promise.all(
+      nodes.map((node) => until('the URL of a node', async () => (await node.status())?.url)),
+    )
+    const client = await connect({ url, timeoutMs: 120_000 })
+    this.#clients.push(client)
+    return client
+  }
+
   async remove(): Promise<void> {
     for (const client of this.#clients) await client.close()
     for (const database of [...this.#others, ...this.nodes, this.servers]) await database.remove()

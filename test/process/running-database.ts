@@ -31,7 +31,8 @@ export async function until<Value>(
   throw new Error(`not within ${pollsMax} polls: ${what}`)
 }
 
-export type TestConfig = Omit<Config, 'dataDir' | 'http'>
+/** Without HTTP, unless that is given. */
+export type TestConfig = Omit<Config, 'dataDir'>
 
 /** Restarts at once and for ever, as tests kill more often than anything fails. */
 const restart = { maxRestarts: 1000, initialDelayMs: 10, maxDelayMs: 200 }
@@ -97,9 +98,9 @@ export class RunningDatabase {
       ...processes[name],
     })
     const file = {
+      http: false,
       ...rest,
       dataDir: this.dataDir,
-      http: false,
       applications: applications.map((one) => ({ ...one, resources: { ...resources, ...one.resources } })),
       processes: {
         journalWriter: role('journalWriter'),

@@ -40,7 +40,7 @@ function httpWorld(urls: readonly string[], answers: Readonly<Record<string, () 
       asked.push(url)
       return answers[url]?.() ?? new CommanderError('no_database', `nobody at ${url}`)
     })
-    return nodes.request
+    return nodes.at('http://a')
   }
   const db = new HttpDatabase({ environment, nodes: new HttpNodes(urls, requesterOf) })
   return { db, asked, environment }
