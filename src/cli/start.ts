@@ -1,10 +1,11 @@
 import { extname, join } from 'node:path'
 import { Worker } from 'node:worker_threads'
-import { assertCanListen } from '../gateway/http-listen-check-adapter.ts'
+import { assertCanListen } from '../gateway/http-listen-check.ts'
 import { fromWireError, type WireError } from '../kernel/errors.ts'
 import { lockDatabase } from '../observability/process-lock-adapter.ts'
 import type { ResolvedConfig } from '../sdk/resolved-config.ts'
 import { readIdentity } from '../store/identity-adapter.ts'
+import { assertCanListenToOthers } from '../supervisor/replication-listen-check.ts'
 import type { SupervisionOutcome } from '../supervisor/supervision.ts'
 import { type Flags, readSettings } from './settings.ts'
 import type { Terminal } from './terminal.ts'
@@ -35,10 +36,11 @@ const noApplication =
  * @throws CommanderError `foreign_database`, `database_locked`, `invalid_module`, `invalid_config`
  */
 async function checkBeforehand(config: ResolvedConfig): Promise<void> {
-  const { dataDir, http, security } = config
+  const { dataDir, http, replication, security } = config
   // Whoever has the database open has its port as well, and is the one to be named.
   if (readIdentity(dataDir) !== undefined) lockDatabase(dataDir, 'database').release()
   if (http !== false) await assertCanListen(http, security.tokens)
+  await assertCanListenToOthers(replication, dataDir)
   await checkApplications(config)
 }
 
