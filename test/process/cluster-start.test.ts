@@ -73,3 +73,17 @@ describe('replication.listen in use', () => {
     expect(await command.line(/^ready .*$/m)).toContain(cli.dataDir)
   })
 })
+
+describe('a host of journal servers alone', () => {
+  it('misses no application, and no port of HTTP', async () => {
+    const address = ownAddress()
+    await listenAt(address)
+    const [host = '', port = ''] = address.split(':')
+    const command = cli.spawn([
+      ...['start', '--data-dir', 'data', '--journal', 'replicated', '--node-id', 'n', '--metadata', 'file:metadata'],
+      ...['--journal-servers', '1', '--journal-servers-only', 'true', '--http-host', host, '--http-port', port],
+    ])
+    expect(await command.line(/^ready .*$/m)).toMatch(/^ready pid=\d+ dataDir=/)
+    expect(command.stderr).toBe('')
+  })
+})
