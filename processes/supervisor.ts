@@ -65,7 +65,8 @@ async function clusterOf({ replication, dataDir }: ResolvedConfig, databaseId?: 
   // Whoever comes for the first time is told at once; a member has been there, and waits.
   const waitMs = isMember ? replication.metadataWaitMs : 0
   const say = (text: string): boolean => process.stderr.write(`commanderdb: ${text}\n`)
-  const found = await joinCluster(metadata, databaseId ?? clusterId ?? undefined, { isMember, waitMs, say })
+  const settings = { isMember, hasCertificates: replication.tls !== null, waitMs, say }
+  const found = await joinCluster(metadata, databaseId ?? clusterId ?? undefined, settings)
   if (clusterId !== null && clusterId !== found) throw otherCluster(dataDir, found, clusterId)
   return found
 }

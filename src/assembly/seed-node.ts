@@ -38,6 +38,9 @@ export interface SeedSettings {
   readonly files: SeedFiles
 }
 
+/** By the id of a node why it did not give its store, when it was asked last. */
+type Failures = Map<string, string>
+
 /** So long other nodes are waited for. */
 const patienceMs = 60_000
 const againMs = 1000
@@ -78,7 +81,8 @@ export class NodeSeeding {
     } catch (error) {
       if (!isReached || !isCommanderError(error) || error.code !== 'log_trimmed') throw error
       const { log } = this.#surroundings.environment
-      log.warn({ archive: archive?.location }, 'no other node is there: everything is read from the archive')
+      const said = { archive: archive?.location, error: error.message }
+      log.warn(said, 'no other node gave its store: everything is read from the archive')
     }
   }
 
@@ -87,19 +91,22 @@ export class NodeSeeding {
     const { environment, transport, addresses } = this.#surroundings
     if (await isServed(transport, addresses.applier)) throw inUse() // N2
     const untilMs = environment.clock.monotonicMs() + patienceMs
+    const failures: Failures = new Map()
     for (;;) {
-      for (const node of await this.#nodes()) if (await this.#takeFrom(node)) return
-      if (environment.clock.monotonicMs() >= untilMs) throw nobodyHasIt()
+      for (const node of await this.#nodes()) if (await this.#takeFrom(node, failures)) return
+      if (environment.clock.monotonicMs() >= untilMs) throw failures.size === 0 ? nobodyHasIt() : nobodyGaveIt(failures)
       await new Promise<void>((resolve) => environment.scheduler.after(againMs, resolve))
     }
   }
 
-  async #takeFrom(node: NodeRecord): Promise<boolean> {
+  async #takeFrom(node: NodeRecord, failures: Failures): Promise<boolean> {
     const { environment, journalId } = this.#surroundings
     const { clusterTransport: transport, files } = this.#o
     const coming = await files.receive()
     try {
-      environment.log.info({ node: node.id, address: node.address }, 'this node takes the store of another one')
+      // It is asked again and again: each cause is said once.
+      if (!failures.has(node.id))
+        environment.log.info({ node: node.id, address: node.address }, 'this node takes the store of another one')
       const id = Buffer.from(journalId).toString('hex')
       const { scheduler } = environment
       const wish = { transport, scheduler, address: node.address, stream: databaseStream, journalId: id, sink: coming }
@@ -118,7 +125,10 @@ export class NodeSeeding {
     } catch (error) {
       await coming.abandon()
       if (isCommanderError(error) && error.code === 'store_failed') throw error
-      environment.log.warn({ node: node.id, error: messageOf(error) }, 'the store of that node was not taken')
+      const reason = messageOf(error)
+      if (failures.get(node.id) !== reason)
+        environment.log.warn({ node: node.id, error: reason }, `the store of node ${node.id} was not taken: ${reason}`)
+      failures.set(node.id, reason)
       return false
     }
   }
@@ -198,6 +208,14 @@ const nobodyHasIt = (): CommanderError =>
     'the journal servers have given up entries that this node lacks, and no other node was there to take the store of: start another node ' +
       'first, or restore a backup of the database here',
   )
+
+function nobodyGaveIt(failures: Failures): CommanderError {
+  const asked = [...failures].map(([node, reason]) => `node ${node} (${reason})`).join(', ')
+  const message =
+    'the journal servers have given up entries that this node lacks, and no other node gave this one its store; asked were ' +
+    `${asked}. Mend that, and start this node again`
+  return new CommanderError('log_trimmed', message, { details: { nodes: Object.fromEntries(failures) } })
+}
 
 const fellBehind = (root: Lsn, trimLsn: Lsn): CommanderError =>
   new CommanderError('log_trimmed', `what came begins behind LSN ${root}, and by now the stream behind ${trimLsn}`)

@@ -1,10 +1,11 @@
 import { extname, join } from 'node:path'
 import { Worker } from 'node:worker_threads'
-import { assertCanListen } from '../gateway/http-listen-check-adapter.ts'
+import { assertCanListen } from '../gateway/http-listen-check.ts'
 import { fromWireError, type WireError } from '../kernel/errors.ts'
 import { lockDatabase } from '../observability/process-lock-adapter.ts'
 import type { ResolvedConfig } from '../sdk/resolved-config.ts'
 import { readIdentity } from '../store/identity-adapter.ts'
+import { assertCanListenToOthers } from '../supervisor/replication-listen-check.ts'
 import type { SupervisionOutcome } from '../supervisor/supervision.ts'
 import { type Flags, readSettings } from './settings.ts'
 import type { Terminal } from './terminal.ts'
@@ -17,7 +18,7 @@ interface SupervisorProgram {
 export async function start(terminal: Terminal, flags: Flags): Promise<number> {
   const { config } = await readSettings(flags)
   await checkBeforehand(config)
-  if (config.applications.length === 0) terminal.warn(noApplication)
+  if (config.applications.length === 0 && hasDatabase(config)) terminal.warn(noApplication)
   const program = new URL(`../../processes/supervisor${extname(import.meta.filename)}`, import.meta.url)
   if (flags['acceptLoss'] === true) await (await import('./accept-loss.ts')).giveUpDamage(terminal, config)
   const { runSupervisor } = (await import(program.href)) as SupervisorProgram
@@ -25,6 +26,10 @@ export async function start(terminal: Terminal, flags: Flags): Promise<number> {
   if (error !== undefined) terminal.fail(fromWireError(error))
   return exitCode
 }
+
+/** A host of journal servers alone takes no commands, and serves no HTTP. */
+const hasDatabase = ({ replication }: ResolvedConfig): boolean =>
+  replication.journal === 'local' || !replication.serversOnly
 
 const noApplication =
   'no application is loaded, so that no command will be taken: name its module by --app, or as one of applications in the config'
@@ -35,10 +40,11 @@ const noApplication =
  * @throws CommanderError `foreign_database`, `database_locked`, `invalid_module`, `invalid_config`
  */
 async function checkBeforehand(config: ResolvedConfig): Promise<void> {
-  const { dataDir, http, security } = config
+  const { dataDir, http, replication, security } = config
   // Whoever has the database open has its port as well, and is the one to be named.
   if (readIdentity(dataDir) !== undefined) lockDatabase(dataDir, 'database').release()
-  if (http !== false) await assertCanListen(http, security.tokens)
+  if (http !== false && hasDatabase(config)) await assertCanListen(http, security.tokens)
+  await assertCanListenToOthers(replication, dataDir)
   await checkApplications(config)
 }
 

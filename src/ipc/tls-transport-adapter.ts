@@ -239,7 +239,10 @@ const notAccepted = (who: string, fault: string): CommanderError =>
   )
 
 const withoutCertificates = (address: string): CommanderError =>
-  new CommanderError('invalid_config', `${address} needs certificates: set ca, cert and key of replication.tls`)
+  new CommanderError(
+    'invalid_config',
+    `${address} needs certificates, and none are given: give ca, cert and key of replication.tls (--replication-tls-ca, -cert and -key)`,
+  )
 
 const badIdentity = (address: string, cause: unknown): CommanderError =>
   new CommanderError(

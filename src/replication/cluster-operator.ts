@@ -7,11 +7,12 @@ import { ClusterRegistry } from './cluster-registry.ts'
 import type { Suggestion } from './master-state.ts'
 import type { ServerId } from './messages.ts'
 import { type MetadataStore, metadataKeys } from './metadata-store.ts'
-import { type SurveyedNode, surveyNodes } from './node-survey.ts'
+import { type SurveyedNodes, surveyNodes } from './node-survey.ts'
 import { type WantedChange, wantedPlacement } from './placement-change.ts'
 import type { RegisteredServer } from './registered-server.ts'
 import { satisfiableGroup } from './satisfiable-group.ts'
 import { ServerSurvey } from './server-survey.ts'
+import { noAnswer } from './silence-text.ts'
 import { type OpenSegment, openSegmentOf, type StreamMeta } from './stream-meta.ts'
 import { isSameGroup, isSamePolicy } from './suggested-wish.ts'
 import { encodeSuggestion, nothingSuggested } from './suggestion.ts'
@@ -71,8 +72,12 @@ export class ClusterOperator {
   async overview(): Promise<ClusterOverview> {
     const facts = await this.facts()
     const [nodes] = await Promise.all([this.#nodesUp(facts), this.#ask(facts.servers)])
-    const node = (id: string): SurveyedNode | null => nodes.get(id) ?? null
-    return overviewOf(facts, this.#o.stream, { server: (id) => this.#survey.of(id), node })
+    return overviewOf(facts, this.#o.stream, {
+      server: (id) => this.#survey.of(id),
+      node: (id) => nodes.up.get(id) ?? null,
+      serverError: ({ id, address }) => this.#survey.endOf(id) ?? noAnswer(address, answerMs),
+      nodeError: (id) => nodes.errors.get(id) ?? null,
+    })
   }
 
   /** Ends the open segment, and begins another one. */
@@ -109,7 +114,7 @@ export class ClusterOperator {
   async promote(node: string): Promise<Changed<{ readonly leader: string | null; readonly epoch: number }>> {
     const facts = await this.facts()
     const meta = recordOf(facts)
-    const up = await this.#nodesUp(facts)
+    const { up } = await this.#nodesUp(facts)
     if (!up.has(node)) throw noSuchNode(node, [...up.keys()])
     const leads = (of: StreamMeta): boolean => of.leader?.id === node && openSegmentOf(of)?.epoch === of.epoch
     const before = { leader: meta.leader?.id ?? null, epoch: meta.epoch }
@@ -200,7 +205,7 @@ export class ClusterOperator {
     return meta
   }
 
-  #nodesUp({ nodes }: ClusterFacts): Promise<ReadonlyMap<string, SurveyedNode>> {
+  #nodesUp({ nodes }: ClusterFacts): Promise<SurveyedNodes> {
     const { transport, environment, stream } = this.#o
     return surveyNodes({ transport, scheduler: environment.scheduler }, nodes, stream, answerMs)
   }

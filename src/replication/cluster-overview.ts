@@ -1,6 +1,7 @@
 import type { ClusterFacts } from './cluster-facts.ts'
 import type { SegmentState, ServerId } from './messages.ts'
 import type { SurveyedNode } from './node-survey.ts'
+import type { RegisteredServer } from './registered-server.ts'
 import type { ReplicationPolicy } from './replication-policy.ts'
 import type { SurveyedServer } from './server-survey.ts'
 import { commonStates } from './state-comparison.ts'
@@ -49,6 +50,8 @@ export interface NodeOverview {
   readonly incarnation: string
   /** Its state after the newest entry of which all nodes say theirs, by its hash: where these differ, something is wrong. */
   readonly attested: { readonly lsn: number; readonly hash: string } | null
+  /** Why it is silent; null: it is not. */
+  readonly error: string | null
 }
 
 export interface ServerOverview {
@@ -68,6 +71,8 @@ export interface ServerOverview {
   readonly address: string
   readonly identity: string
   readonly segments: readonly SegmentOverview[]
+  /** Why it did not answer; null: it did. */
+  readonly error: string | null
 }
 
 /** A segment that names the server, or that it has. */
@@ -86,12 +91,15 @@ export interface SegmentOverview {
 export interface Surveyed {
   readonly server: (id: ServerId) => SurveyedServer | null
   readonly node: (id: string) => SurveyedNode | null
+  /** Of those that said nothing: why. */
+  readonly serverError: (server: RegisteredServer) => string
+  readonly nodeError: (id: string) => string | null
 }
 
 export function overviewOf(
   facts: ClusterFacts,
   stream: string,
-  { server: said, node: heard }: Surveyed,
+  { server: said, node: heard, serverError, nodeError }: Surveyed,
 ): ClusterOverview {
   const { clusterId, meta, master, nodes, servers } = facts
   const statesOf = (id: ServerId): readonly SegmentState[] => said(id)?.streams.get(stream)?.segments ?? []
@@ -108,8 +116,10 @@ export function overviewOf(
       .map(({ id, incarnation, host, address, url, end }) => {
         const role = meta?.leader?.incarnation === incarnation ? ('leader' as const) : ('follower' as const)
         const state = heard(id) === null ? ('silent' as const) : ('up' as const)
+        const error = state === 'silent' ? nodeError(id) : null
         const lag = Math.max(0, committed - end)
-        return { id, role, state, end, lag, host, address, url, incarnation, attested: attested.get(id) ?? null }
+        const hash = attested.get(id) ?? null
+        return { id, role, state, end, lag, host, address, url, incarnation, attested: hash, error }
       })
       .sort(byId),
     servers: servers
@@ -132,6 +142,7 @@ export function overviewOf(
           address,
           identity,
           segments: segmentsOf(id, meta, statesOf(id)),
+          error: found === null ? serverError(server) : null,
         }
       })
       .sort(byId),

@@ -2,11 +2,19 @@ import type { Channel, ChannelHandlers, Transport } from '../ipc/channel.ts'
 import type { Scheduler } from '../kernel/environment.ts'
 import { decodeMessage, encodeMessage } from './message-codec.ts'
 import type { NodeRecord } from './node-record.ts'
+import { connectionEnd, noAnswer } from './silence-text.ts'
 
 /** What a node that is there said. */
 export interface SurveyedNode {
   /** As who leads says it; null from others, and while that one cannot be sure. */
   readonly committed: number | null
+}
+
+/** By the ids of nodes. */
+export interface SurveyedNodes {
+  readonly up: ReadonlyMap<string, SurveyedNode>
+  /** Why there was no answer. */
+  readonly errors: ReadonlyMap<string, string>
 }
 
 export interface NodeSurveyWorld {
@@ -20,25 +28,30 @@ export async function surveyNodes(
   nodes: readonly NodeRecord[],
   stream: string,
   timeoutMs: number,
-): Promise<ReadonlyMap<string, SurveyedNode>> {
-  const said = await Promise.all(nodes.map((node) => ask(world, node, stream, timeoutMs)))
-  return new Map(nodes.flatMap(({ id }, index) => (said[index] == null ? [] : [[id, said[index]] as const])))
+): Promise<SurveyedNodes> {
+  const up = new Map<string, SurveyedNode>()
+  const errors = new Map<string, string>()
+  const answers = nodes.map(async (node) => ({ id: node.id, said: await ask(world, node, stream, timeoutMs) }))
+  for (const { id, said } of await Promise.all(answers))
+    if (typeof said === 'string') errors.set(id, said)
+    else up.set(id, said)
+  return { up, errors }
 }
 
-/** null: no connection. */
+/** A text: why it did not answer. */
 function ask(
   { transport, scheduler }: NodeSurveyWorld,
   { address }: NodeRecord,
   stream: string,
   timeoutMs: number,
-): Promise<SurveyedNode | null> {
+): Promise<SurveyedNode | string> {
   return new Promise((resolve) => {
     let isThere = false
     let channel: Channel | null = null
-    const timer = scheduler.after(timeoutMs, () => end(null))
-    const end = (committed: number | null): void => {
+    const timer = scheduler.after(timeoutMs, () => end(isThere ? { committed: null } : noAnswer(address, timeoutMs)))
+    const end = (said: SurveyedNode | string): void => {
       timer.cancel()
-      resolve(isThere ? { committed } : null)
+      resolve(said)
       channel?.close()
     }
     transport.connect(address, (opened): ChannelHandlers => {
@@ -52,9 +65,10 @@ function ask(
         frame: (kind, body) => {
           const answer = decodeMessage(kind, body)
           opened.release(body.length)
-          end(answer.kind === 'tailIs' ? answer.lsn : null)
+          end({ committed: answer.kind === 'tailIs' ? answer.lsn : null })
         },
-        closed: () => end(null),
+        // One that does not accept us says so when it has greeted.
+        closed: (error) => end(isThere && error === null ? { committed: null } : connectionEnd(address, error)),
       }
     })
   })

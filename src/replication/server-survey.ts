@@ -1,9 +1,11 @@
 import type { Transport } from '../ipc/channel.ts'
 import type { Environment } from '../kernel/environment.ts'
+import type { CommanderError } from '../kernel/errors.ts'
 import { noEpoch } from '../kernel/identifiers.ts'
-import type { ReportIsAnswer, ServerAnswer, ServerId, StatusIsAnswer } from './messages.ts'
+import type { Member, ReportIsAnswer, ServerAnswer, ServerId, StatusIsAnswer } from './messages.ts'
 import type { RegisteredServer } from './registered-server.ts'
 import { ServerConnections } from './server-connections.ts'
+import { connectionEnd } from './silence-text.ts'
 
 /** What a journal server said of itself last. */
 export interface SurveyedServer {
@@ -26,6 +28,8 @@ export class ServerSurvey {
   readonly #o: SurveyOptions
   readonly #connections: ServerConnections
   readonly #said = new Map<ServerId, SurveyedServer>()
+  /** Why connections ended, or could not be made. */
+  readonly #ends = new Map<ServerId, string>()
   #servers: ReadonlyMap<ServerId, RegisteredServer> = new Map()
   #streams: readonly string[] = []
   #nextId = 1
@@ -39,12 +43,14 @@ export class ServerSurvey {
       answered: (answer) => this.#answered(answer),
       reported: (report) => this.#reported(report),
       connected: ({ id }) => this.#ask(id),
+      disconnected: (member, error) => this.#ended(member, error),
     })
   }
 
   setServers(servers: readonly RegisteredServer[]): void {
     this.#servers = new Map(servers.map((server) => [server.id, server]))
     for (const id of this.#said.keys()) if (!this.#servers.has(id)) this.#said.delete(id)
+    for (const id of this.#ends.keys()) if (!this.#servers.has(id)) this.#ends.delete(id)
     this.#connections.setMembers(servers)
   }
 
@@ -56,6 +62,11 @@ export class ServerSurvey {
 
   of(id: ServerId): SurveyedServer | null {
     return this.#said.get(id) ?? null
+  }
+
+  /** Why there was no connection to it last; null: there was none that ended. */
+  endOf(id: ServerId): string | null {
+    return this.#ends.get(id) ?? null
   }
 
   stop(): void {
@@ -82,6 +93,10 @@ export class ServerSurvey {
     const said = { report, streams: this.#said.get(report.server)?.streams ?? new Map() }
     this.#said.set(report.server, said)
     this.#o.heard?.(this.#servers.get(report.server) as RegisteredServer, said)
+  }
+
+  #ended({ id, address }: Member, error: CommanderError | null): void {
+    this.#ends.set(id, connectionEnd(address, error))
   }
 
   /** I17: another identity is somebody else. */

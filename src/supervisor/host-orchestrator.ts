@@ -1,10 +1,20 @@
-import { open, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
+import { open, readdir, rename, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import type { Random } from '../kernel/environment.ts'
 import { CommanderError } from '../kernel/errors.ts'
 import { makeDirectory } from '../kernel/make-directory-adapter.ts'
 import type { Orchestrator, ProvisionedServer } from '../replication/orchestrator.ts'
 import type { ChildSpecification } from './child-specification.ts'
+import {
+  doneName,
+  firstToProvision,
+  freeSlot,
+  isThere,
+  readSlots,
+  removedName,
+  serversName,
+  slotName,
+} from './server-slots.ts'
 import type { SupervisedChild } from './supervised-child.ts'
 
 /** The supervision, as far as it is needed here. */
@@ -29,10 +39,6 @@ export interface HostOrchestratorOptions {
   readonly first?: readonly string[]
 }
 
-/** Says that the first servers were provisioned: after that only whoever asks for them gets more. */
-const doneName = 'servers-provisioned'
-const slotName = 'slot'
-
 /**
  * Journal servers as processes of this host. That a server is provisioned is its directory: it is there before the process is, is found again
  * at the next start, and is moved aside when the process has ended. The slot lies in it.
@@ -43,7 +49,7 @@ export class HostOrchestrator implements Orchestrator {
   readonly #removed: string
   /** Ids with the names of their processes. */
   readonly #names = new Map<string, string>()
-  readonly #slots = new Map<string, number>()
+  #slots = new Map<string, number>()
   /** One change at a time. */
   #turn: Promise<unknown> = Promise.resolve()
 
@@ -55,15 +61,15 @@ export class HostOrchestrator implements Orchestrator {
     await flushDirectory(resolve(options.directory))
     await orchestrator.#provisionFirst(options.first ?? [])
     const ids = (await readdir(orchestrator.#servers)).sort()
-    for (const id of ids) await orchestrator.#findSlot(id)
+    orchestrator.#slots = await readSlots(orchestrator.#servers, ids)
     for (const id of ids) await orchestrator.#start(id)
     return orchestrator
   }
 
   private constructor(options: HostOrchestratorOptions) {
     this.#o = options
-    this.#servers = join(resolve(options.directory), 'servers')
-    this.#removed = join(resolve(options.directory), 'removed')
+    this.#servers = join(resolve(options.directory), serversName)
+    this.#removed = join(resolve(options.directory), removedName)
   }
 
   async list(): Promise<readonly ProvisionedServer[]> {
@@ -100,29 +106,20 @@ export class HostOrchestrator implements Orchestrator {
   }
 
   /** A start that ends in between goes on at the next one. */
-  async #provisionFirst(ids: readonly string[]): Promise<void> {
-    const done = join(resolve(this.#o.directory), doneName)
-    if (ids.length === 0 || (await isThere(done))) return
-    for (const id of ids) if (!(await isThere(join(this.#removed, id)))) await makeDirectory(join(this.#servers, id))
+  async #provisionFirst(first: readonly string[]): Promise<void> {
+    const directory = resolve(this.#o.directory)
+    const ids = await firstToProvision(directory, first)
+    if (ids === null) return
+    for (const id of ids) await makeDirectory(join(this.#servers, id))
     await flushDirectory(this.#servers)
-    await writeFile(done, `${ids.join('\n')}\n`, { flush: true })
-    await flushDirectory(resolve(this.#o.directory))
-  }
-
-  /** What lies in its directory, unless another one has it: then it gets another. */
-  async #findSlot(id: string): Promise<void> {
-    const text = await readFile(join(this.#servers, id, slotName), 'utf8').catch(() => '')
-    const slot = Number(text)
-    if (/^[1-9]\d{0,3}\n$/.test(text) && ![...this.#slots.values()].includes(slot)) this.#slots.set(id, slot)
+    await writeFile(join(directory, doneName), `${first.join('\n')}\n`, { flush: true })
+    await flushDirectory(directory)
   }
 
   async #slotOf(id: string): Promise<number> {
     const known = this.#slots.get(id)
     if (known !== undefined) return known
-    const taken = new Set(this.#slots.values())
-    const own = (this.#o.first ?? []).indexOf(id) + 1
-    let slot = own > 0 && !taken.has(own) ? own : 1
-    while (taken.has(slot)) slot++
+    const slot = freeSlot(id, this.#o.first ?? [], this.#slots)
     this.#slots.set(id, slot)
     await writeFile(join(this.#servers, id, slotName), `${slot}\n`, { flush: true })
     return slot
@@ -155,12 +152,6 @@ function stateOf(child: SupervisedChild | undefined): ProvisionedServer['state']
   if (child.degraded) return 'failing'
   return child.state === 'ready' ? 'ready' : 'starting'
 }
-
-const isThere = (path: string): Promise<boolean> =>
-  stat(path).then(
-    () => true,
-    () => false,
-  )
 
 async function flushDirectory(path: string): Promise<void> {
   for (const at of [path, dirname(path)]) {

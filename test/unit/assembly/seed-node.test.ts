@@ -48,6 +48,7 @@ class World {
   readonly storage = new MemoryStorage(environment)
   abandoned = 0
   archive: StreamArchive | null = null
+  readonly warnings: string[] = []
 
   constructor() {
     this.record()
@@ -68,7 +69,8 @@ class World {
     this.values.set(metadataKeys.stream('database'), encodeStreamMeta(meta))
   }
 
-  async node(id: string, root: number, asked = (): void => {}): Promise<void> {
+  /** Says that it is there, which it may not be. */
+  register(id: string, root: number): void {
     const record = {
       id,
       incarnation: 'i',
@@ -81,6 +83,10 @@ class World {
       mayShareDevice: true,
     }
     this.values.set(metadataKeys.node(id), encodeNode(record))
+  }
+
+  async node(id: string, root: number, asked = (): void => {}): Promise<void> {
+    this.register(id, root)
     const copy = async () => {
       this.asked.push(id)
       asked()
@@ -112,6 +118,7 @@ class World {
     const surroundings = {
       environment: {
         ...environment,
+        log: { ...environment.log, warn: (_: object, message: string) => this.warnings.push(message) },
         scheduler: { after, soon: setImmediate },
         clock: { monotonicMs: () => this.nowMs, wallMs: () => 0 },
       },
@@ -193,6 +200,31 @@ describe('a node that starts', () => {
 
   it('waits for another node, and says what is missing when none comes', async () => {
     await expect(world.beforeStart()).rejects.toMatchObject({ code: 'log_trimmed', message: /no other node was there/ })
+    expect(world.nowMs).toBe(60_000)
+  })
+
+  it('says which nodes were asked and why none gave its store, each cause once, and advises no restore', async () => {
+    const foreign = 'the certificate of certain at tls://h:1 is not accepted: it is of another authority'
+    world.register('certain', 120)
+    await world.transport.listen('certain', (channel) => {
+      channel.close(new CommanderError('forbidden', foreign))
+      return { frame: () => {}, closed: () => {} }
+    })
+    world.register('deaf', 120)
+    const error = await world.beforeStart().then(
+      () => null,
+      (reason: CommanderError) => reason,
+    )
+    expect(error).toMatchObject({
+      code: 'log_trimmed',
+      details: { nodes: { certain: foreign, deaf: expect.stringContaining('nobody listens at deaf') } },
+    })
+    expect(error?.message).toContain(`asked were node certain (${foreign}), node deaf (nobody listens at deaf`)
+    expect(error?.message).not.toMatch(/restore|no other node was there/)
+    expect(world.warnings).toEqual([
+      `the store of node certain was not taken: ${foreign}`,
+      expect.stringContaining('the store of node deaf was not taken: nobody listens at deaf'),
+    ])
     expect(world.nowMs).toBe(60_000)
   })
 

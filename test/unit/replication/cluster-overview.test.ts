@@ -54,6 +54,11 @@ const said = (id: string, segments: readonly SegmentState[]): SurveyedServer => 
   return { report, streams: new Map([['s', { ...from, kind: 'statusIs', stream: 's', promised: epoch(2), segments }]]) }
 }
 
+const why = {
+  serverError: ({ address }: { readonly address: string }) => `nobody listens at ${address}`,
+  nodeError: (id: string) => `node ${id} is away`,
+}
+
 it('is made of what the record says and of what the servers say', () => {
   const servers = new Map([
     ['a', said('a', [segment(1, 1, 10, 10), segment(2, 11, 19, 18)])],
@@ -62,7 +67,7 @@ it('is made of what the record says and of what the servers say', () => {
   ])
   const nodes = new Map([['n1', { committed: 19 }]])
   expect(
-    overviewOf(facts, 's', { server: (id) => servers.get(id) ?? null, node: (id) => nodes.get(id) ?? null }),
+    overviewOf(facts, 's', { ...why, server: (id) => servers.get(id) ?? null, node: (id) => nodes.get(id) ?? null }),
   ).toMatchObject({
     clusterId: 'shop',
     master: 'n2',
@@ -75,8 +80,8 @@ it('is made of what the record says and of what the servers say', () => {
       open: { base: 11, group: ['a', 'c'] },
     },
     nodes: [
-      { id: 'n1', role: 'leader', state: 'up', end: 20, lag: 0 },
-      { id: 'n2', role: 'follower', state: 'silent', end: 12, lag: 7 },
+      { id: 'n1', role: 'leader', state: 'up', end: 20, lag: 0, error: null },
+      { id: 'n2', role: 'follower', state: 'silent', end: 12, lag: 7, error: 'node n2 is away' },
     ],
     servers: [
       {
@@ -86,6 +91,7 @@ it('is made of what the record says and of what the servers say', () => {
         tail: 19,
         lag: 0,
         diskBytes: 7,
+        error: null,
         segments: [
           { epoch: 1, state: 'sealed' },
           { epoch: 2, state: 'open' },
@@ -108,6 +114,7 @@ it('is made of what the record says and of what the servers say', () => {
         tail: null,
         lag: null,
         diskBytes: null,
+        error: 'nobody listens at c',
         segments: [{ epoch: 2, isNamed: true, flushed: null }],
       },
     ],
@@ -115,7 +122,7 @@ it('is made of what the record says and of what the servers say', () => {
 })
 
 it('says that nobody leads where the lease is over, the segment of the epoch is not open yet, or the leader is silent', () => {
-  const up = { server: () => null, node: () => ({ committed: null }) }
+  const up = { ...why, server: () => null, node: () => ({ committed: null }) }
   const nobody = { stream: { leader: { id: 'n1' }, isLed: false } }
   expect(overviewOf({ ...facts, isLeased: false }, 's', up)).toMatchObject(nobody)
   expect(overviewOf({ ...facts, meta: elected(meta, leader, 'w') }, 's', up)).toMatchObject(nobody)
@@ -125,7 +132,7 @@ it('says that nobody leads where the lease is over, the segment of the epoch is 
 })
 
 it('shows the states of the nodes after the newest entry of which all of them say theirs', () => {
-  const silent = { server: () => null, node: () => null }
+  const silent = { ...why, server: () => null, node: () => null }
   const shown = (...states: (NodeStates | undefined)[]): unknown[] => {
     const nodes = states.map((one, i) => ({ ...node(`n${i}`, 'x', 1), ...(one === undefined ? {} : { states: one }) }))
     return overviewOf({ ...facts, nodes }, 's', silent).nodes.map(({ attested }) => attested)

@@ -1,4 +1,4 @@
-import { createServer } from 'node:net'
+import { listenFault } from '../ipc/listen-probe-adapter.ts'
 import type { TokenConfig } from '../sdk/config.ts'
 import { Access } from './http-access.ts'
 import { cannotListen } from './http-server-errors.ts'
@@ -13,10 +13,7 @@ export async function assertCanListen(
   tokens: readonly TokenConfig[],
 ): Promise<void> {
   new Access(tokens).assertMayListen(host)
-  const server = createServer()
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', (error) => reject(cannotListen(error, host, port)))
-    // As the gateway does it, see fastify-adapter.ts.
-    server.listen({ host: host === 'localhost' ? '127.0.0.1' : host, port }, () => server.close(() => resolve()))
-  })
+  // As the gateway does it, see fastify-adapter.ts.
+  const fault = await listenFault(host === 'localhost' ? '127.0.0.1' : host, port)
+  if (fault !== null) throw cannotListen(fault, host, port)
 }
