@@ -30,8 +30,8 @@ export async function claimNodeId({ environment, metadata, transport, stream, me
   // Whoever listens there by now is another one, or this one is about to.
   const isTaken = nodes.some(({ id, address }) => id !== me.id && address === former.address)
   if (isTaken || former.address === me.address) return
-  const found = await surveyNodes({ transport, scheduler: environment.scheduler }, [former], stream, answerMs)
-  if (found.has(me.id)) throw taken(former)
+  const { up } = await surveyNodes({ transport, scheduler: environment.scheduler }, [former], stream, answerMs)
+  if (up.has(me.id)) throw taken(former)
 }
 
 async function recordsOf(metadata: MetadataStore): Promise<readonly NodeRecord[]> {
