@@ -18,6 +18,7 @@ import type { KeyValueStore } from '../../../src/store/key-value-store.ts'
 import { openMemoryStore } from '../../../src/store/memory-store.ts'
 import { putRoot } from '../../../src/tables/meta.ts'
 import { allTables } from '../../../src/tables/table-names.ts'
+import { nodeRecord } from '../../fixtures/node-record.ts'
 
 const environment = createSystemEnvironment()
 const journalId = Buffer.alloc(16, 7)
@@ -71,18 +72,7 @@ class World {
 
   /** Says that it is there, which it may not be. */
   register(id: string, root: number): void {
-    const record = {
-      id,
-      incarnation: 'i',
-      address: id,
-      host: 'h',
-      socket: 's',
-      url: null,
-      end: 0,
-      keepAfter: root,
-      mayShareDevice: true,
-    }
-    this.values.set(metadataKeys.node(id), encodeNode(record))
+    this.values.set(metadataKeys.node(id), encodeNode(nodeRecord(id, { keepAfter: root, mayShareDevice: true })))
   }
 
   async node(id: string, root: number, asked = (): void => {}): Promise<void> {

@@ -20,15 +20,12 @@ import { decodeStreamMeta, encodeStreamMeta } from '../../../src/replication/str
 import { decodeSuggestion } from '../../../src/replication/suggestion.ts'
 import { SeededRandom } from '../../../src/testing/seeded-random.ts'
 import { VirtualTime } from '../../../src/testing/virtual-time.ts'
+import { nodeRecord } from '../../fixtures/node-record.ts'
 
 const policy = { replicas: 1, ackQuorum: 1, topology: 'fanout' } as const
 const peer = (id: string) => ({ id, incarnation: `${id}#1`, address: id })
 const end = { tail: lsn(0), tailDigest: emptyDigest.toString('hex') }
 const led = opened(elected(newStreamMeta('s'), peer('n1'), 'x'), 'y', end, { group: ['a'], policy })
-
-const recordOf = (id: string) => ({
-  ...{ ...peer(id), host: id, socket: id, url: null, end: 0, keepAfter: 0, mayShareDevice: false },
-})
 
 let time: VirtualTime
 let metadata: MemoryMetadata
@@ -54,7 +51,7 @@ beforeEach(() => {
   put(metadataKeys.stream('s'), encodeStreamMeta(led))
   for (const id of ['n1', 'n2']) {
     void transport.listen(id, () => ({ frame: () => {}, closed: () => {} }))
-    put(metadataKeys.node(id), encodeNode(recordOf(id)))
+    put(metadataKeys.node(id), encodeNode(nodeRecord(id)))
   }
 })
 
@@ -152,7 +149,7 @@ describe('an operator', () => {
       code: 'not_found',
       message: expect.stringContaining('n1, n2'),
     })
-    put(metadataKeys.node('n3'), encodeNode(recordOf('n3')))
+    put(metadataKeys.node('n3'), encodeNode(nodeRecord('n3')))
     await expect(settled(operator.promote('n3'))).rejects.toMatchObject({ code: 'not_found' })
     await expect(settled(operator.deregister('x'))).rejects.toMatchObject({ code: 'not_found' })
     await expect(settled(operator.registered(['x']))).rejects.toMatchObject({ code: 'timeout' })

@@ -4,9 +4,10 @@ import { emptyDigest } from '../../../src/replication/batch.ts'
 import type { ClusterFacts } from '../../../src/replication/cluster-facts.ts'
 import { overviewOf } from '../../../src/replication/cluster-overview.ts'
 import type { SegmentState } from '../../../src/replication/messages.ts'
-import type { NodeStates } from '../../../src/replication/node-record.ts'
+import type { NodeRecord, NodeStates } from '../../../src/replication/node-record.ts'
 import type { SurveyedServer } from '../../../src/replication/server-survey.ts'
 import { elected, newStreamMeta, opened, rolled } from '../../../src/replication/stream-meta.ts'
+import { nodeRecord } from '../../fixtures/node-record.ts'
 
 const policy = { replicas: 2, ackQuorum: 2, topology: 'fanout' } as const
 const leader = { id: 'n1', incarnation: 'n1#2', address: 'n1' }
@@ -22,9 +23,7 @@ const statesOf = (...points: (readonly [lsn: number, hash: string])[]): NodeStat
   form: 1,
   points: points.map(([at, hash]) => ({ lsn: at, hash })),
 })
-const node = (id: string, incarnation: string, end: number): ClusterFacts['nodes'][number] => ({
-  ...{ id, incarnation, end, address: id, host: id, socket: id, url: null, keepAfter: 0, mayShareDevice: false },
-})
+const node = (id: string, incarnation: string, end: number): NodeRecord => nodeRecord(id, { incarnation, end })
 const server = (id: string, state: 'active' | 'leaving' = 'active'): ClusterFacts['servers'][number] => ({
   ...{ id, state, identity: `${id}-1`, address: id, host: id, device: '1' },
 })

@@ -17,6 +17,7 @@ import { encodeStreamMeta } from '../../../src/replication/stream-meta-codec.ts'
 import { decodeSuggestion, encodeSuggestion, nothingSuggested } from '../../../src/replication/suggestion.ts'
 import { SeededRandom } from '../../../src/testing/seeded-random.ts'
 import { VirtualTime } from '../../../src/testing/virtual-time.ts'
+import { nodeRecord } from '../../fixtures/node-record.ts'
 
 const leaseMs = 2000
 const policy = { replicas: 3, ackQuorum: 2, topology: 'fanout' } as const
@@ -72,8 +73,7 @@ beforeEach(() => {
 })
 
 function node(id: string, end: number): void {
-  const record = { id, incarnation: `${id}#1`, address: id, host: id, socket: id, url: null, end, keepAfter: 0 }
-  put(metadataKeys.node(id), encodeNode({ ...record, mayShareDevice: false }))
+  put(metadataKeys.node(id), encodeNode(nodeRecord(id, { end })))
 }
 
 /** A journal server that answers how it is, unless it is stopped. */

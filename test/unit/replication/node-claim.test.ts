@@ -6,20 +6,12 @@ import { type MetadataStore, metadataKeys } from '../../../src/replication/metad
 import { claimNodeId } from '../../../src/replication/node-claim.ts'
 import { encodeNode, type NodeRecord } from '../../../src/replication/node-record.ts'
 import { NodeServer } from '../../../src/replication/node-server.ts'
+import { nodeRecord } from '../../fixtures/node-record.ts'
 import { RoleWorld } from '../role-world.ts'
 
 const stream = 'database'
-const record = (id: string, address: string, place = address): NodeRecord => ({
-  id,
-  incarnation: `${id}#1`,
-  address,
-  host: 'one',
-  socket: `/${place}/gateway.sock`,
-  url: null,
-  end: 0,
-  keepAfter: 0,
-  mayShareDevice: false,
-})
+const record = (id: string, address: string, place = address): NodeRecord =>
+  nodeRecord(id, { address, host: 'one', socket: `/${place}/gateway.sock` })
 
 let world: RoleWorld
 let metadata: MetadataStore

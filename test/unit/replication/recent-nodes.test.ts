@@ -1,19 +1,10 @@
 import { expect, it } from 'vitest'
 import type { NodeRecord } from '../../../src/replication/node-record.ts'
 import { RecentNodes } from '../../../src/replication/recent-nodes.ts'
+import { nodeRecord } from '../../fixtures/node-record.ts'
 import { RoleWorld } from '../role-world.ts'
 
-const record = (id: string, keepAfter: number): NodeRecord => ({
-  id,
-  incarnation: 'i',
-  address: id,
-  host: 'h',
-  socket: 's',
-  url: null,
-  end: 0,
-  keepAfter,
-  mayShareDevice: false,
-})
+const record = (id: string, keepAfter: number): NodeRecord => nodeRecord(id, { keepAfter })
 const of = (...records: NodeRecord[]): ReadonlyMap<string, NodeRecord> => new Map(records.map((one) => [one.id, one]))
 
 it('nodes that are there count as they are now, and those that have gone as they were, for a while', () => {

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import { decodeNode, encodeNode, type NodeRecord, type NodeStates } from '../../../src/replication/node-record.ts'
 import { StateComparison } from '../../../src/replication/state-comparison.ts'
+import { nodeRecord } from '../../fixtures/node-record.ts'
 import { RoleWorld } from '../role-world.ts'
 
 type Points = readonly (readonly [lsn: number, hash: string])[]
@@ -10,18 +11,7 @@ const statesOf = (points: Points, form = 1): NodeStates => ({
   points: points.map(([lsn, hash]) => ({ lsn, hash })),
 })
 
-const record = (id: string, states?: NodeStates): NodeRecord => ({
-  id,
-  incarnation: 'i',
-  address: id,
-  host: 'h',
-  socket: 's',
-  url: null,
-  end: 0,
-  keepAfter: 0,
-  mayShareDevice: false,
-  ...(states === undefined ? {} : { states }),
-})
+const record = (id: string, states?: NodeStates): NodeRecord => nodeRecord(id, states === undefined ? {} : { states })
 
 let world: RoleWorld
 let comparison: StateComparison
