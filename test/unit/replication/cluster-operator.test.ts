@@ -1,13 +1,16 @@
 import { beforeEach, describe, expect, it } from 'vitest'
+import type { Channel, ChannelHandlers } from '../../../src/ipc/channel.ts'
 import { createMemoryTransport } from '../../../src/ipc/memory-transport.ts'
 import type { Environment } from '../../../src/kernel/environment.ts'
 import { silentLog } from '../../../src/kernel/environment.ts'
+import { CommanderError } from '../../../src/kernel/errors.ts'
 import { lsn } from '../../../src/kernel/identifiers.ts'
 import { emptyDigest } from '../../../src/replication/batch.ts'
 import { ClusterOperator, type ClusterOperatorOptions } from '../../../src/replication/cluster-operator.ts'
 import { MemoryMetadata } from '../../../src/replication/memory-metadata-store.ts'
 import { metadataKeys } from '../../../src/replication/metadata-store.ts'
 import { encodeNode } from '../../../src/replication/node-record.ts'
+import { encodeServer } from '../../../src/replication/registered-server.ts'
 import {
   elected,
   newStreamMeta,
@@ -142,6 +145,42 @@ describe('an operator', () => {
       message: expect.stringContaining('node n1 leads under epoch 1 and refuses it: only a can be reached'),
     })
     again.close()
+  })
+
+  it('is told why a server or a node is silent: nobody listens, it turns us away, or it says nothing in time', async () => {
+    const away = new CommanderError('forbidden', 'the certificate of cli is not accepted')
+    const refuses = (channel: Channel): ChannelHandlers => {
+      channel.close(away)
+      return { frame: () => {}, closed: () => {} }
+    }
+    for (const id of ['absent', 'refuses', 'mute']) {
+      const server = {
+        id,
+        identity: `${id}-1`,
+        address: `server-${id}`,
+        host: id,
+        device: '1',
+        state: 'active',
+      } as const
+      put(metadataKeys.server(id), encodeServer(server))
+    }
+    const { transport } = options()
+    void transport.listen('server-mute', () => ({ frame: () => {}, closed: () => {} }))
+    void transport.listen('server-refuses', refuses)
+    void transport.listen('n3', refuses)
+    for (const id of ['n3', 'n4']) put(metadataKeys.node(id), encodeNode(nodeRecord(id)))
+    const { servers, nodes } = await settled(operator.overview())
+    expect(servers.map(({ id, state, error }) => [id, state, error])).toEqual([
+      ['absent', 'silent', expect.stringContaining('nobody listens at server-absent')],
+      ['mute', 'silent', 'no answer from server-mute within 2 s'],
+      ['refuses', 'silent', away.message],
+    ])
+    expect(nodes.map(({ id, state, error }) => [id, state, error])).toEqual([
+      ['n1', 'up', null],
+      ['n2', 'up', null],
+      ['n3', 'silent', away.message],
+      ['n4', 'silent', expect.stringContaining('nobody listens at n4')],
+    ])
   })
 
   it('is told what is not there', async () => {
