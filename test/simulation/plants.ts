@@ -144,8 +144,8 @@ export const plants: readonly Plant[] = [
   },
   {
     name: 'a flush that only says so',
-    // What was acknowledged is missing: to the journal writer that comes next, or to who compares.
-    finds: /had been flushed \(R7\)|is damaged .*\(R6|G[18]/,
+    // What was acknowledged is missing: to the journal writer that comes next, to who compares, or to who judges recoveries.
+    finds: /had been flushed \(R7\)|is damaged .*\(R6|G[18]|M1: recovered up to \d+, acknowledged \d+, nothing damaged/,
     plant: () =>
       replace<[FlushDone]>(
         JournalAppender,
