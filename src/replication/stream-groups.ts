@@ -20,8 +20,8 @@ export interface StreamGroupsOptions {
 /** What a node knows when it decides on which journal servers a segment is to lie. */
 export class StreamGroups {
   readonly #o: StreamGroupsOptions
-  /** Why none can be had, as it was said last: it is asked for again and again. */
-  #said: string | null = null
+  /** By stream why none can be had, as it was said last: it is asked for again and again. */
+  readonly #said = new Map<string, string>()
 
   constructor(options: StreamGroupsOptions) {
     this.#o = options
@@ -42,13 +42,13 @@ export class StreamGroups {
       () => planGroup(this.view(meta, servers), this.#o.policy),
       (why) => this.#say(meta.stream, [...servers.keys()], why),
     )
-    if (plan !== null) this.#said = null
+    if (plan !== null) this.#said.delete(meta.stream)
     return plan
   }
 
   #say(stream: string, servers: readonly ServerId[], error: string): void {
-    if (error === this.#said) return
-    this.#said = error
+    if (error === this.#said.get(stream)) return
+    this.#said.set(stream, error)
     this.#o.log.warn({ stream, servers, error }, `no group of journal servers can be had, waiting for one: ${error}`)
   }
 }

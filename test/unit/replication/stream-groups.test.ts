@@ -30,3 +30,19 @@ it('why no group can be had is said once, and again when it is for another reaso
   for (let look = 0; look < 100; look++) expect(isPlanned()).toBe(false)
   expect(log.lines).toHaveLength(3)
 })
+
+it('why no group can be had is said once of each stream, whatever becomes of others', () => {
+  const { environment, log } = new RoleWorld()
+  const place = { address: 'a', host: 'one', device: 'a', state: 'active' } as const
+  const servers = new Map<string, RegisteredServer>([['a', { id: 'a', identity: 'a', ...place }]])
+  const policy = { replicas: 1, ackQuorum: 1, topology: 'fanout' } as const
+  const options = { policy, mayShareDevice: false, isConnected: () => true, registered: () => servers }
+  const groups = new StreamGroups({ ...options, log: environment.log })
+  const none = new Map<string, RegisteredServer>()
+  for (let look = 0; look < 100; look++) {
+    expect(groups.plan(newStreamMeta('one'), none)).toBeNull()
+    expect(groups.plan(newStreamMeta('two'), none)).toBeNull()
+    expect(groups.plan(newStreamMeta('three'))).not.toBeNull()
+  }
+  expect(log.lines.map(({ fields }) => fields['stream'])).toEqual(['one', 'two'])
+})
